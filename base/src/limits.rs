@@ -1,0 +1,66 @@
+//! Every named bound of the platform in one place, so that nothing grows without one.
+//! Where AWS documents a quota, it is AWS's
+//! (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>).
+
+/// Request and response of a synchronous invocation.
+pub const INVOKE_PAYLOAD_BYTES_MAX: usize = 6 * 1024 * 1024;
+/// The whole body of one API request; a zip of 50 MB in base64 and its envelope fit.
+pub const REQUEST_BODY_BYTES_MAX: usize = 72 * 1024 * 1024;
+/// Body of a request to an HTTP API or a function URL.
+pub const HTTP_API_BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
+/// Request line and headers of one request.
+pub const REQUEST_HEAD_BYTES_MAX: usize = 64 * 1024;
+pub const REQUEST_HEADERS_MAX: usize = 200;
+/// Time a client has to send its request line and headers.
+pub const REQUEST_HEAD_TIMEOUT_MS: u64 = 20_000;
+/// Time a client has between two pieces of a body.
+pub const REQUEST_BODY_IDLE_TIMEOUT_MS: u64 = 20_000;
+pub const CONNECTIONS_MAX: usize = 20_000;
+/// Memory that bodies being received may take together; beyond it new ones wait.
+pub const REQUEST_BODIES_BYTES_MAX: usize = 512 * 1024 * 1024;
+
+/// A zip as uploaded.
+pub const CODE_ZIP_BYTES_MAX: usize = 50 * 1024 * 1024;
+/// A zip unpacked, with layers.
+pub const CODE_UNZIPPED_BYTES_MAX: u64 = 262_144_000;
+pub const CODE_FILES_MAX: usize = 100_000;
+pub const FUNCTION_TIMEOUT_S_MAX: u32 = 900;
+pub const FUNCTION_TIMEOUT_S_DEFAULT: u32 = 3;
+pub const FUNCTION_MEMORY_MB_MIN: u32 = 128;
+pub const FUNCTION_MEMORY_MB_MAX: u32 = 10_240;
+pub const FUNCTION_EPHEMERAL_MB_MIN: u32 = 512;
+pub const FUNCTION_EPHEMERAL_MB_MAX: u32 = 10_240;
+pub const FUNCTION_ENVIRONMENT_BYTES_MAX: usize = 4096;
+pub const FUNCTION_DESCRIPTION_MAX: usize = 256;
+pub const FUNCTION_POLICY_BYTES_MAX: usize = 20_480;
+pub const FUNCTION_LAYERS_MAX: usize = 5;
+/// Processes and threads, and open files, of one instance.
+pub const INSTANCE_TASKS_MAX: u32 = 1024;
+pub const INSTANCE_FILES_MAX: u64 = 1024;
+/// Initialisation of an instance, before the first event is handed over.
+pub const INSTANCE_INIT_TIMEOUT_MS: u64 = 10_000;
+/// Instances of one function version, and of the whole machine.
+pub const FUNCTION_CONCURRENCY_MAX: usize = 1000;
+/// Invocations that wait for an instance of one function version.
+pub const PLACEMENT_QUEUE_MAX: usize = 10_000;
+/// An idle instance is given back after this long.
+pub const INSTANCE_IDLE_MS: u64 = 300_000;
+/// The tail of the log that `LogType=Tail` returns.
+pub const LOG_TAIL_BYTES_MAX: usize = 4096;
+/// One log event; longer lines are cut into several.
+pub const LOG_EVENT_BYTES_MAX: usize = 256 * 1024;
+/// What one invocation may print before the rest is dropped, and said so.
+pub const LOG_INVOCATION_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Log events and records on their way to the store; beyond it their producers wait.
+pub const RECORD_QUEUE_MAX: usize = 16_384;
+
+/// Store: one key, one value, one transaction. PostgreSQL can keep them all.
+pub const STORE_KEY_BYTES_MAX: usize = 1024;
+pub const STORE_VALUE_BYTES_MAX: usize = 64 * 1024;
+pub const STORE_TXN_OPS_MAX: usize = 1000;
+pub const STORE_TXN_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Transactions of one group commit, and those waiting for the writer.
+pub const STORE_GROUP_TXNS_MAX: usize = 1024;
+pub const STORE_QUEUE_MAX: usize = 4096;
+/// Shards of a store.
+pub const STORE_SHARDS: u32 = 1024;
