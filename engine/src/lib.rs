@@ -1,1 +1,11 @@
-//! Placeholder.
+//! The path of an invocation: admission, placement, instance, outcome, record; one module a stage, in that order.
+//! What it needs from outside are ports: [`sandbox`] (processes), [`catalog`] (functions), [`record`] (logs and meter),
+//! [`catalog::Sessions`] (credentials of functions). Knows no HTTP and no AWS protocol.
+
+pub mod catalog;
+pub mod code;
+pub mod function;
+pub mod invocation;
+pub mod output;
+pub mod record;
+pub mod sandbox;

@@ -1,0 +1,1 @@
+//! Unpacking of function code: written next.

@@ -1,0 +1,145 @@
+//! A function version: everything an instance is made of. Immutable; a change makes a new one with another revision.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+/// A language runtime by its Lambda identifier, such as `nodejs22.x`
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html>).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Runtime {
+    /// `nodejs<major>.x`
+    Node { major: u16 },
+    /// `python3.<minor>`
+    Python { minor: u16 },
+    /// `provided.al2` and `provided.al2023`: the function brings an executable named `bootstrap`.
+    Provided { base: &'static str },
+}
+
+/// The identifier names no runtime that Cumulet runs.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown runtime `{0}`")]
+pub struct UnknownRuntime(pub String);
+
+impl FromStr for Runtime {
+    type Err = UnknownRuntime;
+
+    fn from_str(text: &str) -> Result<Runtime, UnknownRuntime> {
+        let unknown = || UnknownRuntime(text.to_owned());
+        let number = |digits: &str| {
+            let plain = !digits.is_empty()
+                && digits.len() <= 3
+                && digits.bytes().all(|b| b.is_ascii_digit())
+                && !digits.starts_with('0');
+            if plain {
+                digits.parse().map_err(|_| unknown())
+            } else {
+                Err(unknown())
+            }
+        };
+        match text {
+            "provided.al2" => {
+                return Ok(Runtime::Provided {
+                    base: "provided.al2",
+                });
+            }
+            "provided.al2023" => {
+                return Ok(Runtime::Provided {
+                    base: "provided.al2023",
+                });
+            }
+            _ => {}
+        }
+        if let Some(major) = text
+            .strip_prefix("nodejs")
+            .and_then(|rest| rest.strip_suffix(".x"))
+        {
+            return Ok(Runtime::Node {
+                major: number(major)?,
+            });
+        }
+        if let Some(minor) = text.strip_prefix("python3.") {
+            return Ok(Runtime::Python {
+                minor: number(minor)?,
+            });
+        }
+        Err(unknown())
+    }
+}
+
+impl fmt::Display for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Runtime::Node { major } => write!(f, "nodejs{major}.x"),
+            Runtime::Python { minor } => write!(f, "python3.{minor}"),
+            Runtime::Provided { base } => f.write_str(base),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FunctionVersion {
+    pub account: String,
+    pub region: String,
+    pub name: String,
+    /// `$LATEST` or a number.
+    pub version: String,
+    /// Changes whenever anything in here changes; instances are pooled under it.
+    pub revision: String,
+    pub runtime: Runtime,
+    pub handler: String,
+    pub memory_mb: u32,
+    pub timeout_ms: u64,
+    /// Size of `/tmp`.
+    pub ephemeral_mb: u32,
+    pub environment: BTreeMap<String, String>,
+    /// Digest (SHA-256, hexadecimal) of the zip in the blob store.
+    pub code_digest: String,
+    pub role_arn: String,
+    pub log_group: String,
+    /// `ReservedConcurrentExecutions`, where set.
+    pub concurrency_max: Option<usize>,
+}
+
+impl FunctionVersion {
+    /// The ARN without a qualifier.
+    pub fn arn(&self) -> String {
+        format!(
+            "arn:aws:lambda:{}:{}:function:{}",
+            self.region, self.account, self.name
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runtimes() {
+        for good in [
+            "nodejs18.x",
+            "nodejs24.x",
+            "python3.9",
+            "python3.14",
+            "provided.al2",
+            "provided.al2023",
+        ] {
+            assert_eq!(good.parse::<Runtime>().unwrap().to_string(), good);
+        }
+        for bad in [
+            "nodejs",
+            "nodejs20",
+            "nodejs.x",
+            "nodejs-1.x",
+            "nodejs020.x",
+            "python3.",
+            "python2.7",
+            "java21",
+            "",
+            "provided",
+        ] {
+            assert!(bad.parse::<Runtime>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Ports for what an invocation leaves behind: its log events and its one record, from which bill and metrics come.
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::output::LogEvent;
+
+/// How an invocation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    Success,
+    /// The handler raised or returned an error.
+    Error,
+    Timeout,
+    OutOfMemory,
+    /// The process ended, broke the protocol or answered too much.
+    Crash,
+    InitError,
+}
+
+/// One for each invocation, whatever became of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    pub account: String,
+    pub region: String,
+    pub function: String,
+    pub version: String,
+    pub request_id: String,
+    pub instance_id: String,
+    /// When the event was handed over, milliseconds since 1970.
+    pub started_ms: u64,
+    pub duration_us: u64,
+    /// Handler and, for the first of an instance, initialisation; rounded up to 1 ms.
+    pub billed_ms: u64,
+    /// Initialisation, where this invocation was the first of its instance.
+    pub init_us: Option<u64>,
+    pub memory_mb: u32,
+    pub memory_peak_bytes: u64,
+    pub cpu_us: u64,
+    pub ending: Ending,
+}
+
+/// Where log events go. Order within one stream is kept.
+#[async_trait]
+pub trait LogSink: Send + Sync + 'static {
+    /// Takes the events over. They are durable soon after, at the latest when [`LogSink::flush`] returns; waits while too many are under way.
+    async fn append(
+        &self,
+        account: &str,
+        region: &str,
+        group: &str,
+        stream: &str,
+        events: Vec<LogEvent>,
+    );
+
+    /// Returns when all that was appended before is durable.
+    async fn flush(&self);
+}
+
+/// Where records go; the same promises.
+#[async_trait]
+pub trait MeterSink: Send + Sync + 'static {
+    async fn record(&self, record: Record);
+
+    async fn flush(&self);
+}

@@ -1,0 +1,108 @@
+//! The port to isolated processes. An implementation starts an instance, tells when it is initialised, hands it one
+//! event at a time and can always end it. Deadlines are the engine's: it drops the future and stops the instance.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use crate::function::FunctionVersion;
+use crate::invocation::Invocation;
+use crate::output::InvocationLog;
+
+/// What an instance is started from.
+#[derive(Clone, Debug)]
+pub struct InstanceSpec {
+    pub instance_id: String,
+    pub function: Arc<FunctionVersion>,
+    /// The unpacked code on the host; appears read-only at `/var/task`.
+    pub code_dir: PathBuf,
+    /// The process environment, but for what only the sandbox knows (`AWS_LAMBDA_RUNTIME_API`, `PATH`, `AWS_ENDPOINT_URL`).
+    pub environment: Vec<(String, String)>,
+}
+
+/// The instance could not be started at all.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StartError {
+    /// The machine has no such interpreter, or the code has no `bootstrap`; a sentence for the user.
+    #[error("{0}")]
+    RuntimeMissing(String),
+    /// The platform could not build the sandbox.
+    #[error("{0}")]
+    Platform(String),
+}
+
+/// Why an instance is no more, or no longer of use. It has to be stopped after any of these.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The runtime reported that initialisation failed; the error object in JSON.
+    Init(Bytes),
+    /// The process ended. At most one is set.
+    Exited {
+        code: Option<i32>,
+        signal: Option<i32>,
+    },
+    /// The kernel ended it because it passed its memory limit.
+    OutOfMemory,
+    /// The answer was larger than a synchronous invocation may return.
+    ResponseTooLarge { bytes: usize },
+    /// The runtime broke the protocol.
+    Protocol(String),
+}
+
+/// What the handler made of the event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    Success(Bytes),
+    /// The error object in JSON, as the runtime gave it.
+    Error(Bytes),
+}
+
+/// Resources used since the instance was started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    pub cpu_us: u64,
+    /// 0 where the machine cannot tell.
+    pub memory_peak_bytes: u64,
+}
+
+#[async_trait]
+pub trait Sandbox: Send + Sync + 'static {
+    /// Starts the runtime in a new sandbox; returns as soon as the process runs, before it is initialised.
+    async fn start(&self, spec: Arc<InstanceSpec>) -> Result<Box<dyn Instance>, StartError>;
+}
+
+#[async_trait]
+pub trait Instance: Send + Sync {
+    /// Waits until the runtime asks for its first event. What is printed meanwhile goes to `log`.
+    async fn init(&mut self, log: &mut InvocationLog) -> Result<(), Failure>;
+
+    /// Hands over one event and waits for the answer. What is printed meanwhile, and all that was printed before the
+    /// answer, is in `log` when it returns.
+    async fn invoke(
+        &mut self,
+        event: &Invocation,
+        deadline: Deadline,
+        log: &mut InvocationLog,
+    ) -> Result<Answer, Failure>;
+
+    /// Whether the process still runs; one cheap look, no waiting.
+    fn is_alive(&mut self) -> bool;
+
+    /// Takes what has been printed and not yet been read, without waiting.
+    fn drain(&mut self, log: &mut InvocationLog);
+
+    fn usage(&mut self) -> Usage;
+
+    /// Ends every process of the instance and gives all its resources back. Cannot fail, whatever the function does.
+    async fn stop(self: Box<Self>);
+}
+
+/// When an invocation has to be over, for the host's clock and for the function's context object.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline {
+    pub at: Instant,
+    pub epoch_ms: u64,
+}
