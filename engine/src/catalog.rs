@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::function::FunctionVersion;
-use crate::invocation::InvokeError;
+use crate::invocation::{Invocation, InvokeError, Outcome};
 
 /// A function as a caller names it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -70,6 +70,21 @@ pub trait Catalog: Send + Sync + 'static {
         target: &Target,
         access: &Access,
     ) -> Result<Arc<FunctionVersion>, InvokeError>;
+}
+
+/// How services run functions; implemented by the engine.
+#[async_trait]
+pub trait Invoker: Send + Sync + 'static {
+    /// Runs the function on the event and waits for the outcome. Functions that fail are an `Ok` outcome.
+    async fn invoke(
+        &self,
+        target: &Target,
+        access: &Access,
+        invocation: Invocation,
+    ) -> Result<Outcome, InvokeError>;
+
+    /// The function was changed or deleted: instances of any revision but `keep` end as soon as they are idle.
+    fn retire(&self, account: &str, region: &str, name: &str, keep: Option<&str>);
 }
 
 /// Temporary credentials of a role.
