@@ -5,5 +5,7 @@ pub mod auth;
 pub mod call;
 pub mod data_plane;
 pub mod error;
+pub mod front;
 pub mod operation;
+pub mod protocol;
 pub mod validate;
