@@ -26,7 +26,7 @@ use crate::call::{Call, Context};
 use crate::data_plane::{DataPlane, HttpRequest, host_name};
 use crate::error::ApiError;
 use crate::operation::{Operation, Protocol, Registry, Service};
-use crate::protocol;
+use crate::protocol::{self, QueryForm};
 
 /// What the front door stands before.
 pub struct Parts {
@@ -185,25 +185,26 @@ impl Front {
     }
 
     async fn api(&self, head: &http::request::Parts, body: Incoming, host: &str, request_id: &str) -> Response<Bytes> {
+        let form = QueryForm::of(&head.headers);
         let received = match self.receive(body, &head.headers, limits::REQUEST_BODY_BYTES_MAX).await {
             Ok(received) => received,
             Err(error) => return error.response(),
         };
         let claim = match sigv4::claim(&head.headers, head.uri.query().unwrap_or_default()) {
             Ok(claim) => claim,
-            Err(error) => return protocol::failure(guess(&head.headers), &error, request_id),
+            Err(error) => return protocol::failure(guess(&head.headers), &error, form, request_id),
         };
         let Some(service) = self.service(claim.as_ref(), &head.headers, head.uri.path(), &received.bytes) else {
-            return protocol::failure(guess(&head.headers), &unknown_service(claim.as_ref()), request_id);
+            return protocol::failure(guess(&head.headers), &unknown_service(claim.as_ref()), form, request_id);
         };
         let model = service.model();
         match self.call(&**service, claim, head, received.bytes, host, request_id).await {
-            Ok((operation, answer)) => protocol::success(model, operation, answer, request_id),
+            Ok((operation, answer)) => protocol::success(model, operation, answer, form, request_id),
             Err(error) => {
                 if !error.is_senders() {
                     tracing::error!(service = model.name, request_id, error = %error, "a call failed");
                 }
-                protocol::failure(model.protocol, &in_protocol(error, model.protocol), request_id)
+                protocol::failure(model.protocol, &in_protocol(error, model.protocol), form, request_id)
             }
         }
     }

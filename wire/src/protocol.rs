@@ -181,10 +181,31 @@ impl Node {
     }
 }
 
+/// How the answers of query services are written: XML, unless the client asks for JSON by its `Accept` header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueryForm {
+    Xml,
+    Json,
+}
+
+impl QueryForm {
+    pub fn of(headers: &HeaderMap) -> QueryForm {
+        let accepts = headers.get("accept").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        if accepts.starts_with("application/json") { QueryForm::Json } else { QueryForm::Xml }
+    }
+}
+
 /// The response to a call that went well.
-pub fn success(model: &ServiceModel, operation: &Operation, answer: Answer, request_id: &str) -> Response<Bytes> {
+pub fn success(
+    model: &ServiceModel,
+    operation: &Operation,
+    answer: Answer,
+    form: QueryForm,
+    request_id: &str,
+) -> Response<Bytes> {
     let status = answer.status.unwrap_or(operation.status);
     let (content_type, body) = match (answer.payload, model.protocol) {
+        (None, Protocol::Query) if form == QueryForm::Json => ("application/json", json_body(&answer.output)),
         (Some(payload), _) => ("application/json", payload),
         (None, Protocol::Query) => ("text/xml", query_answer(model, operation, &answer.output, request_id)),
         (None, Protocol::RestJson) if answer.output.is_null() => {
@@ -208,8 +229,12 @@ fn json_body(output: &Value) -> Bytes {
 }
 
 /// The response to a call that failed.
-pub fn failure(protocol: Protocol, error: &ApiError, request_id: &str) -> Response<Bytes> {
+pub fn failure(protocol: Protocol, error: &ApiError, form: QueryForm, request_id: &str) -> Response<Bytes> {
     match protocol {
+        Protocol::Query if form == QueryForm::Json => {
+            let body = serde_json::json!({ "Error": { "Code": error.code, "Message": error.message }, "RequestId": request_id });
+            response(error.status, "application/json", body.to_string().into(), request_id)
+        }
         Protocol::RestJson => {
             let mut body = (*error.fields).clone();
             // Models call the member `message` or `Message`; clients look for the one of their model.
@@ -366,7 +391,7 @@ mod tests {
     #[test]
     fn query_answers_are_escaped() {
         let answer = Answer::json(json!({"Stacks": [{"Name": "<a&b>", "Gone": null, "N": 1, "Ok": true}]})).unwrap();
-        let response = success(&MODEL_QUERY, &OPERATIONS[0], answer, "r");
+        let response = success(&MODEL_QUERY, &OPERATIONS[0], answer, QueryForm::Xml, "r");
         assert_eq!(
             std::str::from_utf8(response.body()).unwrap(),
             "<ListFunctionsResponse xmlns=\"urn:x\"><ListFunctionsResult><Stacks><member><Name>&lt;a&amp;b&gt;</Name><N>1</N><Ok>true</Ok></member></Stacks></ListFunctionsResult><ResponseMetadata><RequestId>r</RequestId></ResponseMetadata></ListFunctionsResponse>"
