@@ -59,6 +59,10 @@ impl Pipes {
 }
 
 impl Stream {
+    #[expect(
+        deprecated,
+        reason = "unsound only for types that do not own their descriptor, and a File does; the successor is unsafe"
+    )]
     fn new(fd: OwnedFd) -> std::io::Result<Stream> {
         // Tokio's receiver checks that it is a pipe and makes it non-blocking, but reads only when its own record of
         // readiness says so. The drain has to see what the kernel has now, hence the plain file.

@@ -257,9 +257,7 @@ async fn route(shared: &Shared, request: Request<Incoming>) -> Response<Full<Byt
             Ok(error) => init_error(shared, error_object(error, error_type)),
             Err(refused) => refused.response(),
         },
-        Call::Response { id } => {
-            answer(shared, id, body, |payload| Answer::Success(payload)).await
-        }
+        Call::Response { id } => answer(shared, id, body, |payload| Answer::Success(payload)).await,
         Call::Error { id } => {
             answer(shared, id, body, |payload| {
                 Answer::Error(error_object(payload, error_type))
@@ -391,7 +389,9 @@ impl Refused {
             Refused::TooLarge { .. } => refuse(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "RequestEntityTooLarge",
-                &format!("Exceeded maximum allowed payload size ({INVOKE_PAYLOAD_BYTES_MAX} bytes)."),
+                &format!(
+                    "Exceeded maximum allowed payload size ({INVOKE_PAYLOAD_BYTES_MAX} bytes)."
+                ),
             ),
             Refused::Broken => refuse(
                 StatusCode::BAD_REQUEST,
