@@ -15,6 +15,7 @@ use cumulet_engine::function::FunctionVersion;
 use cumulet_engine::invocation::Invocation;
 use cumulet_engine::output::InvocationLog;
 use cumulet_engine::sandbox::{Answer, Deadline};
+use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
@@ -235,7 +236,13 @@ fn parse_path(path: &str) -> Option<Call<'_>> {
 }
 
 async fn route(shared: &Shared, request: Request<Incoming>) -> Response<Full<Bytes>> {
-    let (parts, body) = request.into_parts();
+    let (parts, mut body) = request.into_parts();
+    let response = handle(shared, &parts, &mut body).await;
+    skip(&mut body).await;
+    response
+}
+
+async fn handle(shared: &Shared, parts: &Parts, body: &mut Incoming) -> Response<Full<Bytes>> {
     let Some(call) = parse_path(parts.uri.path()) else {
         return refuse(StatusCode::NOT_FOUND, "NotFound", "no such path");
     };
@@ -257,12 +264,23 @@ async fn route(shared: &Shared, request: Request<Incoming>) -> Response<Full<Byt
             Ok(error) => init_error(shared, error_object(error, error_type)),
             Err(refused) => refused.response(),
         },
-        Call::Response { id } => answer(shared, id, body, |payload| Answer::Success(payload)).await,
+        Call::Response { id } => answer(shared, id, body, Answer::Success).await,
         Call::Error { id } => {
-            answer(shared, id, body, |payload| {
-                Answer::Error(error_object(payload, error_type))
-            })
-            .await
+            let make = |payload| Answer::Error(error_object(payload, error_type));
+            answer(shared, id, body, make).await
+        }
+    }
+}
+
+/// Reads what is left of a body, for a connection with an unread one is closed, and its client finds a broken pipe
+/// where the refusal should be.
+async fn skip(body: &mut Incoming) {
+    let mut left = INVOKE_PAYLOAD_BYTES_MAX;
+    while let Some(Ok(frame)) = body.frame().await {
+        let length = frame.data_ref().map_or(0, Bytes::len);
+        match left.checked_sub(length) {
+            Some(rest) => left = rest,
+            None => return,
         }
     }
 }
@@ -344,7 +362,7 @@ fn init_error(shared: &Shared, error: Bytes) -> Response<Full<Bytes>> {
 async fn answer(
     shared: &Shared,
     id: &str,
-    body: Incoming,
+    body: &mut Incoming,
     make: impl FnOnce(Bytes) -> Answer,
 ) -> Response<Full<Bytes>> {
     if shared.lock().under_way.as_deref() != Some(id) {
@@ -402,7 +420,7 @@ impl Refused {
     }
 }
 
-async fn collect(shared: &Shared, body: Incoming) -> Result<Bytes, Refused> {
+async fn collect(shared: &Shared, body: &mut Incoming) -> Result<Bytes, Refused> {
     let known = body.size_hint().lower();
     if known > INVOKE_PAYLOAD_BYTES_MAX as u64 {
         return Err(Refused::TooLarge {
