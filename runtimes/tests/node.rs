@@ -5,7 +5,7 @@ mod support;
 
 use cumulet_sandbox::channel::ChannelError;
 use serde_json::Value;
-use support::Running;
+use support::{Running, records_first};
 
 async fn start(handler: &str, files: &[(&str, &str)]) -> Running {
     let mut running = Running::start_host("node", handler, files, &[]);
@@ -29,11 +29,8 @@ async fn check(code: &str, expected: Result<&str, &str>, expected_log: &[&str]) 
             }
             _ => panic!("{code}: {answer:?}"),
         }
-        let shown: Vec<&str> = log.iter().map(String::as_str).collect();
-        let shown: Vec<&str> = shown
-            .into_iter()
-            .filter(|l| !l.contains("Invoke Error"))
-            .collect();
+        let mut shown = records_first(log);
+        shown.retain(|line| !line.contains("Invoke Error"));
         assert_eq!(shown, expected_log, "{code}");
     }
 }
@@ -334,7 +331,7 @@ async fn initialisation_fails() {
         let Err(ChannelError::Init(error)) = ready else {
             panic!("{handler} {code}: {ready:?} {log:#?}");
         };
-        let text = running.mask(&String::from_utf8(error.to_vec()).unwrap());
+        let text = running.mask(std::str::from_utf8(&error).unwrap());
         let error: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(
             (error["errorType"].as_str(), error["errorMessage"].as_str()),

@@ -5,7 +5,7 @@ mod support;
 
 use cumulet_sandbox::channel::ChannelError;
 use serde_json::Value;
-use support::Running;
+use support::{Running, records_first};
 
 async fn start(handler: &str, files: &[(&str, &str)]) -> Running {
     let mut running = Running::start_host("python", handler, files, &[]);
@@ -18,8 +18,10 @@ async fn answer(body: &str) -> (Result<String, String>, Vec<String>) {
     let code = format!("def handler(event, context):\n    {body}\n");
     let mut running = start("index.handler", &[("index.py", &code)]).await;
     let first = running.answer(r#"{"a":1}"#).await;
+    let first = (first.0, records_first(first.1));
     // The second event finds the host as the first one did.
-    assert_eq!(running.answer(r#"{"a":1}"#).await, first, "{body}");
+    let second = running.answer(r#"{"a":1}"#).await;
+    assert_eq!((second.0, records_first(second.1)), first, "{body}");
     first
 }
 

@@ -85,8 +85,14 @@ impl Drop for Running {
     }
 }
 
-/// A line of the log without what differs from run to run.
+/// The messages of a log without what differs from run to run.
 pub type Lines = Vec<String>;
+
+/// Logged records before lines printed: they come by different ways, so that nothing fixes their order.
+pub fn records_first(mut lines: Lines) -> Lines {
+    lines.sort_by_key(|line| !line.contains("\tID\t"));
+    lines
+}
 
 impl Running {
     pub fn start_host(
@@ -169,7 +175,7 @@ impl Running {
     /// Answers of the handler as text, with its log.
     pub async fn answer(&mut self, payload: &str) -> (Result<String, String>, Lines) {
         let (answer, lines) = self.invoke(payload.to_owned()).await;
-        let text = |bytes: Bytes| self.mask(&String::from_utf8(bytes.to_vec()).unwrap());
+        let text = |bytes: Bytes| self.mask(std::str::from_utf8(&bytes).unwrap());
         match answer {
             Ok(Answer::Success(bytes)) => (Ok(text(bytes)), lines),
             Ok(Answer::Error(bytes)) => (Err(text(bytes)), lines),
