@@ -14,12 +14,7 @@ pub struct ApiError {
 
 impl ApiError {
     pub fn new(status: u16, code: &str, message: impl Into<String>) -> ApiError {
-        ApiError {
-            code: code.to_owned(),
-            message: message.into(),
-            status,
-            fields: Map::new(),
-        }
+        ApiError { code: code.to_owned(), message: message.into(), status, fields: Map::new() }
     }
 
     #[must_use]
@@ -44,11 +39,7 @@ impl ApiError {
 
     /// What is not built yet says so by name.
     pub fn not_implemented(service: &str, operation: &str) -> ApiError {
-        ApiError::new(
-            501,
-            "NotImplemented",
-            format!("not implemented: {service}.{operation}"),
-        )
+        ApiError::new(501, "NotImplemented", format!("not implemented: {service}.{operation}"))
     }
 
     pub fn unknown_operation() -> ApiError {
