@@ -5,6 +5,7 @@
 //! gets the next revision, without gaps. Long-lived snapshots and interactive transactions are
 //! deliberately absent: no backend could keep them cheaply.
 
+mod admit;
 mod keys;
 
 use async_trait::async_trait;
