@@ -5,5 +5,6 @@ pub mod auth;
 pub mod call;
 pub mod data_plane;
 pub mod error;
+pub mod http_event;
 pub mod operation;
 pub mod validate;
