@@ -1,6 +1,8 @@
 //! The one table from Lambda's failures to AWS's codes, statuses and sentences
 //! (<https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html#API_Invoke_Errors> and its neighbours).
 
+use cumulet_base::limits;
+use cumulet_engine::code::BadZip;
 use cumulet_engine::invocation::InvokeError;
 use cumulet_wire::error::ApiError;
 
@@ -66,10 +68,17 @@ pub fn policy_too_long(bytes: usize, max: usize) -> ApiError {
     )
 }
 
-pub fn bad_zip() -> ApiError {
-    invalid_parameter(
-        "Could not unzip uploaded file. Please check your file, then try to upload again.",
-    )
+pub fn bad_zip(reason: &BadZip) -> ApiError {
+    match reason {
+        BadZip::TooLarge => invalid_parameter(format!(
+            "Unzipped size must be smaller than {} bytes",
+            limits::CODE_UNZIPPED_BYTES_MAX
+        )),
+        BadZip::Empty => invalid_parameter("Uploaded file must be a non-empty zip"),
+        _ => invalid_parameter(
+            "Could not unzip uploaded file. Please check your file, then try to upload again.",
+        ),
+    }
 }
 
 pub fn zip_too_large(operation: &str) -> ApiError {
