@@ -76,3 +76,5 @@ pub const STORE_IDS_REVS: u64 = 8192;
 pub const STORE_TRIM_ROWS_MAX: usize = 4096;
 /// SQL statements that one connection of the embedded store keeps ready.
 pub const STORE_STATEMENTS_CACHED: usize = 32;
+/// A blob that is put and got whole, in memory.
+pub const BLOB_BYTES_MAX: usize = 256 * 1024 * 1024;
