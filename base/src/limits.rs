@@ -75,3 +75,16 @@ pub const HTTP_API_TIMEOUT_MS_MAX: u64 = 30_000;
 pub const HTTP_APIS_READY_MAX: usize = 10_000;
 /// APIs of one account and region.
 pub const HTTP_APIS_MAX: usize = 600;
+/// Store: bytes of the transactions waiting for the writer, and of those one group commit takes.
+pub const STORE_QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
+pub const STORE_GROUP_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Reads of one store that run at the same time; further ones wait.
+pub const STORE_READERS_MAX: usize = 8;
+/// A transaction id is remembered until its shard is this many revisions further.
+pub const STORE_IDS_REVS: u64 = 8192;
+/// Log entries that one commit forgets; a longer trim takes several.
+pub const STORE_TRIM_ROWS_MAX: usize = 4096;
+/// SQL statements that one connection of the embedded store keeps ready.
+pub const STORE_STATEMENTS_CACHED: usize = 32;
+/// A blob that is put and got whole, in memory.
+pub const BLOB_BYTES_MAX: usize = 256 * 1024 * 1024;

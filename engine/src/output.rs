@@ -33,25 +33,16 @@ impl InvocationLog {
         let mut rest = message;
         while rest.len() > limits::LOG_EVENT_BYTES_MAX {
             let cut = rest.floor_char_boundary(limits::LOG_EVENT_BYTES_MAX);
-            self.events.push(LogEvent {
-                timestamp_ms,
-                message: rest[..cut].to_owned(),
-            });
+            self.events.push(LogEvent { timestamp_ms, message: rest[..cut].to_owned() });
             rest = &rest[cut..];
         }
-        self.events.push(LogEvent {
-            timestamp_ms,
-            message: rest.to_owned(),
-        });
+        self.events.push(LogEvent { timestamp_ms, message: rest.to_owned() });
     }
 
     /// The events, and how many bytes were dropped because the invocation printed too much.
     pub fn take(&mut self) -> (Vec<LogEvent>, usize) {
         self.bytes = 0;
-        (
-            std::mem::take(&mut self.events),
-            std::mem::take(&mut self.dropped_bytes),
-        )
+        (std::mem::take(&mut self.events), std::mem::take(&mut self.dropped_bytes))
     }
 }
 
@@ -69,11 +60,7 @@ mod tests {
         }
         let (events, dropped) = log.take();
         assert_eq!(events[0].message, "line");
-        assert!(
-            events
-                .iter()
-                .all(|e| e.message.len() <= limits::LOG_EVENT_BYTES_MAX)
-        );
+        assert!(events.iter().all(|e| e.message.len() <= limits::LOG_EVENT_BYTES_MAX));
         assert!(dropped > 0);
         assert_eq!(log.take(), (vec![], 0));
     }

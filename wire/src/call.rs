@@ -44,8 +44,7 @@ use crate::operation::Operation;
 impl Call {
     /// The input as a typed shape. Members of the wrong type answer as a serialisation error, as AWS does.
     pub fn input<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
-        serde_json::from_value(Value::Object(self.input.clone()))
-            .map_err(|e| ApiError::serialization(&e.to_string()))
+        serde_json::from_value(Value::Object(self.input.clone())).map_err(|e| ApiError::serialization(&e.to_string()))
     }
 }
 
@@ -67,11 +66,8 @@ impl Answer {
     }
 
     pub fn json(output: impl serde::Serialize) -> Result<Answer, ApiError> {
-        let output = serde_json::to_value(output)
-            .map_err(|e| ApiError::internal(format!("writing the answer: {e}")))?;
-        Ok(Answer {
-            output,
-            ..Answer::default()
-        })
+        let output =
+            serde_json::to_value(output).map_err(|e| ApiError::internal(format!("writing the answer: {e}")))?;
+        Ok(Answer { output, ..Answer::default() })
     }
 }

@@ -59,12 +59,7 @@ mod tests {
 
     #[test]
     fn host_names() {
-        for (host, name) in [
-            ("A.Example:80", "a.example"),
-            ("a", "a"),
-            ("[::1]:4566", "[::1]"),
-            ("[::1]", "[::1]"),
-        ] {
+        for (host, name) in [("A.Example:80", "a.example"), ("a", "a"), ("[::1]:4566", "[::1]"), ("[::1]", "[::1]")] {
             assert_eq!(host_name(host), name);
         }
     }

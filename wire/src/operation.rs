@@ -43,22 +43,8 @@ impl Operation {
         Operation::rest(name, "POST", "/", 200)
     }
 
-    pub const fn rest(
-        name: &'static str,
-        method: &'static str,
-        path: &'static str,
-        status: u16,
-    ) -> Operation {
-        Operation {
-            name,
-            method,
-            path,
-            status,
-            query: &[],
-            headers: &[],
-            raw_payload: false,
-            action: None,
-        }
+    pub const fn rest(name: &'static str, method: &'static str, path: &'static str, status: u16) -> Operation {
+        Operation { name, method, path, status, query: &[], headers: &[], raw_payload: false, action: None }
     }
 
     #[must_use]
@@ -146,9 +132,7 @@ impl Registry {
         input: serde_json::Value,
         context: crate::call::Context,
     ) -> Result<Answer, ApiError> {
-        let found = self
-            .service(service)
-            .ok_or_else(|| ApiError::not_implemented(service, operation))?;
+        let found = self.service(service).ok_or_else(|| ApiError::not_implemented(service, operation))?;
         let model = found.model();
         let operation = model
             .operations
@@ -158,13 +142,6 @@ impl Registry {
         let serde_json::Value::Object(input) = input else {
             return Err(ApiError::serialization("the input is not an object"));
         };
-        found
-            .call(Call {
-                operation,
-                input,
-                payload: bytes::Bytes::new(),
-                context,
-            })
-            .await
+        found.call(Call { operation, input, payload: bytes::Bytes::new(), context }).await
     }
 }

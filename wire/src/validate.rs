@@ -16,9 +16,7 @@ impl Validation {
 
     fn add(&mut self, value: Option<&str>, member: &str, constraint: &str) {
         let value = value.map_or("null".to_owned(), |v| format!("'{v}'"));
-        self.broken.push(format!(
-            "Value {value} at '{member}' failed to satisfy constraint: {constraint}"
-        ));
+        self.broken.push(format!("Value {value} at '{member}' failed to satisfy constraint: {constraint}"));
     }
 
     pub fn required<T>(&mut self, member: &str, value: Option<&T>) -> &mut Self {
@@ -35,34 +33,22 @@ impl Validation {
                 member,
                 &format!("Member must have value greater than or equal to {min}"),
             ),
-            Some(v) if v > max => self.add(
-                Some(&v.to_string()),
-                member,
-                &format!("Member must have value less than or equal to {max}"),
-            ),
+            Some(v) if v > max => {
+                self.add(Some(&v.to_string()), member, &format!("Member must have value less than or equal to {max}"))
+            }
             _ => {}
         }
         self
     }
 
-    pub fn length(
-        &mut self,
-        member: &str,
-        value: Option<&str>,
-        min: usize,
-        max: usize,
-    ) -> &mut Self {
+    pub fn length(&mut self, member: &str, value: Option<&str>, min: usize, max: usize) -> &mut Self {
         match value {
-            Some(v) if v.chars().count() < min => self.add(
-                Some(v),
-                member,
-                &format!("Member must have length greater than or equal to {min}"),
-            ),
-            Some(v) if v.chars().count() > max => self.add(
-                Some(v),
-                member,
-                &format!("Member must have length less than or equal to {max}"),
-            ),
+            Some(v) if v.chars().count() < min => {
+                self.add(Some(v), member, &format!("Member must have length greater than or equal to {min}"))
+            }
+            Some(v) if v.chars().count() > max => {
+                self.add(Some(v), member, &format!("Member must have length less than or equal to {max}"))
+            }
             _ => {}
         }
         self
@@ -77,25 +63,14 @@ impl Validation {
         holds: impl Fn(&str) -> bool,
     ) -> &mut Self {
         if let Some(v) = value.filter(|v| !holds(v)) {
-            self.add(
-                Some(v),
-                member,
-                &format!("Member must satisfy regular expression pattern: {pattern}"),
-            );
+            self.add(Some(v), member, &format!("Member must satisfy regular expression pattern: {pattern}"));
         }
         self
     }
 
     pub fn one_of(&mut self, member: &str, value: Option<&str>, allowed: &[&str]) -> &mut Self {
         if let Some(v) = value.filter(|v| !allowed.contains(v)) {
-            self.add(
-                Some(v),
-                member,
-                &format!(
-                    "Member must satisfy enum value set: [{}]",
-                    allowed.join(", ")
-                ),
-            );
+            self.add(Some(v), member, &format!("Member must satisfy enum value set: [{}]", allowed.join(", ")));
         }
         self
     }
@@ -106,14 +81,7 @@ impl Validation {
             0 => Ok(()),
             n => {
                 let errors = if n == 1 { "error" } else { "errors" };
-                Err(ApiError::new(
-                    400,
-                    code,
-                    format!(
-                        "{n} validation {errors} detected: {}",
-                        self.broken.join("; ")
-                    ),
-                ))
+                Err(ApiError::new(400, code, format!("{n} validation {errors} detected: {}", self.broken.join("; "))))
             }
         }
     }
@@ -126,8 +94,7 @@ mod tests {
     #[test]
     fn sentences_are_awss() {
         let mut v = Validation::new();
-        v.required("role", None::<&String>)
-            .between("memorySize", Some(64), 128, 10240);
+        v.required("role", None::<&String>).between("memorySize", Some(64), 128, 10240);
         let error = v.finish("ValidationException").unwrap_err();
         assert_eq!(
             error.message,

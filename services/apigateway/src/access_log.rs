@@ -22,9 +22,8 @@ pub fn line(format: &str, variables: &Variables) -> String {
     while let Some(at) = rest.find(START) {
         out.push_str(&rest[..at]);
         rest = &rest[at + START.len()..];
-        let end = rest
-            .find(|c: char| !(c.is_ascii_alphanumeric() || c == '.' || c == '_' || c == '-'))
-            .unwrap_or(rest.len());
+        let end =
+            rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '.' || c == '_' || c == '-')).unwrap_or(rest.len());
         // A full stop that ends a sentence is no part of the name.
         let name = rest[..end].trim_end_matches('.');
         match variables.iter().find(|(known, _)| *known == name) {
@@ -47,10 +46,7 @@ mod tests {
 
     #[test]
     fn lines_and_groups() {
-        let variables = vec![
-            ("requestId", "r".to_owned()),
-            ("identity.userAgent", "a\"b".to_owned()),
-        ];
+        let variables = vec![("requestId", "r".to_owned()), ("identity.userAgent", "a\"b".to_owned())];
         assert_eq!(
             line(
                 r#"{"id":"$context.requestId","ua":"$context.identity.userAgent","x":"$context.nope"} $context.requestId."#,
@@ -59,10 +55,7 @@ mod tests {
             r#"{"id":"r","ua":"a\"b","x":"-"} r."#
         );
         let found = group("arn:aws:logs:r:000000000000:log-group:/a/b:*");
-        assert_eq!(
-            found,
-            Some(("000000000000".into(), "r".into(), "/a/b".into()))
-        );
+        assert_eq!(found, Some(("000000000000".into(), "r".into(), "/a/b".into())));
         assert!(group("arn:aws:s3:::x").is_none());
     }
 }

@@ -28,16 +28,8 @@ pub fn preflight(cors: &Cors, method: &Method, headers: &HeaderMap) -> Option<Re
     *response.status_mut() = StatusCode::NO_CONTENT;
     let out = response.headers_mut();
     if allow_origin(cors, headers, out) {
-        put_list(
-            out,
-            header::ACCESS_CONTROL_ALLOW_METHODS,
-            &cors.allow_methods,
-        );
-        put_list(
-            out,
-            header::ACCESS_CONTROL_ALLOW_HEADERS,
-            &cors.allow_headers,
-        );
+        put_list(out, header::ACCESS_CONTROL_ALLOW_METHODS, &cors.allow_methods);
+        put_list(out, header::ACCESS_CONTROL_ALLOW_HEADERS, &cors.allow_headers);
         if let Some(age) = cors.max_age {
             out.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from(age));
         }
@@ -51,11 +43,7 @@ pub fn decorate(cors: &Cors, request: &HeaderMap, response: &mut HeaderMap) {
         response.remove(name);
     }
     if allow_origin(cors, request, response) {
-        put_list(
-            response,
-            header::ACCESS_CONTROL_EXPOSE_HEADERS,
-            &cors.expose_headers,
-        );
+        put_list(response, header::ACCESS_CONTROL_EXPOSE_HEADERS, &cors.expose_headers);
     }
 }
 
@@ -66,9 +54,7 @@ fn allow_origin(cors: &Cors, request: &HeaderMap, response: &mut HeaderMap) -> b
     let text = origin.to_str().unwrap_or_default();
     let matches = |allowed: &String| match allowed.split_once('*') {
         // `https://*` and `http://*.example.com`.
-        Some((head, tail)) => {
-            text.len() >= head.len() + tail.len() && text.starts_with(head) && text.ends_with(tail)
-        }
+        Some((head, tail)) => text.len() >= head.len() + tail.len() && text.starts_with(head) && text.ends_with(tail),
         None => allowed.eq_ignore_ascii_case(text),
     };
     let has_credentials = cors.allow_credentials == Some(true);
@@ -82,10 +68,7 @@ fn allow_origin(cors: &Cors, request: &HeaderMap, response: &mut HeaderMap) -> b
     };
     response.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, value);
     if has_credentials {
-        response.insert(
-            header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
-            HeaderValue::from_static("true"),
-        );
+        response.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
     }
     true
 }
@@ -118,10 +101,7 @@ mod tests {
     fn request() -> HeaderMap {
         let mut headers = HeaderMap::new();
         headers.insert("origin", HeaderValue::from_static("https://a.example"));
-        headers.insert(
-            "access-control-request-method",
-            HeaderValue::from_static("POST"),
-        );
+        headers.insert("access-control-request-method", HeaderValue::from_static("POST"));
         headers
     }
 
@@ -134,10 +114,7 @@ mod tests {
         assert_eq!(headers["access-control-allow-methods"], "GET,POST");
         assert_eq!(headers["access-control-max-age"], "300");
         let answer = preflight(&cors(&["https://*"], true), &Method::OPTIONS, &request()).unwrap();
-        assert_eq!(
-            answer.headers()["access-control-allow-origin"],
-            "https://a.example"
-        );
+        assert_eq!(answer.headers()["access-control-allow-origin"], "https://a.example");
         assert_eq!(answer.headers()["access-control-allow-credentials"], "true");
         let answer = preflight(&cors(&["https://b"], false), &Method::OPTIONS, &request()).unwrap();
         assert!(answer.headers().is_empty());
@@ -147,15 +124,8 @@ mod tests {
     #[test]
     fn the_functions_headers_are_replaced() {
         let mut response = HeaderMap::new();
-        response.insert(
-            "access-control-allow-origin",
-            HeaderValue::from_static("evil"),
-        );
-        decorate(
-            &cors(&["https://a.example"], false),
-            &request(),
-            &mut response,
-        );
+        response.insert("access-control-allow-origin", HeaderValue::from_static("evil"));
+        decorate(&cors(&["https://a.example"], false), &request(), &mut response);
         assert_eq!(response["access-control-allow-origin"], "https://a.example");
         assert_eq!(response["access-control-expose-headers"], "x-b");
     }

@@ -11,6 +11,8 @@ mod ready;
 mod routing;
 mod shapes;
 mod storage;
+#[cfg(test)]
+mod tests;
 mod throttle;
 
 use std::sync::Arc;
@@ -34,17 +36,8 @@ pub struct ApiGateway {
 }
 
 impl ApiGateway {
-    pub fn new(
-        store: Arc<dyn Store>,
-        invoker: Arc<dyn Invoker>,
-        logs: Arc<dyn LogSink>,
-    ) -> ApiGateway {
-        ApiGateway {
-            storage: storage::Storage::new(store),
-            ready: ready::ReadyApis::default(),
-            invoker,
-            logs,
-        }
+    pub fn new(store: Arc<dyn Store>, invoker: Arc<dyn Invoker>, logs: Arc<dyn LogSink>) -> ApiGateway {
+        ApiGateway { storage: storage::Storage::new(store), ready: ready::ReadyApis::default(), invoker, logs }
     }
 }
 
@@ -60,17 +53,9 @@ impl Service for ApiGateway {
         let mut resource = format!("arn:aws:apigateway:{}::", call.context.region);
         for segment in path.strip_prefix("/v2").unwrap_or(path).split('/').skip(1) {
             resource.push('/');
-            let member = segment
-                .strip_prefix('{')
-                .and_then(|s| s.strip_suffix('}'))
-                .map(|s| s.trim_end_matches('+'));
+            let member = segment.strip_prefix('{').and_then(|s| s.strip_suffix('}')).map(|s| s.trim_end_matches('+'));
             match member {
-                Some(member) => resource.push_str(
-                    call.input
-                        .get(member)
-                        .and_then(|v| v.as_str())
-                        .unwrap_or_default(),
-                ),
+                Some(member) => resource.push_str(call.input.get(member).and_then(|v| v.as_str()).unwrap_or_default()),
                 None => resource.push_str(segment),
             }
         }

@@ -28,10 +28,7 @@ fn message(status: StatusCode, text: &str) -> Response<Bytes> {
     let body = serde_json::json!({ "message": text }).to_string();
     let mut response = Response::new(Bytes::from(body));
     *response.status_mut() = status;
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
@@ -126,14 +123,11 @@ impl DataPlane for ApiGateway {
             return not_found();
         };
         let mut trace = Trace::default();
-        let mut response = self
-            .answer(&api, stage, &request, &path, below, &mut trace)
-            .await;
+        let mut response = self.answer(&api, stage, &request, &path, below, &mut trace).await;
         if let Ok(value) = HeaderValue::from_str(&request.request_id) {
             response.headers_mut().insert("apigw-requestid", value);
         }
-        self.log_access(&api, stage, &request, &path, &trace, &response, started)
-            .await;
+        self.log_access(&api, stage, &request, &path, &trace, &response, started).await;
         response
     }
 }
@@ -149,9 +143,7 @@ impl ApiGateway {
         trace: &mut Trace,
     ) -> Response<Bytes> {
         let cors = api.api.cors_configuration.as_ref();
-        if let Some(answer) =
-            cors.and_then(|c| cors::preflight(c, &request.method, &request.headers))
-        {
+        if let Some(answer) = cors.and_then(|c| cors::preflight(c, &request.method, &request.headers)) {
             return answer;
         }
         let mut response = match stage.table.find(request.method.as_str(), below) {
@@ -163,8 +155,7 @@ impl ApiGateway {
                 if route.bucket.as_ref().is_some_and(|b| !b.take(now_ns)) {
                     message(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests")
                 } else {
-                    self.run(api, stage, route, &found, request, path, trace)
-                        .await
+                    self.run(api, stage, route, &found, request, path, trace).await
                 }
             }
         };
@@ -213,14 +204,11 @@ impl ApiGateway {
                 .map_or_else(|| id::trace_header(request.now_ms), str::to_owned),
             client_context: None,
         };
-        trace
-            .integration_request_id
-            .clone_from(&invocation.request_id);
+        trace.integration_request_id.clone_from(&invocation.request_id);
         let started = Instant::now();
         let invoker = Arc::clone(&self.invoker);
         // On a task of its own, because a function runs to its end even if nobody waits for it any more.
-        let running =
-            tokio::spawn(async move { invoker.invoke(&target, &access, invocation).await });
+        let running = tokio::spawn(async move { invoker.invoke(&target, &access, invocation).await });
         let timeout = Duration::from_millis(integration.timeout_in_millis);
         let outcome = tokio::time::timeout(timeout, running).await;
         trace.integration_ms = Some(started.elapsed().as_millis());
@@ -260,9 +248,7 @@ impl ApiGateway {
         };
         let header = |name: &str| {
             let value = request.headers.get(name);
-            value.map_or(String::new(), |v| {
-                String::from_utf8_lossy(v.as_bytes()).into_owned()
-            })
+            value.map_or(String::new(), |v| String::from_utf8_lossy(v.as_bytes()).into_owned())
         };
         let number = |n: Option<u128>| n.map_or(String::new(), |n| n.to_string());
         let domain = request.host_name();
@@ -270,9 +256,7 @@ impl ApiGateway {
         let status = number(trace.integration_status.map(u128::from));
         let integration_ms = number(trace.integration_ms);
         let error = match response.status().is_server_error() || response.status() == 404 {
-            true if trace.integration_status.is_none() => {
-                response.status().canonical_reason().unwrap_or_default()
-            }
+            true if trace.integration_status.is_none() => response.status().canonical_reason().unwrap_or_default(),
             _ => "",
         };
         let variables: access_log::Variables = vec![
@@ -295,10 +279,7 @@ impl ApiGateway {
             ("integrationStatus", status.clone()),
             ("integration.integrationStatus", status.clone()),
             ("integration.status", status),
-            (
-                "integration.requestId",
-                trace.integration_request_id.clone(),
-            ),
+            ("integration.requestId", trace.integration_request_id.clone()),
             ("integration.error", trace.error.clone()),
             ("integrationErrorMessage", trace.error.clone()),
             ("identity.sourceIp", request.source_ip.clone()),
@@ -308,14 +289,9 @@ impl ApiGateway {
             ("error.message", error.to_owned()),
             ("error.messageString", format!("\"{error}\"")),
         ];
-        let event = LogEvent {
-            timestamp_ms: request.now_ms,
-            message: access_log::line(format, &variables),
-        };
+        let event = LogEvent { timestamp_ms: request.now_ms, message: access_log::line(format, &variables) };
         let stream = format!("{}/{}", clock::day(request.now_ms), stage.stage.stage_name);
-        self.logs
-            .append(&account, &region, &group, &stream, vec![event])
-            .await;
+        self.logs.append(&account, &region, &group, &stream, vec![event]).await;
     }
 }
 
@@ -353,32 +329,22 @@ fn event(
 }
 
 /// The ARN that a function's resource policy is checked against.
-fn source_arn(
-    api: &ReadyApi,
-    stage: &ReadyStage,
-    route: &ReadyRoute,
-    request: &HttpRequest,
-) -> String {
+fn source_arn(api: &ReadyApi, stage: &ReadyStage, route: &ReadyRoute, request: &HttpRequest) -> String {
     let stage = &stage.stage.stage_name;
     let tail = match &route.key {
         RouteKey::Default => "$default".to_owned(),
         RouteKey::Path { path, .. } => format!("{}{path}", request.method),
     };
     let resource = format!("{}/{stage}/{tail}", api.api.api_id);
-    cumulet_base::arn::Arn::new("execute-api", &api.api.region, &api.api.account, resource)
-        .to_string()
+    cumulet_base::arn::Arn::new("execute-api", &api.api.region, &api.api.account, resource).to_string()
 }
 
 /// The answer when the function did not run. What a policy forbids is the API owner's mistake, not the client's: 500, as on AWS.
 fn refused(error: InvokeError, trace: &mut Trace) -> Response<Bytes> {
     trace.error = error.to_string();
     match error {
-        InvokeError::TooLarge { .. } => {
-            message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large")
-        }
-        InvokeError::Throttled { .. } | InvokeError::Draining | InvokeError::NotReady { .. } => {
-            unavailable()
-        }
+        InvokeError::TooLarge { .. } => message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large"),
+        InvokeError::Throttled { .. } | InvokeError::Draining | InvokeError::NotReady { .. } => unavailable(),
         InvokeError::NotFound { .. }
         | InvokeError::AccessDenied { .. }
         | InvokeError::InvalidRuntime { .. }

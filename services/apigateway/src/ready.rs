@@ -56,11 +56,7 @@ impl ReadyApis {
         inner.apis.remove(api_id);
     }
 
-    pub async fn get(
-        &self,
-        storage: &Storage,
-        api_id: &str,
-    ) -> Result<Option<Arc<ReadyApi>>, Error> {
+    pub async fn get(&self, storage: &Storage, api_id: &str) -> Result<Option<Arc<ReadyApi>>, Error> {
         let generation = {
             let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
             if let Some(api) = inner.apis.get(api_id) {
@@ -78,9 +74,7 @@ impl ReadyApis {
                 let any = inner.apis.keys().next().cloned();
                 any.and_then(|id| inner.apis.remove(&id));
             }
-            return Ok(Some(
-                inner.apis.entry(api_id.to_owned()).or_insert(api).clone(),
-            ));
+            return Ok(Some(inner.apis.entry(api_id.to_owned()).or_insert(api).clone()));
         }
         Ok(Some(api))
     }
@@ -105,11 +99,7 @@ async fn make(storage: &Storage, api_id: &str) -> Result<Option<ReadyApi>, Error
         };
         stages.insert(name.clone(), stage_of(stage, routes));
     }
-    Ok(Some(ReadyApi {
-        api: rows.api,
-        stages,
-        since: Instant::now(),
-    }))
+    Ok(Some(ReadyApi { api: rows.api, stages, since: Instant::now() }))
 }
 
 fn stage_of(stage: &Stage, routes: Vec<(Route, Option<Integration>)>) -> ReadyStage {
@@ -121,18 +111,9 @@ fn stage_of(stage: &Stage, routes: Vec<(Route, Option<Integration>)>) -> ReadySt
         };
         table.add(&key, ready.len());
         let bucket = bucket_of(stage, &route.route_key);
-        ready.push(ReadyRoute {
-            route,
-            key,
-            integration,
-            bucket,
-        });
+        ready.push(ReadyRoute { route, key, integration, bucket });
     }
-    ReadyStage {
-        stage: stage.clone(),
-        table,
-        routes: ready,
-    }
+    ReadyStage { stage: stage.clone(), table, routes: ready }
 }
 
 /// The route's own limits, or else the stage's; each route has a bucket of its own. A limit given alone bounds rate and burst alike.
@@ -140,19 +121,11 @@ fn bucket_of(stage: &Stage, route_key: &str) -> Option<Bucket> {
     let own = stage.route_settings.get(route_key);
     let own_or = |own: Option<f64>, default: Option<f64>| own.or(default);
     let default = &stage.default_route_settings;
-    let rate = own_or(
-        own.and_then(|s| s.throttling_rate_limit),
-        default.throttling_rate_limit,
-    );
-    let burst = own
-        .and_then(|s| s.throttling_burst_limit)
-        .or(default.throttling_burst_limit);
+    let rate = own_or(own.and_then(|s| s.throttling_rate_limit), default.throttling_rate_limit);
+    let burst = own.and_then(|s| s.throttling_burst_limit).or(default.throttling_burst_limit);
     match (rate, burst) {
         (None, None) => None,
-        (Some(rate), None) => Some(Bucket::new(
-            rate,
-            rate.ceil().min(f64::from(u32::MAX)) as u32,
-        )),
+        (Some(rate), None) => Some(Bucket::new(rate, rate.ceil().min(f64::from(u32::MAX)) as u32)),
         (None, Some(burst)) => Some(Bucket::new(f64::from(burst), burst)),
         (Some(rate), Some(burst)) => Some(Bucket::new(rate, burst)),
     }

@@ -9,9 +9,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::shapes::Texts;
 
-const METHODS: [&str; 8] = [
-    "ANY", "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS",
-];
+const METHODS: [&str; 8] = ["ANY", "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
 
 /// A route key, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,10 +43,7 @@ impl RouteKey {
                 }
             }
         }
-        Some(RouteKey::Path {
-            method: method.to_owned(),
-            path: path.to_owned(),
-        })
+        Some(RouteKey::Path { method: method.to_owned(), path: path.to_owned() })
     }
 }
 
@@ -65,10 +60,7 @@ impl Segment {
                 Some(name) => (name, true),
                 None => (inner, false),
             };
-            let is_name = !name.is_empty()
-                && name
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+            let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
             return is_name.then(|| match is_greedy {
                 true => Segment::Greedy(name.to_owned()),
                 false => Segment::Param(name.to_owned()),
@@ -146,37 +138,22 @@ impl RouteTable {
             let parameters = names.iter().cloned().zip(values).collect();
             return Some(Match { route, parameters });
         }
-        self.default.map(|route| Match {
-            route,
-            parameters: BTreeMap::new(),
-        })
+        self.default.map(|route| Match { route, parameters: BTreeMap::new() })
     }
 }
 
 fn by_method<'a>(methods: &'a Methods, method: &str) -> Option<(usize, &'a [String])> {
-    methods
-        .get(method)
-        .or_else(|| methods.get("ANY"))
-        .map(|(route, names)| (*route, names.as_slice()))
+    methods.get(method).or_else(|| methods.get("ANY")).map(|(route, names)| (*route, names.as_slice()))
 }
 
 impl Node {
     /// Visits every node at most once, because a node has one depth only.
-    fn find(
-        &self,
-        method: &str,
-        segments: &[&str],
-        values: &mut Vec<String>,
-    ) -> Option<(usize, &[String])> {
+    fn find(&self, method: &str, segments: &[&str], values: &mut Vec<String>) -> Option<(usize, &[String])> {
         let Some((first, rest)) = segments.split_first() else {
             return by_method(&self.here, method);
         };
         let text = decoded(first);
-        if let Some(found) = self
-            .literals
-            .get(&text)
-            .and_then(|node| node.find(method, rest, values))
-        {
+        if let Some(found) = self.literals.get(&text).and_then(|node| node.find(method, rest, values)) {
             return Some(found);
         }
         if let Some(node) = self.param.as_ref().filter(|_| !text.is_empty()) {
@@ -204,9 +181,7 @@ pub fn function_of(uri: &str, stage_variables: &Texts) -> Option<Target> {
         uri = uri.replace(&format!("${{stageVariables.{name}}}"), value);
     }
     let arn = match uri.split_once(":lambda:path/2015-03-31/functions/") {
-        Some((head, tail)) if head.starts_with("arn:aws:apigateway:") => {
-            tail.strip_suffix("/invocations")?
-        }
+        Some((head, tail)) if head.starts_with("arn:aws:apigateway:") => tail.strip_suffix("/invocations")?,
         _ => &uri,
     };
     Target::from_arn(arn)
@@ -236,48 +211,17 @@ mod tests {
         }
         let check = |method: &str, path: &str, key: &str, parameters: &[(&str, &str)]| {
             let found = table.find(method, path).unwrap();
-            let parameters: BTreeMap<String, String> = parameters
-                .iter()
-                .map(|(n, v)| (n.to_string(), v.to_string()))
-                .collect();
-            assert_eq!(
-                (keys[found.route], &found.parameters),
-                (key, &parameters),
-                "{method} {path}"
-            );
+            let parameters: BTreeMap<String, String> =
+                parameters.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect();
+            assert_eq!((keys[found.route], &found.parameters), (key, &parameters), "{method} {path}");
         };
         check("GET", "/pets/dog/1", "GET /pets/dog/1", &[]);
         check("GET", "/pets/dog/2", "GET /pets/dog/{id}", &[("id", "2")]);
-        check(
-            "GET",
-            "/pets/dog/a%20b%2Fc",
-            "GET /pets/dog/{id}",
-            &[("id", "a b/c")],
-        );
-        check(
-            "GET",
-            "/pets/cat/1/2",
-            "GET /pets/{proxy+}",
-            &[("proxy", "cat/1/2")],
-        );
-        check(
-            "POST",
-            "/pets/cat/1",
-            "ANY /{proxy+}",
-            &[("proxy", "pets/cat/1")],
-        );
-        check(
-            "GET",
-            "/pets/cat/toys",
-            "ANY /pets/{kind}/toys",
-            &[("kind", "cat")],
-        );
-        check(
-            "POST",
-            "/pets/cat/toys",
-            "POST /pets/{kind}/toys",
-            &[("kind", "cat")],
-        );
+        check("GET", "/pets/dog/a%20b%2Fc", "GET /pets/dog/{id}", &[("id", "a b/c")]);
+        check("GET", "/pets/cat/1/2", "GET /pets/{proxy+}", &[("proxy", "cat/1/2")]);
+        check("POST", "/pets/cat/1", "ANY /{proxy+}", &[("proxy", "pets/cat/1")]);
+        check("GET", "/pets/cat/toys", "ANY /pets/{kind}/toys", &[("kind", "cat")]);
+        check("POST", "/pets/cat/toys", "POST /pets/{kind}/toys", &[("kind", "cat")]);
         check("GET", "/", "GET /", &[]);
         check("POST", "/", "$default", &[]);
     }
@@ -294,18 +238,9 @@ mod tests {
 
     #[test]
     fn malformed_keys() {
-        for bad in [
-            "",
-            "GET",
-            "GET a",
-            "get /a",
-            "FOO /a",
-            "GET /{a",
-            "GET /{a+}/b",
-            "GET /{a}/{a}",
-            "GET /x{a}",
-            "GET /{}",
-        ] {
+        for bad in
+            ["", "GET", "GET a", "get /a", "FOO /a", "GET /{a", "GET /{a+}/b", "GET /{a}/{a}", "GET /x{a}", "GET /{}"]
+        {
             assert!(RouteKey::parse(bad).is_none(), "{bad}");
         }
     }
@@ -314,16 +249,11 @@ mod tests {
     fn functions_of_uris() {
         let arn = "arn:aws:lambda:us-east-1:000000000000:function:f";
         let variables = Texts::from([("v".to_owned(), "PROD".to_owned())]);
-        let path = format!(
-            "arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{arn}/invocations"
-        );
+        let path = format!("arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{arn}/invocations");
         assert_eq!(function_of(arn, &variables).unwrap().arn(), arn);
         assert_eq!(function_of(&path, &variables).unwrap().arn(), arn);
         let with = format!("{arn}:${{stageVariables.v}}");
-        assert_eq!(
-            function_of(&with, &variables).unwrap().qualifier.as_deref(),
-            Some("PROD")
-        );
+        assert_eq!(function_of(&with, &variables).unwrap().qualifier.as_deref(), Some("PROD"));
         assert!(function_of("https://example.com", &variables).is_none());
     }
 }

@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cumulet_base::limits;
-use cumulet_store::{
-    Check, Key, KeyReader, KeyWriter, Op, Outcome, Read, Rev, Shard, Space, Store, StoreExt, Txn,
-};
+use cumulet_store::{Check, Key, KeyReader, KeyWriter, Op, Outcome, Read, Rev, Shard, Space, Store, StoreExt, Txn};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -141,17 +139,10 @@ impl Storage {
     }
 
     /// The routes a deployment froze, each with its integration.
-    pub async fn frozen(
-        &self,
-        api_id: &str,
-        deployment_id: &str,
-    ) -> Result<Vec<(Route, Option<Integration>)>, Error> {
+    pub async fn frozen(&self, api_id: &str, deployment_id: &str) -> Result<Vec<(Route, Option<Integration>)>, Error> {
         let (lo, hi) = part(api_id, "frozen").text(deployment_id).range();
         let limit = limits::HTTP_API_ROUTES_MAX as u32;
-        let rows = self
-            .store
-            .range(shard(api_id), SPACE, lo, hi, limit)
-            .await?;
+        let rows = self.store.range(shard(api_id), SPACE, lo, hi, limit).await?;
         rows.iter().map(|row| read(&row.value)).collect()
     }
 
@@ -159,12 +150,10 @@ impl Storage {
     pub async fn create(&self, api: &Api, changes: Vec<Change>) -> Result<(), Error> {
         let entry = listed(&api.account, &api.region).text(&api.api_id).key();
         let list = list_shard(&api.account, &api.region);
-        self.commit(Txn::new(list).put(SPACE, entry, Vec::new()))
-            .await?;
+        self.commit(Txn::new(list).put(SPACE, entry, Vec::new())).await?;
         let key = part(&api.api_id, "api").key();
-        let mut txn = Txn::new(shard(&api.api_id))
-            .check(Check::Absent(SPACE, key.clone()))
-            .put(SPACE, key, write(api)?);
+        let mut txn =
+            Txn::new(shard(&api.api_id)).check(Check::Absent(SPACE, key.clone())).put(SPACE, key, write(api)?);
         for change in changes {
             apply(&mut txn, &api.api_id, change)?;
         }
@@ -175,9 +164,11 @@ impl Storage {
     pub async fn change(&self, rows: &ApiRows, changes: Vec<Change>) -> Result<(), Error> {
         let api_id = &rows.api.api_id;
         let key = part(api_id, "api").key();
-        let mut txn = Txn::new(shard(api_id))
-            .check(Check::RevIs(SPACE, key.clone(), rows.rev))
-            .put(SPACE, key, write(&rows.api)?);
+        let mut txn = Txn::new(shard(api_id)).check(Check::RevIs(SPACE, key.clone(), rows.rev)).put(
+            SPACE,
+            key,
+            write(&rows.api)?,
+        );
         for change in changes {
             apply(&mut txn, api_id, change)?;
         }
@@ -185,33 +176,20 @@ impl Storage {
     }
 
     pub async fn delete(&self, rows: &ApiRows) -> Result<(), Error> {
-        let Api {
-            api_id,
-            account,
-            region,
-            ..
-        } = &rows.api;
+        let Api { api_id, account, region, .. } = &rows.api;
         let (lo, hi) = KeyWriter::new().text(api_id).range();
         let key = part(api_id, "api").key();
-        self.commit(
-            Txn::new(shard(api_id))
-                .check(Check::RevIs(SPACE, key, rows.rev))
-                .delete_range(SPACE, lo, hi),
-        )
-        .await?;
+        self.commit(Txn::new(shard(api_id)).check(Check::RevIs(SPACE, key, rows.rev)).delete_range(SPACE, lo, hi))
+            .await?;
         let entry = listed(account, region).text(api_id).key();
-        self.commit(Txn::new(list_shard(account, region)).delete(SPACE, entry))
-            .await
+        self.commit(Txn::new(list_shard(account, region)).delete(SPACE, entry)).await
     }
 
     /// Ids of an account's APIs in a region, in order.
     pub async fn list(&self, account: &str, region: &str) -> Result<Vec<String>, Error> {
         let (lo, hi) = listed(account, region).range();
         let limit = limits::HTTP_APIS_MAX as u32;
-        let rows = self
-            .store
-            .range(list_shard(account, region), SPACE, lo, hi, limit)
-            .await?;
+        let rows = self.store.range(list_shard(account, region), SPACE, lo, hi, limit).await?;
         let id = |key: &Key| {
             let mut parts = KeyReader::new(key);
             (0..3).try_for_each(|_| parts.text().map(drop))?;
@@ -247,10 +225,7 @@ fn apply(txn: &mut Txn, api_id: &str, change: Change) -> Result<(), Error> {
         Change::PutIntegration(i) => put("integration", &i.integration_id, write(&i)?),
         Change::PutDeployment(d) => put("deployment", &d.deployment_id, write(&d)?),
         Change::Freeze(deployment_id, route, integration) => {
-            let key = part(api_id, "frozen")
-                .text(&deployment_id)
-                .text(&route.route_id)
-                .key();
+            let key = part(api_id, "frozen").text(&deployment_id).text(&route.route_id).key();
             let value = write(&(route, integration))?;
             txn.ops.push(Op::Put(SPACE, key, value.into()));
         }

@@ -30,12 +30,10 @@ impl Bucket {
 
     /// Takes one token if there is one.
     pub fn take(&self, now_ns: u64) -> bool {
-        let taken = self
-            .full_at_ns
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |full_at| {
-                let next = full_at.max(now_ns).saturating_add(self.interval_ns);
-                (next - now_ns <= self.burst_ns).then_some(next)
-            });
+        let taken = self.full_at_ns.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |full_at| {
+            let next = full_at.max(now_ns).saturating_add(self.interval_ns);
+            (next - now_ns <= self.burst_ns).then_some(next)
+        });
         taken.is_ok()
     }
 }

@@ -1,5 +1,7 @@
 //! Who calls, and whether they may. Signatures are checked here; who exists and what they may do are ports.
 
+pub mod sigv4;
+
 use async_trait::async_trait;
 
 use crate::error::ApiError;
@@ -49,21 +51,12 @@ pub struct Credential {
 #[async_trait]
 pub trait Credentials: Send + Sync + 'static {
     /// `None`: no such key. A session key is only found together with its token, unexpired.
-    async fn find(
-        &self,
-        access_key_id: &str,
-        session_token: Option<&str>,
-    ) -> Result<Option<Credential>, ApiError>;
+    async fn find(&self, access_key_id: &str, session_token: Option<&str>) -> Result<Option<Credential>, ApiError>;
 }
 
 /// Who decides whether a caller may do something.
 #[async_trait]
 pub trait Authorizer: Send + Sync + 'static {
     /// `action` is such as `lambda:InvokeFunction`; `Err` is the service-neutral AccessDenied with AWS's sentence.
-    async fn authorize(
-        &self,
-        caller: &Caller,
-        action: &str,
-        resource: &str,
-    ) -> Result<(), ApiError>;
+    async fn authorize(&self, caller: &Caller, action: &str, resource: &str) -> Result<(), ApiError>;
 }

@@ -39,11 +39,7 @@ fn check(api: &Api) -> Result<(), Error> {
     if api.name.is_empty() || api.name.chars().count() > 128 {
         return bad("Invalid API name: 1 to 128 characters");
     }
-    if api
-        .description
-        .as_ref()
-        .is_some_and(|d| d.chars().count() > 1024)
-    {
+    if api.description.as_ref().is_some_and(|d| d.chars().count() > 1024) {
         return bad("Invalid description: at most 1024 characters");
     }
     if !matches!(api.ip_address_type.as_str(), "ipv4" | "dualstack") {
@@ -54,10 +50,7 @@ fn check(api: &Api) -> Result<(), Error> {
         if is_any && cors.allow_credentials == Some(true) {
             return bad("Allow-credentials is not supported for wildcard origin");
         }
-        if cors
-            .max_age
-            .is_some_and(|age| !(-1..=86_400).contains(&age))
-        {
+        if cors.max_age.is_some_and(|age| !(-1..=86_400).contains(&age)) {
             return bad("Invalid maxAge: -1 to 86400 seconds");
         }
     }
@@ -65,11 +58,7 @@ fn check(api: &Api) -> Result<(), Error> {
 }
 
 impl ApiGateway {
-    pub(super) async fn create_api(
-        &self,
-        ctx: &Context,
-        input: &Map<String, Value>,
-    ) -> Result<Answer, ApiError> {
+    pub(super) async fn create_api(&self, ctx: &Context, input: &Map<String, Value>) -> Result<Answer, ApiError> {
         let name = text(input, "name")?;
         match text(input, "protocolType")? {
             "HTTP" => {}
@@ -112,20 +101,12 @@ impl ApiGateway {
         Ok(answer(&shown(&api, ctx)?)?)
     }
 
-    pub(super) async fn get_api(
-        &self,
-        ctx: &Context,
-        input: &Map<String, Value>,
-    ) -> Result<Answer, ApiError> {
+    pub(super) async fn get_api(&self, ctx: &Context, input: &Map<String, Value>) -> Result<Answer, ApiError> {
         let rows = self.load(ctx, text(input, "apiId")?).await?;
         Ok(answer(&shown(&rows.api, ctx)?)?)
     }
 
-    pub(super) async fn get_apis(
-        &self,
-        ctx: &Context,
-        input: &Map<String, Value>,
-    ) -> Result<Answer, ApiError> {
+    pub(super) async fn get_apis(&self, ctx: &Context, input: &Map<String, Value>) -> Result<Answer, ApiError> {
         let mut apis = Vec::new();
         for api_id in self.storage.list(ctx.account(), &ctx.region).await? {
             if let Some(rows) = self.storage.load(&api_id).await? {
@@ -135,11 +116,7 @@ impl ApiGateway {
         Ok(page(apis.into_iter(), input)?)
     }
 
-    pub(super) async fn delete_api(
-        &self,
-        ctx: &Context,
-        input: &Map<String, Value>,
-    ) -> Result<Answer, ApiError> {
+    pub(super) async fn delete_api(&self, ctx: &Context, input: &Map<String, Value>) -> Result<Answer, ApiError> {
         let api_id = text(input, "apiId")?;
         for _ in 0..super::CHANGE_ATTEMPTS_MAX {
             let rows = self.load(ctx, api_id).await?;
@@ -158,15 +135,9 @@ impl ApiGateway {
 
 /// What "quick create" makes besides the API: an integration, its route and the stage `$default`.
 fn quick(ctx: &Context, target: &str, input: &Map<String, Value>) -> Result<Vec<Change>, Error> {
-    let route_key = input
-        .get("routeKey")
-        .and_then(Value::as_str)
-        .unwrap_or("$default");
-    RouteKey::parse(route_key).ok_or_else(|| {
-        Error::Invalid(format!(
-            "The provided route key is not formatted properly: {route_key}"
-        ))
-    })?;
+    let route_key = input.get("routeKey").and_then(Value::as_str).unwrap_or("$default");
+    RouteKey::parse(route_key)
+        .ok_or_else(|| Error::Invalid(format!("The provided route key is not formatted properly: {route_key}")))?;
     let integration = Integration {
         integration_id: id::short(7),
         integration_type: match target.starts_with("arn:") {
@@ -210,11 +181,7 @@ fn quick(ctx: &Context, target: &str, input: &Map<String, Value>) -> Result<Vec<
         last_updated_date: now(ctx),
         tags: Default::default(),
     };
-    Ok(vec![
-        Change::PutIntegration(integration),
-        Change::PutRoute(route),
-        Change::PutStage(stage),
-    ])
+    Ok(vec![Change::PutIntegration(integration), Change::PutRoute(route), Change::PutStage(stage)])
 }
 
 pub(super) fn update(rows: &mut ApiRows, input: &Map<String, Value>, ctx: &Context) -> Decision {
@@ -228,11 +195,7 @@ pub(super) fn update(rows: &mut ApiRows, input: &Map<String, Value>, ctx: &Conte
     Ok((Vec::new(), answer(&shown(&rows.api, ctx)?)?))
 }
 
-pub(super) fn delete_cors(
-    rows: &mut ApiRows,
-    _input: &Map<String, Value>,
-    _ctx: &Context,
-) -> Decision {
+pub(super) fn delete_cors(rows: &mut ApiRows, _input: &Map<String, Value>, _ctx: &Context) -> Decision {
     rows.api.cors_configuration = None;
     Ok((Vec::new(), Answer::empty()))
 }

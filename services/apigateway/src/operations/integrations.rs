@@ -26,9 +26,7 @@ const WRITABLE: &[&str] = &[
 
 fn find<'a>(rows: &'a ApiRows, input: &Map<String, Value>) -> Result<&'a Integration, Error> {
     let id = text(input, "integrationId")?;
-    rows.integrations
-        .get(id)
-        .ok_or_else(|| Error::NotFound("Integration", id.to_owned()))
+    rows.integrations.get(id).ok_or_else(|| Error::NotFound("Integration", id.to_owned()))
 }
 
 pub(super) fn check(integration: &Integration) -> Result<(), Error> {
@@ -37,9 +35,7 @@ pub(super) fn check(integration: &Integration) -> Result<(), Error> {
         "AWS_PROXY" => {}
         "HTTP_PROXY" => return refused("type HTTP_PROXY"),
         "AWS" | "HTTP" | "MOCK" => {
-            return Err(Error::Invalid(
-                "HTTP APIs only take the integration types AWS_PROXY and HTTP_PROXY".into(),
-            ));
+            return Err(Error::Invalid("HTTP APIs only take the integration types AWS_PROXY and HTTP_PROXY".into()));
         }
         other => {
             return Err(Error::Invalid(format!("Invalid integrationType {other}")));
@@ -48,18 +44,11 @@ pub(super) fn check(integration: &Integration) -> Result<(), Error> {
     if integration.integration_subtype.is_some() {
         return refused("integrationSubtype");
     }
-    if integration
-        .credentials_arn
-        .as_deref()
-        .is_some_and(|a| !a.is_empty())
-    {
+    if integration.credentials_arn.as_deref().is_some_and(|a| !a.is_empty()) {
         return refused("credentialsArn");
     }
-    let is_given = |value: &Option<Value>| {
-        value
-            .as_ref()
-            .is_some_and(|v| v.as_object().is_none_or(|map| !map.is_empty()))
-    };
+    let is_given =
+        |value: &Option<Value>| value.as_ref().is_some_and(|v| v.as_object().is_none_or(|map| !map.is_empty()));
     if is_given(&integration.request_parameters) {
         return refused("requestParameters");
     }
@@ -72,9 +61,7 @@ pub(super) fn check(integration: &Integration) -> Result<(), Error> {
     let uri = integration.integration_uri.as_deref().unwrap_or_default();
     let has_variables = uri.contains("${stageVariables.");
     if !has_variables && function_of(uri, &Default::default()).is_none() {
-        return Err(Error::Invalid(format!(
-            "Invalid function ARN or invalid uri: {uri}"
-        )));
+        return Err(Error::Invalid(format!("Invalid function ARN or invalid uri: {uri}")));
     }
     if !matches!(integration.payload_format_version.as_str(), "1.0" | "2.0") {
         return Err(Error::Invalid(
@@ -92,10 +79,7 @@ pub(super) fn check(integration: &Integration) -> Result<(), Error> {
 
 pub(super) fn create(rows: &mut ApiRows, input: &Map<String, Value>, _ctx: &Context) -> Decision {
     if rows.integrations.len() >= limits::HTTP_API_INTEGRATIONS_MAX {
-        return Err(Error::Quota(
-            "integrations",
-            limits::HTTP_API_INTEGRATIONS_MAX,
-        ));
+        return Err(Error::Quota("integrations", limits::HTTP_API_INTEGRATIONS_MAX));
     }
     let integration = Integration {
         integration_id: id::short(7),
@@ -137,15 +121,8 @@ pub(super) fn update(rows: &mut ApiRows, input: &Map<String, Value>, _ctx: &Cont
 pub(super) fn delete(rows: &mut ApiRows, input: &Map<String, Value>, _ctx: &Context) -> Decision {
     let id = find(rows, input)?.integration_id.clone();
     let target = format!("integrations/{id}");
-    if let Some(route) = rows
-        .routes
-        .values()
-        .find(|r| r.target.as_deref() == Some(&target))
-    {
-        return Err(Error::Conflict(format!(
-            "Cannot delete Integration '{id}': route '{}' uses it",
-            route.route_id
-        )));
+    if let Some(route) = rows.routes.values().find(|r| r.target.as_deref() == Some(&target)) {
+        return Err(Error::Conflict(format!("Cannot delete Integration '{id}': route '{}' uses it", route.route_id)));
     }
     Ok((vec![Change::DeleteIntegration(id)], Answer::empty()))
 }

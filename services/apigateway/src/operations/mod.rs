@@ -90,8 +90,7 @@ impl ApiGateway {
         decide: impl Fn(&mut ApiRows, &Map<String, Value>, &Context) -> Decision + Send + Sync,
     ) -> Result<Answer, ApiError> {
         let api_id = text(input, "apiId")?;
-        self.change_api(ctx, api_id, |rows| decide(rows, input, ctx))
-            .await
+        self.change_api(ctx, api_id, |rows| decide(rows, input, ctx)).await
     }
 
     async fn change_api(
@@ -132,10 +131,7 @@ pub(crate) fn endpoint(ctx: &Context, api_id: &str) -> String {
 
 /// A member that has to be there, as text.
 fn text<'a>(input: &'a Map<String, Value>, member: &str) -> Result<&'a str, Error> {
-    input
-        .get(member)
-        .and_then(Value::as_str)
-        .ok_or_else(|| Error::Invalid(format!("{member} is required")))
+    input.get(member).and_then(Value::as_str).ok_or_else(|| Error::Invalid(format!("{member} is required")))
 }
 
 /// The current shape with the members of the input put in its place.
@@ -178,17 +174,11 @@ fn patched<T: Serialize + DeserializeOwned>(
 
 fn answer(shape: &impl Serialize) -> Result<Answer, Error> {
     let output = serde_json::to_value(shape).map_err(Error::Row)?;
-    Ok(Answer {
-        output,
-        ..Answer::default()
-    })
+    Ok(Answer { output, ..Answer::default() })
 }
 
 /// One page of a list. Tokens are the offset of the next item.
-fn page<T: Serialize>(
-    items: impl Iterator<Item = T>,
-    input: &Map<String, Value>,
-) -> Result<Answer, Error> {
+fn page<T: Serialize>(items: impl Iterator<Item = T>, input: &Map<String, Value>) -> Result<Answer, Error> {
     let number = |member: &str, default: usize| match input.get(member) {
         None | Some(Value::Null) => Ok(default),
         Some(value) => value
@@ -219,7 +209,8 @@ fn now(ctx: &Context) -> String {
 fn given_tags(input: &Map<String, Value>) -> Result<Texts, Error> {
     match input.get("tags") {
         None | Some(Value::Null) => Ok(Texts::new()),
-        Some(tags) => serde_json::from_value(tags.clone())
-            .map_err(|_| Error::Invalid("tags is not a map of texts".into())),
+        Some(tags) => {
+            serde_json::from_value(tags.clone()).map_err(|_| Error::Invalid("tags is not a map of texts".into()))
+        }
     }
 }

@@ -10,20 +10,12 @@ use crate::routing::RouteKey;
 use crate::shapes::Route;
 use crate::storage::{ApiRows, Change};
 
-const WRITABLE: &[&str] = &[
-    "routeKey",
-    "target",
-    "apiKeyRequired",
-    "authorizationType",
-    "authorizerId",
-    "operationName",
-];
+const WRITABLE: &[&str] =
+    &["routeKey", "target", "apiKeyRequired", "authorizationType", "authorizerId", "operationName"];
 
 fn find<'a>(rows: &'a ApiRows, input: &Map<String, Value>) -> Result<&'a Route, Error> {
     let id = text(input, "routeId")?;
-    rows.routes
-        .get(id)
-        .ok_or_else(|| Error::NotFound("Route", id.to_owned()))
+    rows.routes.get(id).ok_or_else(|| Error::NotFound("Route", id.to_owned()))
 }
 
 fn check(route: &Route, rows: &ApiRows, input: &Map<String, Value>) -> Result<(), Error> {
@@ -34,29 +26,18 @@ fn check(route: &Route, rows: &ApiRows, input: &Map<String, Value>) -> Result<()
              Format should be \"<HTTP METHOD> /<RESOURCE PATH>\" or \"$default\": {key}"
         )));
     }
-    if rows
-        .routes
-        .values()
-        .any(|r| r.route_key == *key && r.route_id != route.route_id)
-    {
-        return Err(Error::Conflict(format!(
-            "Route with key {key} already exists for this API"
-        )));
+    if rows.routes.values().any(|r| r.route_key == *key && r.route_id != route.route_id) {
+        return Err(Error::Conflict(format!("Route with key {key} already exists for this API")));
     }
     match route.authorization_type.as_str() {
         "NONE" => {}
         "JWT" | "CUSTOM" | "AWS_IAM" => {
-            return Err(Error::NotBuilt(format!(
-                "authorizationType {} of routes",
-                route.authorization_type
-            )));
+            return Err(Error::NotBuilt(format!("authorizationType {} of routes", route.authorization_type)));
         }
         other => return Err(Error::Invalid(format!("Invalid authorizationType {other}"))),
     }
     if route.api_key_required {
-        return Err(Error::Invalid(
-            "ApiKeyRequired is not currently supported for HTTP APIs".into(),
-        ));
+        return Err(Error::Invalid("ApiKeyRequired is not currently supported for HTTP APIs".into()));
     }
     for member in ["requestParameters", "requestModels", "authorizationScopes"] {
         let is_empty = match input.get(member) {
@@ -70,11 +51,9 @@ fn check(route: &Route, rows: &ApiRows, input: &Map<String, Value>) -> Result<()
         }
     }
     if let Some(target) = &route.target {
-        let id = target.strip_prefix("integrations/").ok_or_else(|| {
-            Error::Invalid(format!(
-                "Invalid target {target}: integrations/ID is expected"
-            ))
-        })?;
+        let id = target
+            .strip_prefix("integrations/")
+            .ok_or_else(|| Error::Invalid(format!("Invalid target {target}: integrations/ID is expected")))?;
         if !rows.integrations.contains_key(id) {
             return Err(Error::NotFound("Integration", id.to_owned()));
         }

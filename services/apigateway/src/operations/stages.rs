@@ -21,51 +21,29 @@ const WRITABLE: &[&str] = &[
 
 fn find<'a>(rows: &'a ApiRows, input: &Map<String, Value>) -> Result<&'a Stage, Error> {
     let name = text(input, "stageName")?;
-    rows.stages
-        .get(name)
-        .ok_or_else(|| Error::NotFound("Stage", name.to_owned()))
+    rows.stages.get(name).ok_or_else(|| Error::NotFound("Stage", name.to_owned()))
 }
 
 fn check(stage: &Stage, rows: &ApiRows) -> Result<(), Error> {
     let name = &stage.stage_name;
     let is_name = name == "$default"
-        || (1..=128).contains(&name.len())
-            && name
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+        || (1..=128).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
     if !is_name {
-        return Err(Error::Invalid(
-            "Stage name only allows a-z, A-Z, 0-9, _ and -, or $default".into(),
-        ));
+        return Err(Error::Invalid("Stage name only allows a-z, A-Z, 0-9, _ and -, or $default".into()));
     }
-    if let Some(id) = stage
-        .deployment_id
-        .as_ref()
-        .filter(|id| !rows.deployments.contains_key(*id))
-    {
+    if let Some(id) = stage.deployment_id.as_ref().filter(|id| !rows.deployments.contains_key(*id)) {
         return Err(Error::NotFound("Deployment", id.clone()));
     }
-    let all = stage
-        .route_settings
-        .values()
-        .chain([&stage.default_route_settings]);
+    let all = stage.route_settings.values().chain([&stage.default_route_settings]);
     for settings in all {
-        if settings
-            .throttling_rate_limit
-            .is_some_and(|rate| !(rate.is_finite() && rate >= 0.0))
-        {
+        if settings.throttling_rate_limit.is_some_and(|rate| !(rate.is_finite() && rate >= 0.0)) {
             return Err(Error::Invalid("Invalid throttlingRateLimit".into()));
         }
     }
-    if let Some(arn) = stage
-        .access_log_settings
-        .as_ref()
-        .and_then(|s| s.destination_arn.as_deref())
+    if let Some(arn) = stage.access_log_settings.as_ref().and_then(|s| s.destination_arn.as_deref())
         && crate::access_log::group(arn).is_none()
     {
-        return Err(Error::Invalid(format!(
-            "Invalid ARN specified in the request. {arn} is not that of a log group"
-        )));
+        return Err(Error::Invalid(format!("Invalid ARN specified in the request. {arn} is not that of a log group")));
     }
     Ok(())
 }
@@ -121,22 +99,14 @@ pub(super) fn update(rows: &mut ApiRows, input: &Map<String, Value>, ctx: &Conte
     put(stage, rows, ctx)
 }
 
-pub(super) fn delete_access_log(
-    rows: &mut ApiRows,
-    input: &Map<String, Value>,
-    ctx: &Context,
-) -> Decision {
+pub(super) fn delete_access_log(rows: &mut ApiRows, input: &Map<String, Value>, ctx: &Context) -> Decision {
     let mut stage = find(rows, input)?.clone();
     stage.access_log_settings = None;
     let (changes, _) = put(stage, rows, ctx)?;
     Ok((changes, Answer::empty()))
 }
 
-pub(super) fn delete_route_settings(
-    rows: &mut ApiRows,
-    input: &Map<String, Value>,
-    ctx: &Context,
-) -> Decision {
+pub(super) fn delete_route_settings(rows: &mut ApiRows, input: &Map<String, Value>, ctx: &Context) -> Decision {
     let mut stage = find(rows, input)?.clone();
     let key = text(input, "routeKey")?;
     if stage.route_settings.remove(key).is_none() {

@@ -22,30 +22,18 @@ fn named(arn: &str) -> Result<(String, Option<String>), Error> {
     }
 }
 
-fn retag(
-    rows: &mut ApiRows,
-    stage: Option<&String>,
-    change: impl Fn(&mut Texts),
-) -> Result<Vec<Change>, Error> {
+fn retag(rows: &mut ApiRows, stage: Option<&String>, change: impl Fn(&mut Texts)) -> Result<Vec<Change>, Error> {
     let Some(name) = stage else {
         change(&mut rows.api.tags);
         return Ok(Vec::new());
     };
-    let mut stage = rows
-        .stages
-        .get(name)
-        .ok_or_else(|| Error::NotFound("Stage", name.clone()))?
-        .clone();
+    let mut stage = rows.stages.get(name).ok_or_else(|| Error::NotFound("Stage", name.clone()))?.clone();
     change(&mut stage.tags);
     Ok(vec![Change::PutStage(stage)])
 }
 
 impl ApiGateway {
-    pub(super) async fn tag_resource(
-        &self,
-        ctx: &Context,
-        input: &Map<String, Value>,
-    ) -> Result<Answer, ApiError> {
+    pub(super) async fn tag_resource(&self, ctx: &Context, input: &Map<String, Value>) -> Result<Answer, ApiError> {
         let (api_id, stage) = named(text(input, "resourceArn")?)?;
         let new = given_tags(input)?;
         self.change_api(ctx, &api_id, |rows| {
@@ -55,16 +43,10 @@ impl ApiGateway {
         .await
     }
 
-    pub(super) async fn untag_resource(
-        &self,
-        ctx: &Context,
-        input: &Map<String, Value>,
-    ) -> Result<Answer, ApiError> {
+    pub(super) async fn untag_resource(&self, ctx: &Context, input: &Map<String, Value>) -> Result<Answer, ApiError> {
         let (api_id, stage) = named(text(input, "resourceArn")?)?;
         let keys = input.get("tagKeys").and_then(Value::as_array);
-        let keys: Vec<&str> = keys
-            .map(|keys| keys.iter().filter_map(Value::as_str).collect())
-            .unwrap_or_default();
+        let keys: Vec<&str> = keys.map(|keys| keys.iter().filter_map(Value::as_str).collect()).unwrap_or_default();
         self.change_api(ctx, &api_id, |rows| {
             let changes = retag(rows, stage.as_ref(), |tags| {
                 tags.retain(|key, _| !keys.contains(&key.as_str()));
@@ -74,11 +56,7 @@ impl ApiGateway {
         .await
     }
 
-    pub(super) async fn get_tags(
-        &self,
-        ctx: &Context,
-        input: &Map<String, Value>,
-    ) -> Result<Answer, ApiError> {
+    pub(super) async fn get_tags(&self, ctx: &Context, input: &Map<String, Value>) -> Result<Answer, ApiError> {
         let (api_id, stage) = named(text(input, "resourceArn")?)?;
         let rows = self.load(ctx, &api_id).await?;
         let tags = match stage {
