@@ -9,12 +9,12 @@ pub struct ApiError {
     pub code: String,
     pub message: String,
     pub status: u16,
-    pub fields: Map<String, Value>,
+    pub fields: Box<Map<String, Value>>,
 }
 
 impl ApiError {
     pub fn new(status: u16, code: &str, message: impl Into<String>) -> ApiError {
-        ApiError { code: code.to_owned(), message: message.into(), status, fields: Map::new() }
+        ApiError { code: code.to_owned(), message: message.into(), status, fields: Box::default() }
     }
 
     #[must_use]

@@ -1,5 +1,7 @@
 //! Who calls, and whether they may. Signatures are checked here; who exists and what they may do are ports.
 
+pub mod sigv4;
+
 use async_trait::async_trait;
 
 use crate::error::ApiError;
