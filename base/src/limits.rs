@@ -65,6 +65,16 @@ pub const STORE_QUEUE_MAX: usize = 4096;
 /// Shards of a store.
 pub const STORE_SHARDS: u32 = 1024;
 
+/// HTTP APIs: what one may have (<https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html>).
+pub const HTTP_API_ROUTES_MAX: usize = 300;
+pub const HTTP_API_INTEGRATIONS_MAX: usize = 300;
+pub const HTTP_API_STAGES_MAX: usize = 10;
+pub const HTTP_API_DEPLOYMENTS_MAX: usize = 100;
+pub const HTTP_API_TIMEOUT_MS_MAX: u64 = 30_000;
+/// HTTP APIs whose routes are kept ready in memory.
+pub const HTTP_APIS_READY_MAX: usize = 10_000;
+/// APIs of one account and region.
+pub const HTTP_APIS_MAX: usize = 600;
 /// Store: bytes of the transactions waiting for the writer, and of those one group commit takes.
 pub const STORE_QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const STORE_GROUP_BYTES_MAX: usize = 16 * 1024 * 1024;

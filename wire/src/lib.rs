@@ -6,6 +6,7 @@ pub mod call;
 pub mod data_plane;
 pub mod error;
 pub mod front;
+pub mod http_event;
 pub mod operation;
 pub mod protocol;
 pub mod validate;
