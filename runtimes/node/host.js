@@ -14,7 +14,7 @@ const READ_BYTES = 64 * 1024;
 const LOG_PIECE_CHARS = 1024 * 1024;
 
 // Kept from before the function's code could replace them.
-const { setImmediate, queueMicrotask } = globalThis;
+const { setImmediate } = globalThis;
 const { parse, stringify } = JSON;
 const now = Date.now;
 const exit = process.exit.bind(process);
@@ -397,8 +397,17 @@ function fail(invocation, error) {
   finish(invocation, 'F', errorText(error));
 }
 
+// Read once: every look into the environment is a call out of the engine.
+const { env } = process;
+const IDENTITY = {
+  functionVersion: env.AWS_LAMBDA_FUNCTION_VERSION,
+  functionName: env.AWS_LAMBDA_FUNCTION_NAME,
+  memoryLimitInMB: env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE,
+  logGroupName: env.AWS_LAMBDA_LOG_GROUP_NAME,
+  logStreamName: env.AWS_LAMBDA_LOG_STREAM_NAME,
+};
+
 function makeContext(header, invocation) {
-  const { env } = process;
   let waits = true;
   const once = (act) => (...args) => {
     if (invocation.isDecided) return;
@@ -420,11 +429,7 @@ function makeContext(header, invocation) {
     succeed: once((result) => done(null, result)),
     fail: once((error) => done(error === undefined || error === null ? 'handled' : error)),
     done: once(done),
-    functionVersion: env.AWS_LAMBDA_FUNCTION_VERSION,
-    functionName: env.AWS_LAMBDA_FUNCTION_NAME,
-    memoryLimitInMB: env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE,
-    logGroupName: env.AWS_LAMBDA_LOG_GROUP_NAME,
-    logStreamName: env.AWS_LAMBDA_LOG_STREAM_NAME,
+    ...IDENTITY,
     clientContext: undefined,
     identity: undefined,
     invokedFunctionArn: header.arn,

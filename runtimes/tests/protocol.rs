@@ -118,6 +118,55 @@ fn frames_out_of_turn() {
     }
 }
 
+#[tokio::test]
+async fn a_drain_takes_logs_and_leaves_the_rest() {
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    let (out, _) = std::io::pipe().unwrap();
+    let (err, _) = std::io::pipe().unwrap();
+    let mut io = Io::frames(ours, out.into(), err.into()).unwrap();
+    let mut log = InvocationLog::new();
+    let sent = [
+        frame(b'R', b""),
+        log_frame(1, b"one"),
+        log_frame(1, b""),
+        frame(b'S', b"unasked"),
+        log_frame(1, b"two"),
+    ];
+    theirs.write_all(&sent.concat()).unwrap();
+    assert_eq!(io.ready(&mut log).await, Ok(()));
+    for _ in 0..2 {
+        io.drain(&mut log);
+    }
+    let messages: Vec<String> = log.take().0.into_iter().map(|e| e.message).collect();
+    assert_eq!(messages, ["one"]);
+    let answer = io.invoke(&event("{}"), deadline(), &mut log).await;
+    assert!(protocol(&answer));
+}
+
+#[tokio::test]
+async fn an_answer_before_the_event_is_read_ends_the_instance() {
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    let (out, _) = std::io::pipe().unwrap();
+    let (err, _) = std::io::pipe().unwrap();
+    let mut io = Io::frames(ours, out.into(), err.into()).unwrap();
+    let mut log = InvocationLog::new();
+    theirs.write_all(&frame(b'R', b"")).unwrap();
+    assert_eq!(io.ready(&mut log).await, Ok(()));
+    theirs.write_all(&frame(b'S', b"1")).unwrap();
+    let large = event(vec![b' '; 4 * 1024 * 1024]);
+    assert!(protocol(&io.invoke(&large, deadline(), &mut log).await));
+}
+
+#[test]
+fn a_channel_moves_between_threads() {
+    fn check<T: Send + Sync>() {}
+    check::<Io>();
+    fn check_future(io: &mut Io) -> impl Send {
+        async move { io.ready(&mut InvocationLog::new()).await }
+    }
+    let _ = check_future;
+}
+
 #[test]
 fn an_init_error_and_a_length_too_large() {
     let (ready, ..) = drive(&frame(b'I', b"{\"errorType\":\"X\"}"), 5);

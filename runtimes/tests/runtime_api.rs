@@ -192,6 +192,29 @@ next()
 }
 
 #[tokio::test]
+async fn a_stream_may_end_in_an_error() {
+    let mut running = started(
+        r#"
+import base64, socket
+id, _, _ = next()
+name, port = host.split(":")
+error = base64.b64encode(b'{"errorType": "Late"}').decode()
+s = socket.create_connection((name, int(port)))
+s.sendall((f"POST /2018-06-01/runtime/invocation/{id}/response HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+    "Lambda-Runtime-Function-Response-Mode: streaming\r\nTrailer: Lambda-Runtime-Function-Error-Type, Lambda-Runtime-Function-Error-Body\r\n\r\n"
+    f"4\r\npart\r\n0\r\nLambda-Runtime-Function-Error-Type: Late\r\nLambda-Runtime-Function-Error-Body: {error}\r\n\r\n").encode())
+assert s.recv(100).startswith(b"HTTP/1.1 202")
+next()
+"#,
+    )
+    .await;
+    assert_eq!(
+        running.answer("1").await.0,
+        Err(r#"{"errorType": "Late"}"#.into())
+    );
+}
+
+#[tokio::test]
 async fn answers_too_large_are_refused() {
     let size = 6 * 1024 * 1024;
     let plain = "call('POST', f'invocation/{id}/response', b'x' * (6 * 1024 * 1024 + 5))";

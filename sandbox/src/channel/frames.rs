@@ -53,14 +53,13 @@ struct EventHeader<'a> {
     client_context: Option<&'a str>,
 }
 
-/// A frame from the runtime.
+/// A frame from the runtime that is not a log.
 #[derive(Debug, PartialEq, Eq)]
 enum Frame {
     Ready,
     InitError(Bytes),
     Success(Bytes),
     Failure(Bytes),
-    Log { timestamp_ms: u64, message: Bytes },
 }
 
 impl Frames {
@@ -106,22 +105,14 @@ impl Frames {
         match frame {
             Frame::Success(answer) => Ok(Answer::Success(answer)),
             Frame::Failure(error) => Ok(Answer::Error(error)),
-            Frame::InitError(error) => Err(ChannelError::Init(error)),
-            Frame::Ready | Frame::Log { .. } => Err(out_of_turn(&frame)),
+            Frame::Ready | Frame::InitError(_) => Err(out_of_turn(&frame)),
         }
     }
 
     /// Takes the log frames that have come; leaves any other frame, and any error, for the next event to meet.
     pub fn drain(&mut self, log: &mut InvocationLog) {
         for _ in 0..FRAMES_PER_TURN {
-            let is_log = matches!(split(&self.read), Ok(Some(length)) if self.read[LENGTH_BYTES] == b'L' && length > 0);
-            if is_log {
-                if self.take_frame(log).is_err() {
-                    return;
-                }
-                continue;
-            }
-            if !matches!(split(&self.read), Ok(None)) {
+            if self.take_logs(log).is_err() || !matches!(split(&self.read), Ok(None)) {
                 return;
             }
             self.read.reserve(READ_BYTES_MIN);
@@ -213,28 +204,47 @@ impl Frames {
 
     /// The next whole frame in the buffer that is not a log; logs go to `log`.
     fn take_frame(&mut self, log: &mut InvocationLog) -> Result<Option<Frame>, ChannelError> {
-        while let Some(length) = split(&self.read)? {
-            self.read.advance(LENGTH_BYTES);
-            let frame = if length > COPY_BYTES_MAX {
-                self.read.split_to(length).freeze()
-            } else {
-                let copy = Bytes::copy_from_slice(&self.read[..length]);
-                self.read.advance(length);
-                copy
-            };
-            match parse(frame)? {
-                Frame::Log {
-                    timestamp_ms,
-                    message,
-                } => {
-                    let now = SystemClock.now_ms();
-                    let at = timestamp_ms.clamp(now.saturating_sub(LOG_AGE_MS_MAX), now);
-                    log.push(at, &String::from_utf8_lossy(&message));
-                }
-                other => return Ok(Some(other)),
+        self.take_logs(log)?;
+        let Some(length) = split(&self.read)? else {
+            return Ok(None);
+        };
+        self.read.advance(LENGTH_BYTES);
+        let frame = if length > COPY_BYTES_MAX {
+            let frame = self.read.split_to(length).freeze();
+            if self.read.is_empty() {
+                // What is left would keep the memory of the whole frame.
+                self.read = BytesMut::new();
             }
+            frame
+        } else {
+            let copy = Bytes::copy_from_slice(&self.read[..length]);
+            self.read.advance(length);
+            copy
+        };
+        parse(frame).map(Some)
+    }
+
+    /// Moves the log frames at the beginning of the buffer to `log`. Empty messages are left out: CloudWatch Logs has
+    /// no empty events.
+    fn take_logs(&mut self, log: &mut InvocationLog) -> Result<(), ChannelError> {
+        while let Some(length) = split(&self.read)? {
+            let frame = &self.read[LENGTH_BYTES..LENGTH_BYTES + length];
+            if frame[0] != b'L' {
+                return Ok(());
+            }
+            let Some((stamp, message)) = frame[1..].split_first_chunk() else {
+                return Err(ChannelError::Protocol(format!(
+                    "a log frame of {length} bytes"
+                )));
+            };
+            if !message.is_empty() {
+                let now = SystemClock.now_ms();
+                let at = u64::from_le_bytes(*stamp).clamp(now.saturating_sub(LOG_AGE_MS_MAX), now);
+                log.push(at, &String::from_utf8_lossy(message));
+            }
+            self.read.advance(LENGTH_BYTES + length);
         }
-        Ok(None)
+        Ok(())
     }
 }
 
@@ -264,24 +274,16 @@ fn split(buffer: &[u8]) -> Result<Option<usize>, ChannelError> {
     Ok((buffer.len() >= LENGTH_BYTES + length).then_some(length))
 }
 
+/// A frame that is not a log.
 fn parse(mut frame: Bytes) -> Result<Frame, ChannelError> {
-    let kind = frame.get_u8();
-    match kind {
+    match frame.get_u8() {
         b'S' => Ok(Frame::Success(frame)),
         b'F' => Ok(Frame::Failure(frame)),
-        b'L' if frame.len() >= 8 => Ok(Frame::Log {
-            timestamp_ms: frame.get_u64_le(),
-            message: frame,
-        }),
         b'R' if frame.is_empty() => Ok(Frame::Ready),
         b'I' => Ok(Frame::InitError(frame)),
-        b'L' | b'R' => Err(ChannelError::Protocol(format!(
-            "a frame of type `{}` with a body of {} bytes",
-            char::from(kind),
+        kind => Err(ChannelError::Protocol(format!(
+            "a frame of type {kind:#04x} with a body of {} bytes",
             frame.len()
-        ))),
-        _ => Err(ChannelError::Protocol(format!(
-            "a frame of unknown type {kind:#04x}"
         ))),
     }
 }
@@ -291,7 +293,6 @@ fn out_of_turn(frame: &Frame) -> ChannelError {
         Frame::Ready => "a ready frame",
         Frame::InitError(_) => "an init error",
         Frame::Success(_) | Frame::Failure(_) => "an answer",
-        Frame::Log { .. } => "a log frame",
     };
     ChannelError::Protocol(format!("{name} out of turn"))
 }

@@ -96,7 +96,7 @@ impl Io {
     /// Dropping the future leaves the event under way: the process cannot be used again.
     ///
     /// # Errors
-    /// Any of [`ChannelError`], [`ChannelError::Init`] only from a runtime that reports it late.
+    /// Any of [`ChannelError`] but [`ChannelError::Init`].
     pub async fn invoke(
         &mut self,
         event: &Invocation,

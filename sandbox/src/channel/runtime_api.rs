@@ -8,7 +8,10 @@ use std::future::poll_fn;
 use std::net::TcpListener as StdTcpListener;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use cumulet_base::limits::INVOKE_PAYLOAD_BYTES_MAX;
 use cumulet_engine::function::FunctionVersion;
@@ -16,7 +19,7 @@ use cumulet_engine::invocation::Invocation;
 use cumulet_engine::output::InvocationLog;
 use cumulet_engine::sandbox::{Answer, Deadline};
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
@@ -29,9 +32,11 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::ChannelError;
 use super::pipes::Pipes;
 
+const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
 const PREFIX: &str = "/2018-06-01/runtime/";
 /// Connections of one process; further ones wait to be accepted.
 const CONNECTIONS_MAX: usize = 64;
+const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 /// Bodies received at once.
 const BODIES_MAX: usize = 2;
 const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -190,7 +195,8 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
             Ok((stream, _)) => stream,
             Err(error) => {
                 tracing::warn!(function = shared.function.name, %error, "runtime API: accepting");
-                tokio::task::yield_now().await;
+                // Most likely descriptors have run out; trying again at once would burn a core.
+                tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
@@ -257,7 +263,7 @@ async fn handle(shared: &Shared, parts: &Parts, body: &mut Incoming) -> Response
             "no such method on this path",
         );
     }
-    let error_type = parts.headers.get("lambda-runtime-function-error-type");
+    let error_type = parts.headers.get(ERROR_TYPE);
     match call {
         Call::Next => next(shared).await,
         Call::InitError => match collect(shared, body).await {
@@ -368,8 +374,11 @@ async fn answer(
     if shared.lock().under_way.as_deref() != Some(id) {
         return unknown_id(shared, id);
     }
-    let outcome = match collect(shared, body).await {
-        Ok(payload) => Ok(make(payload)),
+    let outcome = match collect_with_trailers(shared, body).await {
+        Ok((payload, trailers)) => {
+            let error = trailers.as_ref().and_then(stream_error);
+            Ok(error.unwrap_or_else(|| make(payload)))
+        }
         Err(Refused::TooLarge { bytes }) => Err(ChannelError::ResponseTooLarge { bytes }),
         Err(refused) => return refused.response(),
     };
@@ -421,6 +430,14 @@ impl Refused {
 }
 
 async fn collect(shared: &Shared, body: &mut Incoming) -> Result<Bytes, Refused> {
+    let (bytes, _) = collect_with_trailers(shared, body).await?;
+    Ok(bytes)
+}
+
+async fn collect_with_trailers(
+    shared: &Shared,
+    body: &mut Incoming,
+) -> Result<(Bytes, Option<HeaderMap>), Refused> {
     let known = body.size_hint().lower();
     if known > INVOKE_PAYLOAD_BYTES_MAX as u64 {
         return Err(Refused::TooLarge {
@@ -429,12 +446,26 @@ async fn collect(shared: &Shared, body: &mut Incoming) -> Result<Bytes, Refused>
     }
     let _permit = shared.bodies.acquire().await;
     match Limited::new(body, INVOKE_PAYLOAD_BYTES_MAX).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
+        Ok(collected) => {
+            let trailers = collected.trailers().cloned();
+            Ok((collected.to_bytes(), trailers))
+        }
         Err(error) if error.is::<LengthLimitError>() => Err(Refused::TooLarge {
             bytes: INVOKE_PAYLOAD_BYTES_MAX + 1,
         }),
         Err(_) => Err(Refused::Broken),
     }
+}
+
+/// The error that a streamed answer ends with, from its trailers
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/runtimes-custom.html#runtimes-custom-response-streaming>).
+fn stream_error(trailers: &HeaderMap) -> Option<Answer> {
+    let kind = trailers.get(ERROR_TYPE)?;
+    let body = trailers
+        .get("lambda-runtime-function-error-body")
+        .and_then(|text| BASE64_STANDARD.decode(text).ok())
+        .unwrap_or_default();
+    Some(Answer::Error(error_object(Bytes::from(body), Some(kind))))
 }
 
 /// The error as the runtime gave it; where it sent none, one made from the header.

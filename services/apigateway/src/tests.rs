@@ -295,10 +295,16 @@ async fn failures_throttling_cors_and_the_access_log() {
     assert_eq!(*f.world.lines.lock().unwrap(), ["g - 204", "g $default 200", "g $default 200", "g $default 429"]);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn functions_that_take_too_long() {
     let f = Fixture::new();
-    let (_, host) = f.quick().await;
+    let (id, host) = f.quick().await;
+    let integrations = f.call("GetIntegrations", json!({"apiId": id})).await;
+    f.call(
+        "UpdateIntegration",
+        json!({"apiId": id, "integrationId": integrations["items"][0]["integrationId"], "timeoutInMillis": 50}),
+    )
+    .await;
     f.world.hangs.store(true, std::sync::atomic::Ordering::Relaxed);
     assert_eq!(f.get(&host, "GET", "/").await, (503, r#"{"message":"Service Unavailable"}"#.into()));
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::output::{self, Failure, Format};
 
 pub fn doctor(format: Format) -> Result<(), Failure> {
-    let features = cumulet_sandbox::probe();
+    let features = cumulet_sandbox::probe(&[]);
     match format {
         Format::Json => {
             let all: Vec<_> = features
