@@ -35,6 +35,39 @@ pub trait CodeStore: Send + Sync + 'static {
     async fn get(&self, digest: &str) -> Result<Option<Bytes>, String>;
 }
 
+#[async_trait]
+impl CodeStore for cumulet_blobs::Blobs {
+    async fn put(&self, zip: Bytes) -> Result<String, String> {
+        cumulet_blobs::Blobs::put(self, zip)
+            .await
+            .map(|digest| digest.to_string())
+            .map_err(|e| chain(&e))
+    }
+
+    async fn get(&self, digest: &str) -> Result<Option<Bytes>, String> {
+        let Ok(digest) = digest.parse::<cumulet_blobs::Digest>() else {
+            return Ok(None);
+        };
+        match cumulet_blobs::Blobs::get(self, &digest).await {
+            Ok(zip) => Ok(Some(zip)),
+            Err(cumulet_blobs::Error::NotFound(_)) => Ok(None),
+            Err(e) => Err(chain(&e)),
+        }
+    }
+}
+
+/// An error and its sources in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
 const QUALIFIER: &[(&str, &str)] = &[("Qualifier", "Qualifier")];
 const PAGES: &[(&str, &str)] = &[("Marker", "Marker"), ("MaxItems", "MaxItems")];
 
