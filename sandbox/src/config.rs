@@ -15,8 +15,8 @@ pub enum Network {
     None,
 }
 
-/// Called for each connection that an instance makes to the platform's endpoint; on a thread of its own that must not
-/// be held up.
+/// Called, inside the async runtime, for each connection that an instance makes to the platform's endpoint; must not
+/// wait. The stream is in non-blocking mode.
 pub type PlatformConnection = Arc<dyn Fn(TcpStream, Arc<InstanceSpec>) + Send + Sync>;
 
 #[derive(Clone)]

@@ -28,6 +28,8 @@ const RUNTIME_API_PORT: u16 = 9001;
 const PLATFORM_PORT: u16 = 4566;
 /// A process that has closed its channel has this long to end before that counts as a breach.
 const ENDING_MS: u64 = 500;
+/// What an ended process has sent is read for this long.
+const LAST_WORDS_MS: u64 = 100;
 
 /// Starts instances as confined processes of this machine. They die with it.
 pub struct LinuxSandbox {
@@ -263,6 +265,22 @@ impl LinuxInstance {
     }
 }
 
+/// What the channel comes to, or `Closed` when the process ends without it: a custom runtime may end without ever having
+/// connected, which its listener cannot tell. What it said just before it ended is still heard.
+async fn until_end<T>(
+    talk: impl Future<Output = Result<T, ChannelError>>,
+    process: &Process,
+) -> Result<T, ChannelError> {
+    tokio::pin!(talk);
+    tokio::select! {
+        biased;
+        result = &mut talk => result,
+        _ = process.ended() => tokio::time::timeout(Duration::from_millis(LAST_WORDS_MS), talk)
+            .await
+            .unwrap_or(Err(ChannelError::Closed)),
+    }
+}
+
 fn exited(code: Option<i32>, signal: Option<i32>) -> Failure {
     Failure::Exited { code, signal }
 }
@@ -270,14 +288,9 @@ fn exited(code: Option<i32>, signal: Option<i32>) -> Failure {
 #[async_trait]
 impl Instance for LinuxInstance {
     async fn init(&mut self, log: &mut InvocationLog) -> Result<(), Failure> {
-        // A custom runtime may end without ever having connected, which its listener cannot tell.
-        let error = tokio::select! {
-            biased;
-            ready = self.io.ready(log) => match ready {
-                Ok(()) => return Ok(()),
-                Err(error) => error,
-            },
-            _ = self.process.ended() => ChannelError::Closed,
+        let ready = self.io.ready(log);
+        let Err(error) = until_end(ready, &self.process).await else {
+            return Ok(());
         };
         let failure = self.failure(error).await;
         self.io.drain(log);
@@ -290,13 +303,10 @@ impl Instance for LinuxInstance {
         deadline: Deadline,
         log: &mut InvocationLog,
     ) -> Result<Answer, Failure> {
-        let error = tokio::select! {
-            biased;
-            answer = self.io.invoke(event, deadline, log) => match answer {
-                Ok(answer) => return Ok(answer),
-                Err(error) => error,
-            },
-            _ = self.process.ended() => ChannelError::Closed,
+        let answer = self.io.invoke(event, deadline, log);
+        let error = match until_end(answer, &self.process).await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
         };
         let failure = self.failure(error).await;
         self.io.drain(log);

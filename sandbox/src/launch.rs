@@ -239,7 +239,7 @@ fn launch(shared: &Shared, plan: Plan) -> Result<Launched, LaunchError> {
         tasks_max: limits::INSTANCE_TASKS_MAX.into(),
         drop_groups: shared.privileged,
     };
-    let process = clone_child(&orders, group).map_err(failed("cloning into new namespaces"))?;
+    let mut process = clone_child(&orders, group).map_err(failed("cloning into new namespaces"))?;
     drop((status_child, stdout_child, stderr_child));
     map_user(&process, shared, &plan.owner).map_err(failed("mapping the function's user"))?;
     let mut status = std::os::unix::net::UnixStream::from(status);
@@ -247,6 +247,9 @@ fn launch(shared: &Shared, plan: Plan) -> Result<Launched, LaunchError> {
         .write_all(b"g")
         .map_err(failed("letting the child go"))?;
     let listeners = follow(&status, plan.listen.len())?;
+    if let Some(group) = &mut process.group {
+        group.started();
+    }
     Ok(Launched {
         process,
         stdout,
@@ -272,7 +275,7 @@ fn clone_child(orders: &Orders<'_>, group: Option<Group>) -> io::Result<Process>
         exit_signal: libc::SIGCHLD as u64,
         ..CloneArgs::default()
     };
-    if let Some(into) = group.as_ref().and_then(Group::into_fd) {
+    if let Some(into) = group.as_ref().and_then(Group::target_fd) {
         arguments.flags |= CLONE_INTO_CGROUP;
         arguments.cgroup = into.as_raw_fd() as u64;
     }

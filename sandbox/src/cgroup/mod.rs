@@ -119,12 +119,18 @@ enum CpuFormat {
 }
 
 impl Group {
-    pub(crate) fn into_fd(&self) -> Option<BorrowedFd<'_>> {
+    pub(crate) fn target_fd(&self) -> Option<BorrowedFd<'_>> {
         self.into.as_ref().map(AsFd::as_fd)
     }
 
     pub(crate) fn join_fds(&self) -> Vec<RawFd> {
         self.join.iter().map(AsRawFd::as_raw_fd).collect()
+    }
+
+    /// Closes what only starting needs.
+    pub(crate) fn started(&mut self) {
+        self.into = None;
+        self.join = Vec::new();
     }
 
     /// Ends every member at once, where the kernel can.
