@@ -8,7 +8,6 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use cumulet_base::clock::{Clock, SystemClock};
 use cumulet_base::{id, limits, telemetry};
 use cumulet_blobs::Blobs;
@@ -18,7 +17,8 @@ use cumulet_engine::{Bounds, Engine, Ports};
 use cumulet_sandbox::{LinuxSandbox, SandboxConfig};
 use cumulet_store::Store;
 use cumulet_store_embedded::EmbeddedStore;
-use cumulet_wire::auth::{Authorizer, Credentials};
+use cumulet_wire::auth::{Authorizer, Caller, Credentials};
+use cumulet_wire::error::ApiError;
 use cumulet_wire::data_plane::DataPlane;
 use cumulet_wire::front::{Front, Parts};
 use cumulet_wire::operation::Registry;
@@ -117,16 +117,12 @@ impl Cloud {
         let blobs = Arc::new(Blobs::local(&config.data_dir.join("blobs")).map_err(|e| failed("opening the blobs", &e))?);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
 
-        let iam = Arc::new(cumulet_iam::Iam::new(
-            store.clone(),
-            clock.clone(),
-            cumulet_iam::Owner {
-                account: config.account.clone(),
-                access_key_id: config.access_key_id.clone(),
-                secret_access_key: config.secret_access_key.clone(),
-            },
-            secret,
-        ));
+        let owner = cumulet_iam::Owner {
+            account: config.account.clone(),
+            access_key_id: config.access_key_id.clone(),
+            secret_access_key: config.secret_access_key.clone(),
+        };
+        let access = Arc::new(cumulet_iam::Access::new(store.clone(), owner, clock.clone()));
         let logs = Arc::new(cumulet_logs::Logs::new(store.clone(), clock.clone()));
         let meter = Arc::new(cumulet_meter::Meter::new(store.clone(), clock.clone(), prices(config)?));
 
@@ -135,7 +131,7 @@ impl Cloud {
         let lacking = sandbox.lacking();
         let ports = Ports {
             sandbox,
-            sessions: iam.clone() as Arc<dyn Sessions>,
+            sessions: access.clone() as Arc<dyn Sessions>,
             logs: logs.clone() as Arc<dyn LogSink>,
             meter: meter.clone() as Arc<dyn MeterSink>,
             blobs: blobs.clone(),
@@ -145,7 +141,7 @@ impl Cloud {
 
         let functions = Arc::new(cumulet_lambda::Functions::new(store.clone()));
         engine.connect(functions.clone());
-        let code = Arc::new(Zips(blobs.clone()));
+        let code: Arc<dyn cumulet_lambda::CodeStore> = blobs.clone();
         let links = cumulet_lambda::Links::new(secret);
         let invoker: Arc<dyn Invoker> = Arc::new(engine.clone());
         let lambda = Arc::new(cumulet_lambda::Lambda::new(functions.clone(), code.clone(), invoker.clone(), links.clone()));
@@ -153,8 +149,8 @@ impl Cloud {
         let stacks = Arc::new(cumulet_cloudformation::CloudFormation::new(store.clone(), code.clone()));
         let registry = Registry::default()
             .with(lambda)
-            .with(iam.clone())
-            .with(Arc::new(cumulet_sts::Sts::new()))
+            .with(Arc::new(cumulet_iam::Iam::new(store.clone())))
+            .with(Arc::new(cumulet_sts::Sts::new(Arc::new(Roles(access.clone())))))
             .with(logs)
             .with(meter)
             .with(gateway.clone())
@@ -170,8 +166,8 @@ impl Cloud {
         let parts = Parts {
             registry,
             planes,
-            credentials: iam.clone() as Arc<dyn Credentials>,
-            authorizer: iam as Arc<dyn Authorizer>,
+            credentials: access.clone() as Arc<dyn Credentials>,
+            authorizer: access as Arc<dyn Authorizer>,
             clock,
         };
         let front = front.get_or_init(|| Arc::new(Front::new(parts))).clone();
@@ -228,6 +224,7 @@ fn engine_config(config: &Config) -> cumulet_engine::Config {
             instances_max: config.instances_max,
             starting_max: 2 * cores,
             idle: Duration::from_secs(config.idle_seconds),
+            age: Duration::from_millis(limits::INSTANCE_AGE_MS),
         },
         init_timeout: Duration::from_millis(limits::INSTANCE_INIT_TIMEOUT_MS),
     }
@@ -256,21 +253,20 @@ fn sandbox_config(config: &Config, front: Arc<OnceLock<Arc<Front>>>) -> Result<S
     Ok(sandbox)
 }
 
-/// Zips of functions lie in the blob store.
-struct Zips(Arc<Blobs>);
+/// STS hands out sessions of the roles that IAM keeps.
+struct Roles(Arc<cumulet_iam::Access>);
 
 #[async_trait]
-impl cumulet_lambda::CodeStore for Zips {
-    async fn put(&self, zip: Bytes) -> Result<String, String> {
-        self.0.put(zip).await.map(|digest| digest.to_string()).map_err(|e| e.to_string())
-    }
-
-    async fn get(&self, digest: &str) -> Result<Option<Bytes>, String> {
-        let Ok(digest) = digest.parse() else { return Ok(None) };
-        match self.0.get(&digest).await {
-            Ok(zip) => Ok(Some(zip)),
-            Err(cumulet_blobs::Error::NotFound(_)) => Ok(None),
-            Err(e) => Err(e.to_string()),
-        }
+impl cumulet_sts::Roles for Roles {
+    async fn assume(&self, caller: &Caller, role_arn: &str, session_name: &str, duration_s: u64) -> Result<cumulet_sts::Session, ApiError> {
+        let assumed = self.0.assume_role(caller, role_arn, session_name, duration_s).await?;
+        Ok(cumulet_sts::Session {
+            access_key_id: assumed.credentials.access_key_id,
+            secret_access_key: assumed.credentials.secret_access_key,
+            session_token: assumed.credentials.session_token,
+            expires_ms: assumed.expires_ms,
+            arn: assumed.arn,
+            user_id: assumed.user_id,
+        })
     }
 }
