@@ -24,6 +24,13 @@ role = iam.create_role(RoleName="worker", AssumeRolePolicyDocument=json.dumps(tr
 assert iam.get_role(RoleName="worker")["Role"]["Arn"] == role["Arn"]
 assert iam.get_role(RoleName="worker")["Role"]["AssumeRolePolicyDocument"] == trust
 
+for broken in (b"not a zip", b"PK\x03\x04" + bytes(40)):
+    try:
+        lam.create_function(FunctionName="broken", Runtime=os.environ["RUNTIME"], Handler="app.handler", Role=role["Arn"], Code={"ZipFile": broken})
+        raise AssertionError("a broken zip was taken")
+    except lam.exceptions.InvalidParameterValueException as error:
+        assert "Could not unzip uploaded file" in str(error), error
+
 code = """
 import os
 def handler(event, context):

@@ -201,7 +201,8 @@ impl Front {
         match self.call(&**service, claim, head, received.bytes, host, request_id).await {
             Ok((operation, answer)) => protocol::success(model, operation, answer, form, request_id),
             Err(error) => {
-                if !error.is_senders() {
+                // What is not implemented is nobody's failure.
+                if !error.is_senders() && error.status != 501 {
                     tracing::error!(service = model.name, request_id, error = %error, "a call failed");
                 }
                 protocol::failure(model.protocol, &in_protocol(error, model.protocol), form, request_id)
