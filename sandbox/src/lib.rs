@@ -9,13 +9,14 @@ mod config;
 mod instance;
 mod interpreter;
 mod launch;
+mod network;
 mod probe;
 mod process;
 mod root;
 mod seccomp;
 mod sys;
 
-pub use config::{Network, PlatformConnection, SandboxConfig};
+pub use config::{Cidr, Network, NotCidr, PlatformConnection, SandboxConfig};
 pub use instance::LinuxSandbox;
 pub use launch::{LaunchError, Launched, Launcher, Plan};
 pub use probe::{Feature, probe};
