@@ -44,7 +44,7 @@ impl LinuxSandbox {
     /// # Errors
     /// When the data directory cannot be used.
     pub fn new(config: SandboxConfig) -> Result<LinuxSandbox, LaunchError> {
-        let launcher = Launcher::new(&config.data_dir, config.uid_base)?;
+        let launcher = Launcher::new(&config)?;
         let interpreters = Interpreters::new(config.interpreters.clone(), config.lenient_versions);
         Ok(LinuxSandbox {
             config,

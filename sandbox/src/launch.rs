@@ -8,7 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
 use std::net::TcpListener;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -17,6 +17,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::cgroup::{Cgroups, Group, Limits};
 use crate::child::{self, INNER_GID, INNER_UID, LISTEN_MAX, Orders, STAGES};
+use crate::config::{Network, SandboxConfig};
+use crate::network::{self, Gateway, Lease};
 use crate::process::Process;
 use crate::root::{self, Layout};
 use crate::seccomp::{self, Instruction};
@@ -82,6 +84,8 @@ struct Shared {
     privileged: bool,
     uid_base: u32,
     cgroups: Cgroups,
+    gateway: Option<Arc<Gateway>>,
+    lacking: Vec<String>,
     etc: PathBuf,
     filter: Vec<Instruction>,
 }
@@ -91,17 +95,38 @@ impl Launcher {
     ///
     /// # Errors
     /// When `data_dir` cannot be written or no thread can be started.
-    pub fn new(data_dir: &Path, uid_base: u32) -> Result<Launcher, LaunchError> {
-        let etc = data_dir.join("etc");
-        root::prepare_etc(&etc, "").map_err(failed(format!("preparing `{}`", etc.display())))?;
+    pub fn new(config: &SandboxConfig) -> Result<Launcher, LaunchError> {
+        let privileged = sys::effective_ids().0 == 0;
+        let mut lacking = Vec::new();
+        let mut resolv_conf = String::new();
+        let mut gateway = None;
+        if config.network != Network::None {
+            let nameservers = network::nameservers();
+            match Gateway::open(
+                &config.network,
+                config.network_range,
+                &nameservers,
+                privileged,
+            ) {
+                Ok(open) => gateway = Some(open),
+                Err(why) => lacking.push(format!("no network but loopback for functions: {why}")),
+            }
+            for server in nameservers {
+                resolv_conf.push_str(&format!("nameserver {server}\n"));
+            }
+        }
+        let etc = config.data_dir.join("etc");
+        root::prepare_etc(&etc, &resolv_conf)
+            .map_err(failed(format!("preparing `{}`", etc.display())))?;
         let etc = etc
             .canonicalize()
             .map_err(failed(format!("finding `{}`", etc.display())))?;
-        let privileged = sys::effective_ids().0 == 0;
         let shared = Arc::new(Shared {
             privileged,
-            uid_base,
+            uid_base: config.uid_base,
             cgroups: Cgroups::detect(),
+            gateway,
+            lacking,
             etc,
             filter: seccomp::program(),
         });
@@ -123,7 +148,8 @@ impl Launcher {
 
     /// What this machine or user keeps the sandbox from doing, in sentences.
     pub fn lacking(&self) -> Vec<String> {
-        let mut lacking = self.shared.cgroups.lacking.clone();
+        let mut lacking = self.shared.lacking.clone();
+        lacking.extend(self.shared.cgroups.lacking.iter().cloned());
         if self.shared.cgroups.describe() == "none" {
             lacking.push(
                 "no control groups: memory and processor are not limited, and running out of memory is not recognised"
@@ -224,6 +250,12 @@ fn launch(shared: &Shared, plan: Plan) -> Result<Launched, LaunchError> {
     let (status, status_child) = sys::packet_pair().map_err(failed("making a socket pair"))?;
     let (argv_pointers, environment_pointers) = (pointers(&argv), pointers(&environment));
     let join = group.as_ref().map(Group::join_fds).unwrap_or_default();
+    let mut lease = shared
+        .gateway
+        .as_ref()
+        .map(Gateway::lease)
+        .transpose()
+        .map_err(failed("reserving an address"))?;
     let orders = Orders {
         root: &root,
         argv: &argv_pointers,
@@ -233,6 +265,7 @@ fn launch(shared: &Shared, plan: Plan) -> Result<Launched, LaunchError> {
         stderr: stderr_child.as_raw_fd(),
         channel: plan.channel.as_ref().map(AsRawFd::as_raw_fd),
         listen: &plan.listen,
+        outbound: lease.as_ref().map(Lease::outbound),
         join: &join,
         filter: &shared.filter,
         files_max: limits::INSTANCE_FILES_MAX,
@@ -242,6 +275,12 @@ fn launch(shared: &Shared, plan: Plan) -> Result<Launched, LaunchError> {
     let mut process = clone_child(&orders, group).map_err(failed("cloning into new namespaces"))?;
     drop((status_child, stdout_child, stderr_child));
     map_user(&process, shared, &plan.owner).map_err(failed("mapping the function's user"))?;
+    if let Some(lease) = &mut lease {
+        lease
+            .connect(process.pid)
+            .map_err(failed("connecting the instance's network"))?;
+    }
+    process.lease = lease;
     let mut status = std::os::unix::net::UnixStream::from(status);
     status
         .write_all(b"g")
@@ -300,6 +339,7 @@ fn clone_child(orders: &Orders<'_>, group: Option<Group>) -> io::Result<Process>
             pid: pid as i32,
             pidfd: OwnedFd::from_raw_fd(pidfd),
             group,
+            lease: None,
         })
     }
 }

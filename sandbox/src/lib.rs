@@ -10,13 +10,14 @@ mod host;
 mod instance;
 mod interpreter;
 mod launch;
+mod network;
 mod probe;
 mod process;
 mod root;
 mod seccomp;
 mod sys;
 
-pub use config::{Network, PlatformConnection, SandboxConfig};
+pub use config::{Cidr, Network, NotCidr, PlatformConnection, SandboxConfig};
 pub use host::{newest_node, newest_python, raise_open_files};
 pub use instance::LinuxSandbox;
 pub use launch::{LaunchError, Launched, Launcher, Plan};

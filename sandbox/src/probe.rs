@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::cgroup::Cgroups;
 use crate::interpreter::{Interpreters, Language};
+use crate::network::find_tool;
 use crate::sys;
 
 /// One thing the sandbox uses.
@@ -42,7 +43,7 @@ pub fn probe(interpreters: &[PathBuf]) -> Vec<Feature> {
     features.extend(namespaces());
     features.push(control_groups());
     features.extend(languages(interpreters));
-    features.extend(network());
+    features.push(network());
     features
 }
 
@@ -165,24 +166,21 @@ fn languages(configured: &[PathBuf]) -> Vec<Feature> {
         .collect()
 }
 
-fn network() -> Vec<Feature> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let has = |name: &str| {
-        std::env::split_paths(&path)
-            .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
-            .any(|directory| directory.join(name).is_file())
-    };
-    let tools: Vec<&str> = ["ip", "nft", "iptables", "pasta", "slirp4netns"]
+fn network() -> Feature {
+    let missing: Vec<&str> = ["ip", "nft"]
         .into_iter()
-        .filter(|name| has(name))
+        .filter(|name| find_tool(name).is_none())
         .collect();
-    vec![feature(
+    let root = sys::effective_ids().0 == 0;
+    let detail = match (root, missing.as_slice()) {
+        (false, _) => "not root".to_owned(),
+        (true, []) => "virtual interfaces and nftables".to_owned(),
+        (true, missing) => format!("not found: {}", missing.join(", ")),
+    };
+    feature(
         "outbound network",
-        false,
-        format!(
-            "instances have loopback only; tools here: {}",
-            tools.join(", ")
-        ),
-        "not built yet: functions reach the platform's endpoint and nothing else",
-    )]
+        root && missing.is_empty(),
+        detail,
+        "run as root with the packages iproute2 and nftables installed; otherwise functions reach the platform's endpoint only",
+    )
 }

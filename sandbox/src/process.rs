@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use cumulet_engine::sandbox::Usage;
 
 use crate::cgroup::Group;
+use crate::network::Lease;
 use crate::sys::{self, Exit};
 
 /// The first process of an instance's pid namespace. Dropping it ends the whole instance and waits for that, which
@@ -14,6 +15,8 @@ pub struct Process {
     pub(crate) pid: i32,
     pub(crate) pidfd: OwnedFd,
     pub(crate) group: Option<Group>,
+    /// Held for as long as the address is used.
+    pub(crate) lease: Option<Lease>,
 }
 
 impl Process {

@@ -59,9 +59,6 @@ async fn serve(config: Config, format: Format) -> Result<(), Failure> {
     let (stop, stopped) = watch::channel(false);
     let server = tokio::spawn(cloud.front.clone().serve(listener, stopped));
     announce(&config, &address.to_string(), began.elapsed(), format);
-    for lack in &cloud.lacking {
-        tracing::warn!("{lack}");
-    }
     wait_for_signal().await?;
     tracing::info!("draining");
     let _front_gone_already = stop.send(true);
@@ -105,7 +102,6 @@ struct Cloud {
     front: Arc<Front>,
     engine: Engine,
     store: Arc<dyn Store>,
-    lacking: Vec<String>,
 }
 
 impl Cloud {
@@ -128,7 +124,6 @@ impl Cloud {
 
         let front: Arc<OnceLock<Arc<Front>>> = Arc::default();
         let sandbox = Arc::new(LinuxSandbox::new(sandbox_config(config, front.clone())?).map_err(|e| failed("preparing the sandbox", &e))?);
-        let lacking = sandbox.lacking();
         let ports = Ports {
             sandbox,
             sessions: access.clone() as Arc<dyn Sessions>,
@@ -171,7 +166,7 @@ impl Cloud {
             clock,
         };
         let front = front.get_or_init(|| Arc::new(Front::new(parts))).clone();
-        Ok(Cloud { front, engine, store, lacking })
+        Ok(Cloud { front, engine, store })
     }
 }
 
@@ -234,18 +229,20 @@ fn sandbox_config(config: &Config, front: Arc<OnceLock<Arc<Front>>>) -> Result<S
     let mut sandbox = SandboxConfig::new(config.data_dir.join("sandbox"), config.data_dir.join("runtime"));
     sandbox.network = match &config.network {
         Network::None => cumulet_sandbox::Network::None,
-        other => return Err(Failure::usage(format!("the network {other:?} is not implemented"))),
+        Network::Internet => cumulet_sandbox::Network::Internet,
+        Network::Allow(ranges) => {
+            let parsed: Result<Vec<_>, _> = ranges.iter().map(|range| range.parse()).collect();
+            cumulet_sandbox::Network::Allow(parsed.map_err(|e: cumulet_sandbox::NotCidr| Failure::usage(e.to_string()))?)
+        }
     };
     sandbox.lenient_versions = config.lenient_versions;
     sandbox.interpreters = config.interpreters.values().cloned().collect();
-    let handle = tokio::runtime::Handle::current();
     sandbox.platform = Some(Arc::new(move |stream: std::net::TcpStream, _spec| {
         let Some(front) = front.get().cloned() else { return };
-        let _in_runtime = handle.enter();
-        let connected = stream.set_nonblocking(true).and_then(|()| Ok((stream.peer_addr()?, tokio::net::TcpStream::from_std(stream)?)));
+        let connected = stream.peer_addr().and_then(|peer| Ok((peer, tokio::net::TcpStream::from_std(stream)?)));
         match connected {
             Ok((peer, stream)) => {
-                handle.spawn(front.serve_stream(stream, peer));
+                tokio::spawn(front.serve_stream(stream, peer));
             }
             Err(e) => tracing::warn!(error = %e, "taking a sandbox's connection"),
         }

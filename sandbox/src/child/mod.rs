@@ -3,14 +3,14 @@
 //! Takes no decisions; the order of the steps is the order in which privileges are used up.
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, c_char, c_int};
+mod mounts;
+mod net;
+
+use std::ffi::{c_char, c_int};
 use std::os::fd::RawFd;
 
-use crate::root::{Root, Step};
+use crate::root::Root;
 use crate::seccomp::Instruction;
-use crate::sys::{
-    MOUNT_NODEV, MOUNT_NOSUID, MOUNT_RDONLY, MOVE_MOUNT_F_EMPTY_PATH, MountAttr, OPEN_TREE_CLONE,
-};
 
 /// Listening sockets an instance may have the child open.
 pub(crate) const LISTEN_MAX: usize = 4;
@@ -32,12 +32,20 @@ pub(crate) struct Orders<'a> {
     pub stderr: RawFd,
     pub channel: Option<RawFd>,
     pub listen: &'a [u16],
+    pub outbound: Option<Outbound>,
     /// `tasks` files of version 1 control groups.
     pub join: &'a [RawFd],
     pub filter: &'a [Instruction],
     pub files_max: u64,
     pub tasks_max: u64,
     pub drop_groups: bool,
+}
+
+/// The instance's address and its way out, over an interface `eth0` that the platform has put there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outbound {
+    pub address: std::net::Ipv4Addr,
+    pub gateway: std::net::Ipv4Addr,
 }
 
 /// Where the child failed; the position in [`STAGES`] goes over the status socket.
@@ -56,6 +64,7 @@ pub(crate) const STAGES: &[&str] = &[
     "changing the root",
     "setting the host name",
     "raising the loopback interface",
+    "setting up the way out",
     "opening a listener",
     "arranging descriptors",
     "setting resource limits",
@@ -83,6 +92,7 @@ enum Stage {
     Pivot,
     HostName,
     Loopback,
+    Outbound,
     Listen,
     Descriptors,
     Limits,
@@ -130,13 +140,16 @@ unsafe fn steps(orders: &Orders<'_>, status: &mut RawFd) -> Done {
         }
         become_user(orders.drop_groups)?;
         join_groups(orders.join)?;
-        build_root(orders.root)?;
+        mounts::build_root(orders.root)?;
         need(
             libc::sethostname(c"instance".as_ptr(), 8).into(),
             Stage::HostName,
         )?;
-        raise_loopback()?;
-        open_listeners(orders.listen, *status)?;
+        net::raise_loopback()?;
+        if let Some(outbound) = orders.outbound {
+            net::join(outbound)?;
+        }
+        net::open_listeners(orders.listen, *status)?;
         arrange_descriptors(orders, status)?;
         set_limits(orders)?;
         drop_privileges()?;
@@ -188,316 +201,6 @@ unsafe fn join_groups(join: &[RawFd]) -> Done {
         need(
             libc::unshare(libc::CLONE_NEWCGROUP).into(),
             Stage::GroupNamespace,
-        )?;
-    }
-    Ok(())
-}
-
-unsafe fn build_root(root: &Root) -> Done {
-    let none = std::ptr::null::<c_char>();
-    // SAFETY: all strings are C strings owned by `root`, all descriptors are open, and structs outlive their calls.
-    unsafe {
-        need(
-            libc::mount(
-                none,
-                c"/".as_ptr(),
-                none,
-                libc::MS_REC | libc::MS_SLAVE,
-                std::ptr::null(),
-            )
-            .into(),
-            Stage::Detach,
-        )?;
-        // Sources first: the new root is about to cover a directory of the old one.
-        for source in &root.sources {
-            let fd = match &source.tree {
-                Some(tree) => std::os::fd::AsRawFd::as_raw_fd(tree),
-                None => open_source(&source.path, source.recursive, source.attributes)?,
-            };
-            source.slot.set(fd);
-        }
-        need(
-            libc::mount(
-                c"tmpfs".as_ptr(),
-                c"/proc".as_ptr(),
-                c"tmpfs".as_ptr(),
-                libc::MS_NOSUID | libc::MS_NODEV,
-                c"size=1m,nr_inodes=512,mode=755".as_ptr().cast(),
-            )
-            .into(),
-            Stage::RootMount,
-        )?;
-        need(libc::chdir(c"/proc".as_ptr()).into(), Stage::RootMount)?;
-        libc::umask(0o022);
-        for step in &root.steps {
-            take(step, root)?;
-        }
-        need(
-            libc::syscall(libc::SYS_pivot_root, c".".as_ptr(), c".".as_ptr()),
-            Stage::Pivot,
-        )?;
-        need(
-            libc::umount2(c".".as_ptr(), libc::MNT_DETACH).into(),
-            Stage::Pivot,
-        )?;
-        need(libc::chdir(c"/".as_ptr()).into(), Stage::Pivot)?;
-        need(
-            set_attributes(
-                libc::AT_FDCWD,
-                c"/",
-                0,
-                MOUNT_RDONLY | MOUNT_NOSUID | MOUNT_NODEV,
-            ),
-            Stage::Pivot,
-        )?;
-    }
-    Ok(())
-}
-
-unsafe fn set_attributes(fd: RawFd, path: &CStr, flags: libc::c_uint, set: u64) -> libc::c_long {
-    let attr = MountAttr {
-        set,
-        clear: 0,
-        propagation: 0,
-        userns_fd: 0,
-    };
-    // SAFETY: `attr` outlives the call and its true size is passed.
-    unsafe {
-        libc::syscall(
-            libc::SYS_mount_setattr,
-            fd,
-            path.as_ptr(),
-            flags,
-            &attr,
-            size_of::<MountAttr>(),
-        )
-    }
-}
-
-unsafe fn open_source(path: &CStr, recursive: bool, attributes: u64) -> Result<RawFd, Stage> {
-    let flags = if recursive {
-        libc::AT_RECURSIVE as libc::c_uint
-    } else {
-        0
-    };
-    // SAFETY: only valid C strings are passed.
-    unsafe {
-        let fd = need(
-            libc::syscall(
-                libc::SYS_open_tree,
-                libc::AT_FDCWD,
-                path.as_ptr(),
-                OPEN_TREE_CLONE | libc::O_CLOEXEC as libc::c_uint | flags,
-            ),
-            Stage::Source,
-        )? as RawFd;
-        need(
-            set_attributes(
-                fd,
-                c"",
-                libc::AT_EMPTY_PATH as libc::c_uint | flags,
-                attributes,
-            ),
-            Stage::Source,
-        )?;
-        Ok(fd)
-    }
-}
-
-unsafe fn take(step: &Step, root: &Root) -> Done {
-    let none = std::ptr::null::<c_char>();
-    // SAFETY: all strings are C strings owned by the step, or static.
-    unsafe {
-        match step {
-            Step::Directory(path) => {
-                if libc::mkdir(path.as_ptr(), 0o755) < 0
-                    && *libc::__errno_location() != libc::EEXIST
-                {
-                    return Err(Stage::RootBuild);
-                }
-            }
-            Step::File(path) => {
-                let fd = need(
-                    libc::open(
-                        path.as_ptr(),
-                        libc::O_CREAT | libc::O_WRONLY | libc::O_CLOEXEC,
-                        0o644,
-                    )
-                    .into(),
-                    Stage::RootBuild,
-                )?;
-                libc::close(fd as RawFd);
-            }
-            Step::Link { target, path } => {
-                need(
-                    libc::symlink(target.as_ptr(), path.as_ptr()).into(),
-                    Stage::RootBuild,
-                )?;
-            }
-            Step::Attach { source, path } => {
-                let Some(source) = root.sources.get(*source) else {
-                    return Err(Stage::RootBuild);
-                };
-                need(
-                    libc::syscall(
-                        libc::SYS_move_mount,
-                        source.slot.get(),
-                        c"".as_ptr(),
-                        libc::AT_FDCWD,
-                        path.as_ptr(),
-                        MOVE_MOUNT_F_EMPTY_PATH,
-                    ),
-                    Stage::RootBuild,
-                )?;
-            }
-            Step::Proc => {
-                need(
-                    libc::mount(
-                        c"proc".as_ptr(),
-                        c"proc".as_ptr(),
-                        c"proc".as_ptr(),
-                        libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC,
-                        std::ptr::null(),
-                    )
-                    .into(),
-                    Stage::Proc,
-                )?;
-            }
-            Step::Tmp(options) => {
-                need(
-                    libc::mount(
-                        c"tmpfs".as_ptr(),
-                        c"tmp".as_ptr(),
-                        c"tmpfs".as_ptr(),
-                        libc::MS_NOSUID | libc::MS_NODEV,
-                        options.as_ptr().cast(),
-                    )
-                    .into(),
-                    Stage::Tmp,
-                )?;
-            }
-            Step::Cover { with, path } => {
-                need(
-                    libc::mount(
-                        with.as_ptr(),
-                        path.as_ptr(),
-                        none,
-                        libc::MS_BIND,
-                        std::ptr::null(),
-                    )
-                    .into(),
-                    Stage::Mask,
-                )?;
-            }
-            Step::ReadOnly(path) => {
-                need(
-                    libc::mount(
-                        path.as_ptr(),
-                        path.as_ptr(),
-                        none,
-                        libc::MS_BIND | libc::MS_REC,
-                        std::ptr::null(),
-                    )
-                    .into(),
-                    Stage::Mask,
-                )?;
-                need(
-                    set_attributes(libc::AT_FDCWD, path, 0, MOUNT_RDONLY),
-                    Stage::Mask,
-                )?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// The kernel's `struct ifreq` with flags.
-#[repr(C)]
-struct InterfaceFlags {
-    name: [u8; 16],
-    flags: i16,
-    rest: [u8; 22],
-}
-
-unsafe fn raise_loopback() -> Done {
-    let mut request = InterfaceFlags {
-        name: *b"lo\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
-        flags: (libc::IFF_UP | libc::IFF_RUNNING) as i16,
-        rest: [0; 22],
-    };
-    // SAFETY: `request` has the size and layout of an ifreq and outlives the call.
-    unsafe {
-        let socket = need(
-            libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0).into(),
-            Stage::Loopback,
-        )? as RawFd;
-        need(
-            libc::ioctl(socket, libc::SIOCSIFFLAGS as _, &raw mut request).into(),
-            Stage::Loopback,
-        )?;
-        libc::close(socket);
-    }
-    Ok(())
-}
-
-/// Opens the listeners in this network namespace and sends them to the platform, which serves them from its own.
-unsafe fn open_listeners(ports: &[u16], status: RawFd) -> Done {
-    if ports.is_empty() {
-        return Ok(());
-    }
-    let mut sockets = [0 as RawFd; LISTEN_MAX];
-    // SAFETY: addresses and control data are locals of the sizes that are passed; `zip` keeps to both lengths.
-    unsafe {
-        let mut count = 0;
-        for (slot, port) in sockets.iter_mut().zip(ports) {
-            let socket = need(
-                libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0).into(),
-                Stage::Listen,
-            )? as RawFd;
-            let mut address: libc::sockaddr_in = std::mem::zeroed();
-            address.sin_family = libc::AF_INET as libc::sa_family_t;
-            address.sin_port = port.to_be();
-            address.sin_addr.s_addr = u32::to_be(0x7f00_0001);
-            need(
-                libc::bind(
-                    socket,
-                    (&raw const address).cast(),
-                    size_of::<libc::sockaddr_in>() as libc::socklen_t,
-                )
-                .into(),
-                Stage::Listen,
-            )?;
-            need(libc::listen(socket, 128).into(), Stage::Listen)?;
-            *slot = socket;
-            count += 1;
-        }
-        let length = count * size_of::<RawFd>();
-        let mut control = [0u64; 8];
-        let mut byte = b'L';
-        let mut io_vec = libc::iovec {
-            iov_base: (&raw mut byte).cast(),
-            iov_len: 1,
-        };
-        let mut message: libc::msghdr = std::mem::zeroed();
-        message.msg_iov = &mut io_vec;
-        message.msg_iovlen = 1;
-        message.msg_control = control.as_mut_ptr().cast();
-        message.msg_controllen = libc::CMSG_SPACE(length as u32) as _;
-        let header = libc::CMSG_FIRSTHDR(&message);
-        if header.is_null() {
-            return Err(Stage::Listen);
-        }
-        (*header).cmsg_level = libc::SOL_SOCKET;
-        (*header).cmsg_type = libc::SCM_RIGHTS;
-        (*header).cmsg_len = libc::CMSG_LEN(length as u32) as _;
-        std::ptr::copy_nonoverlapping(
-            sockets.as_ptr().cast::<u8>(),
-            libc::CMSG_DATA(header),
-            length,
-        );
-        need(
-            libc::sendmsg(status, &message, libc::MSG_NOSIGNAL) as libc::c_long,
-            Stage::Listen,
         )?;
     }
     Ok(())
