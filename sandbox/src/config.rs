@@ -52,7 +52,7 @@ impl fmt::Display for Cidr {
 }
 
 /// Called, inside the async runtime, for each connection that an instance makes to the platform's endpoint; must not
-/// wait. The stream is in non-blocking mode.
+/// wait. The stream is in non-blocking mode. How many connections one instance may hold is for the callee to bound.
 pub type PlatformConnection = Arc<dyn Fn(TcpStream, Arc<InstanceSpec>) + Send + Sync>;
 
 #[derive(Clone)]

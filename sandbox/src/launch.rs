@@ -275,6 +275,7 @@ fn launch(shared: &Shared, plan: Plan) -> Result<Launched, LaunchError> {
     let mut process = clone_child(&orders, group).map_err(failed("cloning into new namespaces"))?;
     drop((status_child, stdout_child, stderr_child));
     map_user(&process, shared, &plan.owner).map_err(failed("mapping the function's user"))?;
+    expose_to_oom(process.pid);
     if let Some(lease) = &mut lease {
         lease
             .connect(process.pid)
@@ -364,6 +365,15 @@ fn map_user(process: &Process, shared: &Shared, owner: &str) -> io::Result<()> {
     };
     write("uid_map", INNER_UID, uid)?;
     write("gid_map", INNER_GID, gid)
+}
+
+/// When the whole machine is short of memory, instances go before the platform; and a platform that is itself exempt
+/// does not pass that on, which would keep the kernel from enforcing the memory limit.
+fn expose_to_oom(pid: i32) {
+    const SCORE: &str = "500";
+    if let Err(error) = std::fs::write(format!("/proc/{pid}/oom_score_adj"), SCORE) {
+        tracing::warn!("exposing an instance to the kernel's memory killer: {error}");
+    }
 }
 
 /// Hears the child out until it has executed its program.

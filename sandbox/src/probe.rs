@@ -1,4 +1,5 @@
-//! Looks at what this machine and this user can do, for `cumulet doctor`. Changes nothing that lasts.
+//! Looks at what this machine and this user can do, for `cumulet doctor`. Sets up control groups as a
+//! sandbox would, and removes its own again; changes nothing else.
 
 use std::path::PathBuf;
 
@@ -183,4 +184,22 @@ fn network() -> Feature {
         detail,
         "run as root with the packages iproute2 and nftables installed; otherwise functions reach the platform's endpoint only",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_can_be_got() {
+        let features = probe(&[]);
+        assert!(features.iter().any(|f| f.name == "control groups"));
+        for feature in features {
+            assert_eq!(
+                feature.available,
+                feature.how_to_get.is_empty(),
+                "{feature:?}"
+            );
+        }
+    }
 }

@@ -11,6 +11,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::fd::{OwnedFd, RawFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use cumulet_engine::sandbox::Usage;
 
@@ -262,10 +263,12 @@ fn hierarchies(mounts: &str, membership: &str) -> Vec<Hierarchy> {
     found
 }
 
-/// Names this process for good: a number alone may be another process's tomorrow.
+/// Names this process for good: a number alone may be another process's tomorrow. Each sandbox of a process has its own.
 fn platform_name() -> String {
+    static SERIAL: AtomicU32 = AtomicU32::new(0);
     let pid = std::process::id();
-    format!("{pid}-{}", started_at(pid).unwrap_or(0))
+    let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+    format!("{pid}-{}-{serial}", started_at(pid).unwrap_or(0))
 }
 
 /// When a process was started, in ticks since boot; `None` when there is none.
@@ -282,7 +285,8 @@ fn sweep(root: &Path) {
     };
     for platform in platforms.flatten() {
         let name = platform.file_name().to_string_lossy().into_owned();
-        let Some((pid, start)) = name.split_once('-') else {
+        let mut parts = name.split('-');
+        let (Some(pid), Some(start)) = (parts.next(), parts.next()) else {
             continue;
         };
         let alive = pid

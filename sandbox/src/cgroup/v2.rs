@@ -86,7 +86,7 @@ impl Base {
 
 impl Drop for Base {
     fn drop(&mut self) {
-        // Another sandbox of this process may still use it; the last one succeeds.
+        // Instances that are still being stopped may hold it; then the next platform's sweep removes it.
         let _ = std::fs::remove_dir(&self.place);
     }
 }

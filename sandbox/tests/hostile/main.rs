@@ -125,6 +125,11 @@ async fn other_processes_cannot_be_seen_or_touched() {
             where_host_has("/proc/iomem", ""),
         ),
         ("open('/proc/self/cgroup').read().count('cumulet')", "0"),
+        ("open('/proc/self/oom_score_adj').read().strip()", "500"),
+        (
+            "os.write(os.open('/proc/self/oom_score_adj',1),b'-1000')",
+            "EACCES",
+        ),
     ])
     .await;
     assert!(neighbour.process.is_alive());
