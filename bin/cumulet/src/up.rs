@@ -119,16 +119,16 @@ impl Cloud {
             secret_access_key: config.secret_access_key.clone(),
         };
         let access = Arc::new(cumulet_iam::Access::new(store.clone(), owner, clock.clone()));
-        let logs = Arc::new(cumulet_logs::Logs::new(store.clone(), clock.clone()));
-        let meter = Arc::new(cumulet_meter::Meter::new(store.clone(), clock.clone(), prices(config)?));
+        let logs: Arc<dyn LogSink> = Arc::new(cumulet_logs::Sink::start(store.clone(), clock.clone()));
+        let meter: Arc<dyn MeterSink> = Arc::new(cumulet_meter::Sink::start(store.clone()));
 
         let front: Arc<OnceLock<Arc<Front>>> = Arc::default();
         let sandbox = Arc::new(LinuxSandbox::new(sandbox_config(config, front.clone())?).map_err(|e| failed("preparing the sandbox", &e))?);
         let ports = Ports {
             sandbox,
             sessions: access.clone() as Arc<dyn Sessions>,
-            logs: logs.clone() as Arc<dyn LogSink>,
-            meter: meter.clone() as Arc<dyn MeterSink>,
+            logs: logs.clone(),
+            meter,
             blobs: blobs.clone(),
             clock: clock.clone(),
         };
@@ -140,14 +140,14 @@ impl Cloud {
         let links = cumulet_lambda::Links::new(secret);
         let invoker: Arc<dyn Invoker> = Arc::new(engine.clone());
         let lambda = Arc::new(cumulet_lambda::Lambda::new(functions.clone(), code.clone(), invoker.clone(), links.clone()));
-        let gateway = Arc::new(cumulet_apigateway::ApiGateway::new(store.clone(), invoker.clone(), logs.clone()));
+        let gateway = Arc::new(cumulet_apigateway::ApiGateway::new(store.clone(), invoker.clone(), logs));
         let stacks = Arc::new(cumulet_cloudformation::CloudFormation::new(store.clone(), code.clone()));
         let registry = Registry::default()
             .with(lambda)
             .with(Arc::new(cumulet_iam::Iam::new(store.clone())))
             .with(Arc::new(cumulet_sts::Sts::new(Arc::new(Roles(access.clone())))))
-            .with(logs)
-            .with(meter)
+            .with(Arc::new(cumulet_logs::Logs::new(store.clone())))
+            .with(Arc::new(cumulet_meter::Meter::new(store.clone(), prices(config)?)))
             .with(gateway.clone())
             .with(stacks.clone())
             .with(Arc::new(cumulet_platform::Platform::new(blobs, engine.clone())));
@@ -204,8 +204,8 @@ fn secret(path: &Path) -> io::Result<[u8; 32]> {
     }
 }
 
-fn prices(config: &Config) -> Result<cumulet_meter::PriceSheet, Failure> {
-    let Some(path) = &config.prices else { return Ok(cumulet_meter::PriceSheet::default()) };
+fn prices(config: &Config) -> Result<cumulet_meter::Prices, Failure> {
+    let Some(path) = &config.prices else { return Ok(cumulet_meter::Prices::default()) };
     let bad = |e: &dyn std::fmt::Display| Failure::usage(format!("{}: {e}", path.display()));
     let text = fs::read(path).map_err(|e| bad(&e))?;
     serde_json::from_slice(&text).map_err(|e| bad(&e))

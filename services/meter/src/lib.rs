@@ -32,7 +32,7 @@ const OPERATIONS: &[Operation] = &[
 ];
 
 pub const MODEL: ServiceModel = ServiceModel {
-    name: "cumulet",
+    name: "cumulet-meter",
     protocol: Protocol::RestJson,
     target: "",
     xmlns: "",
@@ -64,7 +64,7 @@ impl Service for Meter {
         match call.operation.name {
             "GetBill" => operations::get_bill::run(self, call).await,
             "GetRecords" => operations::get_records::run(self, call).await,
-            other => Err(ApiError::not_implemented("cumulet", other)),
+            other => Err(ApiError::not_implemented(MODEL.name, other)),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `cumulet bill`: what was used, by function and day, and what it costs by the price sheet.
 
 use clap::Args;
+use cumulet_base::clock::{self, Clock, SystemClock};
 use serde_json::Value;
 
 use crate::client::{Client, segment};
@@ -11,7 +12,7 @@ pub struct BillArgs {
     /// Only this function
     #[arg(long)]
     function: Option<String>,
-    /// First day, YYYY-MM-DD
+    /// First day, YYYY-MM-DD; the first of this month by default
     #[arg(long)]
     from: Option<String>,
     /// Last day, YYYY-MM-DD
@@ -20,11 +21,11 @@ pub struct BillArgs {
 }
 
 pub async fn bill(client: &Client, args: BillArgs, format: Format) -> Result<(), Failure> {
-    let mut target = "/_cumulet/bill".to_owned();
-    for (name, value) in [("function", &args.function), ("from", &args.from), ("to", &args.to)] {
+    let from = args.from.unwrap_or_else(|| format!("{}-01", &clock::day(SystemClock.now_ms())[..7]));
+    let mut target = format!("/_cumulet/bill?from={}", segment(&from));
+    for (name, value) in [("function", &args.function), ("to", &args.to)] {
         if let Some(value) = value {
-            target.push_str(if target.contains('?') { "&" } else { "?" });
-            target.push_str(&format!("{name}={}", segment(value)));
+            target.push_str(&format!("&{name}={}", segment(value)));
         }
     }
     let bill = client.rest("cumulet-meter", "GET", &target, &[], "").await?.json()?;
@@ -44,9 +45,9 @@ fn print(bill: &Value) {
     };
     let cells: Vec<Vec<String>> = rows
         .iter()
-        .map(|row| ["day", "function", "invocations", "errors", "billed_ms", "gb_seconds", "cpu_ms", "total"].map(|name| text(row, name)).to_vec())
+        .map(|row| ["day", "function", "invocations", "errors", "billedMs", "gbSeconds", "cpuMs", "total"].map(|name| text(row, name)).to_vec())
         .collect();
-    let currency = bill["currency"].as_str().unwrap_or("USD");
+    let currency = bill["prices"]["currency"].as_str().unwrap_or("USD");
     output::table(&["DAY", "FUNCTION", "INVOCATIONS", "ERRORS", "BILLED MS", "GB-SECONDS", "CPU MS", currency], &cells);
     output::line(&format!("total {} {currency}", text(bill, "total")));
 }
