@@ -100,4 +100,8 @@ pub const ABSENT: &[Operation] = &[
     Operation::rpc("UpdateLogAnomalyDetector"),
     Operation::rpc("UpdateLookupTable"),
     Operation::rpc("UpdateScheduledQuery"),
+    Operation::rpc("DeleteLogStream"),
+    Operation::rpc("ListTagsLogGroup"),
+    Operation::rpc("TagLogGroup"),
+    Operation::rpc("UntagLogGroup"),
 ];
