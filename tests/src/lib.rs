@@ -92,7 +92,8 @@ impl Cloud {
             .env("AWS_DEFAULT_REGION", "us-east-1")
             .env("AWS_PAGER", "")
             .env("AWS_MAX_ATTEMPTS", "1")
-            .env("AWS_CONFIG_FILE", "/dev/null")
+            // Without its own checks, so that the cloud's are seen.
+            .env("AWS_CONFIG_FILE", root().join("tests/clients/aws.conf"))
             .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
             .env_remove("AWS_SESSION_TOKEN")
             .env_remove("AWS_PROFILE");

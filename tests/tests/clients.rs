@@ -48,7 +48,7 @@ fn lambda_runtime_on_a_custom_runtime() {
     std::fs::copy(program, code.join("bootstrap")).expect("the function's program, built by `make test`");
     let zip = cloud.folder.path().join("rust.zip");
     succeed(Command::new("zip").args(["-qr", &zip.to_string_lossy(), "."]).current_dir(&code));
-    custom_runtime(&cloud, &zip, "lambda_runtime");
+    custom_runtime(&cloud, &zip, "alloc::boxed::Box");
 }
 
 /// Deploys a custom runtime that echoes, and fails when asked to.
