@@ -43,25 +43,10 @@ impl FromStr for Arn {
         let mut fields = text.splitn(6, ':');
         let mut next = || fields.next().map(str::to_owned);
         match (next(), next(), next(), next(), next(), next()) {
-            (
-                Some(prefix),
-                Some(partition),
-                Some(service),
-                Some(region),
-                Some(account),
-                Some(resource),
-            ) if prefix == "arn"
-                && !partition.is_empty()
-                && !service.is_empty()
-                && !resource.is_empty() =>
+            (Some(prefix), Some(partition), Some(service), Some(region), Some(account), Some(resource))
+                if prefix == "arn" && !partition.is_empty() && !service.is_empty() && !resource.is_empty() =>
             {
-                Ok(Arn {
-                    partition,
-                    service,
-                    region,
-                    account,
-                    resource,
-                })
+                Ok(Arn { partition, service, region, account, resource })
             }
             _ => Err(NotAnArn(text.to_owned())),
         }
@@ -70,13 +55,7 @@ impl FromStr for Arn {
 
 impl fmt::Display for Arn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Arn {
-            partition,
-            service,
-            region,
-            account,
-            resource,
-        } = self;
+        let Arn { partition, service, region, account, resource } = self;
         write!(f, "arn:{partition}:{service}:{region}:{account}:{resource}")
     }
 }
@@ -91,13 +70,7 @@ mod tests {
         let arn: Arn = text.parse().unwrap();
         assert_eq!(arn.resource, "function:a:PROD");
         assert_eq!(arn.to_string(), text);
-        for bad in [
-            "",
-            "arn",
-            "arn:aws:lambda:r:a",
-            "xrn:aws:l:r:a:x",
-            "arn:aws:l:r:a:",
-        ] {
+        for bad in ["", "arn", "arn:aws:lambda:r:a", "xrn:aws:l:r:a:x", "arn:aws:l:r:a:"] {
             assert!(bad.parse::<Arn>().is_err(), "{bad}");
         }
     }

@@ -59,12 +59,7 @@ fn pick(len: usize, alphabet: &[u8]) -> String {
 
 /// An X-Ray trace header, `Root=1-…;Parent=…;Sampled=0`.
 pub fn trace_header(now_ms: u64) -> String {
-    format!(
-        "Root=1-{:08x}-{};Parent={};Sampled=0",
-        now_ms / 1000,
-        hex(24),
-        hex(16)
-    )
+    format!("Root=1-{:08x}-{};Parent={};Sampled=0", now_ms / 1000, hex(24), hex(16))
 }
 
 #[cfg(test)]
@@ -78,14 +73,7 @@ mod tests {
         assert_eq!(&u[14..15], "4");
         assert_ne!(uuid(), u);
         assert_eq!(short(10).len(), 10);
-        assert!(
-            short(200)
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-        );
-        assert_eq!(
-            trace_header(0).len(),
-            "Root=1-00000000-".len() + 24 + ";Parent=".len() + 16 + ";Sampled=0".len()
-        );
+        assert!(short(200).bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()));
+        assert_eq!(trace_header(0).len(), "Root=1-00000000-".len() + 24 + ";Parent=".len() + 16 + ";Sampled=0".len());
     }
 }

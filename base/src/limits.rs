@@ -45,6 +45,8 @@ pub const FUNCTION_CONCURRENCY_MAX: usize = 1000;
 pub const PLACEMENT_QUEUE_MAX: usize = 10_000;
 /// An idle instance is given back after this long.
 pub const INSTANCE_IDLE_MS: u64 = 300_000;
+/// An instance takes no more invocations after this, however busy; its credentials last longer.
+pub const INSTANCE_AGE_MS: u64 = 4 * 3_600_000;
 /// The tail of the log that `LogType=Tail` returns.
 pub const LOG_TAIL_BYTES_MAX: usize = 4096;
 /// One log event; longer lines are cut into several.
@@ -64,3 +66,27 @@ pub const STORE_GROUP_TXNS_MAX: usize = 1024;
 pub const STORE_QUEUE_MAX: usize = 4096;
 /// Shards of a store.
 pub const STORE_SHARDS: u32 = 1024;
+
+/// HTTP APIs: what one may have (<https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html>).
+pub const HTTP_API_ROUTES_MAX: usize = 300;
+pub const HTTP_API_INTEGRATIONS_MAX: usize = 300;
+pub const HTTP_API_STAGES_MAX: usize = 10;
+pub const HTTP_API_DEPLOYMENTS_MAX: usize = 100;
+pub const HTTP_API_TIMEOUT_MS_MAX: u64 = 30_000;
+/// HTTP APIs whose routes are kept ready in memory.
+pub const HTTP_APIS_READY_MAX: usize = 10_000;
+/// APIs of one account and region.
+pub const HTTP_APIS_MAX: usize = 600;
+/// Store: bytes of the transactions waiting for the writer, and of those one group commit takes.
+pub const STORE_QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
+pub const STORE_GROUP_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Reads of one store that run at the same time; further ones wait.
+pub const STORE_READERS_MAX: usize = 8;
+/// A transaction id is remembered until its shard is this many revisions further.
+pub const STORE_IDS_REVS: u64 = 8192;
+/// Log entries that one commit forgets; a longer trim takes several.
+pub const STORE_TRIM_ROWS_MAX: usize = 4096;
+/// SQL statements that one connection of the embedded store keeps ready.
+pub const STORE_STATEMENTS_CACHED: usize = 32;
+/// A blob that is put and got whole, in memory.
+pub const BLOB_BYTES_MAX: usize = 256 * 1024 * 1024;

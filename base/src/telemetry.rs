@@ -33,7 +33,5 @@ pub fn install(format: Format, level: LevelFilter) {
         Format::Json => layer.json().flatten_event(true).boxed(),
     };
     // The only failure is a log that is there already, as in a test that starts two platforms.
-    let _already_installed = tracing_subscriber::registry()
-        .with(layer.with_filter(level))
-        .try_init();
+    let _already_installed = tracing_subscriber::registry().with(layer.with_filter(level)).try_init();
 }

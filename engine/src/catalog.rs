@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::function::FunctionVersion;
-use crate::invocation::InvokeError;
+use crate::invocation::{Invocation, InvokeError, Outcome};
 
 /// A function as a caller names it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -22,29 +22,13 @@ impl Target {
     pub fn from_arn(arn: &str) -> Option<Target> {
         let arn: cumulet_base::arn::Arn = arn.parse().ok()?;
         let mut parts = arn.resource.strip_prefix("function:")?.splitn(2, ':');
-        let name = parts
-            .next()
-            .filter(|name| !name.is_empty() && arn.service == "lambda")?
-            .to_owned();
-        Some(Target {
-            account: arn.account,
-            region: arn.region,
-            name,
-            qualifier: parts.next().map(str::to_owned),
-        })
+        let name = parts.next().filter(|name| !name.is_empty() && arn.service == "lambda")?.to_owned();
+        Some(Target { account: arn.account, region: arn.region, name, qualifier: parts.next().map(str::to_owned) })
     }
 
     pub fn arn(&self) -> String {
-        let Target {
-            account,
-            region,
-            name,
-            qualifier,
-        } = self;
-        let tail = qualifier
-            .as_ref()
-            .map(|q| format!(":{q}"))
-            .unwrap_or_default();
+        let Target { account, region, name, qualifier } = self;
+        let tail = qualifier.as_ref().map(|q| format!(":{q}")).unwrap_or_default();
         format!("arn:aws:lambda:{region}:{account}:function:{name}{tail}")
     }
 }
@@ -55,21 +39,23 @@ pub enum Access {
     /// The caller's own permissions have been checked already.
     Authorised,
     /// A service calls because of one of its resources; the function's resource policy decides.
-    Service {
-        principal: String,
-        source_arn: String,
-        source_account: String,
-    },
+    Service { principal: String, source_arn: String, source_account: String },
 }
 
 #[async_trait]
 pub trait Catalog: Send + Sync + 'static {
     /// Finds the version to run and checks the function's resource policy. On the hot path: answers from memory where it can.
-    async fn resolve(
-        &self,
-        target: &Target,
-        access: &Access,
-    ) -> Result<Arc<FunctionVersion>, InvokeError>;
+    async fn resolve(&self, target: &Target, access: &Access) -> Result<Arc<FunctionVersion>, InvokeError>;
+}
+
+/// How services run functions; implemented by the engine.
+#[async_trait]
+pub trait Invoker: Send + Sync + 'static {
+    /// Runs the function on the event and waits for the outcome. Functions that fail are an `Ok` outcome.
+    async fn invoke(&self, target: &Target, access: &Access, invocation: Invocation) -> Result<Outcome, InvokeError>;
+
+    /// The function was changed or deleted: instances of any revision but `keep` end as soon as they are idle.
+    fn retire(&self, account: &str, region: &str, name: &str, keep: Option<&str>);
 }
 
 /// Temporary credentials of a role.
@@ -84,8 +70,7 @@ pub struct SessionCredentials {
 #[async_trait]
 pub trait Sessions: Send + Sync + 'static {
     /// Credentials for a function that runs under a role; `session_name` is the function's name.
-    async fn issue(&self, role_arn: &str, session_name: &str)
-    -> Result<SessionCredentials, String>;
+    async fn issue(&self, role_arn: &str, session_name: &str) -> Result<SessionCredentials, String>;
 }
 
 #[cfg(test)]
@@ -96,10 +81,7 @@ mod tests {
     fn targets_from_arns() {
         let arn = "arn:aws:lambda:us-east-1:000000000000:function:hello:PROD";
         let target = Target::from_arn(arn).unwrap();
-        assert_eq!(
-            (target.name.as_str(), target.qualifier.as_deref()),
-            ("hello", Some("PROD"))
-        );
+        assert_eq!((target.name.as_str(), target.qualifier.as_deref()), ("hello", Some("PROD")));
         assert_eq!(target.arn(), arn);
         assert!(Target::from_arn("arn:aws:s3:::bucket").is_none());
         assert!(Target::from_arn("arn:aws:lambda:r:a:function:").is_none());

@@ -1,1 +1,289 @@
-//! Unpacking of function code: written next.
+//! Function code on disk: a zip is checked when it is uploaded and unpacked when first needed.
+//! The unpacked folders are a cache of the blob store: losing them loses nothing.
+
+use std::collections::HashMap;
+use std::io::{Cursor, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use cumulet_base::limits;
+use tokio::sync::Mutex as AsyncMutex;
+
+/// Why a zip cannot be function code.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadZip {
+    #[error("the archive cannot be read: {0}")]
+    Unreadable(String),
+    #[error("the archive is empty")]
+    Empty,
+    #[error("`{0}` would lie outside of the function's folder")]
+    Escapes(String),
+    #[error("unpacked, the archive has more than {} bytes", limits::CODE_UNZIPPED_BYTES_MAX)]
+    TooLarge,
+    #[error("the archive has more than {} entries", limits::CODE_FILES_MAX)]
+    TooManyEntries,
+    #[error("unpacking `{path}`: {reason}")]
+    Write { path: String, reason: String },
+}
+
+/// Reads the whole archive as unpacking would, and writes nothing.
+pub fn check_zip(zip: &[u8]) -> Result<(), BadZip> {
+    walk(zip, |_, mut entry| match &mut entry {
+        Entry::File { data, .. } => {
+            std::io::copy(data, &mut std::io::sink()).map(|_| ()).map_err(|e| BadZip::Unreadable(e.to_string()))
+        }
+        Entry::Folder | Entry::Link { .. } => Ok(()),
+    })
+}
+
+enum Entry<'a> {
+    Folder,
+    File { data: &'a mut dyn Read, executable: bool },
+    Link { target: PathBuf },
+}
+
+fn walk(zip: &[u8], mut visit: impl FnMut(&Path, Entry<'_>) -> Result<(), BadZip>) -> Result<(), BadZip> {
+    let unreadable = |e: zip::result::ZipError| BadZip::Unreadable(e.to_string());
+    let mut archive = zip::ZipArchive::new(Cursor::new(zip)).map_err(unreadable)?;
+    if archive.is_empty() {
+        return Err(BadZip::Empty);
+    }
+    if archive.len() > limits::CODE_FILES_MAX {
+        return Err(BadZip::TooManyEntries);
+    }
+    let mut left = limits::CODE_UNZIPPED_BYTES_MAX;
+    for index in 0..archive.len() {
+        let mut entry = archive.by_index(index).map_err(unreadable)?;
+        let name = entry.name().to_owned();
+        let path = inner_path(&name)?;
+        if entry.is_dir() {
+            visit(&path, Entry::Folder)?;
+        } else if entry.is_symlink() {
+            let mut target = String::new();
+            entry.by_ref().take(4096).read_to_string(&mut target).map_err(|e| BadZip::Unreadable(e.to_string()))?;
+            let target = PathBuf::from(target);
+            stays_inside(&path, &target).then_some(()).ok_or_else(|| BadZip::Escapes(name.clone()))?;
+            visit(&path, Entry::Link { target })?;
+        } else {
+            let executable = entry.unix_mode().is_none_or(|mode| mode & 0o111 != 0);
+            let mut data = Bounded { inner: &mut entry, left: &mut left, exceeded: false };
+            let result = visit(&path, Entry::File { data: &mut data, executable });
+            if data.exceeded {
+                return Err(BadZip::TooLarge);
+            }
+            result?;
+        }
+    }
+    Ok(())
+}
+
+/// Counts what really comes out; the sizes an archive states about itself prove nothing.
+struct Bounded<'a, R> {
+    inner: R,
+    left: &'a mut u64,
+    exceeded: bool,
+}
+
+impl<R: Read> Read for Bounded<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        match self.left.checked_sub(read as u64) {
+            Some(left) => *self.left = left,
+            None => {
+                self.exceeded = true;
+                return Err(std::io::Error::other("too large"));
+            }
+        }
+        Ok(read)
+    }
+}
+
+fn inner_path(name: &str) -> Result<PathBuf, BadZip> {
+    let escapes = || BadZip::Escapes(name.to_owned());
+    if name.contains('\\') || name.contains('\0') {
+        return Err(escapes());
+    }
+    let mut path = PathBuf::new();
+    for part in Path::new(name).components() {
+        match part {
+            Component::Normal(part) => path.push(part),
+            Component::CurDir => {}
+            Component::ParentDir | Component::RootDir | Component::Prefix(_) => {
+                return Err(escapes());
+            }
+        }
+    }
+    Ok(path)
+}
+
+fn stays_inside(link: &Path, target: &Path) -> bool {
+    let mut depth = link.components().count() as i64 - 1;
+    for part in target.components() {
+        match part {
+            Component::Normal(_) => depth += 1,
+            Component::ParentDir => depth -= 1,
+            Component::CurDir => {}
+            Component::RootDir | Component::Prefix(_) => return false,
+        }
+        if depth < 0 {
+            return false;
+        }
+    }
+    true
+}
+
+fn unpack(zip: &[u8], into: &Path) -> Result<(), BadZip> {
+    let mut links = Vec::new();
+    walk(zip, |path, entry| {
+        let full = into.join(path);
+        let failed = |e: std::io::Error| BadZip::Write { path: path.display().to_string(), reason: e.to_string() };
+        let parent = full.parent().unwrap_or(into);
+        match entry {
+            Entry::Folder => std::fs::create_dir_all(&full).map_err(failed),
+            Entry::Link { target } => {
+                links.push((path.to_owned(), target));
+                Ok(())
+            }
+            Entry::File { data, executable } => {
+                std::fs::create_dir_all(parent).map_err(failed)?;
+                let mut file = std::fs::File::create(&full).map_err(failed)?;
+                std::io::copy(data, &mut file).map_err(failed)?;
+                let mode = if executable { 0o755 } else { 0o644 };
+                file.set_permissions(std::fs::Permissions::from_mode(mode)).map_err(failed)
+            }
+        }
+    })?;
+    // Last, so that no file is written through a link.
+    for (path, target) in links {
+        let full = into.join(&path);
+        let failed = |e: std::io::Error| BadZip::Write { path: path.display().to_string(), reason: e.to_string() };
+        std::fs::create_dir_all(full.parent().unwrap_or(into)).map_err(failed)?;
+        std::os::unix::fs::symlink(target, &full).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Unpacked code by digest.
+pub struct CodeCache {
+    folder: PathBuf,
+    /// One gate a digest, so that two first uses unpack once, and other functions do not wait.
+    gates: Mutex<HashMap<String, Arc<AsyncMutex<()>>>>,
+}
+
+impl CodeCache {
+    pub fn new(folder: PathBuf) -> CodeCache {
+        CodeCache { folder, gates: Mutex::default() }
+    }
+
+    /// The folder with the unpacked code; `fetch` is asked for the zip when it is not there yet.
+    pub async fn folder<E: std::fmt::Display>(
+        &self,
+        digest: &str,
+        fetch: impl Future<Output = Result<Bytes, E>>,
+    ) -> Result<PathBuf, BadZip> {
+        let ready = self.folder.join(digest);
+        if tokio::fs::try_exists(&ready).await.unwrap_or(false) {
+            return Ok(ready);
+        }
+        let gate =
+            self.gates.lock().unwrap_or_else(PoisonError::into_inner).entry(digest.to_owned()).or_default().clone();
+        let held = gate.lock().await;
+        let result = self.unpack_once(&ready, fetch).await;
+        drop(held);
+        self.gates.lock().unwrap_or_else(PoisonError::into_inner).remove(digest);
+        result.map(|()| ready)
+    }
+
+    async fn unpack_once<E: std::fmt::Display>(
+        &self,
+        ready: &Path,
+        fetch: impl Future<Output = Result<Bytes, E>>,
+    ) -> Result<(), BadZip> {
+        if tokio::fs::try_exists(ready).await.unwrap_or(false) {
+            return Ok(());
+        }
+        let zip = fetch.await.map_err(|e| BadZip::Unreadable(e.to_string()))?;
+        let (ready, folder) = (ready.to_owned(), self.folder.clone());
+        let job = tokio::task::spawn_blocking(move || {
+            let failed =
+                |e: std::io::Error| BadZip::Write { path: folder.display().to_string(), reason: e.to_string() };
+            let part = folder.join(format!(".part-{}", cumulet_base::id::hex(16)));
+            std::fs::create_dir_all(&part).map_err(failed)?;
+            let unpacked = unpack(&zip, &part).and_then(|()| std::fs::rename(&part, &ready).map_err(failed));
+            if unpacked.is_err() {
+                // What is left is only in the way of the next start, which clears it.
+                let _left_behind = std::fs::remove_dir_all(&part);
+            }
+            unpacked
+        });
+        job.await.unwrap_or_else(|e| Err(BadZip::Unreadable(e.to_string())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::io::Write;
+    use zip::write::SimpleFileOptions;
+
+    fn zip_of(files: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, data) in files {
+            writer.start_file(*name, SimpleFileOptions::default().unix_permissions(0o755)).unwrap();
+            writer.write_all(data).unwrap();
+        }
+        writer.finish().unwrap().into_inner()
+    }
+
+    #[test]
+    fn bad_archives_are_refused() {
+        assert!(matches!(check_zip(b"not a zip"), Err(BadZip::Unreadable(_))));
+        assert!(matches!(check_zip(b""), Err(BadZip::Unreadable(_))));
+        let empty = zip::ZipWriter::new(Cursor::new(Vec::new())).finish().unwrap().into_inner();
+        assert_eq!(check_zip(&empty), Err(BadZip::Empty));
+        for name in ["../x", "/etc/passwd", "a/../../x", "a\\b"] {
+            assert!(matches!(check_zip(&zip_of(&[(name, b"x")])), Err(BadZip::Escapes(_))), "{name}");
+        }
+        let mut cut = zip_of(&[("index.js", b"exports.handler = 1")]);
+        let at = cut.iter().position(|b| *b == b'=').unwrap_or(40);
+        cut[at] ^= 0x55;
+        assert!(matches!(check_zip(&cut), Err(BadZip::Unreadable(_))));
+        check_zip(&zip_of(&[("index.js", b"x"), ("lib/./a.js", b"y")])).unwrap();
+    }
+
+    #[test]
+    fn a_bomb_is_refused() {
+        let chunk = vec![0; 64 << 20];
+        let bomb = zip_of(&[("a", &chunk), ("b", &chunk), ("c", &chunk), ("d", &chunk)]);
+        assert!(bomb.len() < 1 << 20);
+        assert_eq!(check_zip(&bomb), Err(BadZip::TooLarge));
+    }
+
+    #[test]
+    fn links_stay_inside() {
+        for (link, target, inside) in [
+            ("a", "b", true),
+            ("d/a", "../b", true),
+            ("d/a", "../../b", false),
+            ("a", "/etc", false),
+            ("a", "..", false),
+        ] {
+            assert_eq!(stays_inside(Path::new(link), Path::new(target)), inside, "{link} -> {target}");
+        }
+    }
+
+    #[tokio::test]
+    async fn code_is_unpacked_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = CodeCache::new(folder.path().join("code"));
+        let zip = Bytes::from(zip_of(&[("lib/index.js", b"x")]));
+        let path = cache.folder("d1", async { Ok::<_, String>(zip) }).await.unwrap();
+        assert_eq!(std::fs::read(path.join("lib/index.js")).unwrap(), b"x");
+        let again = cache.folder("d1", async { Err::<Bytes, _>("not asked for") }).await.unwrap();
+        assert_eq!(again, path);
+        assert!(cache.folder("d2", async { Err::<Bytes, _>("gone") }).await.is_err());
+    }
+}

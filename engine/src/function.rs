@@ -31,37 +31,22 @@ impl FromStr for Runtime {
                 && digits.len() <= 3
                 && digits.bytes().all(|b| b.is_ascii_digit())
                 && !digits.starts_with('0');
-            if plain {
-                digits.parse().map_err(|_| unknown())
-            } else {
-                Err(unknown())
-            }
+            if plain { digits.parse().map_err(|_| unknown()) } else { Err(unknown()) }
         };
         match text {
             "provided.al2" => {
-                return Ok(Runtime::Provided {
-                    base: "provided.al2",
-                });
+                return Ok(Runtime::Provided { base: "provided.al2" });
             }
             "provided.al2023" => {
-                return Ok(Runtime::Provided {
-                    base: "provided.al2023",
-                });
+                return Ok(Runtime::Provided { base: "provided.al2023" });
             }
             _ => {}
         }
-        if let Some(major) = text
-            .strip_prefix("nodejs")
-            .and_then(|rest| rest.strip_suffix(".x"))
-        {
-            return Ok(Runtime::Node {
-                major: number(major)?,
-            });
+        if let Some(major) = text.strip_prefix("nodejs").and_then(|rest| rest.strip_suffix(".x")) {
+            return Ok(Runtime::Node { major: number(major)? });
         }
         if let Some(minor) = text.strip_prefix("python3.") {
-            return Ok(Runtime::Python {
-                minor: number(minor)?,
-            });
+            return Ok(Runtime::Python { minor: number(minor)? });
         }
         Err(unknown())
     }
@@ -104,10 +89,7 @@ pub struct FunctionVersion {
 impl FunctionVersion {
     /// The ARN without a qualifier.
     pub fn arn(&self) -> String {
-        format!(
-            "arn:aws:lambda:{}:{}:function:{}",
-            self.region, self.account, self.name
-        )
+        format!("arn:aws:lambda:{}:{}:function:{}", self.region, self.account, self.name)
     }
 }
 
@@ -117,14 +99,7 @@ mod tests {
 
     #[test]
     fn runtimes() {
-        for good in [
-            "nodejs18.x",
-            "nodejs24.x",
-            "python3.9",
-            "python3.14",
-            "provided.al2",
-            "provided.al2023",
-        ] {
+        for good in ["nodejs18.x", "nodejs24.x", "python3.9", "python3.14", "provided.al2", "provided.al2023"] {
             assert_eq!(good.parse::<Runtime>().unwrap().to_string(), good);
         }
         for bad in [

@@ -4,8 +4,16 @@
 
 pub mod catalog;
 pub mod code;
+pub mod engine;
+mod environment;
 pub mod function;
 pub mod invocation;
+pub mod outcome;
 pub mod output;
+pub mod placement;
+mod pool;
 pub mod record;
 pub mod sandbox;
+
+pub use engine::{Config, Engine, Ports};
+pub use pool::Bounds;

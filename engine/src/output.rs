@@ -9,6 +9,9 @@ pub struct LogEvent {
     pub message: String,
 }
 
+/// What an event counts beyond its message, as CloudWatch Logs counts it; so that empty lines are bounded, too.
+const EVENT_BYTES: usize = 26;
+
 /// Collects the events of one invocation up to [`limits::LOG_INVOCATION_BYTES_MAX`].
 #[derive(Debug, Default)]
 pub struct InvocationLog {
@@ -25,33 +28,24 @@ impl InvocationLog {
     /// Adds a message; trailing line ends are cut off, longer ones than an event may have become several.
     pub fn push(&mut self, timestamp_ms: u64, message: &str) {
         let message = message.trim_end_matches(['\n', '\r']);
-        if self.bytes + message.len() > limits::LOG_INVOCATION_BYTES_MAX {
+        if self.bytes + message.len() + EVENT_BYTES > limits::LOG_INVOCATION_BYTES_MAX {
             self.dropped_bytes += message.len();
             return;
         }
-        self.bytes += message.len();
+        self.bytes += message.len() + EVENT_BYTES;
         let mut rest = message;
         while rest.len() > limits::LOG_EVENT_BYTES_MAX {
             let cut = rest.floor_char_boundary(limits::LOG_EVENT_BYTES_MAX);
-            self.events.push(LogEvent {
-                timestamp_ms,
-                message: rest[..cut].to_owned(),
-            });
+            self.events.push(LogEvent { timestamp_ms, message: rest[..cut].to_owned() });
             rest = &rest[cut..];
         }
-        self.events.push(LogEvent {
-            timestamp_ms,
-            message: rest.to_owned(),
-        });
+        self.events.push(LogEvent { timestamp_ms, message: rest.to_owned() });
     }
 
     /// The events, and how many bytes were dropped because the invocation printed too much.
     pub fn take(&mut self) -> (Vec<LogEvent>, usize) {
         self.bytes = 0;
-        (
-            std::mem::take(&mut self.events),
-            std::mem::take(&mut self.dropped_bytes),
-        )
+        (std::mem::take(&mut self.events), std::mem::take(&mut self.dropped_bytes))
     }
 }
 
@@ -69,11 +63,7 @@ mod tests {
         }
         let (events, dropped) = log.take();
         assert_eq!(events[0].message, "line");
-        assert!(
-            events
-                .iter()
-                .all(|e| e.message.len() <= limits::LOG_EVENT_BYTES_MAX)
-        );
+        assert!(events.iter().all(|e| e.message.len() <= limits::LOG_EVENT_BYTES_MAX));
         assert!(dropped > 0);
         assert_eq!(log.take(), (vec![], 0));
     }

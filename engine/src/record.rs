@@ -45,14 +45,7 @@ pub struct Record {
 #[async_trait]
 pub trait LogSink: Send + Sync + 'static {
     /// Takes the events over. They are durable soon after, at the latest when [`LogSink::flush`] returns; waits while too many are under way.
-    async fn append(
-        &self,
-        account: &str,
-        region: &str,
-        group: &str,
-        stream: &str,
-        events: Vec<LogEvent>,
-    );
+    async fn append(&self, account: &str, region: &str, group: &str, stream: &str, events: Vec<LogEvent>);
 
     /// Returns when all that was appended before is durable.
     async fn flush(&self);

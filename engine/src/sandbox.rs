@@ -40,10 +40,7 @@ pub enum Failure {
     /// The runtime reported that initialisation failed; the error object in JSON.
     Init(Bytes),
     /// The process ended. At most one is set.
-    Exited {
-        code: Option<i32>,
-        signal: Option<i32>,
-    },
+    Exited { code: Option<i32>, signal: Option<i32> },
     /// The kernel ended it because it passed its memory limit.
     OutOfMemory,
     /// The answer was larger than a synchronous invocation may return.

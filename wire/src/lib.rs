@@ -1,1 +1,12 @@
-//! Placeholder.
+//! AWS's protocols on the wire: request and answer shapes, SigV4, the registry of operations, errors, and the HTTP
+//! server in front of it all. Knows no service: services register themselves.
+
+pub mod auth;
+pub mod call;
+pub mod data_plane;
+pub mod error;
+pub mod front;
+pub mod http_event;
+pub mod operation;
+pub mod protocol;
+pub mod validate;

@@ -17,11 +17,7 @@ impl KeyWriter {
     #[must_use]
     pub fn text(mut self, part: &str) -> KeyWriter {
         for &byte in part.as_bytes() {
-            if byte == 0 {
-                self.0.extend(ZERO)
-            } else {
-                self.0.push(byte)
-            }
+            if byte == 0 { self.0.extend(ZERO) } else { self.0.push(byte) }
         }
         self.0.extend(END);
         self
@@ -109,22 +105,14 @@ mod tests {
 
     #[test]
     fn parts_come_back_and_keep_their_order() {
-        let key = KeyWriter::new()
-            .text("a\0b")
-            .u64(7)
-            .text("")
-            .bytes(b"x")
-            .key();
+        let key = KeyWriter::new().text("a\0b").u64(7).text("").bytes(b"x").key();
         let mut reader = KeyReader::new(&key);
         assert_eq!(reader.text().as_deref(), Some("a\0b"));
         assert_eq!(reader.u64(), Some(7));
         assert_eq!(reader.text().as_deref(), Some(""));
         assert_eq!(reader.rest(), b"x");
         let sorted = ["", "\0", "\0a", "a", "a\0", "aa", "b"];
-        let keys: Vec<_> = sorted
-            .iter()
-            .map(|s| KeyWriter::new().text(s).text("z").key())
-            .collect();
+        let keys: Vec<_> = sorted.iter().map(|s| KeyWriter::new().text(s).text("z").key()).collect();
         assert!(keys.windows(2).all(|w| w[0] < w[1]), "{keys:?}");
     }
 
@@ -132,9 +120,6 @@ mod tests {
     fn the_end_of_a_prefix() {
         assert_eq!(prefix_end(b"ab").as_ref(), b"ac");
         assert_eq!(prefix_end(b"a\xff").as_ref(), b"b");
-        assert_eq!(
-            prefix_end(b"\xff").len(),
-            cumulet_base::limits::STORE_KEY_BYTES_MAX
-        );
+        assert_eq!(prefix_end(b"\xff").len(), cumulet_base::limits::STORE_KEY_BYTES_MAX);
     }
 }

@@ -5,6 +5,7 @@
 //! gets the next revision, without gaps. Long-lived snapshots and interactive transactions are
 //! deliberately absent: no backend could keep them cheaply.
 
+mod admit;
 mod keys;
 
 use async_trait::async_trait;
@@ -24,9 +25,8 @@ impl Shard {
     /// The shard of a named thing. Two things may share one: keys must tell them apart.
     pub fn of(name: &str) -> Shard {
         // FNV-1a: stable for ever, because the answer decides where stored rows are looked for.
-        let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| {
-            (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)
-        });
+        let hash =
+            name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
         Shard((hash % u64::from(cumulet_base::limits::STORE_SHARDS)) as u32)
     }
 }
@@ -88,13 +88,7 @@ pub struct Txn {
 
 impl Txn {
     pub fn new(shard: Shard) -> Txn {
-        Txn {
-            shard,
-            id: None,
-            checks: Vec::new(),
-            ops: Vec::new(),
-            log: None,
-        }
+        Txn { shard, id: None, checks: Vec::new(), ops: Vec::new(), log: None }
     }
 
     #[must_use]
@@ -188,11 +182,7 @@ impl Default for Limits {
 pub enum Error {
     /// A key, value or transaction passes [`Limits`]; nothing was done.
     #[error("{what} has {size}, more than {max}")]
-    TooLarge {
-        what: &'static str,
-        size: usize,
-        max: usize,
-    },
+    TooLarge { what: &'static str, size: usize, max: usize },
     /// The data is there but not readable by this program: another format version, or damage.
     #[error("the stored data cannot be used: {0}")]
     Format(String),
@@ -237,33 +227,14 @@ pub trait Store: Send + Sync + 'static {
 /// Shorthands over [`Store`] that every service uses.
 #[async_trait]
 pub trait StoreExt: Store {
-    async fn get(
-        &self,
-        shard: Shard,
-        space: Space,
-        key: impl Into<Key> + Send,
-    ) -> Result<Option<Row>> {
+    async fn get(&self, shard: Shard, space: Space, key: impl Into<Key> + Send) -> Result<Option<Row>> {
         let (_, mut rows) = self.read(shard, vec![Read::Get(space, key.into())]).await?;
         Ok(rows.pop().and_then(|mut found| found.pop()))
     }
 
     /// One page of a range.
-    async fn range(
-        &self,
-        shard: Shard,
-        space: Space,
-        lo: Key,
-        hi: Key,
-        limit: u32,
-    ) -> Result<Vec<Row>> {
-        let read = Read::Range {
-            space,
-            lo,
-            hi,
-            limit,
-            bytes: u32::MAX,
-            reverse: false,
-        };
+    async fn range(&self, shard: Shard, space: Space, lo: Key, hi: Key, limit: u32) -> Result<Vec<Row>> {
+        let read = Read::Range { space, lo, hi, limit, bytes: u32::MAX, reverse: false };
         let (_, mut rows) = self.read(shard, vec![read]).await?;
         Ok(rows.pop().unwrap_or_default())
     }

@@ -1,0 +1,141 @@
+//! The command line's own client: signed requests over HTTP to a running cloud, wherever it is.
+
+use bytes::Bytes;
+use clap::Args;
+use cumulet_base::clock::{Clock, SystemClock};
+use cumulet_wire::auth::sigv4::{self, Keys, Signed};
+use http::{HeaderMap, Request};
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+
+use crate::output::Failure;
+
+/// Which cloud to talk to, and as whom. The variables are those of the AWS tools.
+#[derive(Args, Clone)]
+pub struct Connection {
+    /// Address of the cloud
+    #[arg(long, global = true, env = "AWS_ENDPOINT_URL", default_value = "http://127.0.0.1:4566")]
+    endpoint: String,
+    #[arg(long, global = true, env = "AWS_REGION", default_value = "us-east-1", help = "Region")]
+    region: String,
+    #[arg(long, global = true, env = "AWS_ACCESS_KEY_ID", default_value = "test", hide = true)]
+    access_key_id: String,
+    #[arg(long, global = true, env = "AWS_SECRET_ACCESS_KEY", default_value = "test", hide = true, hide_env_values = true)]
+    secret_access_key: String,
+    #[arg(long, global = true, env = "AWS_SESSION_TOKEN", hide = true, hide_env_values = true)]
+    session_token: Option<String>,
+}
+
+impl Connection {
+    pub fn client(self) -> Result<Client, Failure> {
+        let address = self.endpoint.strip_prefix("http://").map(|rest| rest.trim_end_matches('/').to_owned());
+        let Some(host) = address.filter(|host| !host.is_empty() && !host.contains('/')) else {
+            return Err(Failure::usage(format!("the endpoint `{}` is not of the form http://HOST:PORT", self.endpoint)));
+        };
+        Ok(Client { connection: self, host })
+    }
+}
+
+pub struct Client {
+    connection: Connection,
+    host: String,
+}
+
+/// What came back.
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    fn checked(self) -> Result<Answer, Failure> {
+        if self.status < 400 {
+            return Ok(self);
+        }
+        let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        let error = body.get("Error").unwrap_or(&body);
+        let text = |names: &[&str]| names.iter().find_map(|name| error.get(*name)).and_then(Value::as_str).map(str::to_owned);
+        let code = self.header("x-amzn-errortype").map(str::to_owned).or_else(|| text(&["Code", "__type"]));
+        let message = text(&["message", "Message"]).unwrap_or_else(|| format!("the cloud answered {}", self.status));
+        Err(Failure::of_service(self.status, code.unwrap_or_else(|| self.status.to_string()), message))
+    }
+
+    pub fn json(&self) -> Result<Value, Failure> {
+        serde_json::from_slice(&self.body).map_err(|e| Failure::new(format!("the cloud's answer is not JSON: {e}")))
+    }
+}
+
+impl Client {
+    pub fn endpoint(&self) -> &str {
+        self.connection.endpoint.trim_end_matches('/')
+    }
+
+    pub fn region(&self) -> &str {
+        &self.connection.region
+    }
+
+    pub fn keys(&self) -> Keys<'_> {
+        Keys {
+            access_key_id: &self.connection.access_key_id,
+            secret_access_key: &self.connection.secret_access_key,
+            session_token: self.connection.session_token.as_deref(),
+        }
+    }
+
+    /// A REST call; `target` is path and query, encoded.
+    pub async fn rest(&self, service: &str, method: &str, target: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Result<Answer, Failure> {
+        self.send(service, method, target, headers, body.into()).await?.checked()
+    }
+
+    /// A call of the query protocol, answered in JSON.
+    pub async fn query(&self, service: &str, action: &str, members: &[(String, String)]) -> Result<Value, Failure> {
+        let mut form = format!("Action={action}");
+        for (name, value) in members {
+            form.push_str(&format!("&{}={}", sigv4::encode(name, false), sigv4::encode(value, false)));
+        }
+        let headers = [("content-type", "application/x-www-form-urlencoded"), ("accept", "application/json")];
+        self.send(service, "POST", "/", &headers, form.into()).await?.checked()?.json()
+    }
+
+    /// A call of the JSON 1.1 protocol.
+    pub async fn target(&self, service: &str, target: &str, input: &Value) -> Result<Value, Failure> {
+        let headers = [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target)];
+        self.send(service, "POST", "/", &headers, input.to_string().into()).await?.checked()?.json()
+    }
+
+    async fn send(&self, service: &str, method: &str, target: &str, headers: &[(&str, &str)], body: Bytes) -> Result<Answer, Failure> {
+        let unreachable = |e: &dyn std::fmt::Display| {
+            Failure::new(format!("no cloud answers at {} ({e}); start one with `cumulet up`", self.endpoint()))
+        };
+        let stream = tokio::net::TcpStream::connect(&self.host).await.map_err(|e| unreachable(&e))?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| unreachable(&e))?;
+        // Its errors come back through the request, too.
+        let driver = tokio::spawn(async move { connection.await.is_ok() });
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let signed = Signed { method, path, query, headers: &HeaderMap::new(), host: &self.host, body: &body };
+        let signature = sigv4::sign(&signed, &self.keys(), self.region(), service, SystemClock.now_ms());
+        let mut request = Request::builder().method(method).uri(target).header("host", &self.host);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut request = request.body(Full::new(body)).map_err(|e| Failure::usage(format!("the request cannot be written: {e}")))?;
+        request.headers_mut().extend(signature);
+        let response = sender.send_request(request).await.map_err(|e| unreachable(&e))?;
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.map_err(|e| unreachable(&e))?.to_bytes();
+        drop(sender);
+        driver.abort();
+        Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
+    }
+}
+
+/// A path segment, encoded.
+pub fn segment(text: &str) -> String {
+    sigv4::encode(text, false)
+}

@@ -1,0 +1,86 @@
+//! The environment variables a function sees
+//! (<https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>).
+
+use crate::catalog::SessionCredentials;
+use crate::function::{FunctionVersion, Runtime};
+
+/// The function's own variables and those of the platform; the platform's win.
+pub fn of(function: &FunctionVersion, log_stream: &str, credentials: &SessionCredentials) -> Vec<(String, String)> {
+    let mut variables: Vec<(String, String)> =
+        function.environment.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+    let mut set = |name: &str, value: &str| {
+        variables.retain(|(known, _)| known != name);
+        variables.push((name.to_owned(), value.to_owned()));
+    };
+    set("_HANDLER", &function.handler);
+    set("AWS_LAMBDA_FUNCTION_NAME", &function.name);
+    set("AWS_LAMBDA_FUNCTION_VERSION", &function.version);
+    set("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", &function.memory_mb.to_string());
+    set("AWS_LAMBDA_LOG_GROUP_NAME", &function.log_group);
+    set("AWS_LAMBDA_LOG_STREAM_NAME", log_stream);
+    set("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand");
+    set("LAMBDA_TASK_ROOT", "/var/task");
+    set("LAMBDA_RUNTIME_DIR", "/var/runtime");
+    set("AWS_REGION", &function.region);
+    set("AWS_ACCESS_KEY_ID", &credentials.access_key_id);
+    set("AWS_SECRET_ACCESS_KEY", &credentials.secret_access_key);
+    set("AWS_SESSION_TOKEN", &credentials.session_token);
+    match function.runtime {
+        Runtime::Provided { .. } => {}
+        Runtime::Node { .. } | Runtime::Python { .. } => {
+            set("AWS_EXECUTION_ENV", &format!("AWS_Lambda_{}", function.runtime));
+        }
+    }
+    for (name, value) in [
+        ("AWS_DEFAULT_REGION", function.region.as_str()),
+        ("TZ", ":UTC"),
+        ("LANG", "en_US.UTF-8"),
+        ("HOME", "/tmp"),
+        ("NODE_PATH", "/opt/nodejs/node_modules:/var/runtime/node_modules:/var/runtime:/var/task"),
+    ] {
+        // Unlike those above, these may be the function's own.
+        if !function.environment.contains_key(name) {
+            set(name, value);
+        }
+    }
+    variables
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn the_platforms_variables_win() {
+        let environment = BTreeMap::from([
+            ("AWS_REGION".into(), "x".into()),
+            ("TZ".into(), "Europe/Berlin".into()),
+            ("MY".into(), "1".into()),
+        ]);
+        let function = FunctionVersion {
+            account: "0".into(),
+            region: "eu-west-1".into(),
+            name: "f".into(),
+            version: "$LATEST".into(),
+            revision: "r".into(),
+            runtime: Runtime::Node { major: 20 },
+            handler: "index.handler".into(),
+            memory_mb: 128,
+            timeout_ms: 3000,
+            ephemeral_mb: 512,
+            environment,
+            code_digest: String::new(),
+            role_arn: String::new(),
+            log_group: "/aws/lambda/f".into(),
+            concurrency_max: None,
+        };
+        let credentials =
+            SessionCredentials { access_key_id: "a".into(), secret_access_key: "s".into(), session_token: "t".into() };
+        let all: BTreeMap<_, _> = of(&function, "stream", &credentials).into_iter().collect();
+        assert_eq!(all["AWS_REGION"], "eu-west-1");
+        assert_eq!(all["TZ"], "Europe/Berlin");
+        assert_eq!(all["MY"], "1");
+        assert_eq!(all["AWS_EXECUTION_ENV"], "AWS_Lambda_nodejs20.x");
+    }
+}

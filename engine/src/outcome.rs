@@ -1,0 +1,237 @@
+//! From what an instance did to what the caller gets, the log says and the bill counts. Pure.
+
+use bytes::Bytes;
+use cumulet_base::{clock, limits};
+use serde_json::json;
+
+use crate::function::FunctionVersion;
+use crate::output::LogEvent;
+use crate::record::Ending;
+use crate::sandbox::{Answer, Failure};
+
+/// What became of an event that was handed over, or was to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finish {
+    Answered(Answer),
+    Failed(Failure),
+    TimedOut,
+}
+
+/// The caller's share of a finish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    pub payload: Bytes,
+    pub function_error: Option<&'static str>,
+    pub ending: Ending,
+    /// `errorType` of the platform's own errors, for the REPORT line.
+    pub error_type: Option<&'static str>,
+    /// What the platform itself has to say in the log.
+    pub log_line: Option<String>,
+}
+
+/// Lambda's answer to each way of ending
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/troubleshooting-invocation.html>).
+pub fn verdict(finish: Finish, request_id: &str, timeout_ms: u64, is_init: bool) -> Verdict {
+    let error = |ending, kind: &'static str, message: String| {
+        let payload = json!({ "errorType": kind, "errorMessage": format!("RequestId: {request_id} Error: {message}") });
+        Verdict {
+            payload: payload.to_string().into(),
+            function_error: Some("Unhandled"),
+            ending,
+            error_type: Some(kind),
+            log_line: Some(format!("RequestId: {request_id} Error: {message}")),
+        }
+    };
+    let crash = if is_init { Ending::InitError } else { Ending::Crash };
+    match finish {
+        Finish::Answered(Answer::Success(payload)) => {
+            Verdict { payload, function_error: None, ending: Ending::Success, error_type: None, log_line: None }
+        }
+        Finish::Answered(Answer::Error(payload)) => Verdict {
+            payload,
+            function_error: Some("Unhandled"),
+            ending: Ending::Error,
+            error_type: None,
+            log_line: None,
+        },
+        Finish::Failed(Failure::Init(payload)) => Verdict {
+            payload,
+            function_error: Some("Unhandled"),
+            ending: Ending::InitError,
+            error_type: None,
+            log_line: None,
+        },
+        Finish::TimedOut => {
+            let seconds = format!("Task timed out after {}.{:02} seconds", timeout_ms / 1000, timeout_ms % 1000 / 10);
+            let mut verdict = error(Ending::Timeout, "Sandbox.Timedout", seconds.clone());
+            verdict.log_line = Some(seconds);
+            verdict
+        }
+        Finish::Failed(Failure::Exited { code, signal }) => error(crash, "Runtime.ExitError", exit_text(code, signal)),
+        Finish::Failed(Failure::OutOfMemory) => {
+            error(Ending::OutOfMemory, "Runtime.OutOfMemory", "Runtime exited with error: signal: killed".into())
+        }
+        Finish::Failed(Failure::ResponseTooLarge { bytes: _ }) => {
+            let message = format!(
+                "Response payload size exceeded maximum allowed payload size ({} bytes).",
+                limits::INVOKE_PAYLOAD_BYTES_MAX
+            );
+            let mut verdict = error(Ending::Crash, "Function.ResponseSizeTooLarge", message.clone());
+            verdict.payload =
+                json!({ "errorType": "Function.ResponseSizeTooLarge", "errorMessage": message }).to_string().into();
+            verdict
+        }
+        Finish::Failed(Failure::Protocol(reason)) => error(crash, "Runtime.InvalidResponse", reason),
+    }
+}
+
+fn exit_text(code: Option<i32>, signal: Option<i32>) -> String {
+    let name = |signal| match signal {
+        4 => "illegal instruction".to_owned(),
+        6 => "aborted".to_owned(),
+        7 => "bus error".to_owned(),
+        8 => "floating point exception".to_owned(),
+        9 => "killed".to_owned(),
+        11 => "segmentation fault".to_owned(),
+        15 => "terminated".to_owned(),
+        31 => "bad system call".to_owned(),
+        other => format!("signal {other}"),
+    };
+    match (code, signal) {
+        (_, Some(signal)) => format!("Runtime exited with error: signal: {}", name(signal)),
+        (Some(0) | None, None) => "Runtime exited without providing a reason".to_owned(),
+        (Some(code), None) => format!("Runtime exited with error: exit status {code}"),
+    }
+}
+
+/// Handler time, and initialisation where this was the first invocation of its instance, each rounded up to 1 ms:
+/// Lambda bills both since August 2025.
+pub fn billed_ms(duration_us: u64, init_us: Option<u64>) -> u64 {
+    (duration_us + init_us.unwrap_or(0)).div_ceil(1000)
+}
+
+/// The figures of a REPORT line.
+#[derive(Clone, Copy, Debug)]
+pub struct Report {
+    pub started_ms: u64,
+    pub ended_ms: u64,
+    pub duration_us: u64,
+    pub billed_ms: u64,
+    pub init_us: Option<u64>,
+    pub memory_peak_bytes: u64,
+}
+
+/// The invocation's log as Lambda writes it: START, what was printed, END, REPORT.
+pub fn log_lines(
+    function: &FunctionVersion,
+    request_id: &str,
+    before: Vec<LogEvent>,
+    printed: (Vec<LogEvent>, usize),
+    verdict: &Verdict,
+    report: &Report,
+) -> Vec<LogEvent> {
+    let (printed, dropped_bytes) = printed;
+    let mut lines = before;
+    lines.reserve(printed.len() + 5);
+    let at = |timestamp_ms, message| LogEvent { timestamp_ms, message };
+    lines.push(at(report.started_ms, format!("START RequestId: {request_id} Version: {}", function.version)));
+    lines.extend(printed);
+    if dropped_bytes > 0 {
+        lines.push(at(
+            report.ended_ms,
+            format!("LOGS\tDropped: {dropped_bytes} bytes\tReason: the invocation printed more than may be kept"),
+        ));
+    }
+    if let Some(line) = &verdict.log_line {
+        let text = if verdict.ending == Ending::Timeout {
+            format!("{} {request_id} {line}", clock::iso_ms(report.ended_ms))
+        } else {
+            line.clone()
+        };
+        lines.push(at(report.ended_ms, text));
+    }
+    lines.push(at(report.ended_ms, format!("END RequestId: {request_id}")));
+    lines.push(at(report.ended_ms, report_line(function, request_id, verdict, report)));
+    lines
+}
+
+fn report_line(function: &FunctionVersion, request_id: &str, verdict: &Verdict, report: &Report) -> String {
+    let ms = |us: u64| format!("{}.{:02} ms", us / 1000, us % 1000 / 10);
+    let mut line = format!(
+        "REPORT RequestId: {request_id}\tDuration: {}\tBilled Duration: {} ms\tMemory Size: {} MB\tMax Memory Used: {} MB",
+        ms(report.duration_us),
+        report.billed_ms,
+        function.memory_mb,
+        report.memory_peak_bytes.div_ceil(1 << 20).min(u64::from(function.memory_mb)),
+    );
+    if let Some(init) = report.init_us {
+        line.push_str(&format!("\tInit Duration: {}", ms(init)));
+    }
+    match (verdict.ending, verdict.error_type) {
+        (Ending::Timeout, _) => line.push_str("\tStatus: timeout"),
+        (_, Some(kind)) => line.push_str(&format!("\tStatus: error\tError Type: {kind}")),
+        _ => {}
+    }
+    line
+}
+
+/// The last 4 KiB of the log, as `LogType=Tail` returns it.
+pub fn tail(lines: &[LogEvent]) -> Bytes {
+    let mut kept = Vec::new();
+    let mut bytes = 0;
+    for line in lines.iter().rev() {
+        bytes += line.message.len() + 1;
+        kept.push(line.message.as_str());
+        if bytes >= limits::LOG_TAIL_BYTES_MAX {
+            break;
+        }
+    }
+    let mut text: Vec<u8> = Vec::with_capacity(bytes);
+    for message in kept.iter().rev() {
+        text.extend(message.as_bytes());
+        text.push(b'\n');
+    }
+    let from = text.len().saturating_sub(limits::LOG_TAIL_BYTES_MAX);
+    Bytes::from(text).slice(from..)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn payload(finish: Finish) -> String {
+        String::from_utf8(verdict(finish, "r1", 1500, false).payload.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn errors_read_as_lambdas() {
+        assert_eq!(
+            payload(Finish::TimedOut),
+            r#"{"errorType":"Sandbox.Timedout","errorMessage":"RequestId: r1 Error: Task timed out after 1.50 seconds"}"#
+        );
+        let exited = |code, signal| payload(Finish::Failed(Failure::Exited { code, signal }));
+        assert!(exited(Some(3), None).contains("Runtime exited with error: exit status 3"));
+        assert!(exited(Some(0), None).contains("Runtime exited without providing a reason"));
+        assert!(exited(None, Some(11)).contains("signal: segmentation fault"));
+        assert!(payload(Finish::Failed(Failure::OutOfMemory)).contains("Runtime.OutOfMemory"));
+        assert_eq!(payload(Finish::Answered(Answer::Success("1".into()))), "1");
+    }
+
+    #[test]
+    fn billing_rounds_up() {
+        for (duration, init, billed) in
+            [(0, None, 0), (1, None, 1), (1000, None, 1), (1001, None, 2), (500, Some(600), 2)]
+        {
+            assert_eq!(billed_ms(duration, init), billed);
+        }
+    }
+
+    #[test]
+    fn the_tail_is_bounded_and_whole() {
+        let line = |message: &str| LogEvent { timestamp_ms: 0, message: message.into() };
+        assert_eq!(tail(&[line("a"), line("b")]).as_ref(), b"a\nb\n");
+        let long = tail(&[line(&"x".repeat(10_000)), line("end")]);
+        assert_eq!(long.len(), limits::LOG_TAIL_BYTES_MAX);
+        assert!(long.ends_with(b"x\nend\n"));
+    }
+}

@@ -1,0 +1,383 @@
+//! Requests to HTTP APIs. An API is reached as `ID.execute-api.ANYTHING` by its host, or below `/_cumulet/api/ID` on any host,
+//! where the rest of the path is what it would have been on the API's own host. In either way the first segment
+//! names the stage if the API has a stage of that name; otherwise the stage is `$default`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cumulet_base::{clock, id, limits};
+use cumulet_engine::catalog::Access;
+use cumulet_engine::invocation::{Invocation, InvokeError, Outcome};
+use cumulet_engine::output::LogEvent;
+use cumulet_wire::data_plane::{DataPlane, HttpRequest};
+use cumulet_wire::http_event::{self, EventParts};
+use http::header::{self, HeaderValue};
+use http::{Response, StatusCode};
+
+use crate::ready::{ReadyApi, ReadyRoute, ReadyStage};
+use crate::routing::{Match, RouteKey, function_of};
+use crate::{ApiGateway, access_log, cors};
+
+const PATH_PREFIX: &str = "/_cumulet/api/";
+
+/// A message as API Gateway words it, `{"message":"Not Found"}`.
+fn message(status: StatusCode, text: &str) -> Response<Bytes> {
+    let body = serde_json::json!({ "message": text }).to_string();
+    let mut response = Response::new(Bytes::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+fn not_found() -> Response<Bytes> {
+    message(StatusCode::NOT_FOUND, "Not Found")
+}
+
+fn internal() -> Response<Bytes> {
+    message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+}
+
+fn unavailable() -> Response<Bytes> {
+    message(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
+}
+
+/// The id of the API a host names.
+fn api_of_host(host_name: &str) -> Option<&str> {
+    let (api_id, rest) = host_name.split_once('.')?;
+    let is_api = rest == "execute-api" || rest.starts_with("execute-api.");
+    (is_api && !api_id.is_empty()).then_some(api_id)
+}
+
+/// The id of the API and the path on its own host.
+fn api_of(host_name: &str, path: &str) -> Option<(String, String)> {
+    if let Some(api_id) = api_of_host(host_name) {
+        return Some((api_id.to_owned(), path.to_owned()));
+    }
+    let rest = path.strip_prefix(PATH_PREFIX)?;
+    let (api_id, path) = match rest.find('/') {
+        Some(at) => rest.split_at(at),
+        None => (rest, "/"),
+    };
+    Some((api_id.to_owned(), path.to_owned()))
+}
+
+/// The stage, and the path below it.
+fn stage_of<'a>(api: &'a ReadyApi, path: &'a str) -> Option<(&'a ReadyStage, &'a str)> {
+    let rest = path.strip_prefix('/').unwrap_or(path);
+    let (first, below) = match rest.find('/') {
+        Some(at) => rest.split_at(at),
+        None => (rest, "/"),
+    };
+    match api.stages.get(first) {
+        Some(stage) => Some((stage, below)),
+        None => api.stages.get("$default").map(|stage| (stage, path)),
+    }
+}
+
+/// What became of an integration, for the access log.
+#[derive(Default)]
+struct Trace {
+    route_key: String,
+    integration_ms: Option<u128>,
+    integration_status: Option<u16>,
+    integration_request_id: String,
+    error: String,
+}
+
+#[async_trait]
+impl DataPlane for ApiGateway {
+    fn claims(&self, host_name: &str, path: &str) -> bool {
+        api_of_host(host_name).is_some() || path.starts_with(PATH_PREFIX)
+    }
+
+    fn body_bytes_max(&self) -> usize {
+        limits::HTTP_API_BODY_BYTES_MAX
+    }
+
+    fn too_large(&self) -> Response<Bytes> {
+        message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large")
+    }
+
+    async fn serve(&self, request: HttpRequest) -> Response<Bytes> {
+        let started = Instant::now();
+        let host_name = request.host_name();
+        let Some((api_id, path)) = api_of(&host_name, &request.path) else {
+            return not_found();
+        };
+        let api = match self.ready.get(&self.storage, &api_id).await {
+            Ok(Some(api)) => api,
+            Ok(None) => return not_found(),
+            Err(error) => {
+                tracing::error!(%error, api_id, "loading an API");
+                return internal();
+            }
+        };
+        let is_default_endpoint = api_of_host(&host_name).is_some();
+        if api.api.disable_execute_api_endpoint && is_default_endpoint {
+            return not_found();
+        }
+        let Some((stage, below)) = stage_of(&api, &path) else {
+            return not_found();
+        };
+        let mut trace = Trace::default();
+        let mut response = self.answer(&api, stage, &request, &path, below, &mut trace).await;
+        if let Ok(value) = HeaderValue::from_str(&request.request_id) {
+            response.headers_mut().insert("apigw-requestid", value);
+        }
+        self.log_access(&api, stage, &request, &path, &trace, &response, started).await;
+        response
+    }
+}
+
+impl ApiGateway {
+    async fn answer(
+        &self,
+        api: &ReadyApi,
+        stage: &ReadyStage,
+        request: &HttpRequest,
+        path: &str,
+        below: &str,
+        trace: &mut Trace,
+    ) -> Response<Bytes> {
+        let cors = api.api.cors_configuration.as_ref();
+        if let Some(answer) = cors.and_then(|c| cors::preflight(c, &request.method, &request.headers)) {
+            return answer;
+        }
+        let mut response = match stage.table.find(request.method.as_str(), below) {
+            None => not_found(),
+            Some(found) => {
+                let route = &stage.routes[found.route];
+                trace.route_key.clone_from(&route.route.route_key);
+                let now_ns = api.since.elapsed().as_nanos() as u64;
+                if route.bucket.as_ref().is_some_and(|b| !b.take(now_ns)) {
+                    message(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests")
+                } else {
+                    self.run(api, stage, route, &found, request, path, trace).await
+                }
+            }
+        };
+        if let Some(cors) = cors {
+            cors::decorate(cors, &request.headers, response.headers_mut());
+        }
+        response
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    async fn run(
+        &self,
+        api: &ReadyApi,
+        stage: &ReadyStage,
+        route: &ReadyRoute,
+        found: &Match,
+        request: &HttpRequest,
+        path: &str,
+        trace: &mut Trace,
+    ) -> Response<Bytes> {
+        let variables = &stage.stage.stage_variables;
+        let Some(integration) = &route.integration else {
+            trace.error = "the route has no integration".into();
+            return internal();
+        };
+        let uri = integration.integration_uri.as_deref().unwrap_or_default();
+        let Some(target) = function_of(uri, variables) else {
+            trace.error = format!("no function is named by {uri}");
+            return internal();
+        };
+        let is_v1 = integration.payload_format_version == "1.0";
+        let payload = event(api, stage, route, &found.parameters, request, path, is_v1);
+        let access = Access::Service {
+            principal: "apigateway.amazonaws.com".into(),
+            source_arn: source_arn(api, stage, route, request),
+            source_account: api.api.account.clone(),
+        };
+        let invocation = Invocation {
+            request_id: id::uuid(),
+            payload: payload.into(),
+            invoked_arn: target.arn(),
+            trace: request
+                .headers
+                .get("x-amzn-trace-id")
+                .and_then(|v| v.to_str().ok())
+                .map_or_else(|| id::trace_header(request.now_ms), str::to_owned),
+            client_context: None,
+        };
+        trace.integration_request_id.clone_from(&invocation.request_id);
+        let started = Instant::now();
+        let invoker = Arc::clone(&self.invoker);
+        // On a task of its own, because a function runs to its end even if nobody waits for it any more.
+        let running = tokio::spawn(async move { invoker.invoke(&target, &access, invocation).await });
+        let timeout = Duration::from_millis(integration.timeout_in_millis);
+        let outcome = tokio::time::timeout(timeout, running).await;
+        trace.integration_ms = Some(started.elapsed().as_millis());
+        match outcome {
+            Err(_elapsed) => {
+                trace.error = "the integration timed out".into();
+                unavailable()
+            }
+            Ok(Err(join)) => {
+                tracing::error!(%join, "an invocation ended in a panic");
+                internal()
+            }
+            Ok(Ok(Err(error))) => refused(error, trace),
+            Ok(Ok(Ok(outcome))) => replied(&outcome, is_v1, trace),
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    async fn log_access(
+        &self,
+        api: &ReadyApi,
+        stage: &ReadyStage,
+        request: &HttpRequest,
+        path: &str,
+        trace: &Trace,
+        response: &Response<Bytes>,
+        started: Instant,
+    ) {
+        let Some(settings) = &stage.stage.access_log_settings else {
+            return;
+        };
+        let (Some(arn), Some(format)) = (&settings.destination_arn, &settings.format) else {
+            return;
+        };
+        let Some((account, region, group)) = access_log::group(arn) else {
+            return;
+        };
+        let header = |name: &str| {
+            let value = request.headers.get(name);
+            value.map_or(String::new(), |v| String::from_utf8_lossy(v.as_bytes()).into_owned())
+        };
+        let number = |n: Option<u128>| n.map_or(String::new(), |n| n.to_string());
+        let domain = request.host_name();
+        let prefix = domain.split('.').next().unwrap_or_default().to_owned();
+        let status = number(trace.integration_status.map(u128::from));
+        let integration_ms = number(trace.integration_ms);
+        let error = match response.status().is_server_error() || response.status() == 404 {
+            true if trace.integration_status.is_none() => response.status().canonical_reason().unwrap_or_default(),
+            _ => "",
+        };
+        let variables: access_log::Variables = vec![
+            ("requestId", request.request_id.clone()),
+            ("extendedRequestId", request.request_id.clone()),
+            ("accountId", api.api.account.clone()),
+            ("apiId", api.api.api_id.clone()),
+            ("stage", stage.stage.stage_name.clone()),
+            ("domainName", domain),
+            ("domainPrefix", prefix),
+            ("httpMethod", request.method.as_str().to_owned()),
+            ("path", path.to_owned()),
+            ("protocol", request.protocol.to_owned()),
+            ("routeKey", trace.route_key.clone()),
+            ("status", response.status().as_u16().to_string()),
+            ("responseLength", response.body().len().to_string()),
+            ("responseLatency", started.elapsed().as_millis().to_string()),
+            ("integrationLatency", integration_ms.clone()),
+            ("integration.latency", integration_ms),
+            ("integrationStatus", status.clone()),
+            ("integration.integrationStatus", status.clone()),
+            ("integration.status", status),
+            ("integration.requestId", trace.integration_request_id.clone()),
+            ("integration.error", trace.error.clone()),
+            ("integrationErrorMessage", trace.error.clone()),
+            ("identity.sourceIp", request.source_ip.clone()),
+            ("identity.userAgent", header("user-agent")),
+            ("requestTime", clock::common_log_time(request.now_ms)),
+            ("requestTimeEpoch", request.now_ms.to_string()),
+            ("error.message", error.to_owned()),
+            ("error.messageString", format!("\"{error}\"")),
+        ];
+        let event = LogEvent { timestamp_ms: request.now_ms, message: access_log::line(format, &variables) };
+        let stream = format!("{}/{}", clock::day(request.now_ms), stage.stage.stage_name);
+        self.logs.append(&account, &region, &group, &stream, vec![event]).await;
+    }
+}
+
+fn event(
+    api: &ReadyApi,
+    stage: &ReadyStage,
+    route: &ReadyRoute,
+    parameters: &BTreeMap<String, String>,
+    request: &HttpRequest,
+    path: &str,
+    is_v1: bool,
+) -> Vec<u8> {
+    let host_name = request.host_name();
+    let parts = EventParts {
+        request,
+        account: &api.api.account,
+        api_id: &api.api.api_id,
+        domain_name: &host_name,
+        domain_prefix: host_name.split('.').next().unwrap_or_default(),
+        route_key: &route.route.route_key,
+        stage: &stage.stage.stage_name,
+        path_parameters: Some(parameters),
+        stage_variables: Some(&stage.stage.stage_variables),
+        raw_path: path,
+        authorizer: None,
+        resource: match &route.key {
+            RouteKey::Default => "$default",
+            RouteKey::Path { path, .. } => path,
+        },
+    };
+    match is_v1 {
+        true => http_event::event_v1(&parts),
+        false => http_event::event_v2(&parts),
+    }
+}
+
+/// The ARN that a function's resource policy is checked against.
+fn source_arn(api: &ReadyApi, stage: &ReadyStage, route: &ReadyRoute, request: &HttpRequest) -> String {
+    let stage = &stage.stage.stage_name;
+    let tail = match &route.key {
+        RouteKey::Default => "$default".to_owned(),
+        RouteKey::Path { path, .. } => format!("{}{path}", request.method),
+    };
+    let resource = format!("{}/{stage}/{tail}", api.api.api_id);
+    cumulet_base::arn::Arn::new("execute-api", &api.api.region, &api.api.account, resource).to_string()
+}
+
+/// The answer when the function did not run. What a policy forbids is the API owner's mistake, not the client's: 500, as on AWS.
+fn refused(error: InvokeError, trace: &mut Trace) -> Response<Bytes> {
+    trace.error = error.to_string();
+    match error {
+        InvokeError::TooLarge { .. } => message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large"),
+        InvokeError::Throttled { .. } | InvokeError::Draining | InvokeError::NotReady { .. } => unavailable(),
+        InvokeError::NotFound { .. }
+        | InvokeError::AccessDenied { .. }
+        | InvokeError::InvalidRuntime { .. }
+        | InvokeError::InvalidCode { .. }
+        | InvokeError::Internal { .. } => {
+            tracing::warn!(%error, "an API's integration failed");
+            internal()
+        }
+    }
+}
+
+fn replied(outcome: &Outcome, is_v1: bool, trace: &mut Trace) -> Response<Bytes> {
+    if outcome.function_error.is_some() {
+        trace.integration_status = Some(200);
+        trace.error = "the function ended in an error".into();
+        return internal();
+    }
+    let reply = match is_v1 {
+        true => http_event::reply_v1(&outcome.payload),
+        false => http_event::reply_v2(&outcome.payload),
+    };
+    match reply {
+        Ok(mut response) => {
+            trace.integration_status = Some(response.status().as_u16());
+            response
+                .headers_mut()
+                .entry(header::CONTENT_TYPE)
+                .or_insert(HeaderValue::from_static("text/plain;charset=UTF-8"));
+            response
+        }
+        Err(bad) => {
+            trace.error = bad.to_string();
+            internal()
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! The service and its data plane together, over the memory store and an invoker that echoes.
+
+#![allow(clippy::unwrap_used)]
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cumulet_engine::catalog::{Access, Invoker, Target};
+use cumulet_engine::invocation::{Invocation, InvokeError, Outcome};
+use cumulet_engine::output::LogEvent;
+use cumulet_engine::record::LogSink;
+use cumulet_wire::auth::Caller;
+use cumulet_wire::call::{Call, Context};
+use cumulet_wire::data_plane::{DataPlane, HttpRequest};
+use cumulet_wire::error::ApiError;
+use cumulet_wire::operation::Service;
+use http::{HeaderMap, Method};
+use serde_json::{Value, json};
+
+use crate::{ApiGateway, MODEL};
+
+const ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:f";
+
+#[derive(Default)]
+struct World {
+    events: Mutex<Vec<(Access, Value)>>,
+    answer: Mutex<Option<Result<Outcome, InvokeError>>>,
+    lines: Mutex<Vec<String>>,
+    hangs: std::sync::atomic::AtomicBool,
+}
+
+#[async_trait]
+impl Invoker for World {
+    async fn invoke(&self, target: &Target, access: &Access, invocation: Invocation) -> Result<Outcome, InvokeError> {
+        assert_eq!(target.arn(), ARN);
+        if self.hangs.load(std::sync::atomic::Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+        let event: Value = serde_json::from_slice(&invocation.payload).unwrap();
+        self.events.lock().unwrap().push((access.clone(), event.clone()));
+        if let Some(answer) = self.answer.lock().unwrap().clone() {
+            return answer;
+        }
+        Ok(outcome(&json!({"statusCode": 200, "body": "hello"}), None))
+    }
+
+    fn retire(&self, _: &str, _: &str, _: &str, _: Option<&str>) {}
+}
+
+#[async_trait]
+impl LogSink for World {
+    async fn append(&self, _: &str, _: &str, group: &str, _: &str, events: Vec<LogEvent>) {
+        let mut lines = self.lines.lock().unwrap();
+        lines.extend(events.iter().map(|e| format!("{group} {}", e.message)));
+    }
+
+    async fn flush(&self) {}
+}
+
+fn outcome(payload: &Value, function_error: Option<&'static str>) -> Outcome {
+    Outcome {
+        payload: payload.to_string().into(),
+        function_error,
+        executed_version: "$LATEST".into(),
+        log_tail: Bytes::new(),
+        duration_us: 1,
+    }
+}
+
+struct Fixture {
+    gateway: ApiGateway,
+    world: Arc<World>,
+}
+
+impl Fixture {
+    fn new() -> Fixture {
+        let world = Arc::new(World::default());
+        let store = Arc::new(cumulet_store_memory::MemoryStore::new());
+        Fixture { gateway: ApiGateway::new(store, world.clone(), world.clone()), world }
+    }
+
+    async fn call_as(&self, account: &str, operation: &str, input: Value) -> Result<Value, ApiError> {
+        let operation = MODEL.operations.iter().find(|o| o.name == operation).unwrap();
+        let Value::Object(input) = input else { panic!("not an object") };
+        let call = Call {
+            operation,
+            input,
+            payload: Bytes::new(),
+            context: Context {
+                caller: Caller::owner(account),
+                region: "us-east-1".into(),
+                request_id: "r".into(),
+                host: "127.0.0.1:4566".into(),
+                now_ms: 1_795_428_930_123,
+            },
+        };
+        self.gateway.call(call).await.map(|answer| answer.output)
+    }
+
+    async fn call(&self, operation: &str, input: Value) -> Value {
+        self.call_as("000000000000", operation, input).await.unwrap()
+    }
+
+    async fn fails(&self, operation: &str, input: Value) -> (u16, String) {
+        let error = self.call_as("000000000000", operation, input).await.unwrap_err();
+        (error.status, error.code)
+    }
+
+    async fn get(&self, host: &str, method: &str, path: &str) -> (u16, String) {
+        let response = self.gateway.serve(request(host, method, path)).await;
+        (response.status().as_u16(), String::from_utf8_lossy(response.body()).into_owned())
+    }
+
+    async fn quick(&self) -> (String, String) {
+        let api = self.call("CreateApi", json!({"name": "a", "protocolType": "HTTP", "target": ARN})).await;
+        let id = api["apiId"].as_str().unwrap().to_owned();
+        let host = format!("{id}.execute-api.us-east-1.localhost:4566");
+        assert_eq!(api["apiEndpoint"], format!("http://{host}"));
+        (id, host)
+    }
+}
+
+fn request(host: &str, method: &str, path: &str) -> HttpRequest {
+    HttpRequest {
+        method: method.parse::<Method>().unwrap(),
+        host: host.into(),
+        path: path.into(),
+        query: String::new(),
+        protocol: "HTTP/1.1",
+        headers: HeaderMap::new(),
+        body: Bytes::new(),
+        source_ip: "192.0.2.1".into(),
+        request_id: "req".into(),
+        now_ms: 1_795_428_930_123,
+    }
+}
+
+#[tokio::test]
+async fn quick_create_serves_at_once() {
+    let f = Fixture::new();
+    let (id, host) = f.quick().await;
+    assert!(f.gateway.claims(&cumulet_wire::data_plane::host_name(&host), "/x"));
+    assert_eq!(f.get(&host, "GET", "/a/b").await, (200, "hello".into()));
+    let (access, event) = f.world.events.lock().unwrap()[0].clone();
+    assert_eq!(event["version"], "2.0");
+    assert_eq!(event["rawPath"], "/a/b");
+    let Access::Service { source_arn, .. } = access else { panic!("not a service") };
+    assert_eq!(source_arn, format!("arn:aws:execute-api:us-east-1:000000000000:{id}/$default/$default"));
+    let path = format!("/_cumulet/api/{id}/a/b");
+    assert_eq!(f.get("127.0.0.1:4566", "GET", &path).await, (200, "hello".into()));
+    assert_eq!(f.world.events.lock().unwrap()[1].1["rawPath"], "/a/b");
+    f.call("DeleteApi", json!({"apiId": id})).await;
+    assert_eq!(f.get(&host, "GET", "/").await, (404, r#"{"message":"Not Found"}"#.into()));
+    assert_eq!(f.call("GetApis", json!({})).await, json!({"items": []}));
+}
+
+#[tokio::test]
+async fn what_clients_read_of_an_api() {
+    let f = Fixture::new();
+    let (id, _) = f.quick().await;
+    let api = f.call("GetApi", json!({"apiId": id})).await;
+    assert_eq!(api["apiKeySelectionExpression"], "$request.header.x-api-key");
+    assert_eq!(api["routeSelectionExpression"], "$request.method $request.path");
+    assert_eq!(api["createdDate"], "2026-11-23T10:15:30Z");
+    assert!(api.get("account").is_none());
+    let api =
+        f.call("UpdateApi", json!({"apiId": id, "name": "b", "corsConfiguration": {"allowOrigins": ["*"]}})).await;
+    assert_eq!((&api["name"], &api["corsConfiguration"]["allowOrigins"][0]), (&json!("b"), &json!("*")));
+    let stage = f.call("GetStage", json!({"apiId": id, "stageName": "$default"})).await;
+    assert_eq!(stage["autoDeploy"], true);
+    let other = f.call_as("111111111111", "GetApi", json!({"apiId": id})).await.unwrap_err();
+    assert_eq!((other.status, other.code.as_str()), (404, "NotFoundException"));
+    let arn = format!("arn:aws:apigateway:us-east-1::/apis/{id}");
+    f.call("TagResource", json!({"resourceArn": arn, "tags": {"a": "1", "b": "2"}})).await;
+    f.call("UntagResource", json!({"resourceArn": arn, "tagKeys": ["a"]})).await;
+    assert_eq!(f.call("GetTags", json!({"resourceArn": arn})).await, json!({"tags": {"b": "2"}}));
+}
+
+#[tokio::test]
+async fn what_is_refused() {
+    let f = Fixture::new();
+    let (id, _) = f.quick().await;
+    for (operation, input, expected) in [
+        ("CreateApi", json!({"name": "a"}), (400, "BadRequestException")),
+        ("CreateApi", json!({"name": "a", "protocolType": "WEBSOCKET"}), (501, "NotImplemented")),
+        ("CreateRoute", json!({"apiId": id, "routeKey": "nope"}), (400, "BadRequestException")),
+        ("CreateRoute", json!({"apiId": id, "routeKey": "$default"}), (409, "ConflictException")),
+        (
+            "CreateRoute",
+            json!({"apiId": id, "routeKey": "GET /a", "authorizationType": "JWT"}),
+            (501, "NotImplemented"),
+        ),
+        (
+            "CreateRoute",
+            json!({"apiId": id, "routeKey": "GET /a", "target": "integrations/x"}),
+            (404, "NotFoundException"),
+        ),
+        (
+            "CreateIntegration",
+            json!({"apiId": id, "integrationType": "HTTP_PROXY", "integrationUri": "http://x"}),
+            (501, "NotImplemented"),
+        ),
+        (
+            "CreateIntegration",
+            json!({"apiId": id, "integrationType": "AWS_PROXY", "integrationUri": ARN, "timeoutInMillis": 30_001}),
+            (400, "BadRequestException"),
+        ),
+        ("CreateStage", json!({"apiId": id, "stageName": "$default"}), (409, "ConflictException")),
+        ("GetStage", json!({"apiId": id, "stageName": "x"}), (404, "NotFoundException")),
+    ] {
+        let (status, code) = f.fails(operation, input.clone()).await;
+        assert_eq!((status, code.as_str()), expected, "{operation} {input}");
+    }
+    let integrations = f.call("GetIntegrations", json!({"apiId": id})).await;
+    let integration = &integrations["items"][0]["integrationId"];
+    assert_eq!(f.fails("DeleteIntegration", json!({"apiId": id, "integrationId": integration})).await.0, 409);
+}
+
+#[tokio::test]
+async fn stages_follow_deployments_unless_they_deploy_themselves() {
+    let f = Fixture::new();
+    let api = f.call("CreateApi", json!({"name": "a", "protocolType": "HTTP"})).await;
+    let id = api["apiId"].clone();
+    let host = format!("{}.execute-api.localhost", id.as_str().unwrap());
+    let integration = f
+        .call(
+            "CreateIntegration",
+            json!({"apiId": id, "integrationType": "AWS_PROXY", "integrationUri": ARN, "payloadFormatVersion": "1.0"}),
+        )
+        .await;
+    let target = format!("integrations/{}", integration["integrationId"].as_str().unwrap());
+    f.call("CreateRoute", json!({"apiId": id, "routeKey": "GET /items/{id}", "target": target})).await;
+    f.call("CreateStage", json!({"apiId": id, "stageName": "prod", "stageVariables": {"v": "1"}})).await;
+    assert_eq!(f.get(&host, "GET", "/prod/items/7").await.0, 404);
+    f.call("CreateDeployment", json!({"apiId": id, "stageName": "prod"})).await;
+    assert_eq!(f.get(&host, "GET", "/prod/items/7").await.0, 200);
+    let event = f.world.events.lock().unwrap()[0].1.clone();
+    assert_eq!(
+        (&event["version"], &event["pathParameters"]["id"], &event["stageVariables"]["v"]),
+        (&json!("1.0"), &json!("7"), &json!("1"))
+    );
+    f.call("CreateRoute", json!({"apiId": id, "routeKey": "GET /new", "target": target})).await;
+    assert_eq!(f.get(&host, "GET", "/prod/new").await.0, 404);
+    f.call("UpdateStage", json!({"apiId": id, "stageName": "prod", "autoDeploy": true})).await;
+    assert_eq!(f.get(&host, "GET", "/prod/new").await.0, 200);
+    assert_eq!(f.get(&host, "GET", "/items/7").await.0, 404);
+}
+
+#[tokio::test]
+async fn failures_throttling_cors_and_the_access_log() {
+    let f = Fixture::new();
+    let (id, host) = f.quick().await;
+    for (answer, expected) in [
+        (
+            Ok(outcome(&json!({"errorMessage": "no"}), Some("Unhandled"))),
+            (500, r#"{"message":"Internal Server Error"}"#),
+        ),
+        (Err(InvokeError::AccessDenied { message: "no".into() }), (500, r#"{"message":"Internal Server Error"}"#)),
+        (Err(InvokeError::Throttled { reason: "x" }), (503, r#"{"message":"Service Unavailable"}"#)),
+        (Ok(outcome(&json!({"statusCode": "x"}), None)), (500, r#"{"message":"Internal Server Error"}"#)),
+    ] {
+        *f.world.answer.lock().unwrap() = Some(answer);
+        assert_eq!(f.get(&host, "GET", "/").await, (expected.0, expected.1.to_owned()));
+    }
+    *f.world.answer.lock().unwrap() = None;
+    f.call(
+        "UpdateApi",
+        json!({"apiId": id, "corsConfiguration": {"allowOrigins": ["https://a.example"], "allowMethods": ["GET"]}}),
+    )
+    .await;
+    f.call(
+        "UpdateStage",
+        json!({"apiId": id, "stageName": "$default", "accessLogSettings": {
+            "destinationArn": "arn:aws:logs:us-east-1:000000000000:log-group:g", "format": "$context.routeKey $context.status"
+        }}),
+    )
+    .await;
+    let mut asked = request(&host, "OPTIONS", "/");
+    asked.headers.insert("origin", "https://a.example".parse().unwrap());
+    asked.headers.insert("access-control-request-method", "GET".parse().unwrap());
+    let preflight = f.gateway.serve(asked.clone()).await;
+    assert_eq!(preflight.status(), 204);
+    asked.method = Method::GET;
+    let answer = f.gateway.serve(asked).await;
+    assert_eq!(answer.headers()["access-control-allow-origin"], "https://a.example");
+    assert_eq!(answer.headers()["content-type"], "text/plain;charset=UTF-8");
+    f.call(
+        "UpdateStage",
+        json!({"apiId": id, "stageName": "$default", "defaultRouteSettings": {"throttlingRateLimit": 0.001, "throttlingBurstLimit": 1}}),
+    )
+    .await;
+    assert_eq!(f.get(&host, "GET", "/").await.0, 200);
+    assert_eq!(f.get(&host, "GET", "/").await, (429, r#"{"message":"Too Many Requests"}"#.into()));
+    assert_eq!(*f.world.lines.lock().unwrap(), ["g - 204", "g $default 200", "g $default 200", "g $default 429"]);
+}
+
+#[tokio::test]
+async fn functions_that_take_too_long() {
+    let f = Fixture::new();
+    let (id, host) = f.quick().await;
+    let integrations = f.call("GetIntegrations", json!({"apiId": id})).await;
+    f.call(
+        "UpdateIntegration",
+        json!({"apiId": id, "integrationId": integrations["items"][0]["integrationId"], "timeoutInMillis": 50}),
+    )
+    .await;
+    f.world.hangs.store(true, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(f.get(&host, "GET", "/").await, (503, r#"{"message":"Service Unavailable"}"#.into()));
+}

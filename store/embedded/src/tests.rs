@@ -1,0 +1,229 @@
+//! What is particular to this backend: files, locks, failures of SQLite. The contract itself is the conformance suite's.
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use cumulet_store::{Space, StoreExt};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+const SHARD: Shard = Shard(3);
+const SPACE: Space = Space(1);
+
+fn put(key: &'static str) -> Txn {
+    Txn::new(SHARD).put(SPACE, key, "v").log(key)
+}
+
+#[test]
+fn sqlite_is_one_without_the_wal_reset_bug() {
+    assert!(rusqlite::version_number() >= 3_051_003);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn conforms() {
+    let dir = tempfile::tempdir().unwrap();
+    let stores = AtomicUsize::new(0);
+    cumulet_store_conformance::run(|| {
+        let n = stores.fetch_add(1, Ordering::Relaxed);
+        EmbeddedStore::open(&dir.path().join(n.to_string())).unwrap()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn everything_is_there_after_closing_and_after_dropping() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = EmbeddedStore::open(dir.path()).unwrap();
+    let mut first = put("a");
+    first.id = Some([7; 16]);
+    assert_eq!(store.commit(first.clone()).await, Ok(Outcome::Done(Rev(1))));
+    store.close().await.unwrap();
+    assert_eq!(store.commit(put("b")).await, Err(Error::Closed));
+    assert_eq!(store.get(SHARD, SPACE, "a").await, Err(Error::Closed));
+    store.close().await.unwrap();
+
+    let store = EmbeddedStore::open(dir.path()).unwrap();
+    assert_eq!(*store.watch(SHARD).borrow(), Rev(1));
+    assert_eq!(store.commit(first).await, Ok(Outcome::Done(Rev(1))));
+    assert_eq!(store.commit(put("b")).await, Ok(Outcome::Done(Rev(2))));
+    drop(store);
+
+    let store = EmbeddedStore::open(dir.path()).unwrap();
+    assert_eq!(
+        store.get(SHARD, SPACE, "b").await.unwrap().unwrap().rev,
+        Rev(2)
+    );
+    assert_eq!(store.changes(SHARD, Rev(0), 9).await.unwrap().len(), 2);
+}
+
+#[test]
+fn a_directory_has_one_owner() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = EmbeddedStore::open(dir.path()).unwrap();
+    let refused = EmbeddedStore::open(dir.path()).err().unwrap().to_string();
+    assert!(refused.contains("in use by another process"), "{refused}");
+    drop(store);
+    EmbeddedStore::open(dir.path()).unwrap();
+}
+
+#[test]
+fn foreign_and_newer_files_are_refused_and_left_alone() {
+    fn check(make: impl Fn(&Path), expect: &str) {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("store.db");
+        make(&file);
+        let before = std::fs::read(&file).unwrap();
+        match EmbeddedStore::open(dir.path()) {
+            Err(Error::Format(why)) => assert!(why.contains(expect), "{why}"),
+            other => panic!("{:?}", other.err()),
+        }
+        assert_eq!(std::fs::read(&file).unwrap(), before);
+    }
+    let sql = |sql: &'static str| {
+        move |file: &Path| {
+            let conn = rusqlite::Connection::open(file).unwrap();
+            conn.execute_batch(sql).unwrap();
+        }
+    };
+    check(
+        |file| {
+            std::fs::write(
+                file,
+                "not a database at all, but long enough to be read as one. ".repeat(20),
+            )
+            .unwrap()
+        },
+        "is not a database",
+    );
+    check(sql("create table theirs(a)"), "belongs to another program");
+    check(
+        sql("pragma application_id = 1129139284; pragma user_version = 2"),
+        "format version 2",
+    );
+}
+
+/// Fills the file up to its present size, so that the next transaction that grows it fails as on a full disk.
+async fn fill(store: &EmbeddedStore, extra_pages: i64) {
+    let inject = move |conn: &rusqlite::Connection| {
+        let pages: i64 = conn
+            .pragma_query_value(None, "page_count", |row| row.get(0))
+            .unwrap();
+        let max = pages + extra_pages;
+        conn.pragma_update_and_check(None, "max_page_count", max, |_| Ok(()))
+            .unwrap();
+    };
+    store.send(Job::Inject(Box::new(inject))).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_full_disk_fails_the_batch_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = EmbeddedStore::open(dir.path()).unwrap();
+    store.commit(put("a")).await.unwrap();
+    fill(&store, 0).await;
+    let mut watch = store.watch(SHARD);
+    watch.mark_unchanged();
+    let big = put("b").put(SPACE, "c", vec![1; 60_000]);
+    assert!(matches!(
+        store.commit(big.clone()).await,
+        Err(Error::Backend { .. })
+    ));
+    assert_eq!(store.get(SHARD, SPACE, "b").await, Ok(None));
+    assert!(!watch.has_changed().unwrap());
+    fill(&store, 1000).await;
+    assert_eq!(store.commit(big).await, Ok(Outcome::Done(Rev(2))));
+}
+
+/// What a commit answers that shares its batch with something gone wrong.
+async fn commit_beside(
+    store: &Arc<EmbeddedStore>,
+    txn: Txn,
+    trouble: impl Fn(&rusqlite::Connection) + Send + 'static,
+) -> Result<Outcome> {
+    let (reached, at_the_gate) = oneshot::channel();
+    let (open_gate, gate) = std::sync::mpsc::channel::<()>();
+    let once = Mutex::new(Some((reached, gate)));
+    let wait = move |_: &rusqlite::Connection| {
+        let (reached, gate) = once.lock().unwrap().take().unwrap();
+        reached.send(()).unwrap();
+        gate.recv().unwrap();
+    };
+    store.send(Job::Inject(Box::new(wait))).await.unwrap();
+    at_the_gate.await.unwrap();
+    // The writer is held in a batch of its own; what is queued now is the next one.
+    let commit = tokio::spawn({
+        let store = store.clone();
+        async move { store.commit(txn).await }
+    });
+    store.send(Job::Inject(Box::new(trouble))).await.unwrap();
+    while store.jobs.as_ref().unwrap().capacity() > STORE_QUEUE_MAX - 2 {
+        tokio::task::yield_now().await;
+    }
+    open_gate.send(()).unwrap();
+    commit.await.unwrap()
+}
+
+/// The writer is dead, readers are not, and opening again finds what was acknowledged.
+async fn stopped_but_readable(store: Arc<EmbeddedStore>, dir: &Path) {
+    let refused = store.commit(put("c")).await;
+    assert!(matches!(refused, Err(Error::Backend { .. })), "{refused:?}");
+    let refused = store.trim(SHARD, Rev(1)).await;
+    assert!(matches!(refused, Err(Error::Backend { .. })), "{refused:?}");
+    assert!(store.get(SHARD, SPACE, "a").await.unwrap().is_some());
+    assert_eq!(store.get(SHARD, SPACE, "b").await, Ok(None));
+    assert_eq!(*store.watch(SHARD).borrow(), Rev(1));
+    assert!(matches!(store.close().await, Err(Error::Backend { .. })));
+    drop(store);
+    let store = EmbeddedStore::open(dir).unwrap();
+    assert_eq!(store.commit(put("b")).await, Ok(Outcome::Done(Rev(2))));
+}
+
+#[tokio::test]
+async fn a_panic_of_the_writer_is_told_to_everyone() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = EmbeddedStore::open(dir.path()).unwrap();
+    store.commit(put("a")).await.unwrap();
+    let answer = commit_beside(&store, put("b"), |_| panic!("asked for by a test")).await;
+    assert_eq!(answer, Ok(Outcome::Unknown));
+    stopped_but_readable(store, dir.path()).await;
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_at_its_end_is_unknown() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = EmbeddedStore::open(dir.path()).unwrap();
+    store.commit(put("a")).await.unwrap();
+    // A deferred constraint is looked at by SQLite's own commit, after all statements went well.
+    let violate = |conn: &rusqlite::Connection| {
+        let sql = "create temp table parent(a primary key);
+            create temp table child(a references parent deferrable initially deferred);
+            insert into child values(1)";
+        conn.execute_batch(sql).unwrap();
+    };
+    let answer = commit_beside(&store, put("b"), violate).await;
+    assert_eq!(answer, Ok(Outcome::Unknown));
+    stopped_but_readable(store, dir.path()).await;
+}
+
+#[tokio::test]
+async fn ids_are_forgotten_in_the_end() {
+    use cumulet_base::limits::STORE_IDS_REVS;
+    let dir = tempfile::tempdir().unwrap();
+    let store = EmbeddedStore::open(dir.path()).unwrap();
+    let count = || {
+        let conn = format::open_reader(&dir.path().join("store.db")).unwrap();
+        conn.query_row("select count(*) from done", [], |row| row.get::<_, i64>(0))
+            .unwrap()
+    };
+    let total = STORE_IDS_REVS + 512;
+    let txns = (0..total).map(|n| {
+        let mut txn = Txn::new(SHARD);
+        txn.id = Some(u128::from(n).to_be_bytes());
+        txn
+    });
+    let mut under_way = tokio::task::JoinSet::new();
+    for txn in txns {
+        let store = store.clone();
+        under_way.spawn(async move { store.commit(txn).await.unwrap() });
+    }
+    under_way.join_all().await;
+    assert_eq!(count(), STORE_IDS_REVS as i64);
+}

@@ -1,0 +1,73 @@
+//! One call of one operation, whatever protocol it came by: over HTTP or from another service through the registry.
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::auth::Caller;
+use crate::error::ApiError;
+
+/// What an operation is told about its caller and its own whereabouts.
+#[derive(Clone, Debug)]
+pub struct Context {
+    pub caller: Caller,
+    pub region: String,
+    pub request_id: String,
+    /// `Host` header of the request, or the endpoint's own; what is handed out to clients is built from it.
+    pub host: String,
+    pub now_ms: u64,
+}
+
+impl Context {
+    pub fn account(&self) -> &str {
+        &self.caller.account
+    }
+
+    /// An ARN in the caller's account and region.
+    pub fn arn(&self, service: &str, resource: impl Into<String>) -> String {
+        cumulet_base::arn::Arn::new(service, &self.region, self.account(), resource).to_string()
+    }
+}
+
+/// Input of an operation. Path, query and header members are in `input` under the names of the service model.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub operation: &'static Operation,
+    pub input: Map<String, Value>,
+    /// The raw body, for operations whose model has a payload member.
+    pub payload: Bytes,
+    pub context: Context,
+}
+
+use crate::operation::Operation;
+
+impl Call {
+    /// The input as a typed shape. Members of the wrong type answer as a serialisation error, as AWS does.
+    pub fn input<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        serde_json::from_value(Value::Object(self.input.clone())).map_err(|e| ApiError::serialization(&e.to_string()))
+    }
+}
+
+/// Output of an operation.
+#[derive(Clone, Debug, Default)]
+pub struct Answer {
+    pub output: Value,
+    /// Instead of `output`, for operations whose model has a payload member.
+    pub payload: Option<Bytes>,
+    /// Response headers beyond those every answer has.
+    pub headers: Vec<(&'static str, String)>,
+    /// Instead of the operation's own status.
+    pub status: Option<u16>,
+}
+
+impl Answer {
+    pub fn empty() -> Answer {
+        Answer::default()
+    }
+
+    pub fn json(output: impl serde::Serialize) -> Result<Answer, ApiError> {
+        let output =
+            serde_json::to_value(output).map_err(|e| ApiError::internal(format!("writing the answer: {e}")))?;
+        Ok(Answer { output, ..Answer::default() })
+    }
+}

@@ -1,0 +1,449 @@
+//! The front door: one port for all protocols, and the bounds that keep strangers from filling it.
+//! Which service a request is for: data planes by host and path; else the scope of its signature, its target header or
+//! its form's action. Signatures, permissions and the answer's form are settled here, so that services need not.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use cumulet_base::clock::Clock;
+use cumulet_base::{id, limits};
+use http::{HeaderMap, Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Incoming};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+use crate::auth::sigv4::{self, Claim, Signed};
+use crate::auth::{Authorizer, Caller, Credentials};
+use crate::call::{Call, Context};
+use crate::data_plane::{DataPlane, HttpRequest, host_name};
+use crate::error::ApiError;
+use crate::operation::{Operation, Protocol, Registry, Service};
+use crate::protocol::{self, QueryForm};
+
+/// What the front door stands before.
+pub struct Parts {
+    pub registry: Registry,
+    pub planes: Vec<Arc<dyn DataPlane>>,
+    pub credentials: Arc<dyn Credentials>,
+    pub authorizer: Arc<dyn Authorizer>,
+    pub clock: Arc<dyn Clock>,
+}
+
+pub struct Front {
+    parts: Parts,
+    connections: Arc<Semaphore>,
+    body_memory: Arc<Semaphore>,
+    is_draining: AtomicBool,
+}
+
+/// Bodies up to this size are held without asking for memory first.
+const SMALL_BODY_BYTES: usize = 64 * 1024;
+const BODY_PERMIT_BYTES: usize = 64 * 1024;
+
+type Reply = Response<Full<Bytes>>;
+
+impl Front {
+    pub fn new(parts: Parts) -> Front {
+        Front {
+            parts,
+            connections: Arc::new(Semaphore::new(limits::CONNECTIONS_MAX)),
+            body_memory: Arc::new(Semaphore::new(limits::REQUEST_BODIES_BYTES_MAX / BODY_PERMIT_BYTES)),
+            is_draining: AtomicBool::new(false),
+        }
+    }
+
+    /// Accepts connections until told to stop, then lets those under way finish their requests.
+    pub async fn serve(self: Arc<Self>, listener: TcpListener, mut stop: watch::Receiver<bool>) {
+        let graceful = GracefulShutdown::new();
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                _ = stop.wait_for(|stop| *stop) => break,
+            };
+            let (stream, peer) = match accepted {
+                Ok(accepted) => accepted,
+                Err(e) => {
+                    tracing::warn!(error = %e, "accepting a connection");
+                    // Out of descriptors, usually: give those held a moment to end instead of spinning.
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                    continue;
+                }
+            };
+            let Ok(permit) = self.connections.clone().try_acquire_owned() else {
+                tracing::warn!("too many connections, one was refused");
+                continue;
+            };
+            // Only costs latency where it cannot be set.
+            let _best_effort = stream.set_nodelay(true);
+            let connection = self.clone().connection(stream, peer);
+            let watched = graceful.watch(connection);
+            tokio::spawn(async move {
+                if let Err(e) = watched.await {
+                    tracing::debug!(error = %e, "a connection ended with an error");
+                }
+                drop(permit);
+            });
+        }
+        self.is_draining.store(true, Ordering::SeqCst);
+        drop(listener);
+        graceful.shutdown().await;
+    }
+
+    /// Serves one connection that came another way, such as out of a sandbox.
+    pub async fn serve_stream<S>(self: Arc<Self>, stream: S, peer: SocketAddr)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        if let Err(e) = self.connection(stream, peer).await {
+            tracing::debug!(error = %e, "a sandbox's connection ended with an error");
+        }
+    }
+
+    fn connection<S>(
+        self: Arc<Self>,
+        stream: S,
+        peer: SocketAddr,
+    ) -> impl hyper_util::server::graceful::GracefulConnection<Error: std::fmt::Display> + Send + 'static
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(Duration::from_millis(limits::REQUEST_HEAD_TIMEOUT_MS))
+            .max_headers(limits::REQUEST_HEADERS_MAX)
+            .max_buf_size(limits::REQUEST_HEAD_BYTES_MAX)
+            .pipeline_flush(true);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_header_list_size(limits::REQUEST_HEAD_BYTES_MAX as u32)
+            .max_concurrent_streams(256)
+            .keep_alive_interval(Some(Duration::from_secs(30)));
+        let service = hyper::service::service_fn(move |request| {
+            let front = self.clone();
+            async move { Ok::<_, std::convert::Infallible>(front.answer(request, peer).await) }
+        });
+        builder.serve_connection(TokioIo::new(stream), service).into_owned()
+    }
+
+    async fn answer(self: Arc<Self>, request: Request<Incoming>, peer: SocketAddr) -> Reply {
+        let request_id = id::uuid();
+        let (head, body) = request.into_parts();
+        let host = head
+            .uri
+            .authority()
+            .map(|authority| authority.as_str().to_owned())
+            .or_else(|| head.headers.get("host").and_then(|h| h.to_str().ok()).map(str::to_owned))
+            .unwrap_or_default();
+        let path = head.uri.path().to_owned();
+        let name = host_name(&host);
+        let plane = self.parts.planes.iter().find(|plane| plane.claims(&name, &path)).cloned();
+        let response = match plane {
+            Some(plane) => self.data_plane(&*plane, head, body, host, peer, request_id).await,
+            None => self.api(&head, body, &host, &request_id).await,
+        };
+        response.map(Full::new)
+    }
+
+    async fn data_plane(
+        &self,
+        plane: &dyn DataPlane,
+        head: http::request::Parts,
+        body: Incoming,
+        host: String,
+        peer: SocketAddr,
+        request_id: String,
+    ) -> Response<Bytes> {
+        let received = match self.receive(body, &head.headers, plane.body_bytes_max()).await {
+            Ok(received) => received,
+            Err(BodyError::TooLarge) => return plane.too_large(),
+            Err(error) => return error.response(),
+        };
+        let request = HttpRequest {
+            method: head.method,
+            host,
+            path: head.uri.path().to_owned(),
+            query: head.uri.query().unwrap_or_default().to_owned(),
+            protocol: if head.version == http::Version::HTTP_2 { "HTTP/2.0" } else { "HTTP/1.1" },
+            headers: head.headers,
+            body: received.bytes,
+            source_ip: peer.ip().to_string(),
+            request_id,
+            now_ms: self.parts.clock.now_ms(),
+        };
+        plane.serve(request).await
+    }
+
+    async fn api(&self, head: &http::request::Parts, body: Incoming, host: &str, request_id: &str) -> Response<Bytes> {
+        let form = QueryForm::of(&head.headers);
+        let received = match self.receive(body, &head.headers, limits::REQUEST_BODY_BYTES_MAX).await {
+            Ok(received) => received,
+            Err(error) => return error.response(),
+        };
+        let claim = match sigv4::claim(&head.headers, head.uri.query().unwrap_or_default()) {
+            Ok(claim) => claim,
+            Err(error) => return protocol::failure(guess(&head.headers), &error, form, request_id),
+        };
+        let Some(service) = self.service(claim.as_ref(), &head.headers, head.uri.path(), &received.bytes) else {
+            return protocol::failure(guess(&head.headers), &unknown_service(claim.as_ref()), form, request_id);
+        };
+        let model = service.model();
+        match self.call(&**service, claim, head, received.bytes, host, request_id).await {
+            Ok((operation, answer)) => protocol::success(model, operation, answer, form, request_id),
+            Err(error) => {
+                // What is not implemented is nobody's failure.
+                if !error.is_senders() && error.status != 501 {
+                    tracing::error!(service = model.name, request_id, error = %error, "a call failed");
+                }
+                protocol::failure(model.protocol, &in_protocol(error, model.protocol), form, request_id)
+            }
+        }
+    }
+
+    fn service(
+        &self,
+        claim: Option<&Claim>,
+        headers: &HeaderMap,
+        path: &str,
+        body: &[u8],
+    ) -> Option<&Arc<dyn Service>> {
+        if let Some(claim) = claim {
+            return self.parts.registry.service(&claim.scope.service);
+        }
+        // Unsigned: found all the same, so that the refusal comes in the caller's own protocol.
+        if let Some(target) = headers.get("x-amz-target").and_then(|t| t.to_str().ok()) {
+            let prefix = target.split('.').next().unwrap_or_default();
+            return self.parts.registry.services().find(|s| !s.model().target.is_empty() && s.model().target == prefix);
+        }
+        if body.starts_with(b"Action=") || body.windows(8).take(4096).any(|w| w == b"&Action=") {
+            let (action, _) = protocol::query_input(body).ok()?;
+            let knows = |s: &&Arc<dyn Service>| {
+                s.model().protocol == Protocol::Query && s.model().operations.iter().any(|o| o.name == action)
+            };
+            return self.parts.registry.services().find(knows);
+        }
+        let methods = ["GET", "POST", "PUT", "DELETE", "PATCH"];
+        let knows = |s: &&Arc<dyn Service>| {
+            s.model().protocol == Protocol::RestJson
+                && methods.iter().any(|m| protocol::match_rest(s.model(), m, path, "").is_some())
+        };
+        self.parts.registry.services().find(knows)
+    }
+
+    async fn call(
+        &self,
+        service: &dyn Service,
+        claim: Option<Claim>,
+        head: &http::request::Parts,
+        body: Bytes,
+        host: &str,
+        request_id: &str,
+    ) -> Result<(&'static Operation, crate::call::Answer), ApiError> {
+        if self.is_draining.load(Ordering::Relaxed) {
+            return Err(ApiError::new(503, "ServiceUnavailableException", "The service is shutting down."));
+        }
+        let query = head.uri.query().unwrap_or_default();
+        let now_ms = self.parts.clock.now_ms();
+        let signed = Signed {
+            method: head.method.as_str(),
+            path: head.uri.path(),
+            query,
+            headers: &head.headers,
+            host,
+            body: &body,
+        };
+        let (caller, region) = self.authenticate(claim, &signed, now_ms).await?;
+        let (operation, input) = read(service, head, query, &body)?;
+        let context = Context { caller, region, request_id: request_id.to_owned(), host: host.to_owned(), now_ms };
+        let payload = if operation.raw_payload { body } else { Bytes::new() };
+        let call = Call { operation, input, payload, context };
+        let action = action(service, operation);
+        self.parts.authorizer.authorize(&call.context.caller, &action, &service.resource(&call)).await?;
+        Ok((operation, service.call(call).await?))
+    }
+
+    async fn authenticate(
+        &self,
+        claim: Option<Claim>,
+        signed: &Signed<'_>,
+        now_ms: u64,
+    ) -> Result<(Caller, String), ApiError> {
+        let claim = claim
+            .ok_or_else(|| ApiError::new(403, "MissingAuthenticationTokenException", "Missing Authentication Token"))?;
+        let found = self.parts.credentials.find(&claim.scope.access_key_id, claim.session_token.as_deref()).await?;
+        let credential = found.ok_or_else(|| {
+            ApiError::new(403, "UnrecognizedClientException", "The security token included in the request is invalid.")
+        })?;
+        sigv4::verify(&claim, signed, &credential.secret_access_key, now_ms)?;
+        Ok((credential.caller, claim.scope.region))
+    }
+
+    async fn receive(&self, mut body: Incoming, headers: &HeaderMap, max: usize) -> Result<Received, BodyError> {
+        let stated = headers.get("content-length").and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<usize>().ok());
+        if stated.is_some_and(|length| length > max) {
+            return Err(BodyError::TooLarge);
+        }
+        if body.is_end_stream() {
+            return Ok(Received { bytes: Bytes::new(), _memory: None });
+        }
+        let expected = stated.unwrap_or(max);
+        let idle = Duration::from_millis(limits::REQUEST_BODY_IDLE_TIMEOUT_MS);
+        let memory = if expected > SMALL_BODY_BYTES {
+            let permits = u32::try_from(expected.div_ceil(BODY_PERMIT_BYTES)).unwrap_or(u32::MAX);
+            let permit = tokio::time::timeout(idle, self.body_memory.clone().acquire_many_owned(permits)).await;
+            Some(permit.map_err(|_| BodyError::Busy)?.map_err(|_| BodyError::Busy)?)
+        } else {
+            None
+        };
+        let mut first: Option<Bytes> = None;
+        let mut rest = BytesMut::new();
+        let mut length = 0;
+        loop {
+            let frame = match tokio::time::timeout(idle, body.frame()).await {
+                Err(_) => return Err(BodyError::Slow),
+                Ok(None) => break,
+                Ok(Some(frame)) => frame.map_err(|_| BodyError::Broken)?,
+            };
+            let Ok(data) = frame.into_data() else { continue };
+            length += data.len();
+            if length > max {
+                return Err(BodyError::TooLarge);
+            }
+            // One piece, the usual case, is passed on as it came.
+            match first.take() {
+                None if rest.is_empty() => first = Some(data),
+                None => rest.extend_from_slice(&data),
+                Some(piece) => {
+                    rest.reserve(stated.unwrap_or(length).max(length));
+                    rest.extend_from_slice(&piece);
+                    rest.extend_from_slice(&data);
+                }
+            }
+        }
+        Ok(Received { bytes: first.unwrap_or_else(|| rest.freeze()), _memory: memory })
+    }
+}
+
+struct Received {
+    bytes: Bytes,
+    _memory: Option<OwnedSemaphorePermit>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum BodyError {
+    TooLarge,
+    Slow,
+    Broken,
+    Busy,
+}
+
+impl BodyError {
+    fn response(self) -> Response<Bytes> {
+        let (status, message) = match self {
+            BodyError::TooLarge => (413, "Request Entity Too Large"),
+            BodyError::Slow => (408, "Request Timeout"),
+            BodyError::Broken => (400, "Bad Request"),
+            BodyError::Busy => (503, "Service Unavailable"),
+        };
+        let mut response = Response::new(Bytes::from(format!("{{\"message\":\"{message}\"}}")));
+        *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or_default();
+        response.headers_mut().insert("content-type", http::HeaderValue::from_static("application/json"));
+        response
+    }
+}
+
+/// The operation and its members, by the service's protocol.
+fn read(
+    service: &dyn Service,
+    head: &http::request::Parts,
+    query: &str,
+    body: &Bytes,
+) -> Result<(&'static Operation, serde_json::Map<String, serde_json::Value>), ApiError> {
+    let model = service.model();
+    let named = |name: &str| {
+        let built = model.operations.iter().find(|o| o.name == name);
+        built.ok_or_else(|| {
+            if model.absent.iter().any(|o| o.name == name) {
+                ApiError::not_implemented(model.name, name)
+            } else {
+                unknown_operation(name)
+            }
+        })
+    };
+    match model.protocol {
+        Protocol::RestJson => {
+            let matched = protocol::match_rest(model, head.method.as_str(), head.uri.path(), query)
+                .ok_or_else(ApiError::unknown_operation)?;
+            if !matched.is_built {
+                return Err(ApiError::not_implemented(model.name, matched.operation.name));
+            }
+            let operation = matched.operation;
+            Ok((operation, protocol::rest_input(matched, query, &head.headers, body)?))
+        }
+        Protocol::Json10 | Protocol::Json11 => {
+            let target = head.headers.get("x-amz-target").and_then(|t| t.to_str().ok()).unwrap_or_default();
+            let name = target.strip_prefix(model.target).and_then(|rest| rest.strip_prefix('.')).unwrap_or(target);
+            Ok((named(name)?, protocol::json_object(body)?))
+        }
+        Protocol::Query => {
+            let form = if body.is_empty() { query.as_bytes() } else { body };
+            let (action, input) = protocol::query_input(form)?;
+            Ok((named(&action)?, input))
+        }
+    }
+}
+
+fn unknown_operation(name: &str) -> ApiError {
+    ApiError::new(400, "UnknownOperationException", format!("The action {name} is not valid for this web service."))
+}
+
+fn unknown_service(claim: Option<&Claim>) -> ApiError {
+    match claim {
+        Some(claim) => ApiError::new(501, "NotImplemented", format!("not implemented: {}", claim.scope.service)),
+        None => ApiError::new(403, "MissingAuthenticationTokenException", "Missing Authentication Token"),
+    }
+}
+
+fn action(service: &dyn Service, operation: &Operation) -> String {
+    operation.action.map_or_else(|| format!("{}:{}", service.model().name, operation.name), str::to_owned)
+}
+
+/// The protocol of a caller whose service is not known.
+fn guess(headers: &HeaderMap) -> Protocol {
+    let kind = headers.get("content-type").and_then(|v| v.to_str().ok()).unwrap_or_default();
+    if kind.starts_with("application/x-www-form-urlencoded") {
+        Protocol::Query
+    } else if kind.starts_with("application/x-amz-json") {
+        Protocol::Json11
+    } else {
+        Protocol::RestJson
+    }
+}
+
+/// The query protocol has names of its own for what goes wrong before a service is reached.
+fn in_protocol(mut error: ApiError, protocol: Protocol) -> ApiError {
+    if protocol == Protocol::Query {
+        let own = match error.code.as_str() {
+            "InvalidSignatureException" => "SignatureDoesNotMatch",
+            "UnrecognizedClientException" => "InvalidClientTokenId",
+            "IncompleteSignatureException" => "IncompleteSignature",
+            "MissingAuthenticationTokenException" => "MissingAuthenticationToken",
+            "AccessDeniedException" => "AccessDenied",
+            "UnknownOperationException" => "InvalidAction",
+            "ExpiredTokenException" => "ExpiredToken",
+            _ => return error,
+        };
+        error.code = own.to_owned();
+    }
+    error
+}
