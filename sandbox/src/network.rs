@@ -1,6 +1,6 @@
 //! The way out of instances: a pair of virtual interfaces each, forwarding and address translation by the host, and
 //! rules that keep them from the host itself, from link-local addresses and from one another. IPv4 only. Uses `ip` and
-//! `nft`; its table is named `cumulet` and is replaced as a whole at every start.
+//! `nft`, with a table for each sandbox, so that several platforms on one machine keep out of each other's rules.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -29,6 +29,9 @@ const PRIVATE: &[&str] = &[
 /// Hands out addresses and interfaces.
 pub(crate) struct Gateway {
     ip: PathBuf,
+    nft: PathBuf,
+    /// What the names of this gateway's interfaces begin with, and its table is named by.
+    prefix: String,
     range: Ipv4Addr,
     leases: Mutex<Leases>,
 }
@@ -63,12 +66,16 @@ impl Gateway {
         }
         let ip = find_tool("ip").ok_or("the program `ip` is missing (package iproute2)")?;
         let nft = find_tool("nft").ok_or("the program `nft` is missing (package nftables)")?;
-        let rules = rules(network, range, nameservers);
+        sweep(&nft);
+        let prefix = prefix();
+        let rules = rules(network, &prefix, range, nameservers);
         run(&nft, &["-f", "-"], &rules).map_err(|error| format!("installing rules: {error}"))?;
         std::fs::write("/proc/sys/net/ipv4/ip_forward", "1")
             .map_err(|error| format!("turning on forwarding: {error}"))?;
         Ok(Arc::new(Gateway {
             ip,
+            nft,
+            prefix,
             range,
             // A successor does not begin with the addresses of a platform that has just died.
             leases: Mutex::new(Leases {
@@ -122,7 +129,7 @@ impl Lease {
         let Outbound { address, gateway } = self.outbound();
         // Names of interfaces have 15 characters at most.
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed) % (1 << 20);
-        let name = format!("cv{:x}x{serial:x}", std::process::id());
+        let name = format!("{}{serial:x}", self.gateway.prefix);
         let script = format!(
             "link add {name} type veth peer name eth0 netns {pid}\nlink set {name} up\naddr add {gateway} peer {address}/32 dev {name}\n"
         );
@@ -146,7 +153,50 @@ impl Drop for Lease {
     }
 }
 
-fn rules(network: &Network, range: Ipv4Addr, nameservers: &[Ipv4Addr]) -> String {
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let table = format!("delete table inet cumulet_{}\n", self.prefix);
+        if let Err(error) = run(&self.nft, &["-f", "-"], &table) {
+            tracing::warn!("removing rules: {error}");
+        }
+    }
+}
+
+/// `cv`, the process, and a letter for each gateway of it.
+fn prefix() -> String {
+    static SERIAL: AtomicU32 = AtomicU32::new(0);
+    const LETTERS: [char; 16] = [
+        'g', 'h', 'i', 'j', 'k', 'l', 'm', 'n', 'o', 'p', 'q', 'r', 's', 't', 'u', 'v',
+    ];
+    let serial = SERIAL.fetch_add(1, Ordering::Relaxed) as usize;
+    let letter = LETTERS[serial % LETTERS.len()];
+    format!("cv{:x}{letter}", std::process::id())
+}
+
+/// The process that a table is of.
+fn owner(table: &str) -> Option<u32> {
+    let number = table
+        .strip_prefix("table inet cumulet_cv")?
+        .trim_end_matches(|c: char| !c.is_ascii_hexdigit());
+    u32::from_str_radix(number, 16).ok()
+}
+
+/// Removes the tables of platforms that are no more.
+fn sweep(nft: &Path) {
+    let Ok(output) = Command::new(nft).args(["list", "tables"]).output() else {
+        return;
+    };
+    for table in String::from_utf8_lossy(&output.stdout).lines() {
+        let Some(pid) = owner(table) else { continue };
+        if !Path::new(&format!("/proc/{pid}")).exists()
+            && let Err(error) = run(nft, &["-f", "-"], &format!("delete {table}\n"))
+        {
+            tracing::warn!("removing the rules of a former platform: {error}");
+        }
+    }
+}
+
+fn rules(network: &Network, prefix: &str, range: Ipv4Addr, nameservers: &[Ipv4Addr]) -> String {
     let range = format!("{range}/16");
     let mut outbound = String::new();
     let mut line = |text: String| {
@@ -175,9 +225,9 @@ fn rules(network: &Network, range: Ipv4Addr, nameservers: &[Ipv4Addr]) -> String
         }
     }
     format!(
-        r#"table inet cumulet
-delete table inet cumulet
-table inet cumulet {{
+        r#"table inet cumulet_{prefix}
+delete table inet cumulet_{prefix}
+table inet cumulet_{prefix} {{
   chain outbound {{
     meta nfproto != ipv4 drop
     oifname "cv*" drop
@@ -185,14 +235,14 @@ table inet cumulet {{
   }}
   chain input {{
     type filter hook input priority -10; policy accept;
-    iifname "cv*" drop
+    iifname "{prefix}*" drop
   }}
   chain forward {{
     type filter hook forward priority -10; policy accept;
-    iifname "cv*" ct state established,related accept
-    iifname "cv*" jump outbound
-    oifname "cv*" ct state established,related accept
-    oifname "cv*" drop
+    iifname "{prefix}*" ct state established,related accept
+    iifname "{prefix}*" jump outbound
+    oifname "{prefix}*" ct state established,related accept
+    oifname "{prefix}*" drop
   }}
   chain postrouting {{
     type nat hook postrouting priority 100; policy accept;
@@ -266,11 +316,16 @@ mod tests {
     fn the_forbidden_comes_before_the_allowed() {
         let range = Ipv4Addr::new(100, 64, 0, 0);
         let allow = Network::Allow(vec!["0.0.0.0/0".parse().unwrap()]);
-        let text = rules(&allow, range, &[]);
+        let text = rules(&allow, "cv1g", range, &[]);
         let at = |what: &str| text.find(what).unwrap();
         assert!(at("169.254.0.0/16 drop") < at("0.0.0.0/0 accept"));
         assert!(at("100.64.0.0/16 drop") < at("0.0.0.0/0 accept"));
-        let text = rules(&Network::Internet, range, &[Ipv4Addr::new(10, 0, 0, 2)]);
+        let text = rules(
+            &Network::Internet,
+            "cv1g",
+            range,
+            &[Ipv4Addr::new(10, 0, 0, 2)],
+        );
         let at = |what: &str| text.find(what).unwrap();
         assert!(at("10.0.0.2 udp dport 53 accept") < at("10.0.0.0/8 drop"));
         assert!(at("10.0.0.0/8 drop") < at("    accept"));
@@ -283,9 +338,20 @@ mod tests {
     }
 
     #[test]
+    fn tables_name_their_process() {
+        assert_eq!(owner("table inet cumulet_cv1fh"), Some(0x1f));
+        for other in ["table inet filter", "table ip cumulet_cv1fh", ""] {
+            assert_eq!(owner(other), None, "{other}");
+        }
+        assert!(prefix().len() <= 9, "5 digits more are 14 characters");
+    }
+
+    #[test]
     fn addresses_come_back() {
         let gateway = Arc::new(Gateway {
             ip: PathBuf::new(),
+            nft: PathBuf::from("true"),
+            prefix: String::new(),
             range: Ipv4Addr::new(100, 64, 0, 0),
             leases: Mutex::default(),
         });

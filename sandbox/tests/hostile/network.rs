@@ -51,7 +51,11 @@ async fn the_hosts_network_is_out_of_reach() {
 /// A public server as seen from this machine: another network namespace with an address that is nobody's.
 struct Outside {
     name: String,
-    server: std::process::Child,
+    /// Of the host on the way there, of the server, and another of the server that is not public.
+    near: String,
+    public: String,
+    private: String,
+    server: Option<std::process::Child>,
 }
 
 fn command(program: &str, arguments: &str) {
@@ -65,41 +69,60 @@ fn command(program: &str, arguments: &str) {
 
 impl Outside {
     fn new() -> Outside {
+        // Several runs of this suite may share the machine.
+        let pid = std::process::id();
+        let net = pid % 64 * 4;
+        let mut outside = Outside {
+            name: format!("out{pid}"),
+            near: format!("203.0.113.{}", net + 1),
+            public: format!("203.0.113.{}", net + 2),
+            private: format!("10.99.{}.2", pid % 256),
+            server: None,
+        };
+        outside.set_up();
+        outside
+    }
+
+    fn set_up(&mut self) {
         use std::io::BufRead;
-        let name = format!("out{}", std::process::id());
-        command("ip", &format!("netns add {name}"));
-        command(
-            "ip",
-            &format!("link add {name} type veth peer name eth0 netns {name}"),
-        );
-        command("ip", &format!("link set {name} up"));
-        command("ip", &format!("addr add 203.0.113.1/24 dev {name}"));
-        command("ip", &format!("-n {name} link set eth0 up"));
-        command("ip", &format!("-n {name} addr add 203.0.113.2/24 dev eth0"));
-        command("ip", &format!("-n {name} addr add 10.99.0.2/24 dev eth0"));
-        command(
-            "ip",
-            &format!("route add 10.99.0.2/32 via 203.0.113.2 dev {name}"),
-        );
+        let Outside {
+            name,
+            near,
+            public,
+            private,
+            server,
+        } = self;
+        let ip = |arguments: String| command("ip", &arguments);
+        ip(format!("netns add {name}"));
+        ip(format!(
+            "link add {name} type veth peer name eth0 netns {name}"
+        ));
+        ip(format!("link set {name} up"));
+        ip(format!("addr add {near}/30 dev {name}"));
+        ip(format!("-n {name} link set eth0 up"));
+        ip(format!("-n {name} addr add {public}/30 dev eth0"));
+        ip(format!("-n {name} addr add {private}/32 dev eth0"));
+        ip(format!("route add {private}/32 via {public} dev {name}"));
         let serve = "import socket;s=socket.create_server(('0.0.0.0',80));print('up',flush=True)\nwhile True:\n c,a=s.accept();c.send(a[0].encode());c.close()";
-        let mut server = std::process::Command::new("ip")
-            .args(["netns", "exec", &name, "python3", "-c", serve])
+        let child = std::process::Command::new("ip")
+            .args(["netns", "exec", name, "python3", "-c", serve])
             .stdout(std::process::Stdio::piped())
             .spawn()
             .unwrap();
         let mut line = String::new();
-        std::io::BufReader::new(server.stdout.as_mut().unwrap())
+        std::io::BufReader::new(server.insert(child).stdout.as_mut().unwrap())
             .read_line(&mut line)
             .unwrap();
         assert_eq!(line, "up\n");
-        Outside { name, server }
     }
 }
 
 impl Drop for Outside {
     fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
+        if let Some(server) = &mut self.server {
+            let _ = server.kill();
+            let _ = server.wait();
+        }
         command("ip", &format!("link del {}", self.name));
         command("ip", &format!("netns del {}", self.name));
     }
@@ -125,7 +148,14 @@ async fn the_way_out_leads_out_only() {
         .await;
         return;
     }
-    let _outside = Outside::new();
+    let outside = Outside::new();
+    let Outside {
+        near,
+        public,
+        private,
+        ..
+    } = &outside;
+    let (near, public, private) = (near.as_str(), public.as_str(), private.as_str());
     let host = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
     let port = host.local_addr().unwrap().port();
     let neighbour = lab
@@ -142,24 +172,21 @@ async fn the_way_out_leads_out_only() {
     };
     let calls = [
         // The server sees the host's address.
-        (reach("203.0.113.2", 80), "203.0.113.1"),
-        (reach("203.0.113.1", port), "timeout"),
+        (reach(public, 80), near),
+        (reach(near, port), "timeout"),
         (reach("100.64.0.1", port), "timeout"),
         (reach(address, 8080), "timeout"),
         (reach("169.254.169.254", 80), "timeout"),
-        (reach("10.99.0.2", 80), "timeout"),
+        (reach(private, 80), "timeout"),
         (reach("127.0.0.1", port), "ECONNREFUSED"),
     ];
     let table: Vec<(&str, &str)> = calls.iter().map(|(a, b)| (a.as_str(), *b)).collect();
     lab.refuses(&table).await;
     assert!(neighbour.process.is_alive(), "nobody may have reached it");
     neighbour.process.stop().await;
-    let allow = Network::Allow(vec!["10.99.0.0/24".parse().unwrap()]);
+    let allow = Network::Allow(vec![format!("{private}/32").parse().unwrap()]);
     let lab = Lab::with_network(allow);
-    let calls = [
-        (reach("10.99.0.2", 80), "203.0.113.1"),
-        (reach("203.0.113.2", 80), "timeout"),
-    ];
+    let calls = [(reach(private, 80), near), (reach(public, 80), "timeout")];
     let table: Vec<(&str, &str)> = calls.iter().map(|(a, b)| (a.as_str(), *b)).collect();
     lab.refuses(&table).await;
 }
