@@ -12,6 +12,7 @@ mod operations;
 mod policy;
 mod settings;
 mod storage;
+pub mod url_plane;
 
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ use cumulet_wire::operation::{Operation, Protocol, Service, ServiceModel};
 
 pub use functions::Functions;
 pub use links::{CodePlane, Links};
+pub use url_plane::{UrlPlane, UrlVerifier};
 use model::Function;
 
 /// Where zips are kept, by the SHA-256 of their content in hexadecimal.
