@@ -56,10 +56,7 @@ fn split<'a>(host_name: &'a str, path: &'a str) -> Option<(&'a str, &'a str)> {
 fn message(status: StatusCode, text: &str) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from(json!({"Message": text}).to_string()));
     *response.status_mut() = status;
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
@@ -71,18 +68,12 @@ fn failure(error: &InvokeError) -> Response<Bytes> {
     match error {
         InvokeError::NotFound { .. } => message(StatusCode::NOT_FOUND, "Not Found"),
         InvokeError::AccessDenied { .. } => forbidden(),
-        InvokeError::Throttled { .. } => {
-            message(StatusCode::TOO_MANY_REQUESTS, "Rate Exceeded.")
-        }
-        InvokeError::TooLarge { .. } => {
-            message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large")
-        }
+        InvokeError::Throttled { .. } => message(StatusCode::TOO_MANY_REQUESTS, "Rate Exceeded."),
+        InvokeError::TooLarge { .. } => message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large"),
         InvokeError::Draining | InvokeError::NotReady { .. } => {
             message(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
         }
-        InvokeError::InvalidRuntime { .. }
-        | InvokeError::InvalidCode { .. }
-        | InvokeError::Internal { .. } => {
+        InvokeError::InvalidRuntime { .. } | InvokeError::InvalidCode { .. } | InvokeError::Internal { .. } => {
             tracing::warn!(%error, "a function URL could not run its function");
             message(StatusCode::BAD_GATEWAY, "Internal Server Error")
         }
@@ -90,16 +81,8 @@ fn failure(error: &InvokeError) -> Response<Bytes> {
 }
 
 impl UrlPlane {
-    pub fn new(
-        functions: Arc<Functions>,
-        invoker: Arc<dyn Invoker>,
-        verifier: Arc<dyn UrlVerifier>,
-    ) -> UrlPlane {
-        UrlPlane {
-            functions,
-            invoker,
-            verifier,
-        }
+    pub fn new(functions: Arc<Functions>, invoker: Arc<dyn Invoker>, verifier: Arc<dyn UrlVerifier>) -> UrlPlane {
+        UrlPlane { functions, invoker, verifier }
     }
 
     async fn answer(&self, request: &HttpRequest) -> Response<Bytes> {
@@ -108,11 +91,7 @@ impl UrlPlane {
             return forbidden();
         };
         let found = match self.functions.url_owner(url_id).await {
-            Ok(Some(owner)) => {
-                self.functions
-                    .find(&owner.account, &owner.region, &owner.name)
-                    .await
-            }
+            Ok(Some(owner)) => self.functions.find(&owner.account, &owner.region, &owner.name).await,
             Ok(None) => Ok(None),
             Err(error) => Err(error),
         };
@@ -130,10 +109,8 @@ impl UrlPlane {
             return forbidden();
         };
         let origin = request.headers.get(header::ORIGIN).cloned();
-        let is_preflight = request.method == Method::OPTIONS
-            && request
-                .headers
-                .contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+        let is_preflight =
+            request.method == Method::OPTIONS && request.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
         if let (Some(cors), Some(origin), true) = (&url.cors, &origin, is_preflight) {
             let mut response = Response::new(Bytes::new());
             add_cors(response.headers_mut(), cors, origin, true);
@@ -149,9 +126,7 @@ impl UrlPlane {
                 return forbidden();
             };
             let question = Question::signed_url(&caller.account, &caller.arn);
-            if caller.account != function.account
-                && !policy::allows(&function.policy, ACTION, &question)
-            {
+            if caller.account != function.account && !policy::allows(&function.policy, ACTION, &question) {
                 return forbidden();
             }
             Some(json!({"iam": {
@@ -165,11 +140,7 @@ impl UrlPlane {
         };
         let payload = event_v2(&EventParts {
             request,
-            account: if url.auth_type == "NONE" {
-                "anonymous"
-            } else {
-                &function.account
-            },
+            account: if url.auth_type == "NONE" { "anonymous" } else { &function.account },
             api_id: &url.id,
             domain_name: &host_name,
             domain_prefix: &url.id,
@@ -199,10 +170,7 @@ impl UrlPlane {
             trace,
             client_context: None,
         };
-        let outcome = self
-            .invoker
-            .invoke(&target, &Access::Authorised, invocation)
-            .await;
+        let outcome = self.invoker.invoke(&target, &Access::Authorised, invocation).await;
         let mut response = match outcome {
             Err(error) => failure(&error),
             Ok(outcome) if outcome.function_error.is_some() => {
@@ -214,10 +182,7 @@ impl UrlPlane {
             }),
         };
         if !response.headers().contains_key(header::CONTENT_TYPE) {
-            response.headers_mut().insert(
-                header::CONTENT_TYPE,
-                HeaderValue::from_static("application/json"),
-            );
+            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         if let (Some(cors), Some(origin)) = (&url.cors, &origin) {
             add_cors(response.headers_mut(), cors, origin, false);
@@ -243,11 +208,7 @@ fn add_cors(headers: &mut HeaderMap, cors: &Cors, origin: &HeaderValue, is_prefl
     if cors.allow_credentials == Some(true) {
         set(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, "true".to_owned());
     }
-    let joined = |list: &Option<Vec<String>>| {
-        list.as_ref()
-            .filter(|list| !list.is_empty())
-            .map(|list| list.join(","))
-    };
+    let joined = |list: &Option<Vec<String>>| list.as_ref().filter(|list| !list.is_empty()).map(|list| list.join(","));
     if let Some(list) = joined(&cors.expose_headers) {
         set(header::ACCESS_CONTROL_EXPOSE_HEADERS, list);
     }
@@ -305,10 +266,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("origin", HeaderValue::from_static("http://o"));
         if method == Method::OPTIONS {
-            headers.insert(
-                "access-control-request-method",
-                HeaderValue::from_static("GET"),
-            );
+            headers.insert("access-control-request-method", HeaderValue::from_static("GET"));
         }
         HttpRequest {
             method,
@@ -339,15 +297,24 @@ mod tests {
         let grant = json!({"FunctionName": "f", "StatementId": "url", "Action": ACTION, "Principal": "*", "FunctionUrlAuthType": "NONE"});
         fixture.call("AddPermission", grant).await.unwrap();
         let answer = plane.serve(get()).await;
-        assert_eq!((answer.status().as_u16(), &answer.headers()["access-control-allow-origin"]), (200, &HeaderValue::from_static("http://o")));
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["access-control-allow-origin"]),
+            (200, &HeaderValue::from_static("http://o"))
+        );
         let event: Value = serde_json::from_slice(answer.body()).unwrap();
-        assert_eq!((&event["rawPath"], &event["version"], &event["requestContext"]["accountId"]), (&json!("/x/y"), &json!("2.0"), &json!("anonymous")));
+        assert_eq!(
+            (&event["rawPath"], &event["version"], &event["requestContext"]["accountId"]),
+            (&json!("/x/y"), &json!("2.0"), &json!("anonymous"))
+        );
         let id = host.split('.').next().unwrap();
         let other = plane.serve(request(Method::GET, "localhost", &format!("/_cumulet/url/{id}/z"))).await;
         let event: Value = serde_json::from_slice(other.body()).unwrap();
         assert_eq!(event["rawPath"], "/z");
         let preflight = plane.serve(request(Method::OPTIONS, host, "/")).await;
-        assert_eq!((preflight.status().as_u16(), &preflight.headers()["access-control-allow-methods"]), (200, &HeaderValue::from_static("GET")));
+        assert_eq!(
+            (preflight.status().as_u16(), &preflight.headers()["access-control-allow-methods"]),
+            (200, &HeaderValue::from_static("GET"))
+        );
         fixture.echo.replies.lock().unwrap().push(Bytes::from_static(b"{\"statusCode\":\"x\"}"));
         assert_eq!(plane.serve(get()).await.status(), 502);
         let signed = json!({"FunctionName": "f", "AuthType": "AWS_IAM"});

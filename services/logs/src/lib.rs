@@ -52,9 +52,7 @@ pub struct Logs {
 
 impl Logs {
     pub fn new(store: Arc<dyn Store>) -> Logs {
-        Logs {
-            storage: Storage::new(store),
-        }
+        Logs { storage: Storage::new(store) }
     }
 }
 
@@ -108,9 +106,7 @@ mod tests {
     use super::*;
 
     async fn call(logs: &Logs, operation: &str, input: Value) -> Result<Value, ApiError> {
-        let Value::Object(input) = input else {
-            panic!("the input is an object")
-        };
+        let Value::Object(input) = input else { panic!("the input is an object") };
         let call = Call {
             operation: OPERATIONS.iter().find(|o| o.name == operation).unwrap(),
             input,
@@ -137,12 +133,9 @@ mod tests {
         let store = Arc::new(MemoryStore::new());
         let sink = Sink::start(store.clone(), Arc::new(SystemClock));
         let big = "x".repeat(200_000);
-        for (stream, timestamp_ms, message) in [
-            ("s1", 1000, "ERROR one"),
-            ("s2", 1001, "two"),
-            ("s1", 1002, big.as_str()),
-            ("s1", 1003, "ERROR four"),
-        ] {
+        for (stream, timestamp_ms, message) in
+            [("s1", 1000, "ERROR one"), ("s2", 1001, "two"), ("s1", 1002, big.as_str()), ("s1", 1003, "ERROR four")]
+        {
             let event = LogEvent { timestamp_ms, message: message.to_owned() };
             sink.append("000000000000", "us-east-1", "/aws/lambda/f", stream, vec![event]).await;
         }
