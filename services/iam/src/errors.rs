@@ -16,11 +16,7 @@ pub fn no_such_entity(message: impl Into<String>) -> ApiError {
 }
 
 pub fn role_exists(name: &str) -> ApiError {
-    ApiError::new(
-        409,
-        "EntityAlreadyExists",
-        format!("Role with name {name} already exists."),
-    )
+    ApiError::new(409, "EntityAlreadyExists", format!("Role with name {name} already exists."))
 }
 
 pub fn delete_conflict(message: &str) -> ApiError {
@@ -28,11 +24,7 @@ pub fn delete_conflict(message: &str) -> ApiError {
 }
 
 pub fn concurrent_modification() -> ApiError {
-    ApiError::new(
-        409,
-        "ConcurrentModification",
-        "The role is being changed by other requests. Try again.",
-    )
+    ApiError::new(409, "ConcurrentModification", "The role is being changed by other requests. Try again.")
 }
 
 pub fn limit_exceeded(message: impl Into<String>) -> ApiError {

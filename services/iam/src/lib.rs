@@ -59,9 +59,7 @@ pub struct Iam {
 
 impl Iam {
     pub fn new(store: Arc<dyn Store>) -> Iam {
-        Iam {
-            storage: Storage::new(store),
-        }
+        Iam { storage: Storage::new(store) }
     }
 }
 
@@ -96,9 +94,7 @@ impl Service for Iam {
             "AttachRolePolicy" => op::attach_role_policy::run(self, call).await,
             "DetachRolePolicy" => op::detach_role_policy::run(self, call).await,
             "ListAttachedRolePolicies" => op::list_attached_role_policies::run(self, call).await,
-            "ListInstanceProfilesForRole" => {
-                op::list_instance_profiles_for_role::run(self, call).await
-            }
+            "ListInstanceProfilesForRole" => op::list_instance_profiles_for_role::run(self, call).await,
             "TagRole" => op::tag_role::run(self, call).await,
             "UntagRole" => op::untag_role::run(self, call).await,
             "ListRoleTags" => op::list_role_tags::run(self, call).await,

@@ -92,21 +92,14 @@ mod tests {
     #[test]
     fn documents_are_policies() {
         for managed in ALL {
-            assert!(
-                policy::check(managed.document, policy::Kind::Identity).is_ok(),
-                "{}",
-                managed.arn
-            );
+            assert!(policy::check(managed.document, policy::Kind::Identity).is_ok(), "{}", managed.arn);
         }
     }
 
     #[test]
     fn paths() {
         let basic = &ALL[0];
-        assert_eq!(
-            (basic.path().as_str(), basic.name()),
-            ("/service-role/", "AWSLambdaBasicExecutionRole")
-        );
+        assert_eq!((basic.path().as_str(), basic.name()), ("/service-role/", "AWSLambdaBasicExecutionRole"));
         let admin = find("arn:aws:iam::aws:policy/AdministratorAccess").map(Managed::path);
         assert_eq!(admin.as_deref(), Some("/"));
     }

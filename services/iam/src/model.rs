@@ -12,11 +12,7 @@ use serde_json::{Value, json};
 pub const FORMAT: u8 = 1;
 
 /// What RFC 3986 leaves as it is: policy documents are answered so.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'~');
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Role {
@@ -65,9 +61,7 @@ impl Role {
 }
 
 pub fn tag_list(tags: &BTreeMap<String, String>) -> Value {
-    tags.iter()
-        .map(|(key, value)| json!({"Key": key, "Value": value}))
-        .collect()
+    tags.iter().map(|(key, value)| json!({"Key": key, "Value": value})).collect()
 }
 
 /// A policy document as IAM answers it.

@@ -58,9 +58,7 @@ impl Statement {
     fn has_action(&self, action: &str) -> bool {
         let action = action.to_ascii_lowercase();
         let any = |list: &OneOrMany<String>| {
-            list.as_slice()
-                .iter()
-                .any(|pattern| matches(&pattern.to_ascii_lowercase(), &action))
+            list.as_slice().iter().any(|pattern| matches(&pattern.to_ascii_lowercase(), &action))
         };
         match (&self.action, &self.not_action) {
             (Some(list), _) => any(list),
@@ -70,11 +68,7 @@ impl Statement {
     }
 
     fn has_resource(&self, resource: &str) -> bool {
-        let any = |list: &OneOrMany<String>| {
-            list.as_slice()
-                .iter()
-                .any(|pattern| matches(pattern, resource))
-        };
+        let any = |list: &OneOrMany<String>| list.as_slice().iter().any(|pattern| matches(pattern, resource));
         match (&self.resource, &self.not_resource) {
             (Some(list), _) => any(list),
             (None, Some(list)) => !any(list),
@@ -97,44 +91,28 @@ pub enum Kind {
 /// # Errors
 /// `MalformedPolicyDocument`.
 pub fn check(document: &str, kind: Kind) -> Result<(), ApiError> {
-    let parsed = parse(document)
-        .ok_or_else(|| errors::malformed_policy("Syntax errors in policy."))?;
-    if !matches!(
-        parsed.version.as_deref(),
-        None | Some("2012-10-17" | "2008-10-17")
-    ) {
-        return Err(errors::malformed_policy(
-            "The policy must contain a valid version string",
-        ));
+    let parsed = parse(document).ok_or_else(|| errors::malformed_policy("Syntax errors in policy."))?;
+    if !matches!(parsed.version.as_deref(), None | Some("2012-10-17" | "2008-10-17")) {
+        return Err(errors::malformed_policy("The policy must contain a valid version string"));
     }
     for statement in parsed.statement.as_slice() {
         if statement.effect != "Allow" && statement.effect != "Deny" {
-            return Err(errors::malformed_policy(
-                "Policy statement must have the Effect Allow or Deny.",
-            ));
+            return Err(errors::malformed_policy("Policy statement must have the Effect Allow or Deny."));
         }
         if statement.action.is_some() == statement.not_action.is_some() {
-            return Err(errors::malformed_policy(
-                "Policy statement must contain actions.",
-            ));
+            return Err(errors::malformed_policy("Policy statement must contain actions."));
         }
         let has_resource = statement.resource.is_some() || statement.not_resource.is_some();
         let has_principal = statement.principal.is_some() || statement.not_principal.is_some();
         match kind {
             Kind::Identity if has_principal => {
-                return Err(errors::malformed_policy(
-                    "Policy document should not specify a principal.",
-                ));
+                return Err(errors::malformed_policy("Policy document should not specify a principal."));
             }
             Kind::Identity if !has_resource => {
-                return Err(errors::malformed_policy(
-                    "Policy statement must contain resources.",
-                ));
+                return Err(errors::malformed_policy("Policy statement must contain resources."));
             }
             Kind::Trust if has_resource => {
-                return Err(errors::malformed_policy(
-                    "Has prohibited field Resource",
-                ));
+                return Err(errors::malformed_policy("Has prohibited field Resource"));
             }
             Kind::Trust if !has_principal => {
                 return Err(errors::malformed_policy("Missing required field Principal"));
@@ -146,11 +124,7 @@ pub fn check(document: &str, kind: Kind) -> Result<(), ApiError> {
 }
 
 /// What the documents together say. One that cannot be read says nothing: none such was ever accepted.
-pub fn decide<'a>(
-    documents: impl IntoIterator<Item = &'a str>,
-    action: &str,
-    resource: &str,
-) -> Decision {
+pub fn decide<'a>(documents: impl IntoIterator<Item = &'a str>, action: &str, resource: &str) -> Decision {
     let mut decision = Decision::ImplicitDeny;
     for document in documents {
         let Some(parsed) = parse(document) else {
@@ -184,9 +158,7 @@ pub fn trusts(document: &str, account: &str, principals: &[&str]) -> bool {
             Value::Array(list) => list.iter().filter_map(Value::as_str).collect(),
             _ => Vec::new(),
         };
-        listed
-            .iter()
-            .any(|p| *p == "*" || *p == account || *p == root || principals.contains(p))
+        listed.iter().any(|p| *p == "*" || *p == account || *p == root || principals.contains(p))
     };
     let mut is_trusted = false;
     for statement in parsed.statement.as_slice() {
@@ -249,15 +221,23 @@ mod tests {
         let arn = "arn:aws:lambda:us-east-1:0:function:hello";
         for (statements, expect) in [
             (vec![r#"{"Effect":"Allow","Action":"lambda:*","Resource":"*"}"#], Allow),
-            (vec![r#"[{"Effect":"Allow","Action":["LAMBDA:invoke*"],"Resource":["arn:aws:lambda:*:*:function:hel?o"]}]"#], Allow),
+            (
+                vec![
+                    r#"[{"Effect":"Allow","Action":["LAMBDA:invoke*"],"Resource":["arn:aws:lambda:*:*:function:hel?o"]}]"#,
+                ],
+                Allow,
+            ),
             (vec![r#"{"Effect":"Allow","Action":"s3:*","Resource":"*"}"#], ImplicitDeny),
             (vec![r#"{"Effect":"Allow","NotAction":"s3:*","Resource":"*"}"#], Allow),
             (vec![r#"{"Effect":"Allow","Action":"*","NotResource":"*hello"}"#], ImplicitDeny),
             (vec![r#"{"Effect":"Allow","Action":"*","Resource":"*","Condition":{"Bool":{"a":"true"}}}"#], ImplicitDeny),
-            (vec![
-                r#"{"Effect":"Allow","Action":"*","Resource":"*"}"#,
-                r#"{"Effect":"Deny","Action":"lambda:*","Resource":"*hello","Condition":{"Bool":{"a":"true"}}}"#,
-            ], ExplicitDeny),
+            (
+                vec![
+                    r#"{"Effect":"Allow","Action":"*","Resource":"*"}"#,
+                    r#"{"Effect":"Deny","Action":"lambda:*","Resource":"*hello","Condition":{"Bool":{"a":"true"}}}"#,
+                ],
+                ExplicitDeny,
+            ),
             (vec![], ImplicitDeny),
         ] {
             let documents: Vec<String> = statements.iter().map(|s| doc(s)).collect();
@@ -286,8 +266,10 @@ mod tests {
 
     #[test]
     fn trust() {
-        let service = doc(r#"{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole"}"#);
-        let account = doc(r#"{"Effect":"Allow","Principal":{"AWS":["arn:aws:iam::0:root"]},"Action":"sts:AssumeRole"}"#);
+        let service =
+            doc(r#"{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole"}"#);
+        let account =
+            doc(r#"{"Effect":"Allow","Principal":{"AWS":["arn:aws:iam::0:root"]},"Action":"sts:AssumeRole"}"#);
         assert!(!trusts(&service, "0", &[]));
         assert!(trusts(&account, "0", &[]));
         assert!(!trusts(&account, "1", &[]));

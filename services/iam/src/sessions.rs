@@ -76,8 +76,7 @@ fn role_of(arn: &str) -> Option<(String, String)> {
 }
 
 fn mac(secret: &[u8; 32], purpose: &str, text: &str) -> Hmac<Sha256> {
-    let mut mac =
-        <Hmac<Sha256> as Mac>::new_from_slice(secret).expect("HMAC takes keys of any length");
+    let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(secret).expect("HMAC takes keys of any length");
     mac.update(purpose.as_bytes());
     mac.update(text.as_bytes());
     mac
@@ -90,18 +89,11 @@ fn secret_key(secret: &[u8; 32], body: &str) -> String {
 
 impl Access {
     pub fn new(store: Arc<dyn Store>, owner: Owner, clock: Arc<dyn Clock>) -> Access {
-        Access {
-            storage: Storage::new(store),
-            owner,
-            clock,
-            secret: OnceCell::new(),
-        }
+        Access { storage: Storage::new(store), owner, clock, secret: OnceCell::new() }
     }
 
     async fn secret(&self) -> Result<&[u8; 32], ApiError> {
-        self.secret
-            .get_or_try_init(|| self.storage.session_secret())
-            .await
+        self.secret.get_or_try_init(|| self.storage.session_secret()).await
     }
 
     async fn open(
@@ -111,8 +103,8 @@ impl Access {
         session: &str,
         duration_s: u64,
     ) -> Result<Assumed, ApiError> {
-        let (account, name) = role_of(role_arn)
-            .ok_or_else(|| errors::invalid_input(format!("{role_arn} is not a role")))?;
+        let (account, name) =
+            role_of(role_arn).ok_or_else(|| errors::invalid_input(format!("{role_arn} is not a role")))?;
         let claims = Claims {
             v: TOKEN_FORMAT,
             key: format!("ASIA{}", id::upper(16)),
@@ -121,12 +113,11 @@ impl Access {
             session: session.to_owned(),
             expires_s: self.clock.now_ms() / 1000 + duration_s,
         };
-        let json = serde_json::to_vec(&claims)
-            .map_err(|e| ApiError::internal(format!("writing a session token: {e}")))?;
+        let json =
+            serde_json::to_vec(&claims).map_err(|e| ApiError::internal(format!("writing a session token: {e}")))?;
         let body = URL_SAFE_NO_PAD.encode(json);
         let secret = self.secret().await?;
-        let signature =
-            URL_SAFE_NO_PAD.encode(mac(secret, "token\n", &body).finalize().into_bytes());
+        let signature = URL_SAFE_NO_PAD.encode(mac(secret, "token\n", &body).finalize().into_bytes());
         Ok(Assumed {
             credentials: SessionCredentials {
                 access_key_id: claims.key,
@@ -139,11 +130,7 @@ impl Access {
         })
     }
 
-    async fn find_session(
-        &self,
-        access_key_id: &str,
-        token: &str,
-    ) -> Result<Option<Credential>, ApiError> {
+    async fn find_session(&self, access_key_id: &str, token: &str) -> Result<Option<Credential>, ApiError> {
         if token.len() > TOKEN_BYTES_MAX {
             return Ok(None);
         }
@@ -157,14 +144,9 @@ impl Access {
         if !is_signed {
             return Ok(None);
         }
-        let claims = URL_SAFE_NO_PAD
-            .decode(body)
-            .ok()
-            .and_then(|json| serde_json::from_slice::<Claims>(&json).ok());
+        let claims = URL_SAFE_NO_PAD.decode(body).ok().and_then(|json| serde_json::from_slice::<Claims>(&json).ok());
         let Some(claims) = claims.filter(|claims| {
-            claims.v == TOKEN_FORMAT
-                && claims.key == access_key_id
-                && self.clock.now_ms() / 1000 < claims.expires_s
+            claims.v == TOKEN_FORMAT && claims.key == access_key_id && self.clock.now_ms() / 1000 < claims.expires_s
         }) else {
             return Ok(None);
         };
@@ -177,9 +159,7 @@ impl Access {
                 arn: format!("arn:aws:sts::{account}:assumed-role/{name}/{}", claims.session),
                 user_id: format!("{}:{}", claims.role_id, claims.session),
                 account,
-                kind: Principal::Role {
-                    role_arn: claims.role,
-                },
+                kind: Principal::Role { role_arn: claims.role },
             },
         }))
     }
@@ -199,19 +179,12 @@ impl Access {
             ApiError::new(
                 403,
                 "AccessDenied",
-                format!(
-                    "User: {} is not authorized to perform: sts:AssumeRole on resource: {role_arn}",
-                    caller.arn
-                ),
+                format!("User: {} is not authorized to perform: sts:AssumeRole on resource: {role_arn}", caller.arn),
             )
         };
         let (account, name) = role_of(role_arn).ok_or_else(denied)?;
-        let role = self
-            .storage
-            .find(&account, &name)
-            .await?
-            .filter(|role| role.arn() == role_arn)
-            .ok_or_else(denied)?;
+        let role =
+            self.storage.find(&account, &name).await?.filter(|role| role.arn() == role_arn).ok_or_else(denied)?;
         let mut principals = vec![caller.arn.as_str()];
         if let Principal::Role { role_arn } = &caller.kind {
             principals.push(role_arn);
@@ -226,18 +199,13 @@ impl Access {
                 "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
             ));
         }
-        self.open(role_arn, Some(&role), session_name, duration_s)
-            .await
+        self.open(role_arn, Some(&role), session_name, duration_s).await
     }
 }
 
 #[async_trait]
 impl Credentials for Access {
-    async fn find(
-        &self,
-        access_key_id: &str,
-        session_token: Option<&str>,
-    ) -> Result<Option<Credential>, ApiError> {
+    async fn find(&self, access_key_id: &str, session_token: Option<&str>) -> Result<Option<Credential>, ApiError> {
         match session_token {
             Some(token) => self.find_session(access_key_id, token).await,
             None if access_key_id == self.owner.access_key_id => Ok(Some(Credential {
@@ -251,19 +219,10 @@ impl Credentials for Access {
 
 #[async_trait]
 impl Sessions for Access {
-    async fn issue(
-        &self,
-        role_arn: &str,
-        session_name: &str,
-    ) -> Result<SessionCredentials, String> {
-        let (account, name) =
-            role_of(role_arn).ok_or_else(|| format!("{role_arn} is not a role"))?;
+    async fn issue(&self, role_arn: &str, session_name: &str) -> Result<SessionCredentials, String> {
+        let (account, name) = role_of(role_arn).ok_or_else(|| format!("{role_arn} is not a role"))?;
         // A role that is not there has no policies and may do nothing; functions are created with such on AWS's tools' word.
-        let role = self
-            .storage
-            .find(&account, &name)
-            .await
-            .map_err(|e| e.to_string())?;
+        let role = self.storage.find(&account, &name).await.map_err(|e| e.to_string())?;
         self.open(role_arn, role.as_ref(), session_name, FUNCTION_SESSION_S)
             .await
             .map(|assumed| assumed.credentials)
@@ -273,12 +232,7 @@ impl Sessions for Access {
 
 #[async_trait]
 impl Authorizer for Access {
-    async fn authorize(
-        &self,
-        caller: &Caller,
-        action: &str,
-        resource: &str,
-    ) -> Result<(), ApiError> {
+    async fn authorize(&self, caller: &Caller, action: &str, resource: &str) -> Result<(), ApiError> {
         let role_arn = match &caller.kind {
             Principal::Owner => return Ok(()),
             // AWS answers it whatever the policies say.
@@ -295,20 +249,11 @@ impl Authorizer for Access {
         let Some(role) = role.filter(|role| role.arn() == *role_arn) else {
             return Err(errors::access_denied(&caller.arn, action, resource, false));
         };
-        let attached = role
-            .attached
-            .iter()
-            .filter_map(|arn| managed::find(arn))
-            .map(|policy| policy.document);
+        let attached = role.attached.iter().filter_map(|arn| managed::find(arn)).map(|policy| policy.document);
         let documents = role.inline.values().map(String::as_str).chain(attached);
         match policy::decide(documents, action, resource) {
             Decision::Allow => Ok(()),
-            decision => Err(errors::access_denied(
-                &caller.arn,
-                action,
-                resource,
-                decision == Decision::ExplicitDeny,
-            )),
+            decision => Err(errors::access_denied(&caller.arn, action, resource, decision == Decision::ExplicitDeny)),
         }
     }
 }

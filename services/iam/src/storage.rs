@@ -67,9 +67,7 @@ impl Storage {
     }
 
     pub async fn require(&self, account: &str, name: &str) -> Result<Role, ApiError> {
-        self.find(account, name)
-            .await?
-            .ok_or_else(|| errors::role_not_found(name))
+        self.find(account, name).await?.ok_or_else(|| errors::role_not_found(name))
     }
 
     /// Roles after the one named, in the order of their names.
@@ -111,14 +109,8 @@ impl Storage {
 
     pub async fn create(&self, role: &Role) -> Result<(), ApiError> {
         let key = role_key(&role.account, &role.name);
-        let txn = Txn::new(shard())
-            .check(Check::Absent(SPACE, key.clone()))
-            .put(SPACE, key, encode(role)?);
-        if self.commit(txn).await? {
-            Ok(())
-        } else {
-            Err(errors::role_exists(&role.name))
-        }
+        let txn = Txn::new(shard()).check(Check::Absent(SPACE, key.clone())).put(SPACE, key, encode(role)?);
+        if self.commit(txn).await? { Ok(()) } else { Err(errors::role_exists(&role.name)) }
     }
 
     /// Changes a role by compare-and-set; `change` may be asked several times and its last word counts.
@@ -129,15 +121,10 @@ impl Storage {
         mut change: impl FnMut(&mut Role) -> Result<(), ApiError>,
     ) -> Result<(), ApiError> {
         for _ in 0..UPDATE_ATTEMPTS_MAX {
-            let (mut role, rev) = self
-                .read(account, name)
-                .await?
-                .ok_or_else(|| errors::role_not_found(name))?;
+            let (mut role, rev) = self.read(account, name).await?.ok_or_else(|| errors::role_not_found(name))?;
             change(&mut role)?;
             let key = role_key(account, name);
-            let txn = Txn::new(shard())
-                .check(Check::RevIs(SPACE, key.clone(), rev))
-                .put(SPACE, key, encode(&role)?);
+            let txn = Txn::new(shard()).check(Check::RevIs(SPACE, key.clone(), rev)).put(SPACE, key, encode(&role)?);
             if self.commit(txn).await? {
                 return Ok(());
             }
@@ -153,15 +140,10 @@ impl Storage {
         check: impl Fn(&Role) -> Result<(), ApiError>,
     ) -> Result<(), ApiError> {
         for _ in 0..UPDATE_ATTEMPTS_MAX {
-            let (role, rev) = self
-                .read(account, name)
-                .await?
-                .ok_or_else(|| errors::role_not_found(name))?;
+            let (role, rev) = self.read(account, name).await?.ok_or_else(|| errors::role_not_found(name))?;
             check(&role)?;
             let key = role_key(account, name);
-            let txn = Txn::new(shard())
-                .check(Check::RevIs(SPACE, key.clone(), rev))
-                .delete(SPACE, key);
+            let txn = Txn::new(shard()).check(Check::RevIs(SPACE, key.clone(), rev)).delete(SPACE, key);
             if self.commit(txn).await? {
                 return Ok(());
             }
@@ -179,17 +161,13 @@ impl Storage {
                 .map_err(|e| errors::storage("Reading the session secret", &e))?;
             if let Some(row) = row {
                 return match row.value.split_first() {
-                    Some((&FORMAT, secret)) => {
-                        secret.try_into().map_err(|_| damaged("a session secret"))
-                    }
+                    Some((&FORMAT, secret)) => secret.try_into().map_err(|_| damaged("a session secret")),
                     _ => Err(damaged("a session secret of another format")),
                 };
             }
             let mut value = vec![FORMAT];
             value.extend(id::random::<32>());
-            let txn = Txn::new(shard())
-                .check(Check::Absent(SPACE, secret_key()))
-                .put(SPACE, secret_key(), value);
+            let txn = Txn::new(shard()).check(Check::Absent(SPACE, secret_key())).put(SPACE, secret_key(), value);
             self.commit(txn).await?;
         }
         Err(errors::concurrent_modification())
@@ -199,11 +177,7 @@ impl Storage {
     async fn commit(&self, mut txn: Txn) -> Result<bool, ApiError> {
         txn.id = Some(id::random());
         for _ in 0..UNKNOWN_ATTEMPTS_MAX {
-            let outcome = self
-                .store
-                .commit(txn.clone())
-                .await
-                .map_err(|e| errors::storage("Writing a role", &e))?;
+            let outcome = self.store.commit(txn.clone()).await.map_err(|e| errors::storage("Writing a role", &e))?;
             match outcome {
                 Outcome::Done(_) => return Ok(true),
                 Outcome::Conflict { .. } => return Ok(false),

@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 use super::*;
 
 const TRUST: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
-const INVOKE: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"lambda:InvokeFunction","Resource":"*"}]}"#;
+const INVOKE: &str =
+    r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"lambda:InvokeFunction","Resource":"*"}]}"#;
 const BASIC: &str = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole";
 const ROLE: &str = "arn:aws:iam::000000000000:role/r";
 
@@ -40,22 +41,12 @@ impl Fixture {
             access_key_id: "test".to_owned(),
             secret_access_key: "test".to_owned(),
         };
-        Fixture {
-            iam: Iam::new(store.clone()),
-            access: Access::new(store, owner, now.clone()),
-            now,
-        }
+        Fixture { iam: Iam::new(store.clone()), access: Access::new(store, owner, now.clone()), now }
     }
 
     async fn call(&self, operation: &str, input: Value) -> Result<Value, ApiError> {
-        let operation = MODEL
-            .operations
-            .iter()
-            .find(|o| o.name == operation)
-            .unwrap();
-        let Value::Object(input) = input else {
-            panic!("the input is an object")
-        };
+        let operation = MODEL.operations.iter().find(|o| o.name == operation).unwrap();
+        let Value::Object(input) = input else { panic!("the input is an object") };
         let context = Context {
             caller: Caller::owner("000000000000"),
             region: "us-east-1".to_owned(),
@@ -63,12 +54,7 @@ impl Fixture {
             host: "localhost".to_owned(),
             now_ms: 1_795_428_930_123,
         };
-        let call = Call {
-            operation,
-            input,
-            payload: bytes::Bytes::new(),
-            context,
-        };
+        let call = Call { operation, input, payload: bytes::Bytes::new(), context };
         self.iam.call(call).await.map(|answer| answer.output)
     }
 
@@ -90,38 +76,21 @@ async fn a_role_comes_and_goes() {
     f.role().await;
     let got = f.call("GetRole", name.clone()).await.unwrap();
     assert_eq!(
-        (
-            &got["Role"]["Arn"],
-            &got["Role"]["CreateDate"],
-            &got["Role"]["MaxSessionDuration"]
-        ),
+        (&got["Role"]["Arn"], &got["Role"]["CreateDate"], &got["Role"]["MaxSessionDuration"]),
         (&json!(ROLE), &json!("2026-11-23T10:15:30Z"), &json!(3600))
     );
-    assert!(
-        got["Role"]["AssumeRolePolicyDocument"]
-            .as_str()
-            .unwrap()
-            .starts_with("%7B%22Version%22%3A")
-    );
+    assert!(got["Role"]["AssumeRolePolicyDocument"].as_str().unwrap().starts_with("%7B%22Version%22%3A"));
     let again = json!({"RoleName": "r", "AssumeRolePolicyDocument": TRUST});
     assert_eq!(f.code("CreateRole", again).await, "EntityAlreadyExists");
 
     let inline = json!({"RoleName": "r", "PolicyName": "p", "PolicyDocument": INVOKE});
     f.call("PutRolePolicy", inline.clone()).await.unwrap();
-    assert_eq!(
-        f.call("ListRolePolicies", name.clone()).await.unwrap()["PolicyNames"],
-        json!(["p"])
-    );
-    assert_eq!(
-        f.call("GetRolePolicy", inline.clone()).await.unwrap()["PolicyName"],
-        "p"
-    );
+    assert_eq!(f.call("ListRolePolicies", name.clone()).await.unwrap()["PolicyNames"], json!(["p"]));
+    assert_eq!(f.call("GetRolePolicy", inline.clone()).await.unwrap()["PolicyName"], "p");
     let attach = json!({"RoleName": "r", "PolicyArn": BASIC});
     f.call("AttachRolePolicy", attach.clone()).await.unwrap();
     assert_eq!(
-        f.call("ListAttachedRolePolicies", name.clone())
-            .await
-            .unwrap()["AttachedPolicies"][0]["PolicyName"],
+        f.call("ListAttachedRolePolicies", name.clone()).await.unwrap()["AttachedPolicies"][0]["PolicyName"],
         "AWSLambdaBasicExecutionRole"
     );
     assert_eq!(f.code("DeleteRole", name.clone()).await, "DeleteConflict");
@@ -136,16 +105,8 @@ async fn a_role_comes_and_goes() {
     f.call("TagRole", tags).await.unwrap();
     let untag = json!({"RoleName": "r", "TagKeys": ["a"]});
     f.call("UntagRole", untag).await.unwrap();
-    assert_eq!(
-        f.call("ListRoleTags", name.clone()).await.unwrap()["Tags"],
-        json!([{"Key": "b", "Value": "2"}])
-    );
-    assert_eq!(
-        f.call("ListInstanceProfilesForRole", name.clone())
-            .await
-            .unwrap()["InstanceProfiles"],
-        json!([])
-    );
+    assert_eq!(f.call("ListRoleTags", name.clone()).await.unwrap()["Tags"], json!([{"Key": "b", "Value": "2"}]));
+    assert_eq!(f.call("ListInstanceProfilesForRole", name.clone()).await.unwrap()["InstanceProfiles"], json!([]));
     f.call("DeleteRole", name.clone()).await.unwrap();
     assert_eq!(f.code("DeleteRole", name).await, "NoSuchEntity");
 }
@@ -159,11 +120,27 @@ async fn refusals() {
         ("CreateRole", json!({"RoleName": "a b", "AssumeRolePolicyDocument": TRUST}), "ValidationError"),
         ("CreateRole", json!({"RoleName": "x", "AssumeRolePolicyDocument": "{"}), "MalformedPolicyDocument"),
         ("CreateRole", json!({"RoleName": "x", "AssumeRolePolicyDocument": INVOKE}), "MalformedPolicyDocument"),
-        ("CreateRole", json!({"RoleName": "x", "AssumeRolePolicyDocument": TRUST, "MaxSessionDuration": "60"}), "ValidationError"),
+        (
+            "CreateRole",
+            json!({"RoleName": "x", "AssumeRolePolicyDocument": TRUST, "MaxSessionDuration": "60"}),
+            "ValidationError",
+        ),
         ("CreateRole", json!({"RoleName": "x", "AssumeRolePolicyDocument": TRUST, "Path": "x"}), "ValidationError"),
-        ("CreateRole", json!({"RoleName": "x", "AssumeRolePolicyDocument": TRUST, "PermissionsBoundary": "arn"}), "NotImplemented"),
-        ("PutRolePolicy", json!({"RoleName": "r", "PolicyName": "p", "PolicyDocument": TRUST}), "MalformedPolicyDocument"),
-        ("PutRolePolicy", json!({"RoleName": "r", "PolicyName": "p", "PolicyDocument": INVOKE.replace("lambda:", &"x".repeat(10_240))}), "LimitExceeded"),
+        (
+            "CreateRole",
+            json!({"RoleName": "x", "AssumeRolePolicyDocument": TRUST, "PermissionsBoundary": "arn"}),
+            "NotImplemented",
+        ),
+        (
+            "PutRolePolicy",
+            json!({"RoleName": "r", "PolicyName": "p", "PolicyDocument": TRUST}),
+            "MalformedPolicyDocument",
+        ),
+        (
+            "PutRolePolicy",
+            json!({"RoleName": "r", "PolicyName": "p", "PolicyDocument": INVOKE.replace("lambda:", &"x".repeat(10_240))}),
+            "LimitExceeded",
+        ),
         ("PutRolePolicy", json!({"RoleName": "x", "PolicyName": "p", "PolicyDocument": INVOKE}), "NoSuchEntity"),
         ("UpdateAssumeRolePolicy", json!({"RoleName": "r", "PolicyDocument": "1"}), "MalformedPolicyDocument"),
         ("AttachRolePolicy", json!({"RoleName": "r", "PolicyArn": "arn:aws:iam::aws:policy/Nothing"}), "NoSuchEntity"),
@@ -174,10 +151,7 @@ async fn refusals() {
     ] {
         assert_eq!(f.code(operation, input.clone()).await, code, "{operation} {input}");
     }
-    assert_eq!(
-        f.call("GetPolicy", json!({"PolicyArn": BASIC})).await.unwrap()["Policy"]["Path"],
-        "/service-role/"
-    );
+    assert_eq!(f.call("GetPolicy", json!({"PolicyArn": BASIC})).await.unwrap()["Policy"]["Path"], "/service-role/");
 }
 
 #[tokio::test]
@@ -188,7 +162,10 @@ async fn roles_are_listed_by_page() {
         f.call("CreateRole", input).await.unwrap();
     }
     let first = f.call("ListRoles", json!({"MaxItems": "2"})).await.unwrap();
-    assert_eq!((&first["Roles"][1]["RoleName"], &first["Marker"], &first["IsTruncated"]), (&json!("b"), &json!("b"), &json!(true)));
+    assert_eq!(
+        (&first["Roles"][1]["RoleName"], &first["Marker"], &first["IsTruncated"]),
+        (&json!("b"), &json!("b"), &json!(true))
+    );
     let next = json!({"MaxItems": "2", "Marker": "b"});
     let second = f.call("ListRoles", next).await.unwrap();
     assert_eq!((&second["Roles"][0]["RoleName"], &second["IsTruncated"]), (&json!("c"), &json!(false)));
@@ -231,13 +208,7 @@ async fn policies_of_the_role_decide() {
     let f = Fixture::new();
     f.role().await;
     let issued = f.access.issue(ROLE, "hello").await.unwrap();
-    let caller = f
-        .access
-        .find(&issued.access_key_id, Some(&issued.session_token))
-        .await
-        .unwrap()
-        .unwrap()
-        .caller;
+    let caller = f.access.find(&issued.access_key_id, Some(&issued.session_token)).await.unwrap().unwrap().caller;
     let may = |action: &'static str| f.access.authorize(&caller, action, "*");
     assert!(may("sts:GetCallerIdentity").await.is_ok());
     let denied = may("lambda:InvokeFunction").await.unwrap_err();

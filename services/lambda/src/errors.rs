@@ -20,11 +20,7 @@ pub fn invalid_parameter(message: impl Into<String>) -> ApiError {
 
 /// A feature of AWS Lambda that this cloud does not have, named so that nobody searches for the mistake elsewhere.
 pub fn not_built(feature: &str) -> ApiError {
-    user(
-        501,
-        "NotImplemented",
-        format!("not implemented: lambda: {feature}"),
-    )
+    user(501, "NotImplemented", format!("not implemented: lambda: {feature}"))
 }
 
 pub fn function_not_found(arn: &str) -> ApiError {
@@ -46,9 +42,7 @@ pub fn conflict(message: impl Into<String>) -> ApiError {
 
 /// Other writers won every attempt.
 pub fn concurrent_update(arn: &str) -> ApiError {
-    conflict(format!(
-        "The operation cannot be performed at this time. An update is in progress for resource: {arn}"
-    ))
+    conflict(format!("The operation cannot be performed at this time. An update is in progress for resource: {arn}"))
 }
 
 pub fn revision_mismatch() -> ApiError {
@@ -70,14 +64,11 @@ pub fn policy_too_long(bytes: usize, max: usize) -> ApiError {
 
 pub fn bad_zip(reason: &BadZip) -> ApiError {
     match reason {
-        BadZip::TooLarge => invalid_parameter(format!(
-            "Unzipped size must be smaller than {} bytes",
-            limits::CODE_UNZIPPED_BYTES_MAX
-        )),
+        BadZip::TooLarge => {
+            invalid_parameter(format!("Unzipped size must be smaller than {} bytes", limits::CODE_UNZIPPED_BYTES_MAX))
+        }
         BadZip::Empty => invalid_parameter("Uploaded file must be a non-empty zip"),
-        _ => invalid_parameter(
-            "Could not unzip uploaded file. Please check your file, then try to upload again.",
-        ),
+        _ => invalid_parameter("Could not unzip uploaded file. Please check your file, then try to upload again."),
     }
 }
 
@@ -93,18 +84,12 @@ pub fn payload_too_large(size: usize, max: usize) -> ApiError {
     user(
         413,
         "RequestTooLargeException",
-        format!(
-            "{size} byte payload is too large for the RequestResponse invocation type (limit {max} bytes)"
-        ),
+        format!("{size} byte payload is too large for the RequestResponse invocation type (limit {max} bytes)"),
     )
 }
 
 pub fn bad_payload(reason: &str) -> ApiError {
-    user(
-        400,
-        "InvalidRequestContentException",
-        format!("Could not parse request body into json: {reason}"),
-    )
+    user(400, "InvalidRequestContentException", format!("Could not parse request body into json: {reason}"))
 }
 
 pub fn bad_client_context(reason: &str) -> ApiError {
@@ -163,34 +148,11 @@ mod tests {
         let arn = "arn:x".to_owned();
         let text = || "m".to_owned();
         for (error, status, code) in [
-            (
-                InvokeError::NotFound { arn },
-                404,
-                "ResourceNotFoundException",
-            ),
-            (
-                InvokeError::Throttled { reason: "R" },
-                429,
-                "TooManyRequestsException",
-            ),
-            (
-                InvokeError::NotReady {
-                    state: text(),
-                    reason: text(),
-                },
-                409,
-                "ResourceConflictException",
-            ),
-            (
-                InvokeError::InvalidRuntime { message: text() },
-                502,
-                "InvalidRuntimeException",
-            ),
-            (
-                InvokeError::InvalidCode { message: text() },
-                502,
-                "InvalidZipFileException",
-            ),
+            (InvokeError::NotFound { arn }, 404, "ResourceNotFoundException"),
+            (InvokeError::Throttled { reason: "R" }, 429, "TooManyRequestsException"),
+            (InvokeError::NotReady { state: text(), reason: text() }, 409, "ResourceConflictException"),
+            (InvokeError::InvalidRuntime { message: text() }, 502, "InvalidRuntimeException"),
+            (InvokeError::InvalidCode { message: text() }, 502, "InvalidZipFileException"),
             (InvokeError::Draining, 503, "ServiceException"),
         ] {
             let seen = from_invoke(error);

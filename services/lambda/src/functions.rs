@@ -62,27 +62,17 @@ impl Drop for Forget {
             memory.urls.remove(&url.id);
         }
         let name = &self.name;
-        memory
-            .urls
-            .retain(|_, owner| (&owner.account, &owner.region, &owner.name) != (&name.0, &name.1, &name.2));
+        memory.urls.retain(|_, owner| (&owner.account, &owner.region, &owner.name) != (&name.0, &name.1, &name.2));
     }
 }
 
 impl Functions {
     pub fn new(store: Arc<dyn Store>) -> Functions {
-        Functions {
-            storage: Arc::new(Storage::new(store)),
-            memory: Arc::default(),
-        }
+        Functions { storage: Arc::new(Storage::new(store)), memory: Arc::default() }
     }
 
     /// From memory where it can.
-    pub async fn find(
-        &self,
-        account: &str,
-        region: &str,
-        name: &str,
-    ) -> Result<Option<Arc<Known>>, ApiError> {
+    pub async fn find(&self, account: &str, region: &str, name: &str) -> Result<Option<Arc<Known>>, ApiError> {
         let id: Name = (account.to_owned(), region.to_owned(), name.to_owned());
         let writes = {
             let memory = self.memory.read().unwrap_or_else(PoisonError::into_inner);
@@ -94,10 +84,7 @@ impl Functions {
         let Some(stored) = self.storage.get(account, region, name).await? else {
             return Ok(None);
         };
-        let known = Arc::new(Known {
-            version: stored.function.version().map(Arc::new),
-            function: stored.function,
-        });
+        let known = Arc::new(Known { version: stored.function.version().map(Arc::new), function: stored.function });
         let mut memory = self.memory.write().unwrap_or_else(PoisonError::into_inner);
         if memory.writes == writes {
             if memory.functions.len() >= MEMORY_MAX {
@@ -219,10 +206,7 @@ impl Functions {
     }
 
     fn forget(&self, account: &str, region: &str, name: &str) -> Forget {
-        Forget {
-            memory: Arc::clone(&self.memory),
-            name: (account.to_owned(), region.to_owned(), name.to_owned()),
-        }
+        Forget { memory: Arc::clone(&self.memory), name: (account.to_owned(), region.to_owned(), name.to_owned()) }
     }
 }
 
@@ -231,18 +215,12 @@ impl Functions {
 async fn finish<T: Send + 'static>(
     write: impl Future<Output = Result<T, ApiError>> + Send + 'static,
 ) -> Result<T, ApiError> {
-    tokio::spawn(write)
-        .await
-        .unwrap_or_else(|e| Err(ApiError::internal(format!("writing a function: {e}"))))
+    tokio::spawn(write).await.unwrap_or_else(|e| Err(ApiError::internal(format!("writing a function: {e}"))))
 }
 
 #[async_trait]
 impl Catalog for Functions {
-    async fn resolve(
-        &self,
-        target: &Target,
-        access: &Access,
-    ) -> Result<Arc<FunctionVersion>, InvokeError> {
+    async fn resolve(&self, target: &Target, access: &Access) -> Result<Arc<FunctionVersion>, InvokeError> {
         let not_found = || InvokeError::NotFound { arn: target.arn() };
         if target.qualifier.as_deref().is_some_and(|q| q != LATEST) {
             return Err(not_found());
@@ -252,12 +230,7 @@ impl Catalog for Functions {
             .await
             .map_err(|e| InvokeError::Internal { message: e.message })?
             .ok_or_else(not_found)?;
-        if let Access::Service {
-            principal,
-            source_arn,
-            source_account,
-        } = access
-        {
+        if let Access::Service { principal, source_arn, source_account } = access {
             let question = policy::Question::service(principal, source_arn, source_account);
             if !policy::allows(&known.function.policy, "lambda:InvokeFunction", &question) {
                 return Err(InvokeError::AccessDenied {
@@ -269,11 +242,8 @@ impl Catalog for Functions {
                 });
             }
         }
-        known
-            .version
-            .clone()
-            .ok_or_else(|| InvokeError::InvalidRuntime {
-                message: format!("unknown runtime `{}`", known.function.runtime),
-            })
+        known.version.clone().ok_or_else(|| InvokeError::InvalidRuntime {
+            message: format!("unknown runtime `{}`", known.function.runtime),
+        })
     }
 }

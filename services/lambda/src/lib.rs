@@ -12,6 +12,7 @@ mod operations;
 mod policy;
 mod settings;
 mod storage;
+pub mod url_plane;
 
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ use cumulet_wire::operation::{Operation, Protocol, Service, ServiceModel};
 pub use functions::Functions;
 pub use links::{CodePlane, Links};
 use model::Function;
+pub use url_plane::{UrlPlane, UrlVerifier};
 
 /// Where zips are kept, by the SHA-256 of their content in hexadecimal.
 #[async_trait]
@@ -38,10 +40,7 @@ pub trait CodeStore: Send + Sync + 'static {
 #[async_trait]
 impl CodeStore for cumulet_blobs::Blobs {
     async fn put(&self, zip: Bytes) -> Result<String, String> {
-        cumulet_blobs::Blobs::put(self, zip)
-            .await
-            .map(|digest| digest.to_string())
-            .map_err(|e| chain(&e))
+        cumulet_blobs::Blobs::put(self, zip).await.map(|digest| digest.to_string()).map_err(|e| chain(&e))
     }
 
     async fn get(&self, digest: &str) -> Result<Option<Bytes>, String> {
@@ -131,28 +130,13 @@ pub struct Lambda {
 }
 
 impl Lambda {
-    pub fn new(
-        functions: Arc<Functions>,
-        code: Arc<dyn CodeStore>,
-        invoker: Arc<dyn Invoker>,
-        links: Links,
-    ) -> Lambda {
-        Lambda {
-            functions,
-            code,
-            invoker,
-            links,
-        }
+    pub fn new(functions: Arc<Functions>, code: Arc<dyn CodeStore>, invoker: Arc<dyn Invoker>, links: Links) -> Lambda {
+        Lambda { functions, code, invoker, links }
     }
 
     /// Ends the instances of earlier revisions.
     fn retire(&self, function: &Function) {
-        self.invoker.retire(
-            &function.account,
-            &function.region,
-            &function.name,
-            Some(&function.instance_revision),
-        );
+        self.invoker.retire(&function.account, &function.region, &function.name, Some(&function.instance_revision));
     }
 }
 
@@ -175,9 +159,7 @@ impl Service for Lambda {
         match call.operation.name {
             "CreateFunction" => op::create_function::run(self, call).await,
             "UpdateFunctionCode" => op::update_function_code::run(self, call).await,
-            "UpdateFunctionConfiguration" => {
-                op::update_function_configuration::run(self, call).await
-            }
+            "UpdateFunctionConfiguration" => op::update_function_configuration::run(self, call).await,
             "GetFunction" => op::get_function::run(self, call).await,
             "GetFunctionConfiguration" => op::get_function_configuration::run(self, call).await,
             "ListFunctions" => op::list_functions::run(self, call).await,
@@ -195,9 +177,7 @@ impl Service for Lambda {
             "DeleteFunctionUrlConfig" => op::delete_function_url_config::run(self, call).await,
             "ListFunctionUrlConfigs" => op::list_function_url_configs::run(self, call).await,
             "GetAccountSettings" => op::get_account_settings::run(self, call).await,
-            "GetFunctionCodeSigningConfig" => {
-                op::get_function_code_signing_config::run(self, call).await
-            }
+            "GetFunctionCodeSigningConfig" => op::get_function_code_signing_config::run(self, call).await,
             "ListVersionsByFunction" => op::list_versions_by_function::run(self, call).await,
             "PutFunctionConcurrency" => op::put_function_concurrency::run(self, call).await,
             "GetFunctionConcurrency" => op::get_function_concurrency::run(self, call).await,

@@ -34,8 +34,7 @@ impl Links {
     }
 
     fn mac(&self, digest: &str, expires: u64) -> Hmac<Sha256> {
-        let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(&self.secret)
-            .expect("HMAC takes keys of any length");
+        let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(&self.secret).expect("HMAC takes keys of any length");
         mac.update(format!("{digest}\n{expires}").as_bytes());
         mac
     }
@@ -52,8 +51,7 @@ impl Links {
         let signature = value("signature").and_then(|text| hex::decode(text).ok());
         match (expires, signature) {
             (Some(expires), Some(signature)) => {
-                now_ms / 1000 <= expires
-                    && self.mac(digest, expires).verify_slice(&signature).is_ok()
+                now_ms / 1000 <= expires && self.mac(digest, expires).verify_slice(&signature).is_ok()
             }
             _ => false,
         }
@@ -74,12 +72,8 @@ impl CodePlane {
 
 fn answer(status: u16, content_type: &'static str, body: impl Into<Bytes>) -> Response<Bytes> {
     let mut response = Response::new(body.into());
-    *response.status_mut() =
-        http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
-    response.headers_mut().insert(
-        http::header::CONTENT_TYPE,
-        http::HeaderValue::from_static(content_type),
-    );
+    *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(content_type));
     response
 }
 
@@ -103,11 +97,7 @@ impl DataPlane for CodePlane {
             return answer(405, "text/plain", "Only GET and HEAD.");
         }
         if !self.links.is_good(digest, &request.query, request.now_ms) {
-            return answer(
-                403,
-                "text/plain",
-                "The link has run out or was not made here.",
-            );
+            return answer(403, "text/plain", "The link has run out or was not made here.");
         }
         match self.code.get(digest).await {
             Ok(Some(zip)) => answer(200, "application/zip", zip),
@@ -133,11 +123,7 @@ mod tests {
         assert!(links.is_good("abc", query, 1_600_000));
         assert!(!links.is_good("abc", query, 1_601_000));
         assert!(!links.is_good("abd", query, 1_000_000));
-        assert!(!links.is_good(
-            "abc",
-            &query.replace("expires=1600", "expires=9600"),
-            1_000_000
-        ));
+        assert!(!links.is_good("abc", &query.replace("expires=1600", "expires=9600"), 1_000_000));
         assert!(!Links::new([8; 32]).is_good("abc", query, 1_000_000));
         assert!(!links.is_good("abc", "", 0));
     }

@@ -95,10 +95,7 @@ pub struct UrlOwner {
 
 impl Function {
     pub fn arn(&self) -> String {
-        format!(
-            "arn:aws:lambda:{}:{}:function:{}",
-            self.region, self.account, self.name
-        )
+        format!("arn:aws:lambda:{}:{}:function:{}", self.region, self.account, self.name)
     }
 
     /// Marks a change that does not concern instances: policy, tags, URL.
@@ -136,18 +133,12 @@ impl Function {
 
     /// The SHA-256 of the zip in base64, as AWS gives it.
     pub fn code_sha256(&self) -> String {
-        hex::decode(&self.code_digest)
-            .map(|bytes| STANDARD.encode(bytes))
-            .unwrap_or_default()
+        hex::decode(&self.code_digest).map(|bytes| STANDARD.encode(bytes)).unwrap_or_default()
     }
 
     /// AWS's `FunctionConfiguration`. State is `Active` at once: nothing is left to be done when a change is durable.
     pub fn configuration(&self, is_qualified: bool) -> Value {
-        let arn = if is_qualified {
-            format!("{}:{LATEST}", self.arn())
-        } else {
-            self.arn()
-        };
+        let arn = if is_qualified { format!("{}:{LATEST}", self.arn()) } else { self.arn() };
         let mut logging = json!({"LogFormat": self.logging.format});
         if let Some(level) = &self.logging.application_level {
             logging["ApplicationLogLevel"] = json!(level);
@@ -207,11 +198,7 @@ pub fn url_host(id: &str, region: &str, host: &str) -> String {
     let name = cumulet_wire::data_plane::host_name(host);
     let port = &host[name.len().min(host.len())..];
     let is_address = name.starts_with('[') || name.parse::<std::net::IpAddr>().is_ok();
-    let base = if is_address || name.is_empty() {
-        "localhost"
-    } else {
-        &name
-    };
+    let base = if is_address || name.is_empty() { "localhost" } else { &name };
     format!("{id}.lambda-url.{region}.{base}{port}")
 }
 

@@ -24,10 +24,7 @@ pub struct Named {
 
 impl Named {
     pub fn arn(&self) -> String {
-        format!(
-            "arn:aws:lambda:{}:{}:function:{}",
-            self.region, self.account, self.name
-        )
+        format!("arn:aws:lambda:{}:{}:function:{}", self.region, self.account, self.name)
     }
 
     /// The ARN with the qualifier the caller used.
@@ -40,10 +37,7 @@ impl Named {
 }
 
 fn is_word(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
 struct Parts<'a> {
@@ -67,10 +61,7 @@ fn parse(text: &str) -> Option<Parts<'_>> {
     let mut account = None;
     let is_region = |f: &str| {
         let parts: Vec<_> = f.split('-').collect();
-        parts.len() >= 3
-            && parts
-                .last()
-                .is_some_and(|p| p.len() == 1 && p.bytes().all(|b| b.is_ascii_digit()))
+        parts.len() >= 3 && parts.last().is_some_and(|p| p.len() == 1 && p.bytes().all(|b| b.is_ascii_digit()))
     };
     if fields.len() > 1 && is_region(fields[0]) {
         region = Some(fields.remove(0));
@@ -86,29 +77,17 @@ fn parse(text: &str) -> Option<Parts<'_>> {
         [name, qualifier] => (*name, Some(*qualifier)),
         _ => return None,
     };
-    let is_good =
-        is_word(name) && qualifier.is_none_or(|q| q == LATEST || q.is_empty() || is_word(q));
-    is_good.then_some(Parts {
-        region,
-        account,
-        name,
-        qualifier: qualifier.filter(|q| !q.is_empty()),
-    })
+    let is_good = is_word(name) && qualifier.is_none_or(|q| q == LATEST || q.is_empty() || is_word(q));
+    is_good.then_some(Parts { region, account, name, qualifier: qualifier.filter(|q| !q.is_empty()) })
 }
 
 /// Reads the `FunctionName` and `Qualifier` of a request.
 ///
 /// # Errors
 /// A broken name, a function of another region or account, or two qualifiers that differ.
-pub fn read(
-    context: &Context,
-    function_name: &str,
-    qualifier: Option<&str>,
-) -> Result<Named, ApiError> {
+pub fn read(context: &Context, function_name: &str, qualifier: Option<&str>) -> Result<Named, ApiError> {
     let mut checks = Validation::new();
-    checks.pattern("functionName", Some(function_name), PATTERN, |text| {
-        parse(text).is_some()
-    });
+    checks.pattern("functionName", Some(function_name), PATTERN, |text| parse(text).is_some());
     checks.finish("ValidationException")?;
     let Some(parts) = parse(function_name) else {
         return Err(errors::function_not_found(function_name));
@@ -122,10 +101,7 @@ pub fn read(
             context.region
         )));
     }
-    if parts
-        .account
-        .is_some_and(|account| account != context.account())
-    {
+    if parts.account.is_some_and(|account| account != context.account()) {
         return Err(errors::function_not_found(function_name));
     }
     let qualifier = qualifier.filter(|q| !q.is_empty());
@@ -145,11 +121,7 @@ pub fn read(
 }
 
 /// As [`read`], for operations that work on a version: any but `$LATEST` does not exist.
-pub fn read_version(
-    context: &Context,
-    function_name: &str,
-    qualifier: Option<&str>,
-) -> Result<Named, ApiError> {
+pub fn read_version(context: &Context, function_name: &str, qualifier: Option<&str>) -> Result<Named, ApiError> {
     let named = read(context, function_name, qualifier)?;
     match named.qualifier.as_deref() {
         None | Some(LATEST) => Ok(named),
@@ -159,9 +131,8 @@ pub fn read_version(
 
 /// A function by the ARN that the tag operations take.
 pub fn read_resource(context: &Context, resource: &str) -> Result<Named, ApiError> {
-    let is_function = resource
-        .parse::<Arn>()
-        .is_ok_and(|arn| arn.service == "lambda" && arn.resource.starts_with("function:"));
+    let is_function =
+        resource.parse::<Arn>().is_ok_and(|arn| arn.service == "lambda" && arn.resource.starts_with("function:"));
     if !is_function {
         return Err(errors::invalid_parameter(format!(
             "The resource `{resource}` is not the ARN of a function; other resources have no tags here"
@@ -186,17 +157,10 @@ mod tests {
             ("us-east-1:000000000000:function:hello", None),
             ("arn:aws:lambda:us-east-1:000000000000:function:hello", None),
             ("hello:$LATEST", Some(LATEST)),
-            (
-                "arn:aws:lambda:us-east-1:000000000000:function:hello:$LATEST",
-                Some(LATEST),
-            ),
+            ("arn:aws:lambda:us-east-1:000000000000:function:hello:$LATEST", Some(LATEST)),
         ] {
             let named = read(&c, text, None).unwrap();
-            assert_eq!(
-                (named.name.as_str(), named.qualifier.as_deref()),
-                ("hello", qualifier),
-                "{text}"
-            );
+            assert_eq!((named.name.as_str(), named.qualifier.as_deref()), ("hello", qualifier), "{text}");
         }
     }
 
@@ -209,28 +173,12 @@ mod tests {
             ("a:b:c:d", "ValidationException"),
             ("a/b", "ValidationException"),
             ("hello:1", "ResourceNotFoundException"),
-            (
-                "arn:aws:lambda:eu-west-1:000000000000:function:hello",
-                "ResourceNotFoundException",
-            ),
-            (
-                "arn:aws:lambda:us-east-1:111111111111:function:hello",
-                "ResourceNotFoundException",
-            ),
+            ("arn:aws:lambda:eu-west-1:000000000000:function:hello", "ResourceNotFoundException"),
+            ("arn:aws:lambda:us-east-1:111111111111:function:hello", "ResourceNotFoundException"),
         ] {
-            assert_eq!(
-                read_version(&c, text, None).unwrap_err().code,
-                code,
-                "{text}"
-            );
+            assert_eq!(read_version(&c, text, None).unwrap_err().code, code, "{text}");
         }
-        assert_eq!(
-            read(&c, &"x".repeat(65), None).unwrap_err().code,
-            "ValidationException"
-        );
-        assert_eq!(
-            read(&c, "hello:1", Some("2")).unwrap_err().code,
-            "InvalidParameterValueException"
-        );
+        assert_eq!(read(&c, &"x".repeat(65), None).unwrap_err().code, "ValidationException");
+        assert_eq!(read(&c, "hello:1", Some("2")).unwrap_err().code, "InvalidParameterValueException");
     }
 }

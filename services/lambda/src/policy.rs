@@ -35,18 +35,12 @@ impl<'a> Question<'a> {
 
     /// A request to a function URL that nobody signed.
     pub fn public_url() -> Question<'a> {
-        Question {
-            principal: Asker::Public,
-            context: url_context("NONE"),
-        }
+        Question { principal: Asker::Public, context: url_context("NONE") }
     }
 
     /// A signed request to a function URL.
     pub fn signed_url(account: &'a str, arn: &'a str) -> Question<'a> {
-        Question {
-            principal: Asker::Aws(account, arn),
-            context: url_context("AWS_IAM"),
-        }
+        Question { principal: Asker::Aws(account, arn), context: url_context("AWS_IAM") }
     }
 }
 
@@ -90,9 +84,7 @@ fn conditions_hold(condition: Option<&Value>, context: &BTreeMap<String, String>
     operators.iter().all(|(operator, keys)| {
         keys.as_object().is_some_and(|keys| {
             keys.iter().all(|(key, expected)| {
-                let (Some(expected), Some(actual)) =
-                    (expected.as_str(), context.get(&key.to_ascii_lowercase()))
-                else {
+                let (Some(expected), Some(actual)) = (expected.as_str(), context.get(&key.to_ascii_lowercase())) else {
                     return false;
                 };
                 match operator.as_str() {
@@ -188,10 +180,7 @@ pub fn statement(grant: &Grant, resource: &str) -> Value {
         condition.insert("StringEquals".to_owned(), Value::Object(equals));
     }
     if let Some(via_url) = grant.via_url {
-        condition.insert(
-            "Bool".to_owned(),
-            json!({"lambda:InvokedViaFunctionUrl": via_url.to_string()}),
-        );
+        condition.insert("Bool".to_owned(), json!({"lambda:InvokedViaFunctionUrl": via_url.to_string()}));
     }
     if let Some(arn) = grant.source_arn {
         condition.insert("ArnLike".to_owned(), json!({"AWS:SourceArn": arn}));
@@ -221,13 +210,7 @@ mod tests {
     const API: &str = "arn:aws:execute-api:us-east-1:000000000000:abc/*/GET/x";
 
     fn grant<'a>(principal: &'a str, source_arn: Option<&'a str>) -> Vec<Value> {
-        let grant = Grant {
-            sid: "s",
-            action: "lambda:InvokeFunction",
-            principal,
-            source_arn,
-            ..Grant::default()
-        };
+        let grant = Grant { sid: "s", action: "lambda:InvokeFunction", principal, source_arn, ..Grant::default() };
         vec![statement(&grant, "arn:f")]
     }
 
@@ -259,27 +242,15 @@ mod tests {
         let statements = vec![statement(&public, "arn:f")];
         let action = "lambda:InvokeFunctionUrl";
         assert!(allows(&statements, action, &Question::public_url()));
-        assert!(!allows(
-            &statements,
-            action,
-            &Question::signed_url("0", "arn:x")
-        ));
-        assert!(!allows(
-            &statements,
-            "lambda:InvokeFunction",
-            &Question::public_url()
-        ));
+        assert!(!allows(&statements, action, &Question::signed_url("0", "arn:x")));
+        assert!(!allows(&statements, "lambda:InvokeFunction", &Question::public_url()));
     }
 
     #[test]
     fn unknown_conditions_allow_nothing() {
         let mut statements = grant("*", None);
         statements[0]["Condition"] = json!({"IpAddress": {"aws:SourceIp": "0.0.0.0/0"}});
-        assert!(!allows(
-            &statements,
-            "lambda:InvokeFunction",
-            &Question::service("x", "y", "z")
-        ));
+        assert!(!allows(&statements, "lambda:InvokeFunction", &Question::service("x", "y", "z")));
     }
 
     #[test]

@@ -118,9 +118,9 @@ fn says_something(value: &Value) -> bool {
         Value::Null => false,
         Value::String(text) => !text.is_empty(),
         Value::Array(list) => list.iter().any(says_something),
-        Value::Object(members) => members
-            .iter()
-            .any(|(name, v)| name != "Ipv6AllowedForDualStack" && says_something(v)),
+        Value::Object(members) => {
+            members.iter().any(|(name, v)| name != "Ipv6AllowedForDualStack" && says_something(v))
+        }
         Value::Bool(_) | Value::Number(_) => true,
     }
 }
@@ -135,30 +135,21 @@ fn is_role(text: &str) -> bool {
     let Some((account, role)) = rest.split_once(":role") else {
         return false;
     };
-    partition
-        .bytes()
-        .all(|b| b.is_ascii_alphabetic() || b == b'-')
+    partition.bytes().all(|b| b.is_ascii_alphabetic() || b == b'-')
         && account.len() == 12
         && account.bytes().all(|b| b.is_ascii_digit())
         && role.len() > 1
-        && role
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"_+=,.@-/".contains(&b))
+        && role.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+=,.@-/".contains(&b))
 }
 
 fn is_variable_name(text: &str) -> bool {
     text.len() >= 2
         && text.as_bytes()[0].is_ascii_alphabetic()
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
 fn is_log_group(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"._/#-".contains(&b))
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._/#-".contains(&b))
 }
 
 impl Settings {
@@ -172,25 +163,15 @@ impl Settings {
                 RUNTIMES.join(", ")
             )));
         }
-        if let Some(variables) = self
-            .environment
-            .as_ref()
-            .and_then(|environment| environment.variables.as_ref())
-        {
+        if let Some(variables) = self.environment.as_ref().and_then(|environment| environment.variables.as_ref()) {
             check_environment(variables)?;
         }
         Ok(())
     }
 
     fn check_shape(&self) -> Result<(), ApiError> {
-        let memory = (
-            i64::from(limits::FUNCTION_MEMORY_MB_MIN),
-            i64::from(limits::FUNCTION_MEMORY_MB_MAX),
-        );
-        let ephemeral = (
-            i64::from(limits::FUNCTION_EPHEMERAL_MB_MIN),
-            i64::from(limits::FUNCTION_EPHEMERAL_MB_MAX),
-        );
+        let memory = (i64::from(limits::FUNCTION_MEMORY_MB_MIN), i64::from(limits::FUNCTION_MEMORY_MB_MAX));
+        let ephemeral = (i64::from(limits::FUNCTION_EPHEMERAL_MB_MIN), i64::from(limits::FUNCTION_EPHEMERAL_MB_MAX));
         let logging = self.logging_config.as_ref();
         let levels = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"];
         let mut checks = Validation::new();
@@ -200,25 +181,10 @@ impl Settings {
             .pattern("handler", self.handler.as_deref(), "[^\\s]+", |text| {
                 !text.is_empty() && !text.chars().any(char::is_whitespace)
             })
-            .length(
-                "description",
-                self.description.as_deref(),
-                0,
-                limits::FUNCTION_DESCRIPTION_MAX,
-            )
-            .between(
-                "timeout",
-                self.timeout,
-                1,
-                i64::from(limits::FUNCTION_TIMEOUT_S_MAX),
-            )
+            .length("description", self.description.as_deref(), 0, limits::FUNCTION_DESCRIPTION_MAX)
+            .between("timeout", self.timeout, 1, i64::from(limits::FUNCTION_TIMEOUT_S_MAX))
             .between("memorySize", self.memory_size, memory.0, memory.1)
-            .between(
-                "ephemeralStorage.size",
-                self.ephemeral_storage.as_ref().map(|e| e.size),
-                ephemeral.0,
-                ephemeral.1,
-            )
+            .between("ephemeralStorage.size", self.ephemeral_storage.as_ref().map(|e| e.size), ephemeral.0, ephemeral.1)
             .one_of(
                 "tracingConfig.mode",
                 self.tracing_config.as_ref().and_then(|t| t.mode.as_deref()),
@@ -226,16 +192,10 @@ impl Settings {
             )
             .one_of(
                 "snapStart.applyOn",
-                self.snap_start
-                    .as_ref()
-                    .and_then(|s| s.apply_on.as_deref()),
+                self.snap_start.as_ref().and_then(|s| s.apply_on.as_deref()),
                 &["PublishedVersions", "None"],
             )
-            .one_of(
-                "loggingConfig.logFormat",
-                logging.and_then(|l| l.log_format.as_deref()),
-                &["JSON", "Text"],
-            )
+            .one_of("loggingConfig.logFormat", logging.and_then(|l| l.log_format.as_deref()), &["JSON", "Text"])
             .one_of(
                 "loggingConfig.applicationLogLevel",
                 logging.and_then(|l| l.application_log_level.as_deref()),
@@ -246,12 +206,7 @@ impl Settings {
                 logging.and_then(|l| l.system_log_level.as_deref()),
                 &["DEBUG", "INFO", "WARN"],
             )
-            .length(
-                "loggingConfig.logGroup",
-                logging.and_then(|l| l.log_group.as_deref()),
-                1,
-                512,
-            )
+            .length("loggingConfig.logGroup", logging.and_then(|l| l.log_group.as_deref()), 1, 512)
             .pattern(
                 "loggingConfig.logGroup",
                 logging.and_then(|l| l.log_group.as_deref()),
@@ -277,20 +232,10 @@ impl Settings {
                 return Err(errors::not_built(feature));
             }
         }
-        if self
-            .snap_start
-            .as_ref()
-            .and_then(|s| s.apply_on.as_deref())
-            .is_some_and(|on| on != "None")
-        {
+        if self.snap_start.as_ref().and_then(|s| s.apply_on.as_deref()).is_some_and(|on| on != "None") {
             return Err(errors::not_built("SnapStart"));
         }
-        if self
-            .logging_config
-            .as_ref()
-            .and_then(|l| l.log_format.as_deref())
-            == Some("JSON")
-        {
+        if self.logging_config.as_ref().and_then(|l| l.log_format.as_deref()) == Some("JSON") {
             return Err(errors::not_built("LoggingConfig.LogFormat JSON"));
         }
         Ok(())
@@ -331,12 +276,8 @@ impl Settings {
         }
         if let Some(logging) = self.logging_config {
             function.logging = Logging {
-                format: logging
-                    .log_format
-                    .unwrap_or_else(|| function.logging.format.clone()),
-                group: logging
-                    .log_group
-                    .unwrap_or_else(|| function.logging.group.clone()),
+                format: logging.log_format.unwrap_or_else(|| function.logging.format.clone()),
+                group: logging.log_group.unwrap_or_else(|| function.logging.group.clone()),
                 application_level: logging.application_log_level,
                 system_level: logging.system_log_level,
             };
@@ -345,9 +286,9 @@ impl Settings {
 }
 
 fn check_environment(variables: &BTreeMap<String, String>) -> Result<(), ApiError> {
-    if let Some(name) = variables.keys().find(|name| {
-        !is_variable_name(name) && !RESERVED_VARIABLES.contains(&name.as_str())
-    }) {
+    if let Some(name) =
+        variables.keys().find(|name| !is_variable_name(name) && !RESERVED_VARIABLES.contains(&name.as_str()))
+    {
         return Err(ApiError::new(
             400,
             "ValidationException",
@@ -357,11 +298,8 @@ fn check_environment(variables: &BTreeMap<String, String>) -> Result<(), ApiErro
             ),
         ));
     }
-    let reserved: Vec<&str> = variables
-        .keys()
-        .map(String::as_str)
-        .filter(|name| RESERVED_VARIABLES.contains(name))
-        .collect();
+    let reserved: Vec<&str> =
+        variables.keys().map(String::as_str).filter(|name| RESERVED_VARIABLES.contains(name)).collect();
     if !reserved.is_empty() {
         return Err(errors::invalid_parameter(format!(
             "Lambda was unable to configure your environment variables because the environment variables you have provided \
@@ -376,10 +314,7 @@ fn check_environment(variables: &BTreeMap<String, String>) -> Result<(), ApiErro
              exceeded the 4KB limit.",
         ));
     }
-    if variables
-        .values()
-        .any(|value| value.contains('\0'))
-    {
+    if variables.values().any(|value| value.contains('\0')) {
         return Err(errors::invalid_parameter(
             "Lambda was unable to configure your environment variables because a value contains a zero byte.",
         ));
@@ -392,9 +327,7 @@ const TAGS_MAX: usize = 50;
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-tags.html#tag-restrictions>
 pub fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), ApiError> {
     if tags.len() > TAGS_MAX {
-        return Err(errors::invalid_parameter(format!(
-            "The number of tags exceeds the limit of {TAGS_MAX}."
-        )));
+        return Err(errors::invalid_parameter(format!("The number of tags exceeds the limit of {TAGS_MAX}.")));
     }
     for (key, value) in tags {
         if key.is_empty() || key.chars().count() > 128 || value.chars().count() > 256 {
@@ -403,9 +336,7 @@ pub fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), ApiError> {
             )));
         }
         if key.to_ascii_lowercase().starts_with("aws:") {
-            return Err(errors::invalid_parameter(
-                "aws: prefixed tag key names are not allowed for external use.",
-            ));
+            return Err(errors::invalid_parameter("aws: prefixed tag key names are not allowed for external use."));
         }
     }
     Ok(())
@@ -419,10 +350,7 @@ mod tests {
     use super::*;
 
     fn check(input: Value) -> Result<(), (String, u16)> {
-        serde_json::from_value::<Settings>(input)
-            .unwrap()
-            .check()
-            .map_err(|e| (e.code, e.status))
+        serde_json::from_value::<Settings>(input).unwrap().check().map_err(|e| (e.code, e.status))
     }
 
     #[test]

@@ -3,9 +3,7 @@
 
 use std::sync::Arc;
 
-use cumulet_store::{
-    Check, Key, KeyWriter, Outcome, Rev, Shard, Space, Store, StoreExt, Txn,
-};
+use cumulet_store::{Check, Key, KeyWriter, Outcome, Rev, Shard, Space, Store, StoreExt, Txn};
 use cumulet_wire::error::ApiError;
 
 use crate::errors;
@@ -40,12 +38,7 @@ fn shard() -> Shard {
 }
 
 fn function_key(account: &str, region: &str, name: &str) -> Key {
-    KeyWriter::new()
-        .text("function")
-        .text(account)
-        .text(region)
-        .text(name)
-        .key()
+    KeyWriter::new().text("function").text(account).text(region).text(name).key()
 }
 
 fn url_key(id: &str) -> Key {
@@ -53,12 +46,8 @@ fn url_key(id: &str) -> Key {
 }
 
 fn decode(value: &[u8]) -> Result<Function, ApiError> {
-    let function: Function = serde_json::from_slice(value).map_err(|e| {
-        errors::storage(
-            "Reading a function",
-            &cumulet_store::Error::Format(e.to_string()),
-        )
-    })?;
+    let function: Function = serde_json::from_slice(value)
+        .map_err(|e| errors::storage("Reading a function", &cumulet_store::Error::Format(e.to_string())))?;
     if function.v != FORMAT {
         return Err(errors::storage(
             "Reading a function",
@@ -77,24 +66,13 @@ impl Storage {
         Storage { store }
     }
 
-    pub async fn get(
-        &self,
-        account: &str,
-        region: &str,
-        name: &str,
-    ) -> Result<Option<Stored>, ApiError> {
+    pub async fn get(&self, account: &str, region: &str, name: &str) -> Result<Option<Stored>, ApiError> {
         let row = self
             .store
             .get(shard(), SPACE, function_key(account, region, name))
             .await
             .map_err(|e| errors::storage("Reading a function", &e))?;
-        row.map(|row| {
-            Ok(Stored {
-                function: decode(&row.value)?,
-                rev: row.rev,
-            })
-        })
-        .transpose()
+        row.map(|row| Ok(Stored { function: decode(&row.value)?, rev: row.rev })).transpose()
     }
 
     pub async fn url_owner(&self, id: &str) -> Result<Option<UrlOwner>, ApiError> {
@@ -104,12 +82,8 @@ impl Storage {
             .await
             .map_err(|e| errors::storage("Reading a function URL", &e))?;
         row.map(|row| {
-            serde_json::from_slice(&row.value).map_err(|e| {
-                errors::storage(
-                    "Reading a function URL",
-                    &cumulet_store::Error::Format(e.to_string()),
-                )
-            })
+            serde_json::from_slice(&row.value)
+                .map_err(|e| errors::storage("Reading a function URL", &cumulet_store::Error::Format(e.to_string())))
         })
         .transpose()
     }
@@ -122,11 +96,7 @@ impl Storage {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Function>, ApiError> {
-        let (mut lo, hi) = KeyWriter::new()
-            .text("function")
-            .text(account)
-            .text(region)
-            .range();
+        let (mut lo, hi) = KeyWriter::new().text("function").text(account).text(region).range();
         if let Some(name) = after {
             // The first key after that of `name`.
             let mut key = function_key(account, region, name).to_vec();
@@ -155,9 +125,7 @@ impl Storage {
     /// Creates; [`Written::Lost`] when a function of this name is there.
     pub async fn create(&self, function: &Function) -> Result<Written, ApiError> {
         let key = function_key(&function.account, &function.region, &function.name);
-        let txn = Txn::new(shard())
-            .check(Check::Absent(SPACE, key.clone()))
-            .put(SPACE, key, encode(function)?);
+        let txn = Txn::new(shard()).check(Check::Absent(SPACE, key.clone())).put(SPACE, key, encode(function)?);
         self.commit(txn).await
     }
 
@@ -165,9 +133,8 @@ impl Storage {
     /// URLs true.
     pub async fn replace(&self, before: &Stored, next: &Function) -> Result<Written, ApiError> {
         let key = function_key(&next.account, &next.region, &next.name);
-        let mut txn = Txn::new(shard())
-            .check(Check::RevIs(SPACE, key.clone(), before.rev))
-            .put(SPACE, key, encode(next)?);
+        let mut txn =
+            Txn::new(shard()).check(Check::RevIs(SPACE, key.clone(), before.rev)).put(SPACE, key, encode(next)?);
         let old = before.function.url.as_ref().map(|url| &url.id);
         let new = next.url.as_ref().map(|url| &url.id);
         if old != new {
@@ -190,9 +157,7 @@ impl Storage {
     pub async fn delete(&self, before: &Stored) -> Result<Written, ApiError> {
         let function = &before.function;
         let key = function_key(&function.account, &function.region, &function.name);
-        let mut txn = Txn::new(shard())
-            .check(Check::RevIs(SPACE, key.clone(), before.rev))
-            .delete(SPACE, key);
+        let mut txn = Txn::new(shard()).check(Check::RevIs(SPACE, key.clone(), before.rev)).delete(SPACE, key);
         if let Some(url) = &function.url {
             txn = txn.delete(SPACE, url_key(&url.id));
         }
@@ -202,11 +167,8 @@ impl Storage {
     async fn commit(&self, mut txn: Txn) -> Result<Written, ApiError> {
         txn.id = Some(cumulet_base::id::random());
         for _ in 0..UNKNOWN_ATTEMPTS_MAX {
-            let outcome = self
-                .store
-                .commit(txn.clone())
-                .await
-                .map_err(|e| errors::storage("Writing a function", &e))?;
+            let outcome =
+                self.store.commit(txn.clone()).await.map_err(|e| errors::storage("Writing a function", &e))?;
             match outcome {
                 Outcome::Done(_) => return Ok(Written::Done),
                 Outcome::Conflict { .. } => return Ok(Written::Lost),
@@ -215,10 +177,7 @@ impl Storage {
         }
         Err(errors::storage(
             "Writing a function",
-            &cumulet_store::Error::Backend {
-                doing: "committing",
-                reason: "the end stayed unknown".to_owned(),
-            },
+            &cumulet_store::Error::Backend { doing: "committing", reason: "the end stayed unknown".to_owned() },
         ))
     }
 }

@@ -32,8 +32,7 @@ pub fn context() -> Context {
 
 fn zip_of(content: &str) -> String {
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    zip.start_file("index.js", zip::write::SimpleFileOptions::default())
-        .unwrap();
+    zip.start_file("index.js", zip::write::SimpleFileOptions::default()).unwrap();
     zip.write_all(content.as_bytes()).unwrap();
     STANDARD.encode(zip.finish().unwrap().into_inner())
 }
@@ -72,22 +71,12 @@ pub struct Echo {
 
 #[async_trait]
 impl Invoker for Echo {
-    async fn invoke(
-        &self,
-        target: &Target,
-        access: &Access,
-        invocation: Invocation,
-    ) -> Result<Outcome, InvokeError> {
+    async fn invoke(&self, target: &Target, access: &Access, invocation: Invocation) -> Result<Outcome, InvokeError> {
         let version = self.functions.resolve(target, access).await?;
         if let Some(failure) = self.failure.lock().unwrap().clone() {
             return Err(failure);
         }
-        let payload = self
-            .replies
-            .lock()
-            .unwrap()
-            .pop()
-            .unwrap_or(invocation.payload);
+        let payload = self.replies.lock().unwrap().pop().unwrap_or(invocation.payload);
         Ok(Outcome {
             payload,
             function_error: None,
@@ -120,41 +109,17 @@ impl Fixture {
         });
         let code = Arc::new(Zips::default());
         let links = Links::new([1; 32]);
-        Fixture {
-            lambda: Lambda::new(Arc::clone(&functions), code, echo.clone(), links),
-            echo,
-            functions,
-        }
+        Fixture { lambda: Lambda::new(Arc::clone(&functions), code, echo.clone(), links), echo, functions }
     }
 
-    pub async fn call_raw(
-        &self,
-        operation: &str,
-        input: Value,
-        payload: Bytes,
-    ) -> Result<Answer, ApiError> {
-        let operation = MODEL
-            .operations
-            .iter()
-            .find(|o| o.name == operation)
-            .unwrap();
-        let Value::Object(input) = input else {
-            panic!("the input is an object")
-        };
-        self.lambda
-            .call(Call {
-                operation,
-                input,
-                payload,
-                context: context(),
-            })
-            .await
+    pub async fn call_raw(&self, operation: &str, input: Value, payload: Bytes) -> Result<Answer, ApiError> {
+        let operation = MODEL.operations.iter().find(|o| o.name == operation).unwrap();
+        let Value::Object(input) = input else { panic!("the input is an object") };
+        self.lambda.call(Call { operation, input, payload, context: context() }).await
     }
 
     pub async fn call(&self, operation: &str, input: Value) -> Result<Value, ApiError> {
-        self.call_raw(operation, input, Bytes::new())
-            .await
-            .map(|answer| answer.output)
+        self.call_raw(operation, input, Bytes::new()).await.map(|answer| answer.output)
     }
 
     /// A function by name; `g` has other code.
@@ -177,14 +142,7 @@ impl Fixture {
     }
 
     pub async fn digest(&self, name: &str) -> String {
-        self.functions
-            .find("000000000000", "us-east-1", name)
-            .await
-            .unwrap()
-            .unwrap()
-            .function
-            .code_digest
-            .clone()
+        self.functions.find("000000000000", "us-east-1", name).await.unwrap().unwrap().function.code_digest.clone()
     }
 }
 
@@ -200,28 +158,17 @@ fn target(name: &str) -> Target {
 #[tokio::test]
 async fn resolution_follows_every_write() {
     let fixture = Fixture::new();
-    let resolve = || async {
-        fixture
-            .functions
-            .resolve(&target("f"), &Access::Authorised)
-            .await
-    };
+    let resolve = || async { fixture.functions.resolve(&target("f"), &Access::Authorised).await };
     assert!(resolve().await.is_err());
     fixture.create("f").await.unwrap();
     let first = resolve().await.unwrap();
     assert!(Arc::ptr_eq(&first, &resolve().await.unwrap()));
     let input = json!({"FunctionName": "f", "Timeout": 7});
-    fixture
-        .call("UpdateFunctionConfiguration", input)
-        .await
-        .unwrap();
+    fixture.call("UpdateFunctionConfiguration", input).await.unwrap();
     let second = resolve().await.unwrap();
     assert_eq!(second.timeout_ms, 7000);
     assert_ne!(first.revision, second.revision);
-    fixture
-        .call("DeleteFunction", json!({"FunctionName": "f"}))
-        .await
-        .unwrap();
+    fixture.call("DeleteFunction", json!({"FunctionName": "f"})).await.unwrap();
     assert!(resolve().await.is_err());
 }
 
@@ -239,13 +186,7 @@ async fn services_need_the_policy() {
     let grant = json!({"FunctionName": "f", "StatementId": "s", "Action": "lambda:InvokeFunction",
         "Principal": "apigateway.amazonaws.com"});
     fixture.call("AddPermission", grant).await.unwrap();
-    assert!(
-        fixture
-            .functions
-            .resolve(&target("f"), &access)
-            .await
-            .is_ok()
-    );
+    assert!(fixture.functions.resolve(&target("f"), &access).await.is_ok());
 }
 
 #[tokio::test]
@@ -264,9 +205,6 @@ async fn concurrent_changes_are_all_kept() {
     for task in tasks {
         task.await.unwrap().unwrap();
     }
-    let got = fixture
-        .call("GetFunction", json!({"FunctionName": "f"}))
-        .await
-        .unwrap();
+    let got = fixture.call("GetFunction", json!({"FunctionName": "f"})).await.unwrap();
     assert_eq!(got["Tags"].as_object().unwrap().len(), 8);
 }

@@ -15,11 +15,7 @@ fn not_found(message: &str) -> ApiError {
 }
 
 pub fn exists(what: &str) -> ApiError {
-    ApiError::new(
-        400,
-        "ResourceAlreadyExistsException",
-        format!("The specified {what} already exists"),
-    )
+    ApiError::new(400, "ResourceAlreadyExistsException", format!("The specified {what} already exists"))
 }
 
 pub fn invalid(message: impl Into<String>) -> ApiError {

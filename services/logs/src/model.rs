@@ -55,18 +55,11 @@ pub struct Position {
 }
 
 impl Position {
-    pub const MIN: Position = Position {
-        timestamp_ms: 0,
-        sequence: 0,
-        index: 0,
-    };
+    pub const MIN: Position = Position { timestamp_ms: 0, sequence: 0, index: 0 };
 
     /// Digits only, as AWS's event ids.
     pub fn text(self) -> String {
-        format!(
-            "{:020}{:020}{:010}",
-            self.timestamp_ms, self.sequence, self.index
-        )
+        format!("{:020}{:020}{:010}", self.timestamp_ms, self.sequence, self.index)
     }
 
     pub fn parse(text: &str) -> Option<Position> {

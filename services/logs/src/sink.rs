@@ -25,11 +25,7 @@ const ATTEMPT_PAUSE_MS: u64 = 100;
 const ROUND_STREAMS_MAX: usize = 100;
 
 enum Job {
-    Append {
-        place: Place,
-        stream: String,
-        events: Vec<LogEvent>,
-    },
+    Append { place: Place, stream: String, events: Vec<LogEvent> },
     Flush(oneshot::Sender<()>),
 }
 
@@ -49,27 +45,12 @@ impl Sink {
 
 #[async_trait]
 impl LogSink for Sink {
-    async fn append(
-        &self,
-        account: &str,
-        region: &str,
-        group: &str,
-        stream: &str,
-        events: Vec<LogEvent>,
-    ) {
+    async fn append(&self, account: &str, region: &str, group: &str, stream: &str, events: Vec<LogEvent>) {
         if events.is_empty() {
             return;
         }
-        let place = Place {
-            account: account.to_owned(),
-            region: region.to_owned(),
-            group: group.to_owned(),
-        };
-        let job = Job::Append {
-            place,
-            stream: stream.to_owned(),
-            events,
-        };
+        let place = Place { account: account.to_owned(), region: region.to_owned(), group: group.to_owned() };
+        let job = Job::Append { place, stream: stream.to_owned(), events };
         if self.queue.send(job).await.is_err() {
             tracing::error!(group, stream, "log events dropped: the writer has ended");
         }
@@ -94,11 +75,7 @@ async fn write(storage: Storage, clock: Arc<dyn Clock>, mut jobs: mpsc::Receiver
         while let Some(job) = next {
             match job {
                 Job::Flush(done) => waiting.push(done),
-                Job::Append {
-                    place,
-                    stream,
-                    events,
-                } => {
+                Job::Append { place, stream, events } => {
                     bytes += events.iter().map(|e| e.message.len() + 32).sum::<usize>();
                     let of_group = round.entry(place).or_default();
                     let known = of_group.len();
@@ -107,17 +84,10 @@ async fn write(storage: Storage, clock: Arc<dyn Clock>, mut jobs: mpsc::Receiver
                     streams += of_group.len() - known;
                 }
             }
-            next = if bytes < ROUND_BYTES_MAX && streams < ROUND_STREAMS_MAX {
-                jobs.try_recv().ok()
-            } else {
-                None
-            };
+            next = if bytes < ROUND_BYTES_MAX && streams < ROUND_STREAMS_MAX { jobs.try_recv().ok() } else { None };
         }
         for (place, streams) in round {
-            let batches: Vec<Batch> = streams
-                .into_iter()
-                .map(|(stream, events)| Batch { stream, events })
-                .collect();
+            let batches: Vec<Batch> = streams.into_iter().map(|(stream, events)| Batch { stream, events }).collect();
             append(&storage, clock.as_ref(), &place, &batches).await;
         }
         for done in waiting {
@@ -129,9 +99,7 @@ async fn write(storage: Storage, clock: Arc<dyn Clock>, mut jobs: mpsc::Receiver
 
 async fn append(storage: &Storage, clock: &dyn Clock, place: &Place, batches: &[Batch]) {
     for attempt in 1..=ATTEMPTS_MAX {
-        let result = storage
-            .append(place, batches, clock.now_ms(), Missing::Create)
-            .await;
+        let result = storage.append(place, batches, clock.now_ms(), Missing::Create).await;
         match result {
             Ok(()) => return,
             Err(error) if attempt == ATTEMPTS_MAX => {

@@ -8,9 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use cumulet_base::id;
 use cumulet_base::limits;
-use cumulet_store::{
-    Check, Key, KeyReader, KeyWriter, Outcome, Row, Shard, Space, Store, StoreExt, Txn,
-};
+use cumulet_store::{Check, Key, KeyReader, KeyWriter, Outcome, Row, Shard, Space, Store, StoreExt, Txn};
 use cumulet_wire::error::ApiError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -52,11 +50,7 @@ fn shard(place: &Place) -> Shard {
 }
 
 fn prefix(kind: &str, place: &Place) -> KeyWriter {
-    KeyWriter::new()
-        .text(kind)
-        .text(&place.account)
-        .text(&place.region)
-        .text(&place.group)
+    KeyWriter::new().text(kind).text(&place.account).text(&place.region).text(&place.group)
 }
 
 fn group_key(place: &Place) -> Key {
@@ -68,11 +62,7 @@ fn stream_key(place: &Place, stream: &str) -> Key {
 }
 
 fn event_key(place: &Place, first_ms: u64, sequence: u64, part: u16) -> Key {
-    prefix("event", place)
-        .u64(first_ms)
-        .u64(sequence)
-        .bytes(&part.to_be_bytes())
-        .key()
+    prefix("event", place).u64(first_ms).u64(sequence).bytes(&part.to_be_bytes()).key()
 }
 
 fn after(key: &[u8]) -> Key {
@@ -101,18 +91,14 @@ fn chunks(batch: &Batch, ingested_ms: u64) -> Vec<Chunk> {
         let size = message.len() + message.len() / 8 + 32;
         let fits = out.last().is_some_and(|chunk| {
             bytes + size <= ROW_BYTES_MAX
-                && chunk.events.first().is_some_and(|(first, _)| {
-                    first <= timestamp && timestamp - first <= CHUNK_SPAN_MS
-                })
+                && chunk
+                    .events
+                    .first()
+                    .is_some_and(|(first, _)| first <= timestamp && timestamp - first <= CHUNK_SPAN_MS)
         });
         if !fits {
             bytes = 0;
-            out.push(Chunk {
-                v: FORMAT,
-                stream: batch.stream.clone(),
-                ingested_ms,
-                events: Vec::new(),
-            });
+            out.push(Chunk { v: FORMAT, stream: batch.stream.clone(), ingested_ms, events: Vec::new() });
         }
         bytes += size;
         if let Some(chunk) = out.last_mut() {
@@ -124,20 +110,14 @@ fn chunks(batch: &Batch, ingested_ms: u64) -> Vec<Chunk> {
 
 impl Storage {
     pub fn new(store: Arc<dyn Store>) -> Storage {
-        Storage {
-            store,
-            sequence: AtomicU64::new(0),
-        }
+        Storage { store, sequence: AtomicU64::new(0) }
     }
 
     /// Larger than every one before, across restarts too as long as the clock does not go back by much.
     fn next_sequence(&self, now_ms: u64) -> u64 {
         let floor = now_ms << 20;
         let bump = |last: u64| Some(floor.max(last + 1));
-        let before = self
-            .sequence
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, bump)
-            .unwrap_or_default();
+        let before = self.sequence.fetch_update(Ordering::Relaxed, Ordering::Relaxed, bump).unwrap_or_default();
         floor.max(before + 1)
     }
 
@@ -152,10 +132,7 @@ impl Storage {
     }
 
     async fn get(&self, place: &Place, key: Key) -> Result<Option<Row>, ApiError> {
-        self.store
-            .get(shard(place), SPACE, key)
-            .await
-            .map_err(|e| errors::storage("Reading a log group", &e))
+        self.store.get(shard(place), SPACE, key).await.map_err(|e| errors::storage("Reading a log group", &e))
     }
 
     /// Groups after the one named whose name begins so, in the order of their names; `place.group` is not used.
@@ -166,10 +143,7 @@ impl Storage {
         after_name: Option<&str>,
         limit: usize,
     ) -> Result<Vec<(String, Group)>, ApiError> {
-        let base = KeyWriter::new()
-            .text("group")
-            .text(&place.account)
-            .text(&place.region);
+        let base = KeyWriter::new().text("group").text(&place.account).text(&place.region);
         let (lo, hi) = base.clone().bytes(name_prefix.as_bytes()).range();
         let lo = after_name.map_or(lo, |name| after(&base.text(name).key()));
         self.named(place, lo, hi, limit, 4).await
@@ -183,9 +157,7 @@ impl Storage {
         after_name: Option<&str>,
         limit: usize,
     ) -> Result<Vec<(String, Stream)>, ApiError> {
-        let (lo, hi) = prefix("stream", place)
-            .bytes(name_prefix.as_bytes())
-            .range();
+        let (lo, hi) = prefix("stream", place).bytes(name_prefix.as_bytes()).range();
         let lo = after_name.map_or(lo, |name| after(&stream_key(place, name)));
         self.named(place, lo, hi, limit, 5).await
     }
@@ -221,21 +193,14 @@ impl Storage {
 
     pub async fn create_group(&self, place: &Place, group: &Group) -> Result<(), ApiError> {
         let key = group_key(place);
-        let txn = Txn::new(shard(place))
-            .check(Check::Absent(SPACE, key.clone()))
-            .put(SPACE, key, encode(group)?);
+        let txn = Txn::new(shard(place)).check(Check::Absent(SPACE, key.clone())).put(SPACE, key, encode(group)?);
         match self.commit(txn).await? {
             true => Ok(()),
             false => Err(errors::exists("log group")),
         }
     }
 
-    pub async fn create_stream(
-        &self,
-        place: &Place,
-        name: &str,
-        stream: &Stream,
-    ) -> Result<(), ApiError> {
+    pub async fn create_stream(&self, place: &Place, name: &str, stream: &Stream) -> Result<(), ApiError> {
         let key = stream_key(place, name);
         let txn = Txn::new(shard(place))
             .check(Check::Exists(SPACE, group_key(place)))
@@ -257,15 +222,14 @@ impl Storage {
     ) -> Result<(), ApiError> {
         for _ in 0..UPDATE_ATTEMPTS_MAX {
             let key = group_key(place);
-            let row = self
-                .get(place, key.clone())
-                .await?
-                .ok_or_else(errors::group_not_found)?;
+            let row = self.get(place, key.clone()).await?.ok_or_else(errors::group_not_found)?;
             let mut group: Group = decode(&row.value)?;
             change(&mut group)?;
-            let txn = Txn::new(shard(place))
-                .check(Check::RevIs(SPACE, key.clone(), row.rev))
-                .put(SPACE, key, encode(&group)?);
+            let txn = Txn::new(shard(place)).check(Check::RevIs(SPACE, key.clone(), row.rev)).put(
+                SPACE,
+                key,
+                encode(&group)?,
+            );
             if self.commit(txn).await? {
                 return Ok(());
             }
@@ -310,8 +274,7 @@ impl Storage {
                         || bytes > limits::STORE_TXN_BYTES_MAX / 2
                 });
                 if is_full && let Some(full) = txn.take() {
-                    self.commit_events(place, batches, full, now_ms, missing)
-                        .await?;
+                    self.commit_events(place, batches, full, now_ms, missing).await?;
                     bytes = json.len();
                 }
                 let mut open = txn.take().unwrap_or_else(|| Txn::new(shard(place)));
@@ -328,10 +291,7 @@ impl Storage {
             }
         }
         match txn {
-            Some(last) => {
-                self.commit_events(place, batches, last, now_ms, missing)
-                    .await
-            }
+            Some(last) => self.commit_events(place, batches, last, now_ms, missing).await,
             None => Ok(()),
         }
     }
@@ -354,24 +314,16 @@ impl Storage {
                     let group: Group = decode(&row.value)?;
                     if let Some(days) = group.retention_days {
                         let (lo, _) = prefix("event", place).range();
-                        let cut = now_ms
-                            .saturating_sub(u64::from(days) * DAY_MS)
-                            .saturating_sub(CHUNK_SPAN_MS);
+                        let cut = now_ms.saturating_sub(u64::from(days) * DAY_MS).saturating_sub(CHUNK_SPAN_MS);
                         let hi = prefix("event", place).u64(cut).key();
                         txn = txn.delete_range(SPACE, lo, hi);
                     }
                 }
                 None if missing == Missing::Refuse => return Err(errors::group_not_found()),
                 None => {
-                    let group = Group {
-                        v: FORMAT,
-                        created_ms: now_ms,
-                        retention_days: None,
-                        tags: BTreeMap::new(),
-                    };
-                    txn = txn
-                        .check(Check::Absent(SPACE, group_key(place)))
-                        .put(SPACE, group_key(place), encode(&group)?);
+                    let group = Group { v: FORMAT, created_ms: now_ms, retention_days: None, tags: BTreeMap::new() };
+                    txn =
+                        txn.check(Check::Absent(SPACE, group_key(place))).put(SPACE, group_key(place), encode(&group)?);
                 }
             }
             for batch in batches {
@@ -431,12 +383,9 @@ impl Storage {
             let Some(last) = rows.last() else { break };
             lo = after(&last.key);
             for row in &rows {
-                let (first_ms, sequence, part) =
-                    event_position(&row.key).ok_or_else(|| damaged("a key"))?;
-                let (&head, slice) = row
-                    .value
-                    .split_first_chunk::<ROWS_OF_CHUNK_HEAD>()
-                    .ok_or_else(|| damaged("a chunk"))?;
+                let (first_ms, sequence, part) = event_position(&row.key).ok_or_else(|| damaged("a key"))?;
+                let (&head, slice) =
+                    row.value.split_first_chunk::<ROWS_OF_CHUNK_HEAD>().ok_or_else(|| damaged("a chunk"))?;
                 if head[0] != FORMAT {
                     return Err(damaged("a chunk of another format"));
                 }
@@ -448,10 +397,7 @@ impl Storage {
                     continue;
                 }
                 // Nothing that comes later is earlier than this chunk's first event.
-                let later = pending.split_off(&Position {
-                    timestamp_ms: first_ms,
-                    ..Position::MIN
-                });
+                let later = pending.split_off(&Position { timestamp_ms: first_ms, ..Position::MIN });
                 for event in std::mem::replace(&mut pending, later).into_values() {
                     if !take(event) {
                         return Ok(());
@@ -459,18 +405,10 @@ impl Storage {
                 }
                 let chunk: Chunk = decode(&open)?;
                 for (index, (timestamp_ms, message)) in chunk.events.into_iter().enumerate() {
-                    let position = Position {
-                        timestamp_ms,
-                        sequence,
-                        index: u32::try_from(index).unwrap_or(u32::MAX),
-                    };
+                    let position = Position { timestamp_ms, sequence, index: u32::try_from(index).unwrap_or(u32::MAX) };
                     if position >= from && timestamp_ms < end_ms {
-                        let event = Event {
-                            position,
-                            stream: chunk.stream.clone(),
-                            ingested_ms: chunk.ingested_ms,
-                            message,
-                        };
+                        let event =
+                            Event { position, stream: chunk.stream.clone(), ingested_ms: chunk.ingested_ms, message };
                         pending.insert(position, event);
                     }
                 }
@@ -488,11 +426,7 @@ impl Storage {
     async fn commit(&self, mut txn: Txn) -> Result<bool, ApiError> {
         txn.id = Some(id::random());
         for _ in 0..UNKNOWN_ATTEMPTS_MAX {
-            let outcome = self
-                .store
-                .commit(txn.clone())
-                .await
-                .map_err(|e| errors::storage("Writing logs", &e))?;
+            let outcome = self.store.commit(txn.clone()).await.map_err(|e| errors::storage("Writing logs", &e))?;
             match outcome {
                 Outcome::Done(_) => return Ok(true),
                 Outcome::Conflict { .. } => return Ok(false),

@@ -47,10 +47,7 @@ pub struct Meter {
 
 impl Meter {
     pub fn new(store: Arc<dyn Store>, prices: Prices) -> Meter {
-        Meter {
-            storage: Storage::new(store),
-            prices,
-        }
+        Meter { storage: Storage::new(store), prices }
     }
 }
 
@@ -102,9 +99,7 @@ mod tests {
     }
 
     async fn call(meter: &Meter, operation: &str, input: Value) -> Result<Value, ApiError> {
-        let Value::Object(input) = input else {
-            panic!("the input is an object")
-        };
+        let Value::Object(input) = input else { panic!("the input is an object") };
         let call = Call {
             operation: OPERATIONS.iter().find(|o| o.name == operation).unwrap(),
             input,
@@ -145,10 +140,7 @@ mod tests {
         let recent = call(&meter, "GetRecords", recent).await.unwrap();
         let ids: Vec<_> = recent["records"].as_array().unwrap().iter().map(|r| r["request_id"].clone()).collect();
         assert_eq!(ids, ["r1199", "r1198"]);
-        for bad in [
-            json!({"from": "yesterday"}),
-            json!({"from": "2026-11-24", "to": "2026-11-23"}),
-        ] {
+        for bad in [json!({"from": "yesterday"}), json!({"from": "2026-11-24", "to": "2026-11-23"})] {
             assert_eq!(call(&meter, "GetBill", bad).await.unwrap_err().status, 400);
         }
         assert_eq!(call(&meter, "GetRecords", json!({})).await.unwrap_err().status, 400);

@@ -62,11 +62,7 @@ async fn write(storage: Storage, mut jobs: mpsc::Receiver<Job>) {
                 Job::Record(record) => records.push(*record),
                 Job::Flush(done) => waiting.push(done),
             }
-            next = if records.len() < ROUND_RECORDS_MAX {
-                jobs.try_recv().ok()
-            } else {
-                None
-            };
+            next = if records.len() < ROUND_RECORDS_MAX { jobs.try_recv().ok() } else { None };
         }
         if !records.is_empty() {
             put(&storage, &records).await;

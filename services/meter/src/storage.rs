@@ -55,10 +55,7 @@ impl Storage {
         let mut txn = Txn::new(shard());
         txn.id = Some(id::random());
         for record in records {
-            let row = Row {
-                v: FORMAT,
-                record: record.clone(),
-            };
+            let row = Row { v: FORMAT, record: record.clone() };
             let value = serde_json::to_vec(&row).map_err(|e| unusable(e.to_string()))?;
             txn = txn.put(SPACE, key(record), value);
         }
@@ -69,10 +66,7 @@ impl Storage {
                 Outcome::Unknown => {}
             }
         }
-        Err(Error::Backend {
-            doing: "writing records",
-            reason: "the end of a commit stayed unknown".to_owned(),
-        })
+        Err(Error::Backend { doing: "writing records", reason: "the end of a commit stayed unknown".to_owned() })
     }
 
     /// Every record of a day, or of one function of it, in the order of functions and time; backwards with `reverse`.
@@ -110,8 +104,7 @@ impl Storage {
                 lo = next.into();
             }
             for row in &rows {
-                let row: Row =
-                    serde_json::from_slice(&row.value).map_err(|e| unusable(e.to_string()))?;
+                let row: Row = serde_json::from_slice(&row.value).map_err(|e| unusable(e.to_string()))?;
                 if row.v != FORMAT {
                     return Err(unusable(format!("record of format {}", row.v)));
                 }

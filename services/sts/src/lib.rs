@@ -37,10 +37,7 @@ pub trait Roles: Send + Sync + 'static {
     ) -> Result<Session, ApiError>;
 }
 
-const OPERATIONS: &[Operation] = &[
-    Operation::rpc("GetCallerIdentity"),
-    Operation::rpc("AssumeRole"),
-];
+const OPERATIONS: &[Operation] = &[Operation::rpc("GetCallerIdentity"), Operation::rpc("AssumeRole")];
 
 pub const MODEL: ServiceModel = ServiceModel {
     name: "sts",

@@ -12,9 +12,7 @@ pub async fn run(iam: &Iam, call: Call) -> Result<Answer, ApiError> {
     let name = required(&call, "RoleName")?;
     let arn = required(&call, "PolicyArn")?;
     if managed::find(arn).is_none() {
-        return Err(errors::no_such_entity(format!(
-            "Policy {arn} does not exist or is not attachable."
-        )));
+        return Err(errors::no_such_entity(format!("Policy {arn} does not exist or is not attachable.")));
     }
     iam.storage
         .update(call.context.account(), name, |role| {

@@ -30,7 +30,11 @@ pub async fn run(iam: &Iam, call: Call) -> Result<Answer, ApiError> {
             .ok_or_else(|| errors::invalid_input("MaxSessionDuration is not an integer"))?,
     };
     let is_path = |text: &str| {
-        text == "/" || (text.len() > 1 && text.starts_with('/') && text.ends_with('/') && text.bytes().all(|b| b.is_ascii_graphic()))
+        text == "/"
+            || (text.len() > 1
+                && text.starts_with('/')
+                && text.ends_with('/')
+                && text.bytes().all(|b| b.is_ascii_graphic()))
     };
     let mut checks = Validation::new();
     checks
@@ -66,9 +70,7 @@ pub async fn run(iam: &Iam, call: Call) -> Result<Answer, ApiError> {
 /// Length and shape of a trust policy.
 pub fn check_trust(trust: &str) -> Result<(), ApiError> {
     if trust.chars().filter(|c| !c.is_whitespace()).count() > TRUST_CHARACTERS_MAX {
-        return Err(errors::limit_exceeded(format!(
-            "Cannot exceed quota for ACLSizePerRole: {TRUST_CHARACTERS_MAX}"
-        )));
+        return Err(errors::limit_exceeded(format!("Cannot exceed quota for ACLSizePerRole: {TRUST_CHARACTERS_MAX}")));
     }
     policy::check(trust, Kind::Trust)
 }

@@ -11,14 +11,10 @@ pub async fn run(iam: &Iam, call: Call) -> Result<Answer, ApiError> {
     iam.storage
         .delete(call.context.account(), name, |role| {
             if !role.attached.is_empty() {
-                return Err(errors::delete_conflict(
-                    "Cannot delete entity, must detach all policies first.",
-                ));
+                return Err(errors::delete_conflict("Cannot delete entity, must detach all policies first."));
             }
             if !role.inline.is_empty() {
-                return Err(errors::delete_conflict(
-                    "Cannot delete entity, must delete policies first.",
-                ));
+                return Err(errors::delete_conflict("Cannot delete entity, must delete policies first."));
             }
             Ok(())
         })

@@ -11,10 +11,7 @@ pub async fn run(iam: &Iam, call: Call) -> Result<Answer, ApiError> {
     let policy_name = required(&call, "PolicyName")?;
     iam.storage
         .update(call.context.account(), name, |role| {
-            role.inline
-                .remove(policy_name)
-                .map(|_| ())
-                .ok_or_else(|| errors::role_policy_not_found(policy_name))
+            role.inline.remove(policy_name).map(|_| ()).ok_or_else(|| errors::role_policy_not_found(policy_name))
         })
         .await?;
     Ok(Answer::empty())

@@ -13,8 +13,7 @@ pub const VERSION: &str = "v1";
 
 pub fn run(call: &Call) -> Result<Answer, ApiError> {
     let arn = required(call, "PolicyArn")?;
-    let policy = managed::find(arn)
-        .ok_or_else(|| errors::no_such_entity(format!("Policy {arn} was not found.")))?;
+    let policy = managed::find(arn).ok_or_else(|| errors::no_such_entity(format!("Policy {arn} was not found.")))?;
     Answer::json(json!({"Policy": {
         "PolicyName": policy.name(),
         "PolicyId": policy.id,

@@ -13,8 +13,7 @@ use crate::{errors, managed, model};
 pub fn run(call: &Call) -> Result<Answer, ApiError> {
     let arn = required(call, "PolicyArn")?;
     let version = required(call, "VersionId")?;
-    let policy = managed::find(arn)
-        .ok_or_else(|| errors::no_such_entity(format!("Policy {arn} was not found.")))?;
+    let policy = managed::find(arn).ok_or_else(|| errors::no_such_entity(format!("Policy {arn} was not found.")))?;
     if version != VERSION {
         return Err(errors::no_such_entity(format!(
             "Policy {arn} version {version} does not exist or is not attachable."

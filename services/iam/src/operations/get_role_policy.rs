@@ -12,10 +12,7 @@ pub async fn run(iam: &Iam, call: Call) -> Result<Answer, ApiError> {
     let name = required(&call, "RoleName")?;
     let policy_name = required(&call, "PolicyName")?;
     let role = iam.storage.require(call.context.account(), name).await?;
-    let document = role
-        .inline
-        .get(policy_name)
-        .ok_or_else(|| errors::role_policy_not_found(policy_name))?;
+    let document = role.inline.get(policy_name).ok_or_else(|| errors::role_policy_not_found(policy_name))?;
     Answer::json(json!({
         "RoleName": name,
         "PolicyName": policy_name,

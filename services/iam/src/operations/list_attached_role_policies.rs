@@ -11,10 +11,7 @@ use crate::Iam;
 pub async fn run(iam: &Iam, call: Call) -> Result<Answer, ApiError> {
     let name = required(&call, "RoleName")?;
     let role = iam.storage.require(call.context.account(), name).await?;
-    let list: Vec<Value> = role
-        .attached
-        .iter()
-        .map(|arn| json!({"PolicyName": arn.rsplit('/').next(), "PolicyArn": arn}))
-        .collect();
+    let list: Vec<Value> =
+        role.attached.iter().map(|arn| json!({"PolicyName": arn.rsplit('/').next(), "PolicyArn": arn})).collect();
     Answer::json(json!({"AttachedPolicies": list, "IsTruncated": false}))
 }

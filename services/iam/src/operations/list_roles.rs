@@ -11,15 +11,7 @@ use crate::Iam;
 pub async fn run(iam: &Iam, call: Call) -> Result<Answer, ApiError> {
     let limit = page_size(&call)?;
     let prefix = optional(&call, "PathPrefix").unwrap_or("/");
-    let mut found = iam
-        .storage
-        .list(
-            call.context.account(),
-            optional(&call, "Marker"),
-            prefix,
-            limit + 1,
-        )
-        .await?;
+    let mut found = iam.storage.list(call.context.account(), optional(&call, "Marker"), prefix, limit + 1).await?;
     let is_truncated = found.len() > limit;
     found.truncate(limit);
     let roles: Vec<Value> = found.iter().map(|role| role.shape(false)).collect();

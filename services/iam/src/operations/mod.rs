@@ -48,12 +48,9 @@ fn required<'a>(call: &'a Call, member: &str) -> Result<&'a str, ApiError> {
 
 fn check_name(member: &str, name: &str, max: usize) -> Result<(), ApiError> {
     let mut checks = Validation::new();
-    checks
-        .length(member, Some(name), 1, max)
-        .pattern(member, Some(name), "[\\w+=,.@-]+", |text| {
-            text.bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"_+=,.@-".contains(&b))
-        });
+    checks.length(member, Some(name), 1, max).pattern(member, Some(name), "[\\w+=,.@-]+", |text| {
+        text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+=,.@-".contains(&b))
+    });
     checks.finish("ValidationError")
 }
 
@@ -73,9 +70,7 @@ fn read_tags(call: &Call) -> Result<BTreeMap<String, String>, ApiError> {
 
 fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), ApiError> {
     if tags.len() > TAGS_MAX {
-        return Err(errors::limit_exceeded(format!(
-            "The number of tags has exceeded the limit of {TAGS_MAX}."
-        )));
+        return Err(errors::limit_exceeded(format!("The number of tags has exceeded the limit of {TAGS_MAX}.")));
     }
     for (key, value) in tags {
         if key.is_empty() || key.chars().count() > 128 || value.chars().count() > 256 {
@@ -84,9 +79,7 @@ fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), ApiError> {
             )));
         }
         if key.to_ascii_lowercase().starts_with("aws:") {
-            return Err(errors::invalid_input(
-                "Tag keys that begin with aws: are reserved.",
-            ));
+            return Err(errors::invalid_input("Tag keys that begin with aws: are reserved."));
         }
     }
     Ok(())

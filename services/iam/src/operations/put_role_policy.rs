@@ -18,13 +18,9 @@ pub async fn run(iam: &Iam, call: Call) -> Result<Answer, ApiError> {
     policy::check(document, Kind::Identity)?;
     iam.storage
         .update(call.context.account(), name, |role| {
-            role.inline
-                .insert(policy_name.to_owned(), document.to_owned());
-            let characters: usize = role
-                .inline
-                .values()
-                .map(|text| text.chars().filter(|c| !c.is_whitespace()).count())
-                .sum();
+            role.inline.insert(policy_name.to_owned(), document.to_owned());
+            let characters: usize =
+                role.inline.values().map(|text| text.chars().filter(|c| !c.is_whitespace()).count()).sum();
             if characters > INLINE_CHARACTERS_MAX {
                 return Err(errors::limit_exceeded(format!(
                     "Maximum policy size of {INLINE_CHARACTERS_MAX} bytes exceeded for role {name}"

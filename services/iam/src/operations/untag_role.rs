@@ -10,14 +10,8 @@ use crate::Iam;
 
 pub async fn run(iam: &Iam, call: Call) -> Result<Answer, ApiError> {
     let name = required(&call, "RoleName")?;
-    let keys: Vec<&str> = call
-        .input
-        .get("TagKeys")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
+    let keys: Vec<&str> =
+        call.input.get("TagKeys").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
     iam.storage
         .update(call.context.account(), name, |role| {
             role.tags.retain(|key, _| !keys.contains(&key.as_str()));

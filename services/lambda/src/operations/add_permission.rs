@@ -44,9 +44,12 @@ impl Input {
             .pattern("principal", self.principal.as_deref(), "[^\\s]+", |text| {
                 !text.is_empty() && !text.chars().any(char::is_whitespace)
             })
-            .pattern("sourceArn", self.source_arn.as_deref(), "arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\\-])+:([a-z]{2}(-gov)?-[a-z]+-\\d{1})?:(\\d{12})?:(.*)", |text| {
-                text.starts_with("arn:aws") && text.splitn(6, ':').count() == 6
-            })
+            .pattern(
+                "sourceArn",
+                self.source_arn.as_deref(),
+                "arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\\-])+:([a-z]{2}(-gov)?-[a-z]+-\\d{1})?:(\\d{12})?:(.*)",
+                |text| text.starts_with("arn:aws") && text.splitn(6, ':').count() == 6,
+            )
             .pattern("sourceAccount", self.source_account.as_deref(), "\\d{12}", |text| {
                 text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
             })
@@ -65,9 +68,7 @@ impl Input {
                 "The provided principal was invalid. Please check the principal and try again.",
             ));
         }
-        if self.function_url_auth_type.is_some()
-            && self.action.as_deref() != Some("lambda:InvokeFunctionUrl")
-        {
+        if self.function_url_auth_type.is_some() && self.action.as_deref() != Some("lambda:InvokeFunctionUrl") {
             return Err(errors::invalid_parameter(
                 "FunctionUrlAuthType is only supported for lambda:InvokeFunctionUrl action",
             ));
@@ -117,10 +118,7 @@ pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
             function.policy.push(statement.clone());
             let bytes = policy::document(&function.policy).len();
             if bytes > limits::FUNCTION_POLICY_BYTES_MAX {
-                return Err(errors::policy_too_long(
-                    bytes,
-                    limits::FUNCTION_POLICY_BYTES_MAX,
-                ));
+                return Err(errors::policy_too_long(bytes, limits::FUNCTION_POLICY_BYTES_MAX));
             }
             function.touch();
             Ok(())

@@ -42,9 +42,7 @@ pub struct StoredCode {
 pub fn architecture(list: Option<Vec<String>>) -> Result<Option<String>, ApiError> {
     let Some(list) = list else { return Ok(None) };
     if list.len() != 1 {
-        return Err(errors::invalid_parameter(
-            "Architectures must name exactly one architecture.",
-        ));
+        return Err(errors::invalid_parameter("Architectures must name exactly one architecture."));
     }
     let one = list.into_iter().next();
     let mut checks = Validation::new();
@@ -55,11 +53,7 @@ pub fn architecture(list: Option<Vec<String>>) -> Result<Option<String>, ApiErro
 
 impl Lambda {
     /// Checks the zip and keeps it; durable when it returns.
-    pub async fn take_code(
-        &self,
-        source: Source,
-        operation: &str,
-    ) -> Result<StoredCode, ApiError> {
+    pub async fn take_code(&self, source: Source, operation: &str) -> Result<StoredCode, ApiError> {
         let zip = self.read_source(source, operation).await?;
         let bytes = zip.len() as u64;
         if zip.len() > limits::CODE_ZIP_BYTES_MAX {
@@ -74,11 +68,7 @@ impl Lambda {
                 tracing::debug!(%reason, "refused a zip");
                 errors::bad_zip(&reason)
             })?;
-        let digest = self
-            .code
-            .put(zip)
-            .await
-            .map_err(|e| errors::blobs("Storing the code", &e))?;
+        let digest = self.code.put(zip).await.map_err(|e| errors::blobs("Storing the code", &e))?;
         Ok(StoredCode { digest, bytes })
     }
 
@@ -100,9 +90,7 @@ impl Lambda {
                     .map_err(|_| ApiError::serialization("ZipFile is not valid Base64"))
             }
             (None, Some(bucket), Some(key)) => self.read_artifact(&bucket, &key).await,
-            _ => Err(errors::invalid_parameter(
-                "Please provide a source for function code.",
-            )),
+            _ => Err(errors::invalid_parameter("Please provide a source for function code.")),
         }
     }
 
@@ -113,18 +101,9 @@ impl Lambda {
                  or from the bucket `{ARTIFACTS_BUCKET}` by its SHA-256."
             )));
         }
-        let is_digest = key.len() == 64
-            && key
-                .bytes()
-                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-        let found = if is_digest {
-            self.code
-                .get(key)
-                .await
-                .map_err(|e| errors::blobs("Reading the code", &e))?
-        } else {
-            None
-        };
+        let is_digest = key.len() == 64 && key.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        let found =
+            if is_digest { self.code.get(key).await.map_err(|e| errors::blobs("Reading the code", &e))? } else { None };
         found.ok_or_else(|| {
             errors::invalid_parameter(
                 "Error occurred while GetObject. S3 Error Code: NoSuchKey. S3 Error Message: The specified key does not exist.",

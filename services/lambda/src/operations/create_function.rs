@@ -34,19 +34,14 @@ pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
     let input: Input = input(call)?;
     let named = names::read(&context, &input.function_name, None)?;
     if named.qualifier.is_some() {
-        return Err(errors::invalid_parameter(
-            "The function name of a new function has no qualifier.",
-        ));
+        return Err(errors::invalid_parameter("The function name of a new function has no qualifier."));
     }
     let mut checks = Validation::new();
-    checks
-        .required("role", input.settings.role.as_ref())
-        .required("code", input.code.as_ref())
-        .one_of(
-            "packageType",
-            input.package_type.as_deref(),
-            &["Image", "Zip"],
-        );
+    checks.required("role", input.settings.role.as_ref()).required("code", input.code.as_ref()).one_of(
+        "packageType",
+        input.package_type.as_deref(),
+        &["Image", "Zip"],
+    );
     checks.finish("ValidationException")?;
     input.settings.check()?;
     if input.package_type.as_deref() == Some("Image") {
@@ -66,20 +61,11 @@ pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
     let architecture = code::architecture(input.architectures)?;
     let tags = input.tags.unwrap_or_default();
     settings::check_tags(&tags)?;
-    let is_taken = lambda
-        .functions
-        .find(&named.account, &named.region, &named.name)
-        .await?
-        .is_some();
+    let is_taken = lambda.functions.find(&named.account, &named.region, &named.name).await?.is_some();
     if is_taken {
-        return Err(errors::conflict(format!(
-            "Function already exist: {}",
-            named.name
-        )));
+        return Err(errors::conflict(format!("Function already exist: {}", named.name)));
     }
-    let stored = lambda
-        .take_code(input.code.unwrap_or_default(), "CreateFunction")
-        .await?;
+    let stored = lambda.take_code(input.code.unwrap_or_default(), "CreateFunction").await?;
     let mut function = Function {
         v: FORMAT,
         logging: Logging {
@@ -130,22 +116,12 @@ mod tests {
     async fn creates_once() {
         let fixture = Fixture::new();
         let made = fixture.create("hello").await.unwrap();
-        assert_eq!(
-            made["FunctionArn"],
-            "arn:aws:lambda:us-east-1:000000000000:function:hello"
-        );
-        assert_eq!(
-            (&made["State"], &made["Timeout"], &made["MemorySize"]),
-            (&json!("Active"), &json!(3), &json!(128))
-        );
+        assert_eq!(made["FunctionArn"], "arn:aws:lambda:us-east-1:000000000000:function:hello");
+        assert_eq!((&made["State"], &made["Timeout"], &made["MemorySize"]), (&json!("Active"), &json!(3), &json!(128)));
         let again = fixture.create("hello").await.unwrap_err();
         assert_eq!(
             (again.status, again.code.as_str(), again.message.as_str()),
-            (
-                409,
-                "ResourceConflictException",
-                "Function already exist: hello"
-            )
+            (409, "ResourceConflictException", "Function already exist: hello")
         );
     }
 
@@ -157,39 +133,20 @@ mod tests {
             ("Role", json!(null), "ValidationException"),
             ("Code", json!(null), "ValidationException"),
             ("Code", json!({}), "InvalidParameterValueException"),
-            (
-                "Code",
-                json!({"ZipFile": "bm8="}),
-                "InvalidParameterValueException",
-            ),
-            (
-                "Code",
-                json!({"ZipFile": "%"}),
-                "SerializationException",
-            ),
-            (
-                "Code",
-                json!({"S3Bucket": "b", "S3Key": "k"}),
-                "InvalidParameterValueException",
-            ),
+            ("Code", json!({"ZipFile": "bm8="}), "InvalidParameterValueException"),
+            ("Code", json!({"ZipFile": "%"}), "SerializationException"),
+            ("Code", json!({"S3Bucket": "b", "S3Key": "k"}), "InvalidParameterValueException"),
             ("Code", json!({"ImageUri": "x"}), "NotImplemented"),
             ("Handler", json!(null), "InvalidParameterValueException"),
             ("PackageType", json!("Image"), "NotImplemented"),
             ("Publish", json!(true), "NotImplemented"),
             ("Timeout", json!("x"), "SerializationException"),
-            (
-                "Tags",
-                json!({"aws:x": "y"}),
-                "InvalidParameterValueException",
-            ),
+            ("Tags", json!({"aws:x": "y"}), "InvalidParameterValueException"),
             ("Architectures", json!(["mips"]), "ValidationException"),
         ] {
             let mut input = good.clone();
             input[member] = value;
-            let error = fixture
-                .call("CreateFunction", input.clone())
-                .await
-                .unwrap_err();
+            let error = fixture.call("CreateFunction", input.clone()).await.unwrap_err();
             assert_eq!(error.code, code, "{member}: {error}");
         }
         assert!(fixture.call("CreateFunction", good).await.is_ok());

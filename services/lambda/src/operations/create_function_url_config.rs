@@ -74,7 +74,10 @@ mod tests {
         assert_eq!(fixture.call("CreateFunctionUrlConfig", input).await.unwrap_err().status, 409);
         let update = json!({"FunctionName": "f", "AuthType": "AWS_IAM"});
         let changed = fixture.call("UpdateFunctionUrlConfig", update).await.unwrap();
-        assert_eq!((&changed["AuthType"], &changed["FunctionUrl"], &changed["Cors"]), (&json!("AWS_IAM"), &made["FunctionUrl"], &made["Cors"]));
+        assert_eq!(
+            (&changed["AuthType"], &changed["FunctionUrl"], &changed["Cors"]),
+            (&json!("AWS_IAM"), &made["FunctionUrl"], &made["Cors"])
+        );
         assert_eq!(fixture.call("GetFunctionUrlConfig", name.clone()).await.unwrap()["AuthType"], "AWS_IAM");
         let list = fixture.call("ListFunctionUrlConfigs", name.clone()).await.unwrap();
         assert_eq!(list["FunctionUrlConfigs"].as_array().unwrap().len(), 1);

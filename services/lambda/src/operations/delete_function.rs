@@ -11,14 +11,10 @@ pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
     let input: FunctionInput = input(call)?;
     let named = names::read_version(&context, &input.function_name, input.qualifier.as_deref())?;
     if named.qualifier.is_some() {
-        return Err(errors::invalid_parameter(
-            "$LATEST version cannot be deleted without deleting the function.",
-        ));
+        return Err(errors::invalid_parameter("$LATEST version cannot be deleted without deleting the function."));
     }
     lambda.functions.delete(&named).await?;
-    lambda
-        .invoker
-        .retire(&named.account, &named.region, &named.name, None);
+    lambda.invoker.retire(&named.account, &named.region, &named.name, None);
     Ok(Answer::empty())
 }
 
@@ -38,14 +34,7 @@ mod tests {
         fixture.call("DeleteFunction", name.clone()).await.unwrap();
         assert_eq!(fixture.retired(), [("f".to_owned(), None)]);
         for operation in ["GetFunction", "DeleteFunction"] {
-            assert_eq!(
-                fixture
-                    .call(operation, name.clone())
-                    .await
-                    .unwrap_err()
-                    .status,
-                404
-            );
+            assert_eq!(fixture.call(operation, name.clone()).await.unwrap_err().status, 404);
         }
         assert!(fixture.create("f").await.is_ok());
     }

@@ -12,15 +12,8 @@ const CODE_TOTAL_BYTES_MAX: u64 = 80_530_636_800;
 
 pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
     let context = call.context;
-    let all = lambda
-        .functions
-        .list(context.account(), &context.region, None, usize::MAX)
-        .await?;
-    let reserved: usize = all
-        .iter()
-        .filter_map(|f| f.concurrency_max)
-        .map(|n| n as usize)
-        .sum();
+    let all = lambda.functions.list(context.account(), &context.region, None, usize::MAX).await?;
+    let reserved: usize = all.iter().filter_map(|f| f.concurrency_max).map(|n| n as usize).sum();
     let bytes: u64 = all.iter().map(|f| f.code_bytes).sum();
     Answer::json(json!({
         "AccountLimit": {

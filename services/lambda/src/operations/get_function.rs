@@ -13,9 +13,7 @@ pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
     let named = names::read_version(&context, &input.function_name, input.qualifier.as_deref())?;
     let known = lambda.functions.require(&named).await?;
     let function = &known.function;
-    let location = lambda
-        .links
-        .location(&context.host, &function.code_digest, context.now_ms);
+    let location = lambda.links.location(&context.host, &function.code_digest, context.now_ms);
     let mut shape = json!({
         "Configuration": function.configuration(named.qualifier.is_some()),
         "Code": {"RepositoryType": "S3", "Location": location},
@@ -40,27 +38,12 @@ mod tests {
     async fn gives_configuration_and_code() {
         let fixture = Fixture::new();
         fixture.create("f").await.unwrap();
-        let got = fixture
-            .call("GetFunction", json!({"FunctionName": "f"}))
-            .await
-            .unwrap();
+        let got = fixture.call("GetFunction", json!({"FunctionName": "f"})).await.unwrap();
         assert_eq!(got["Code"]["RepositoryType"], "S3");
         assert_eq!(got["Configuration"]["PackageType"], "Zip");
-        let error = fixture
-            .call("GetFunction", json!({"FunctionName": "g"}))
-            .await
-            .unwrap_err();
-        assert_eq!(
-            error.message,
-            "Function not found: arn:aws:lambda:us-east-1:000000000000:function:g"
-        );
-        let error = fixture
-            .call(
-                "GetFunction",
-                json!({"FunctionName": "f", "Qualifier": "1"}),
-            )
-            .await
-            .unwrap_err();
+        let error = fixture.call("GetFunction", json!({"FunctionName": "g"})).await.unwrap_err();
+        assert_eq!(error.message, "Function not found: arn:aws:lambda:us-east-1:000000000000:function:g");
+        let error = fixture.call("GetFunction", json!({"FunctionName": "f", "Qualifier": "1"})).await.unwrap_err();
         assert_eq!(error.status, 404);
     }
 }

@@ -26,21 +26,9 @@ mod tests {
         let fixture = Fixture::new();
         let made = fixture.create("f").await.unwrap();
         let name = json!({"FunctionName": "f"});
-        assert_eq!(
-            fixture
-                .call("GetFunctionConfiguration", name)
-                .await
-                .unwrap(),
-            made
-        );
+        assert_eq!(fixture.call("GetFunctionConfiguration", name).await.unwrap(), made);
         let qualified = json!({"FunctionName": "f", "Qualifier": "$LATEST"});
-        let got = fixture
-            .call("GetFunctionConfiguration", qualified)
-            .await
-            .unwrap();
-        assert_eq!(
-            got["FunctionArn"],
-            "arn:aws:lambda:us-east-1:000000000000:function:f:$LATEST"
-        );
+        let got = fixture.call("GetFunctionConfiguration", qualified).await.unwrap();
+        assert_eq!(got["FunctionArn"], "arn:aws:lambda:us-east-1:000000000000:function:f:$LATEST");
     }
 }

@@ -12,10 +12,6 @@ pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
     let input: FunctionInput = input(call)?;
     let named = names::read_version(&context, &input.function_name, input.qualifier.as_deref())?;
     let known = lambda.functions.require(&named).await?;
-    let url = known
-        .function
-        .url
-        .as_ref()
-        .ok_or_else(errors::no_such_resource)?;
+    let url = known.function.url.as_ref().ok_or_else(errors::no_such_resource)?;
     Answer::json(known.function.url_config(url, &context.host))
 }

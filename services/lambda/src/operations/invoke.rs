@@ -37,22 +37,17 @@ pub async fn run(lambda: &Lambda, mut call: Call) -> Result<Answer, ApiError> {
     let input: Input = input(call)?;
     let named = names::read_version(&context, &input.function_name, input.qualifier.as_deref())?;
     let mut checks = Validation::new();
-    checks
-        .one_of(
-            "invocationType",
-            input.invocation_type.as_deref(),
-            &["Event", "RequestResponse", "DryRun"],
-        )
-        .one_of("logType", input.log_type.as_deref(), &["None", "Tail"]);
+    checks.one_of("invocationType", input.invocation_type.as_deref(), &["Event", "RequestResponse", "DryRun"]).one_of(
+        "logType",
+        input.log_type.as_deref(),
+        &["None", "Tail"],
+    );
     checks.finish("ValidationException")?;
     match input.invocation_type.as_deref() {
         Some("Event") => return Err(errors::not_built("InvocationType Event (Events)")),
         Some("DryRun") => {
             lambda.functions.require(&named).await?;
-            return Ok(Answer {
-                status: Some(204),
-                ..Answer::empty()
-            });
+            return Ok(Answer { status: Some(204), ..Answer::empty() });
         }
         _ => {}
     }
@@ -62,11 +57,7 @@ pub async fn run(lambda: &Lambda, mut call: Call) -> Result<Answer, ApiError> {
     if input.tenant_id.is_some() {
         return Err(errors::not_built("TenantId"));
     }
-    let client_context = input
-        .client_context
-        .as_deref()
-        .map(read_client_context)
-        .transpose()?;
+    let client_context = input.client_context.as_deref().map(read_client_context).transpose()?;
     let payload = check_payload(payload)?;
     let target = Target {
         account: named.account.clone(),
@@ -78,16 +69,10 @@ pub async fn run(lambda: &Lambda, mut call: Call) -> Result<Answer, ApiError> {
         request_id: context.request_id,
         payload,
         invoked_arn: named.qualified_arn(),
-        trace: input
-            .trace_header
-            .unwrap_or_else(|| id::trace_header(context.now_ms)),
+        trace: input.trace_header.unwrap_or_else(|| id::trace_header(context.now_ms)),
         client_context,
     };
-    let outcome = lambda
-        .invoker
-        .invoke(&target, &Access::Authorised, invocation)
-        .await
-        .map_err(errors::from_invoke)?;
+    let outcome = lambda.invoker.invoke(&target, &Access::Authorised, invocation).await.map_err(errors::from_invoke)?;
     let mut headers = vec![("x-amz-executed-version", outcome.executed_version)];
     if let Some(error) = outcome.function_error {
         headers.push(("x-amz-function-error", error.to_owned()));
@@ -95,20 +80,13 @@ pub async fn run(lambda: &Lambda, mut call: Call) -> Result<Answer, ApiError> {
     if input.log_type.as_deref() == Some("Tail") {
         headers.push(("x-amz-log-result", STANDARD.encode(&outcome.log_tail)));
     }
-    Ok(Answer {
-        payload: Some(outcome.payload),
-        headers,
-        ..Answer::empty()
-    })
+    Ok(Answer { payload: Some(outcome.payload), headers, ..Answer::empty() })
 }
 
 /// The payload, `{}` where there was none.
 fn check_payload(payload: Bytes) -> Result<Bytes, ApiError> {
     if payload.len() > limits::INVOKE_PAYLOAD_BYTES_MAX {
-        return Err(errors::payload_too_large(
-            payload.len(),
-            limits::INVOKE_PAYLOAD_BYTES_MAX,
-        ));
+        return Err(errors::payload_too_large(payload.len(), limits::INVOKE_PAYLOAD_BYTES_MAX));
     }
     if payload.is_empty() {
         return Ok(Bytes::from_static(b"{}"));
@@ -121,15 +99,10 @@ fn check_payload(payload: Bytes) -> Result<Bytes, ApiError> {
 fn read_client_context(text: &str) -> Result<String, ApiError> {
     const ENCODED_BYTES_MAX: usize = 3583;
     if text.len() > ENCODED_BYTES_MAX {
-        return Err(errors::bad_client_context(&format!(
-            "It has more than {ENCODED_BYTES_MAX} bytes."
-        )));
+        return Err(errors::bad_client_context(&format!("It has more than {ENCODED_BYTES_MAX} bytes.")));
     }
-    let bytes = STANDARD
-        .decode(text)
-        .map_err(|e| errors::bad_client_context(&e.to_string()))?;
-    let json: Value =
-        serde_json::from_slice(&bytes).map_err(|e| errors::bad_client_context(&e.to_string()))?;
+    let bytes = STANDARD.decode(text).map_err(|e| errors::bad_client_context(&e.to_string()))?;
+    let json: Value = serde_json::from_slice(&bytes).map_err(|e| errors::bad_client_context(&e.to_string()))?;
     if !json.is_object() {
         return Err(errors::bad_client_context("It is not an object."));
     }
@@ -150,22 +123,13 @@ mod tests {
         let fixture = Fixture::new();
         fixture.create("f").await.unwrap();
         let input = json!({"FunctionName": "f", "LogType": "Tail", "ClientContext": "e30="});
-        let answer = fixture
-            .call_raw("Invoke", input, Bytes::from_static(b"{\"a\":1}"))
-            .await
-            .unwrap();
+        let answer = fixture.call_raw("Invoke", input, Bytes::from_static(b"{\"a\":1}")).await.unwrap();
         assert_eq!(answer.payload.as_deref(), Some(&b"{\"a\":1}"[..]));
         assert_eq!(
             answer.headers,
-            [
-                ("x-amz-executed-version", "$LATEST".to_owned()),
-                ("x-amz-log-result", "bG9n".to_owned())
-            ]
+            [("x-amz-executed-version", "$LATEST".to_owned()), ("x-amz-log-result", "bG9n".to_owned())]
         );
-        let answer = fixture
-            .call_raw("Invoke", json!({"FunctionName": "f"}), Bytes::new())
-            .await
-            .unwrap();
+        let answer = fixture.call_raw("Invoke", json!({"FunctionName": "f"}), Bytes::new()).await.unwrap();
         assert_eq!(answer.payload.as_deref(), Some(&b"{}"[..]));
     }
 
@@ -179,7 +143,12 @@ mod tests {
             (json!({"FunctionName": "f"}), Bytes::from_static(b"{"), 400, "InvalidRequestContentException"),
             (json!({"FunctionName": "f"}), Bytes::from_static(b"\"\xff\""), 400, "InvalidRequestContentException"),
             (json!({"FunctionName": "f", "ClientContext": "!"}), Bytes::new(), 400, "InvalidRequestContentException"),
-            (json!({"FunctionName": "f", "ClientContext": "MQ=="}), Bytes::new(), 400, "InvalidRequestContentException"),
+            (
+                json!({"FunctionName": "f", "ClientContext": "MQ=="}),
+                Bytes::new(),
+                400,
+                "InvalidRequestContentException",
+            ),
             (json!({"FunctionName": "f", "InvocationType": "Event"}), Bytes::new(), 501, "NotImplemented"),
             (json!({"FunctionName": "f", "InvocationType": "Later"}), Bytes::new(), 400, "ValidationException"),
             (json!({"FunctionName": "g"}), Bytes::new(), 404, "ResourceNotFoundException"),
@@ -193,10 +162,10 @@ mod tests {
         let answer = fixture.call_raw("Invoke", dry, Bytes::new()).await.unwrap();
         assert_eq!(answer.status, Some(204));
         fixture.fail_with(InvokeError::Throttled { reason: "ReservedFunctionConcurrentInvocationLimitExceeded" });
-        let error = fixture
-            .call_raw("Invoke", json!({"FunctionName": "f"}), Bytes::new())
-            .await
-            .unwrap_err();
-        assert_eq!((error.status, &error.fields["Reason"]), (429, &json!("ReservedFunctionConcurrentInvocationLimitExceeded")));
+        let error = fixture.call_raw("Invoke", json!({"FunctionName": "f"}), Bytes::new()).await.unwrap_err();
+        assert_eq!(
+            (error.status, &error.fields["Reason"]),
+            (429, &json!("ReservedFunctionConcurrentInvocationLimitExceeded"))
+        );
     }
 }

@@ -13,11 +13,6 @@ pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
     let input: FunctionInput = input(call)?;
     let named = names::read_version(&context, &input.function_name, None)?;
     let known = lambda.functions.require(&named).await?;
-    let list: Vec<Value> = known
-        .function
-        .url
-        .iter()
-        .map(|url| known.function.url_config(url, &context.host))
-        .collect();
+    let list: Vec<Value> = known.function.url.iter().map(|url| known.function.url_config(url, &context.host)).collect();
     Answer::json(json!({"FunctionUrlConfigs": list}))
 }

@@ -24,22 +24,11 @@ pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
     let input: Input = input(call)?;
     let limit = page_size(input.max_items.as_ref(), 10_000, PAGE_MAX)?;
     let after = input.marker.as_deref().map(read_marker).transpose()?;
-    let mut found = lambda
-        .functions
-        .list(
-            context.account(),
-            &context.region,
-            after.as_deref(),
-            limit + 1,
-        )
-        .await?;
+    let mut found = lambda.functions.list(context.account(), &context.region, after.as_deref(), limit + 1).await?;
     let is_more = found.len() > limit;
     found.truncate(limit);
     let is_qualified = input.function_version.as_deref() == Some("ALL");
-    let list: Vec<Value> = found
-        .iter()
-        .map(|f| f.configuration(is_qualified))
-        .collect();
+    let list: Vec<Value> = found.iter().map(|f| f.configuration(is_qualified)).collect();
     let mut shape = json!({"Functions": list});
     if let Some(last) = found.last().filter(|_| is_more) {
         shape["NextMarker"] = json!(write_marker(&last.name));
@@ -60,16 +49,8 @@ mod tests {
         for name in ["c", "a", "b"] {
             fixture.create(name).await.unwrap();
         }
-        let first = fixture
-            .call("ListFunctions", json!({"MaxItems": "2"}))
-            .await
-            .unwrap();
-        let names: Vec<_> = first["Functions"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|f| f["FunctionName"].clone())
-            .collect();
+        let first = fixture.call("ListFunctions", json!({"MaxItems": "2"})).await.unwrap();
+        let names: Vec<_> = first["Functions"].as_array().unwrap().iter().map(|f| f["FunctionName"].clone()).collect();
         assert_eq!(names, ["a", "b"]);
         let next = json!({"MaxItems": 2, "Marker": first["NextMarker"]});
         let second = fixture.call("ListFunctions", next).await.unwrap();
@@ -79,11 +60,7 @@ mod tests {
             assert!(fixture.call("ListFunctions", bad).await.is_err());
         }
         assert_eq!(
-            fixture
-                .call("ListFunctions", json!({"Marker": "%"}))
-                .await
-                .unwrap_err()
-                .code,
+            fixture.call("ListFunctions", json!({"Marker": "%"})).await.unwrap_err().code,
             "InvalidParameterValueException"
         );
     }

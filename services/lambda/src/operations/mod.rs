@@ -102,31 +102,10 @@ impl UrlSettings {
         let mut checks = Validation::new();
         checks
             .one_of("authType", self.auth_type.as_deref(), &["NONE", "AWS_IAM"])
-            .one_of(
-                "invokeMode",
-                self.invoke_mode.as_deref(),
-                &["BUFFERED", "RESPONSE_STREAM"],
-            )
-            .between(
-                "cors.maxAge",
-                self.cors
-                    .as_ref()
-                    .and_then(|c| c.max_age)
-                    .map(i64::from),
-                0,
-                86_400,
-            );
-        for method in self
-            .cors
-            .iter()
-            .filter_map(|c| c.allow_methods.as_ref())
-            .flatten()
-        {
-            checks.one_of(
-                "cors.allowMethods",
-                Some(method),
-                &["GET", "PUT", "HEAD", "POST", "PATCH", "DELETE", "*"],
-            );
+            .one_of("invokeMode", self.invoke_mode.as_deref(), &["BUFFERED", "RESPONSE_STREAM"])
+            .between("cors.maxAge", self.cors.as_ref().and_then(|c| c.max_age).map(i64::from), 0, 86_400);
+        for method in self.cors.iter().filter_map(|c| c.allow_methods.as_ref()).flatten() {
+            checks.one_of("cors.allowMethods", Some(method), &["GET", "PUT", "HEAD", "POST", "PATCH", "DELETE", "*"]);
         }
         checks.finish("ValidationException")?;
         if self.invoke_mode.as_deref() == Some("RESPONSE_STREAM") {

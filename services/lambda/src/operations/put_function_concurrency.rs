@@ -26,9 +26,12 @@ pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
     let named = names::read_version(&context, &input.function_name, None)?;
     let wanted = input.reserved_concurrent_executions;
     let mut checks = Validation::new();
-    checks
-        .required("reservedConcurrentExecutions", wanted.as_ref())
-        .between("reservedConcurrentExecutions", wanted, 0, i64::from(u32::MAX));
+    checks.required("reservedConcurrentExecutions", wanted.as_ref()).between(
+        "reservedConcurrentExecutions",
+        wanted,
+        0,
+        i64::from(u32::MAX),
+    );
     checks.finish("ValidationException")?;
     let max = u32::try_from(wanted.unwrap_or_default()).unwrap_or(u32::MAX);
     let others: usize = lambda
@@ -74,7 +77,10 @@ mod tests {
         fixture.call("PutFunctionConcurrency", put(900)).await.unwrap();
         let got = fixture.call("GetFunctionConcurrency", name.clone()).await.unwrap();
         assert_eq!(got, json!({"ReservedConcurrentExecutions": 900}));
-        assert_eq!(fixture.call("PutFunctionConcurrency", put(901)).await.unwrap_err().code, "InvalidParameterValueException");
+        assert_eq!(
+            fixture.call("PutFunctionConcurrency", put(901)).await.unwrap_err().code,
+            "InvalidParameterValueException"
+        );
         assert_eq!(fixture.call("PutFunctionConcurrency", put(-1)).await.unwrap_err().code, "ValidationException");
         fixture.call("DeleteFunctionConcurrency", name.clone()).await.unwrap();
         assert_eq!(fixture.call("GetFunctionConcurrency", name).await.unwrap(), json!({}));

@@ -49,14 +49,8 @@ mod tests {
         fixture.call("UntagResource", untag).await.unwrap();
         let got = fixture.call("ListTags", json!({"Resource": arn})).await.unwrap();
         assert_eq!(got, json!({"Tags": {"b": "2"}}));
-        for (resource, status) in [
-            ("arn:aws:lambda:us-east-1:000000000000:function:g", 404),
-            ("nothing", 400),
-        ] {
-            let error = fixture
-                .call("ListTags", json!({"Resource": resource}))
-                .await
-                .unwrap_err();
+        for (resource, status) in [("arn:aws:lambda:us-east-1:000000000000:function:g", 404), ("nothing", 400)] {
+            let error = fixture.call("ListTags", json!({"Resource": resource})).await.unwrap_err();
             assert_eq!(error.status, status);
         }
     }

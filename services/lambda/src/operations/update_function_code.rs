@@ -31,9 +31,7 @@ pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
     let architecture = code::architecture(input.architectures)?;
     let known = lambda.functions.require(&named).await?;
     check_revision(&known.function, input.revision_id.as_deref())?;
-    let stored = lambda
-        .take_code(input.source, "UpdateFunctionCode")
-        .await?;
+    let stored = lambda.take_code(input.source, "UpdateFunctionCode").await?;
     let is_dry_run = input.dry_run == Some(true);
     let change = |function: &mut crate::model::Function| {
         check_revision(function, input.revision_id.as_deref())?;
@@ -75,28 +73,15 @@ mod tests {
 
         let mut stale = input.clone();
         stale["RevisionId"] = json!("other");
-        let error = fixture
-            .call("UpdateFunctionCode", stale)
-            .await
-            .unwrap_err();
-        assert_eq!(
-            (error.status, error.code.as_str()),
-            (412, "PreconditionFailedException")
-        );
+        let error = fixture.call("UpdateFunctionCode", stale).await.unwrap_err();
+        assert_eq!((error.status, error.code.as_str()), (412, "PreconditionFailedException"));
 
         let changed = fixture.call("UpdateFunctionCode", input).await.unwrap();
         assert_eq!(changed["CodeSha256"], dry["CodeSha256"]);
         assert_ne!(changed["RevisionId"], made["RevisionId"]);
         assert_eq!(fixture.retired().len(), 1);
         let missing = json!({"FunctionName": "g", "ZipFile": zip()});
-        assert_eq!(
-            fixture
-                .call("UpdateFunctionCode", missing)
-                .await
-                .unwrap_err()
-                .status,
-            404
-        );
+        assert_eq!(fixture.call("UpdateFunctionCode", missing).await.unwrap_err().status, 404);
     }
 
     #[tokio::test]

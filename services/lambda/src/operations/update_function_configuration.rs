@@ -47,31 +47,18 @@ mod tests {
         let fixture = Fixture::new();
         fixture.create("f").await.unwrap();
         let input = json!({"FunctionName": "f", "Timeout": 9, "Environment": {"Variables": {"AB": "c"}}});
-        let changed = fixture
-            .call("UpdateFunctionConfiguration", input)
-            .await
-            .unwrap();
+        let changed = fixture.call("UpdateFunctionConfiguration", input).await.unwrap();
         assert_eq!(
-            (
-                &changed["Timeout"],
-                &changed["Environment"]["Variables"]["AB"],
-                &changed["Handler"]
-            ),
+            (&changed["Timeout"], &changed["Environment"]["Variables"]["AB"], &changed["Handler"]),
             (&json!(9), &json!("c"), &json!("index.handler"))
         );
         let error = fixture
-            .call(
-                "UpdateFunctionConfiguration",
-                json!({"FunctionName": "f", "Timeout": 901}),
-            )
+            .call("UpdateFunctionConfiguration", json!({"FunctionName": "f", "Timeout": 901}))
             .await
             .unwrap_err();
         assert_eq!(error.code, "ValidationException");
         let empty = json!({"FunctionName": "f", "Environment": {"Variables": {}}});
-        let changed = fixture
-            .call("UpdateFunctionConfiguration", empty)
-            .await
-            .unwrap();
+        let changed = fixture.call("UpdateFunctionConfiguration", empty).await.unwrap();
         assert!(changed.get("Environment").is_none());
     }
 }

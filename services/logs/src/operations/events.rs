@@ -46,19 +46,11 @@ pub async fn put(logs: &Logs, call: &Call) -> Result<Answer, ApiError> {
             "A batch has 1 to {PUT_EVENTS_MAX} events and at most {PUT_BYTES_MAX} bytes."
         )));
     }
-    if events
-        .iter()
-        .any(|e| e.message.is_empty() || e.message.len() > limits::LOG_EVENT_BYTES_MAX)
-    {
-        return Err(errors::invalid(format!(
-            "A message has 1 to {} bytes.",
-            limits::LOG_EVENT_BYTES_MAX
-        )));
+    if events.iter().any(|e| e.message.is_empty() || e.message.len() > limits::LOG_EVENT_BYTES_MAX) {
+        return Err(errors::invalid(format!("A message has 1 to {} bytes.", limits::LOG_EVENT_BYTES_MAX)));
     }
     if events.windows(2).any(|w| w[0].timestamp > w[1].timestamp) {
-        return Err(errors::invalid(
-            "Log events in a single PutLogEvents request must be in chronological order.",
-        ));
+        return Err(errors::invalid("Log events in a single PutLogEvents request must be in chronological order."));
     }
     let span = events[events.len() - 1].timestamp - events[0].timestamp;
     if span > DAY_MS {
@@ -66,26 +58,15 @@ pub async fn put(logs: &Logs, call: &Call) -> Result<Answer, ApiError> {
             "The batch of log events in a single PutLogEvents request cannot span more than 24 hours.",
         ));
     }
-    let batch = Batch {
-        stream,
-        events: events.into_iter().map(|e| (e.timestamp, e.message)).collect(),
-    };
-    logs.storage
-        .append(&place, &[batch], call.context.now_ms, Missing::Refuse)
-        .await?;
+    let batch = Batch { stream, events: events.into_iter().map(|e| (e.timestamp, e.message)).collect() };
+    logs.storage.append(&place, &[batch], call.context.now_ms, Missing::Refuse).await?;
     Answer::json(json!({"nextSequenceToken": "0"}))
 }
 
 /// From when on events of a group are shown.
 async fn shown_from(logs: &Logs, place: &Place, now_ms: u64) -> Result<u64, ApiError> {
-    let group = logs
-        .storage
-        .group(place)
-        .await?
-        .ok_or_else(errors::group_not_found)?;
-    Ok(group
-        .retention_days
-        .map_or(0, |days| now_ms.saturating_sub(u64::from(days) * DAY_MS)))
+    let group = logs.storage.group(place).await?.ok_or_else(errors::group_not_found)?;
+    Ok(group.retention_days.map_or(0, |days| now_ms.saturating_sub(u64::from(days) * DAY_MS)))
 }
 
 #[derive(Deserialize)]
@@ -105,36 +86,19 @@ pub async fn get(logs: &Logs, call: &Call) -> Result<Answer, ApiError> {
     let name = required("logStreamName", input.log_stream_name)?;
     let limit = limit(input.limit, PAGE_EVENTS_MAX, PAGE_EVENTS_MAX as usize)?;
     let shown = shown_from(logs, &place, call.context.now_ms).await?;
-    let stream = logs
-        .storage
-        .stream(&place, &name)
-        .await?
-        .ok_or_else(errors::stream_not_found)?;
-    let (mut from, mut until, mut is_forward) =
-        (Position::MIN, None, input.start_from_head == Some(true));
+    let stream = logs.storage.stream(&place, &name).await?.ok_or_else(errors::stream_not_found)?;
+    let (mut from, mut until, mut is_forward) = (Position::MIN, None, input.start_from_head == Some(true));
     if let Some(token) = &input.next_token {
-        let position = token
-            .split_once('/')
-            .and_then(|(direction, text)| Some((direction, Position::parse(text)?)));
+        let position = token.split_once('/').and_then(|(direction, text)| Some((direction, Position::parse(text)?)));
         match position {
             Some(("f", position)) => (from, is_forward) = (position, true),
             Some(("b", position)) => (until, is_forward) = (Some(position), false),
             _ => return Err(errors::invalid("The specified nextToken is invalid.")),
         }
     }
-    let start_ms = input
-        .start_time
-        .unwrap_or(0)
-        .max(shown)
-        .max(stream.first_event_ms.unwrap_or(0));
-    let end_ms = input
-        .end_time
-        .unwrap_or(u64::MAX)
-        .min(stream.last_event_ms.map_or(0, |t| t + 1));
-    let begin = from.max(Position {
-        timestamp_ms: start_ms,
-        ..Position::MIN
-    });
+    let start_ms = input.start_time.unwrap_or(0).max(shown).max(stream.first_event_ms.unwrap_or(0));
+    let end_ms = input.end_time.unwrap_or(u64::MAX).min(stream.last_event_ms.map_or(0, |t| t + 1));
+    let begin = from.max(Position { timestamp_ms: start_ms, ..Position::MIN });
     let mut page: VecDeque<Event> = VecDeque::new();
     let mut bytes = 0;
     logs.storage
@@ -182,10 +146,7 @@ pub async fn get(logs: &Logs, call: &Call) -> Result<Answer, ApiError> {
 }
 
 fn behind(position: Position) -> Position {
-    Position {
-        index: position.index.saturating_add(1),
-        ..position
-    }
+    Position { index: position.index.saturating_add(1), ..position }
 }
 
 #[derive(Deserialize)]
@@ -205,9 +166,7 @@ pub async fn filter(logs: &Logs, call: &Call) -> Result<Answer, ApiError> {
     let input: FilterInput = call.input()?;
     let limit = limit(input.limit, PAGE_EVENTS_MAX, PAGE_EVENTS_MAX as usize)?;
     if input.log_stream_names.is_some() && input.log_stream_name_prefix.is_some() {
-        return Err(errors::invalid(
-            "Only one of logStreamNames and logStreamNamePrefix can be specified.",
-        ));
+        return Err(errors::invalid("Only one of logStreamNames and logStreamNamePrefix can be specified."));
     }
     let pattern = Pattern::parse(input.filter_pattern.as_deref().unwrap_or_default())?;
     let shown = shown_from(logs, &place, call.context.now_ms).await?;
@@ -219,15 +178,11 @@ pub async fn filter(logs: &Logs, call: &Call) -> Result<Answer, ApiError> {
     let token = input
         .next_token
         .as_deref()
-        .map(|text| {
-            Position::parse(text)
-                .ok_or_else(|| errors::invalid("The specified nextToken is invalid."))
-        })
+        .map(|text| Position::parse(text).ok_or_else(|| errors::invalid("The specified nextToken is invalid.")))
         .transpose()?;
-    let begin = token.unwrap_or(Position::MIN).max(Position {
-        timestamp_ms: input.start_time.unwrap_or(0).max(shown),
-        ..Position::MIN
-    });
+    let begin = token
+        .unwrap_or(Position::MIN)
+        .max(Position { timestamp_ms: input.start_time.unwrap_or(0).max(shown), ..Position::MIN });
     let end_ms = input.end_time.map_or(u64::MAX, |t| t.saturating_add(1));
     let mut page: Vec<Event> = Vec::new();
     let mut bytes = 0;

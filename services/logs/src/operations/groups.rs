@@ -12,10 +12,8 @@ use crate::model::{FORMAT, Group};
 use crate::{Logs, errors};
 
 /// <https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html>
-const RETENTION_DAYS: &[u32] = &[
-    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922,
-    3288, 3653,
-];
+const RETENTION_DAYS: &[u32] =
+    &[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653];
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -65,15 +63,8 @@ pub async fn describe(logs: &Logs, call: &Call) -> Result<Answer, ApiError> {
         return Err(errors::not_built("logGroupNamePattern"));
     }
     let prefix = input.log_group_name_prefix.unwrap_or_default();
-    let mut found = logs
-        .storage
-        .groups(
-            &at(&call.context, ""),
-            &prefix,
-            input.next_token.as_deref(),
-            limit + 1,
-        )
-        .await?;
+    let mut found =
+        logs.storage.groups(&at(&call.context, ""), &prefix, input.next_token.as_deref(), limit + 1).await?;
     let is_more = found.len() > limit;
     found.truncate(limit);
     let list: Vec<Value> = found
@@ -105,15 +96,12 @@ pub async fn put_retention(logs: &Logs, call: &Call) -> Result<Answer, ApiError>
     let place = place(call)?;
     let days = call.input.get("retentionInDays").and_then(Value::as_u64);
     let days = required("retentionInDays", days)?;
-    let days = u32::try_from(days)
-        .ok()
-        .filter(|days| RETENTION_DAYS.contains(days))
-        .ok_or_else(|| {
-            errors::invalid(format!(
-                "1 validation error detected: Value '{days}' at 'retentionInDays' failed to satisfy constraint: \
+    let days = u32::try_from(days).ok().filter(|days| RETENTION_DAYS.contains(days)).ok_or_else(|| {
+        errors::invalid(format!(
+            "1 validation error detected: Value '{days}' at 'retentionInDays' failed to satisfy constraint: \
                  Member must satisfy enum value set: {RETENTION_DAYS:?}"
-            ))
-        })?;
+        ))
+    })?;
     set_retention(logs, &place, Some(days)).await
 }
 
@@ -121,11 +109,7 @@ pub async fn delete_retention(logs: &Logs, call: &Call) -> Result<Answer, ApiErr
     set_retention(logs, &place(call)?, None).await
 }
 
-async fn set_retention(
-    logs: &Logs,
-    place: &crate::model::Place,
-    days: Option<u32>,
-) -> Result<Answer, ApiError> {
+async fn set_retention(logs: &Logs, place: &crate::model::Place, days: Option<u32>) -> Result<Answer, ApiError> {
     logs.storage
         .update_group(place, |group| {
             group.retention_days = days;

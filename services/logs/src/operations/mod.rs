@@ -17,30 +17,23 @@ fn place(call: &Call) -> Result<Place, ApiError> {
     let text = |member: &str| call.input.get(member).and_then(|value| value.as_str());
     let name = text("logGroupName").or_else(|| text("logGroupIdentifier").map(name_of));
     let mut checks = Validation::new();
-    checks
-        .required("logGroupName", name.as_ref())
-        .length("logGroupName", name, 1, 512)
-        .pattern("logGroupName", name, "[\\.\\-_/#A-Za-z0-9]+", |text| {
-            text.bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"._/#-".contains(&b))
-        });
+    checks.required("logGroupName", name.as_ref()).length("logGroupName", name, 1, 512).pattern(
+        "logGroupName",
+        name,
+        "[\\.\\-_/#A-Za-z0-9]+",
+        |text| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._/#-".contains(&b)),
+    );
     checks.finish("InvalidParameterException")?;
     Ok(at(&call.context, name.unwrap_or_default()))
 }
 
 fn at(context: &Context, group: &str) -> Place {
-    Place {
-        account: context.account().to_owned(),
-        region: context.region.clone(),
-        group: group.to_owned(),
-    }
+    Place { account: context.account().to_owned(), region: context.region.clone(), group: group.to_owned() }
 }
 
 /// The name in a group's ARN, with or without `:*`; a bare name stays.
 fn name_of(identifier: &str) -> &str {
-    let name = identifier
-        .split_once(":log-group:")
-        .map_or(identifier, |(_, name)| name);
+    let name = identifier.split_once(":log-group:").map_or(identifier, |(_, name)| name);
     name.strip_suffix(":*").unwrap_or(name)
 }
 
@@ -52,9 +45,7 @@ fn stream_name(name: &str) -> Result<(), ApiError> {
     let mut checks = Validation::new();
     checks
         .length("logStreamName", Some(name), 1, 512)
-        .pattern("logStreamName", Some(name), "[^:*]*", |text| {
-            !text.contains([':', '*'])
-        });
+        .pattern("logStreamName", Some(name), "[^:*]*", |text| !text.contains([':', '*']));
     checks.finish("InvalidParameterException")
 }
 
@@ -62,9 +53,7 @@ fn limit(value: Option<i64>, max: i64, default: usize) -> Result<usize, ApiError
     let mut checks = Validation::new();
     checks.between("limit", value, 1, max);
     checks.finish("InvalidParameterException")?;
-    Ok(value
-        .and_then(|n| usize::try_from(n).ok())
-        .unwrap_or(default))
+    Ok(value.and_then(|n| usize::try_from(n).ok()).unwrap_or(default))
 }
 
 fn required<T>(member: &str, value: Option<T>) -> Result<T, ApiError> {

@@ -48,19 +48,14 @@ pub async fn describe(logs: &Logs, call: &Call) -> Result<Answer, ApiError> {
         Some(_) => return Err(errors::invalid("orderBy is LogStreamName or LastEventTime")),
     };
     if by_time && input.log_stream_name_prefix.is_some() {
-        return Err(errors::invalid(
-            "Cannot order by LastEventTime with a logStreamNamePrefix.",
-        ));
+        return Err(errors::invalid("Cannot order by LastEventTime with a logStreamNamePrefix."));
     }
     if logs.storage.group(&place).await?.is_none() {
         return Err(errors::group_not_found());
     }
     let prefix = input.log_stream_name_prefix.unwrap_or_default();
     // Both orders are over all streams, for either may be asked for backwards.
-    let mut all = logs
-        .storage
-        .streams(&place, &prefix, None, SORTED_MAX)
-        .await?;
+    let mut all = logs.storage.streams(&place, &prefix, None, SORTED_MAX).await?;
     if by_time {
         all.sort_by_key(|(_, stream)| stream.last_event_ms);
     }

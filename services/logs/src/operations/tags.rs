@@ -29,9 +29,7 @@ pub async fn tag(logs: &Logs, call: &Call) -> Result<Answer, ApiError> {
                 group.tags.insert(key.clone(), value.to_owned());
             }
             if group.tags.len() > TAGS_MAX {
-                return Err(errors::invalid(format!(
-                    "A resource has at most {TAGS_MAX} tags."
-                )));
+                return Err(errors::invalid(format!("A resource has at most {TAGS_MAX} tags.")));
             }
             Ok(())
         })
@@ -44,9 +42,7 @@ pub async fn untag(logs: &Logs, call: &Call) -> Result<Answer, ApiError> {
     let keys = required("tagKeys", keys)?;
     logs.storage
         .update_group(&resource(call)?, |group| {
-            group
-                .tags
-                .retain(|key, _| !keys.iter().any(|k| k == key.as_str()));
+            group.tags.retain(|key, _| !keys.iter().any(|k| k == key.as_str()));
             Ok(())
         })
         .await?;

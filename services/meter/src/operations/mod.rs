@@ -21,15 +21,12 @@ fn days(from: &str, to: &str) -> Result<Vec<String>, ApiError> {
     const DAYS_MAX: i64 = 366;
     let format = time::macros::format_description!("[year]-[month]-[day]");
     let read = |text: &str| {
-        time::Date::parse(text, format)
-            .map_err(|_| invalid(format!("`{text}` is not a day such as 2026-11-23")))
+        time::Date::parse(text, format).map_err(|_| invalid(format!("`{text}` is not a day such as 2026-11-23")))
     };
     let (first, last) = (read(from)?, read(to)?);
     let count = (last - first).whole_days() + 1;
     if !(1..=DAYS_MAX).contains(&count) {
-        return Err(invalid(format!(
-            "From {from} to {to} is not between one and {DAYS_MAX} days"
-        )));
+        return Err(invalid(format!("From {from} to {to} is not between one and {DAYS_MAX} days")));
     }
     let mut list = Vec::new();
     let mut day = Some(first);

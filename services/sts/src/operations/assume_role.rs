@@ -10,7 +10,8 @@ use crate::Sts;
 
 const DURATION_S_DEFAULT: i64 = 3600;
 /// What would narrow the session or ask for proof; ignoring it would give away more than was asked for.
-const ABSENT: &[&str] = &["Policy", "PolicyArns", "ExternalId", "SerialNumber", "TokenCode", "TransitiveTagKeys", "Tags"];
+const ABSENT: &[&str] =
+    &["Policy", "PolicyArns", "ExternalId", "SerialNumber", "TokenCode", "TransitiveTagKeys", "Tags"];
 
 pub async fn run(sts: &Sts, call: &Call) -> Result<Answer, ApiError> {
     let text = |member: &str| call.input.get(member).and_then(Value::as_str);
@@ -18,10 +19,7 @@ pub async fn run(sts: &Sts, call: &Call) -> Result<Answer, ApiError> {
     let duration = match call.input.get("DurationSeconds") {
         None | Some(Value::Null) => DURATION_S_DEFAULT,
         // What is no number is as far out of range as can be.
-        Some(value) => value
-            .as_i64()
-            .or_else(|| value.as_str()?.parse().ok())
-            .unwrap_or(-1),
+        Some(value) => value.as_i64().or_else(|| value.as_str()?.parse().ok()).unwrap_or(-1),
     };
     let mut checks = Validation::new();
     checks
@@ -30,21 +28,15 @@ pub async fn run(sts: &Sts, call: &Call) -> Result<Answer, ApiError> {
         .required("roleSessionName", session.as_ref())
         .length("roleSessionName", session, 2, 64)
         .pattern("roleSessionName", session, "[\\w+=,.@-]*", |text| {
-            text.bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"_+=,.@-".contains(&b))
+            text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+=,.@-".contains(&b))
         })
         .between("durationSeconds", Some(duration), 900, 43_200);
     checks.finish("ValidationError")?;
-    if let Some(member) = ABSENT.iter().find(|member| {
-        call.input
-            .get(**member)
-            .is_some_and(|value| !value.is_null() && *value != json!([]))
-    }) {
-        return Err(ApiError::new(
-            501,
-            "NotImplemented",
-            format!("not implemented: sts.AssumeRole {member}"),
-        ));
+    if let Some(member) = ABSENT
+        .iter()
+        .find(|member| call.input.get(**member).is_some_and(|value| !value.is_null() && *value != json!([])))
+    {
+        return Err(ApiError::new(501, "NotImplemented", format!("not implemented: sts.AssumeRole {member}")));
     }
     let opened = sts
         .roles
@@ -103,15 +95,9 @@ mod tests {
     }
 
     async fn call(operation: &str, input: Value) -> Result<Value, ApiError> {
-        let Value::Object(input) = input else {
-            panic!("the input is an object")
-        };
+        let Value::Object(input) = input else { panic!("the input is an object") };
         let call = Call {
-            operation: MODEL
-                .operations
-                .iter()
-                .find(|o| o.name == operation)
-                .unwrap(),
+            operation: MODEL.operations.iter().find(|o| o.name == operation).unwrap(),
             input,
             payload: bytes::Bytes::new(),
             context: Context {
