@@ -28,7 +28,7 @@ fn awslambdaric_on_a_custom_runtime() {
     std::fs::write(code.join("app.py"), "def handler(event, context):\n    if event.get('fail'):\n        raise KeyError('gone')\n    return {'echo': event, 'id': context.aws_request_id}\n").expect("a file");
     std::fs::write(code.join("bootstrap"), "#!/bin/sh\ncd /var/task\nexec /usr/bin/python3 -m awslambdaric app.handler\n").expect("a file");
     succeed(Command::new("chmod").arg("755").arg(code.join("bootstrap")));
-    for name in ["awslambdaric", "simplejson", "snapshot_restore_py"] {
+    for name in ["awslambdaric", "simplejson", "snapshot_restore_py.py"] {
         succeed(Command::new("cp").arg("-r").arg(format!("{}/{name}", packages.trim())).arg(&code));
     }
     let extension = succeed(Command::new("find").args([packages.trim(), "-maxdepth", "1", "-name", "*runtime_client*.so"]));

@@ -19,8 +19,8 @@ use cumulet_store::Store;
 use cumulet_store_embedded::EmbeddedStore;
 use cumulet_wire::auth::{Authorizer, Caller, Credentials};
 use cumulet_wire::error::ApiError;
-use cumulet_wire::data_plane::DataPlane;
-use cumulet_wire::front::{Front, Parts};
+use cumulet_wire::data_plane::{DataPlane, HttpRequest};
+use cumulet_wire::front::{self, Front, Parts};
 use cumulet_wire::operation::Registry;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -122,8 +122,8 @@ impl Cloud {
         let logs: Arc<dyn LogSink> = Arc::new(cumulet_logs::Sink::start(store.clone(), clock.clone()));
         let meter: Arc<dyn MeterSink> = Arc::new(cumulet_meter::Sink::start(store.clone()));
 
-        let front: Arc<OnceLock<Arc<Front>>> = Arc::default();
-        let sandbox = Arc::new(LinuxSandbox::new(sandbox_config(config, front.clone())?).map_err(|e| failed("preparing the sandbox", &e))?);
+        let door: Arc<OnceLock<Arc<Front>>> = Arc::default();
+        let sandbox = Arc::new(LinuxSandbox::new(sandbox_config(config, door.clone())?).map_err(|e| failed("preparing the sandbox", &e))?);
         let ports = Ports {
             sandbox,
             sessions: access.clone() as Arc<dyn Sessions>,
@@ -154,7 +154,7 @@ impl Cloud {
         stacks.connect(registry.clone()).await.map_err(|e| failed("resuming stacks", &e))?;
         let planes: Vec<Arc<dyn DataPlane>> = vec![
             gateway,
-            Arc::new(cumulet_lambda::UrlPlane::new(functions, invoker)),
+            Arc::new(cumulet_lambda::UrlPlane::new(functions, invoker, Arc::new(SignedUrls(access.clone())))),
             Arc::new(cumulet_lambda::CodePlane::new(code, links)),
             Arc::new(cumulet_platform::Health),
         ];
@@ -165,7 +165,7 @@ impl Cloud {
             authorizer: access as Arc<dyn Authorizer>,
             clock,
         };
-        let front = front.get_or_init(|| Arc::new(Front::new(parts))).clone();
+        let front = door.get_or_init(|| Arc::new(Front::new(parts))).clone();
         Ok(Cloud { front, engine, store })
     }
 }
@@ -265,5 +265,17 @@ impl cumulet_sts::Roles for Roles {
             arn: assumed.arn,
             user_id: assumed.user_id,
         })
+    }
+}
+
+/// Function URLs that ask for a signature ask who signed, and whether they may.
+struct SignedUrls(Arc<cumulet_iam::Access>);
+
+#[async_trait]
+impl cumulet_lambda::UrlVerifier for SignedUrls {
+    async fn verify(&self, request: &HttpRequest, function_arn: &str) -> Option<Caller> {
+        let caller = front::caller_of(&*self.0, "lambda", request).await.ok()?;
+        let is_allowed = self.0.authorize(&caller, "lambda:InvokeFunctionUrl", function_arn).await.is_ok();
+        is_allowed.then_some(caller)
     }
 }

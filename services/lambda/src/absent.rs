@@ -29,7 +29,7 @@ pub const ABSENT: &[Operation] = &[
     Operation::rest("GetFunctionRecursionConfig", "GET", "/2024-08-31/functions/{FunctionName}/recursion-config", 200),
     Operation::rest("GetFunctionScalingConfig", "GET", "/2025-11-30/functions/{FunctionName}/function-scaling-config", 200),
     Operation::rest("GetLayerVersion", "GET", "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}", 200),
-    Operation::rest("GetLayerVersionByArn", "GET", "/2018-10-31/layers", 200),
+    Operation::rest("GetLayerVersionByArn", "GET", "/2018-10-31/layers?find=LayerVersion", 200),
     Operation::rest("GetLayerVersionPolicy", "GET", "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy", 200),
     Operation::rest("GetProvisionedConcurrencyConfig", "GET", "/2019-09-30/functions/{FunctionName}/provisioned-concurrency", 200),
     Operation::rest("GetRuntimeManagementConfig", "GET", "/2021-07-20/functions/{FunctionName}/runtime-management-config", 200),
