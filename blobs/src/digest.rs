@@ -64,22 +64,12 @@ mod tests {
         let text = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert_eq!(text.parse(), Ok(Digest::of(b"")));
         assert_eq!(Digest::of(b"").to_string(), text);
-        assert_eq!(
-            Digest::from_bytes(*Digest::of(b"").as_bytes()),
-            Digest::of(b"")
-        );
+        assert_eq!(Digest::from_bytes(*Digest::of(b"").as_bytes()), Digest::of(b""));
     }
 
     #[test]
     fn other_texts_are_refused() {
-        for text in [
-            "",
-            "e3",
-            &"E3".repeat(32),
-            &"g0".repeat(32),
-            &"00".repeat(33),
-            "../../etc/passwd",
-        ] {
+        for text in ["", "e3", &"E3".repeat(32), &"g0".repeat(32), &"00".repeat(33), "../../etc/passwd"] {
             assert_eq!(text.parse::<Digest>(), Err(NotADigest), "{text}");
         }
     }

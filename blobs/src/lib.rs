@@ -28,15 +28,9 @@ pub enum Error {
     #[error("a blob of {bytes} bytes is more than {max}")]
     TooLarge { bytes: usize, max: usize },
     #[error("{doing}")]
-    Backend {
-        doing: &'static str,
-        source: object_store::Error,
-    },
+    Backend { doing: &'static str, source: object_store::Error },
     #[error("{doing}")]
-    Directory {
-        doing: &'static str,
-        source: io::Error,
-    },
+    Directory { doing: &'static str, source: io::Error },
 }
 
 pub type Result<T> = std::result::Result<T, Error>;
@@ -58,16 +52,11 @@ impl Blobs {
     /// # Errors
     /// [`Error::Directory`] when the file system refuses.
     pub fn local(dir: &Path) -> Result<Blobs> {
-        let failed = |source| Error::Directory {
-            doing: "making the blobs' directory",
-            source,
-        };
+        let failed = |source| Error::Directory { doing: "making the blobs' directory", source };
         // Made here and not by the first puts: of two at the same time, one would not wait for the other's fsync.
         make_durable(&dir.join(FOLDER)).map_err(failed)?;
-        let store = LocalFileSystem::new_with_prefix(dir).map_err(|source| Error::Backend {
-            doing: "opening the blobs' directory",
-            source,
-        })?;
+        let store = LocalFileSystem::new_with_prefix(dir)
+            .map_err(|source| Error::Backend { doing: "opening the blobs' directory", source })?;
         Ok(Blobs::new(Arc::new(store.with_fsync(true))))
     }
 
@@ -78,17 +67,11 @@ impl Blobs {
     /// [`Error::TooLarge`], [`Error::Backend`].
     pub async fn put(&self, bytes: Bytes) -> Result<Digest> {
         if bytes.len() > BLOB_BYTES_MAX {
-            return Err(Error::TooLarge {
-                bytes: bytes.len(),
-                max: BLOB_BYTES_MAX,
-            });
+            return Err(Error::TooLarge { bytes: bytes.len(), max: BLOB_BYTES_MAX });
         }
         let (digest, bytes) = hash(bytes).await?;
         let put = self.store.put(&path(&digest), bytes.into()).await;
-        put.map_err(|source| Error::Backend {
-            doing: "writing a blob",
-            source,
-        })?;
+        put.map_err(|source| Error::Backend { doing: "writing a blob", source })?;
         Ok(digest)
     }
 
@@ -159,10 +142,7 @@ async fn hash(bytes: Bytes) -> Result<(Digest, Bytes)> {
         return Ok((Digest::of(&bytes), bytes));
     }
     let hashed = tokio::task::spawn_blocking(move || (Digest::of(&bytes), bytes)).await;
-    hashed.map_err(|source| Error::Backend {
-        doing: "hashing a blob",
-        source: source.into(),
-    })
+    hashed.map_err(|source| Error::Backend { doing: "hashing a blob", source: source.into() })
 }
 
 /// Makes a directory and its missing ancestors, each durable in the one above it.
@@ -221,10 +201,7 @@ mod tests {
         let blobs = Blobs::local(dir.path()).unwrap();
         blobs.put("abc".into()).await.unwrap();
         let name = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        assert_eq!(
-            fs::read(dir.path().join("sha256").join(name)).unwrap(),
-            b"abc"
-        );
+        assert_eq!(fs::read(dir.path().join("sha256").join(name)).unwrap(), b"abc");
     }
 
     #[tokio::test]
@@ -240,14 +217,7 @@ mod tests {
         }
         blobs.put("abc".into()).await.unwrap();
         assert_eq!(blobs.get(&digest).await.unwrap(), "abc");
-        assert_eq!(
-            Blobs::local(dir.path())
-                .unwrap()
-                .get(&digest)
-                .await
-                .unwrap(),
-            "abc"
-        );
+        assert_eq!(Blobs::local(dir.path()).unwrap().get(&digest).await.unwrap(), "abc");
     }
 
     #[tokio::test]
@@ -271,9 +241,6 @@ mod tests {
         let blobs = Blobs::local(dir.path()).unwrap();
         fs::remove_dir(dir.path().join("sha256")).unwrap();
         fs::write(dir.path().join("sha256"), "").unwrap();
-        assert!(matches!(
-            blobs.put("abc".into()).await,
-            Err(Error::Backend { .. })
-        ));
+        assert!(matches!(blobs.put("abc".into()).await, Err(Error::Backend { .. })));
     }
 }

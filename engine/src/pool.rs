@@ -67,7 +67,15 @@ impl Ready {
         init: Init,
         place: Place,
     ) -> Ready {
-        Ready { instance, instance_id, log_stream, init: Some(init), usage_before: Usage::default(), born: Instant::now(), _place: place }
+        Ready {
+            instance,
+            instance_id,
+            log_stream,
+            init: Some(init),
+            usage_before: Usage::default(),
+            born: Instant::now(),
+            _place: place,
+        }
     }
 }
 

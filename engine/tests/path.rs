@@ -173,12 +173,8 @@ async fn world(timeout_ms: u64, concurrency_max: Option<usize>) -> World {
         blobs,
         clock: Arc::new(SystemClock),
     };
-    let bounds = Bounds {
-        instances_max: 8,
-        starting_max: 8,
-        idle: Duration::from_secs(60),
-        age: Duration::from_secs(60),
-    };
+    let bounds =
+        Bounds { instances_max: 8, starting_max: 8, idle: Duration::from_secs(60), age: Duration::from_secs(60) };
     let config = Config { code_folder: folder.path().join("code"), bounds, init_timeout: Duration::from_secs(10) };
     let engine = Engine::new(ports, config);
     let catalog = Arc::new(One(Mutex::new(function("1", &digest, timeout_ms, concurrency_max))));
@@ -230,7 +226,10 @@ async fn a_warm_instance_is_used_again() {
     assert_eq!(records.len(), 3);
     assert!(records[0].init_us.is_some() && records[1].init_us.is_none());
     let lines = world.sink.lines.lock().expect("not poisoned").join("\n");
-    assert!(lines.contains("loading\nSTART RequestId: id Version: $LATEST\nrunning\nEND RequestId: id\nREPORT"), "{lines}");
+    assert!(
+        lines.contains("loading\nSTART RequestId: id Version: $LATEST\nrunning\nEND RequestId: id\nREPORT"),
+        "{lines}"
+    );
 }
 
 #[tokio::test]

@@ -2,7 +2,5 @@
 //! Starting them, and the other end of their channel, is the sandbox's.
 
 /// The files, by their path under `/var/runtime`. They depend on nothing but the interpreter.
-pub const FILES: &[(&str, &str)] = &[
-    ("node/host.js", include_str!("../node/host.js")),
-    ("python/host.py", include_str!("../python/host.py")),
-];
+pub const FILES: &[(&str, &str)] =
+    &[("node/host.js", include_str!("../node/host.js")), ("python/host.py", include_str!("../python/host.py"))];

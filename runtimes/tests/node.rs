@@ -38,20 +38,14 @@ async fn check(code: &str, expected: Result<&str, &str>, expected_log: &[&str]) 
 #[tokio::test]
 async fn handlers_answer() {
     let table = [
-        (
-            "exports.handler = async (e) => ({ got: e });",
-            r#"{"got":{"a":1}}"#,
-        ),
+        ("exports.handler = async (e) => ({ got: e });", r#"{"got":{"a":1}}"#),
         ("exports.handler = async () => {};", "null"),
         ("exports.handler = async () => 'é\\u2028';", "\"é\u{2028}\""),
         ("exports.handler = async () => () => 1;", "null"),
         ("exports.handler = () => 42;", "null"),
         ("exports.handler = () => ({ then: (ok) => ok(7) });", "7"),
         ("exports.handler = (e, c, cb) => cb(null, e.a);", "1"),
-        (
-            "exports.handler = (e, c, cb) => { setTimeout(() => cb(null, 'late'), 5); };",
-            "\"late\"",
-        ),
+        ("exports.handler = (e, c, cb) => { setTimeout(() => cb(null, 'late'), 5); };", "\"late\""),
         (
             "exports.handler = (e, c, cb) => { c.callbackWaitsForEmptyEventLoop = false; setInterval(() => {}, 1e6); cb(null, 2); };",
             "2",
@@ -62,10 +56,7 @@ async fn handlers_answer() {
         ),
         ("exports.handler = (e, c) => c.succeed('s');", "\"s\""),
         ("exports.handler = (e, c) => c.done(null, 'd');", "\"d\""),
-        (
-            "exports.handler = async (e, c) => { c.succeed(1); c.succeed(2); return 3; };",
-            "1",
-        ),
+        ("exports.handler = async (e, c) => { c.succeed(1); c.succeed(2); return 3; };", "1"),
         (
             "exports.handler = async () => { await new Promise((r) => setTimeout(r, 5)); await require('fs').promises.readFile(__filename); return 'io'; };",
             "\"io\"",
@@ -74,10 +65,7 @@ async fn handlers_answer() {
             "exports.handler = async (e, c) => [c.functionName, c.functionVersion, c.memoryLimitInMB, c.awsRequestId, c.logGroupName, c.logStreamName, c.invokedFunctionArn.split(':')[6], c.clientContext.custom.a, c.identity === undefined, typeof c.getRemainingTimeInMillis(), c.getRemainingTimeInMillis() > 1000, c.callbackWaitsForEmptyEventLoop];",
             r#"["hello","$LATEST","128","ID","/aws/lambda/hello","2026/11/23/[$LATEST]0","hello","b",true,"number",true,true]"#,
         ),
-        (
-            "exports.handler = async () => process.env._X_AMZN_TRACE_ID.slice(0, 7);",
-            "\"Root=1-\"",
-        ),
+        ("exports.handler = async () => process.env._X_AMZN_TRACE_ID.slice(0, 7);", "\"Root=1-\""),
     ];
     for (code, expected) in table {
         check(code, Ok(expected), &[]).await;
@@ -95,26 +83,14 @@ async fn handlers_fail() {
             "exports.handler = () => { throw new RangeError('sync'); };",
             r#"{"errorType":"RangeError","errorMessage":"sync"}"#,
         ),
-        (
-            "exports.handler = (e, c, cb) => cb(new Error('cb'));",
-            r#"{"errorType":"Error","errorMessage":"cb"}"#,
-        ),
-        (
-            "exports.handler = (e, c, cb) => cb('text');",
-            r#"{"errorType":"string","errorMessage":"text"}"#,
-        ),
-        (
-            "exports.handler = async () => { throw 'text'; };",
-            r#"{"errorType":"string","errorMessage":"text"}"#,
-        ),
+        ("exports.handler = (e, c, cb) => cb(new Error('cb'));", r#"{"errorType":"Error","errorMessage":"cb"}"#),
+        ("exports.handler = (e, c, cb) => cb('text');", r#"{"errorType":"string","errorMessage":"text"}"#),
+        ("exports.handler = async () => { throw 'text'; };", r#"{"errorType":"string","errorMessage":"text"}"#),
         (
             "exports.handler = async () => { throw { a: 1 }; };",
             r#"{"errorType":"object","errorMessage":"[object Object]"}"#,
         ),
-        (
-            "exports.handler = (e, c) => c.fail();",
-            r#"{"errorType":"string","errorMessage":"handled"}"#,
-        ),
+        ("exports.handler = (e, c) => c.fail();", r#"{"errorType":"string","errorMessage":"handled"}"#),
         (
             "exports.handler = async () => { const e = new Error('m'); e.name = 'Custom'; throw e; };",
             r#"{"errorType":"Custom","errorMessage":"m"}"#,
@@ -139,10 +115,7 @@ async fn errors_are_logged_with_their_trace() {
     let mut running = start("index.handler", &[("index.js", code)]).await;
     let (answer, log) = running.answer("{}").await;
     let trace = r#"["Error: boom","    at f (/var/task/index.js:1:1)"]"#;
-    assert_eq!(
-        answer.unwrap_err(),
-        format!(r#"{{"errorType":"Error","errorMessage":"boom","trace":{trace}}}"#)
-    );
+    assert_eq!(answer.unwrap_err(), format!(r#"{{"errorType":"Error","errorMessage":"boom","trace":{trace}}}"#));
     let expected = format!(
         "TIME\tID\tERROR\tInvoke Error \t{{\"errorType\":\"Error\",\"errorMessage\":\"boom\",\"code\":\"E_X\",\"stack\":{trace}}}"
     );
@@ -169,17 +142,11 @@ async fn the_console_is_logged() {
 #[tokio::test]
 async fn the_console_is_logged_as_json() {
     let code = "console.log('init'); exports.handler = async () => { console.debug('no'); console.info({ a: 1 }); console.error('e', 1); };";
-    let env = [
-        ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
-        ("AWS_LAMBDA_LOG_LEVEL", "INFO"),
-    ];
+    let env = [("AWS_LAMBDA_LOG_FORMAT", "JSON"), ("AWS_LAMBDA_LOG_LEVEL", "INFO")];
     let mut running = Running::start_host("node", "index.handler", &[("index.js", code)], &env);
     let (ready, log) = running.ready().await;
     assert_eq!(ready, Ok(()));
-    assert_eq!(
-        log,
-        [r#"{"timestamp":"TIME","level":"INFO","message":"init"}"#]
-    );
+    assert_eq!(log, [r#"{"timestamp":"TIME","level":"INFO","message":"init"}"#]);
     let (_, log) = running.answer("{}").await;
     assert_eq!(
         log,
@@ -195,60 +162,35 @@ async fn modules_are_found() {
     let esm = "export const handler = async (e) => e.a;";
     let table: &[(&str, &[(&str, &str)])] = &[
         ("index.handler", &[("index.mjs", esm)]),
+        ("index.handler", &[("index.js", esm), ("package.json", r#"{"type":"module"}"#)]),
         (
             "index.handler",
-            &[("index.js", esm), ("package.json", r#"{"type":"module"}"#)],
+            &[("index.mjs", "const x = await Promise.resolve(1); export const handler = async (e) => x;")],
         ),
+        ("index.handler", &[("index.cjs", "exports.handler = async (e) => e.a;")]),
         (
             "index.handler",
-            &[(
-                "index.mjs",
-                "const x = await Promise.resolve(1); export const handler = async (e) => x;",
-            )],
+            &[("index.cjs", "exports.handler = async (e) => e.a;"), ("package.json", r#"{"type":"module"}"#)],
         ),
-        (
-            "index.handler",
-            &[("index.cjs", "exports.handler = async (e) => e.a;")],
-        ),
+        ("src/lib/app.a.b", &[("src/lib/app.js", "exports.a = { b: async (e) => e.a };")]),
         (
             "index.handler",
             &[
-                ("index.cjs", "exports.handler = async (e) => e.a;"),
-                ("package.json", r#"{"type":"module"}"#),
-            ],
-        ),
-        (
-            "src/lib/app.a.b",
-            &[("src/lib/app.js", "exports.a = { b: async (e) => e.a };")],
-        ),
-        (
-            "index.handler",
-            &[
-                (
-                    "index.js",
-                    "const n = require('dep'); exports.handler = async () => n;",
-                ),
+                ("index.js", "const n = require('dep'); exports.handler = async () => n;"),
                 ("node_modules/dep/index.js", "module.exports = 1;"),
             ],
         ),
         (
             "index.handler",
             &[
-                (
-                    "index.mjs",
-                    "import n from 'dep'; export const handler = async () => n;",
-                ),
+                ("index.mjs", "import n from 'dep'; export const handler = async () => n;"),
                 ("node_modules/dep/index.js", "module.exports = 1;"),
             ],
         ),
     ];
     for (handler, files) in table {
         let mut running = start(handler, files).await;
-        assert_eq!(
-            running.answer(r#"{"a":1}"#).await.0,
-            Ok("1".into()),
-            "{files:?}"
-        );
+        assert_eq!(running.answer(r#"{"a":1}"#).await.0, Ok("1".into()), "{files:?}");
     }
 }
 
@@ -261,14 +203,8 @@ async fn imports_and_requires_use_the_module_path() {
     let path = layer.path().join("node_modules");
     let env = [("NODE_PATH", path.to_str().unwrap())];
     for (name, code) in [
-        (
-            "index.mjs",
-            "import n from 'shared'; export const handler = async () => n;",
-        ),
-        (
-            "index.js",
-            "const n = require('shared'); exports.handler = async () => n;",
-        ),
+        ("index.mjs", "import n from 'shared'; export const handler = async () => n;"),
+        ("index.js", "const n = require('shared'); exports.handler = async () => n;"),
     ] {
         let mut running = Running::start_host("node", "index.handler", &[(name, code)], &env);
         let (ready, log) = running.ready().await;
@@ -292,24 +228,9 @@ async fn initialisation_fails() {
             "Runtime.ImportModuleError",
             "Error: Cannot find module 'missing'\nRequire stack:\n- DIR/task/index.js\n- DIR/runtime/node/host.js",
         ),
-        (
-            "index.handler",
-            "exports.handler = ;",
-            "Runtime.UserCodeSyntaxError",
-            "SyntaxError: Unexpected token ';'",
-        ),
-        (
-            "index.nope",
-            "exports.handler = 1;",
-            "Runtime.HandlerNotFound",
-            "index.nope is undefined or not exported",
-        ),
-        (
-            "index.handler",
-            "exports.handler = 1;",
-            "Runtime.HandlerNotFound",
-            "index.handler is not a function",
-        ),
+        ("index.handler", "exports.handler = ;", "Runtime.UserCodeSyntaxError", "SyntaxError: Unexpected token ';'"),
+        ("index.nope", "exports.handler = 1;", "Runtime.HandlerNotFound", "index.nope is undefined or not exported"),
+        ("index.handler", "exports.handler = 1;", "Runtime.HandlerNotFound", "index.handler is not a function"),
         ("index", "", "Runtime.MalformedHandlerName", "Bad handler"),
         (
             "../index.handler",
@@ -317,12 +238,7 @@ async fn initialisation_fails() {
             "Runtime.MalformedHandlerName",
             "'../index.handler' is not a valid handler name. Use absolute paths when specifying root directories in handler names.",
         ),
-        (
-            "index.handler",
-            "throw new TypeError('at load');",
-            "TypeError",
-            "at load",
-        ),
+        ("index.handler", "throw new TypeError('at load');", "TypeError", "at load"),
         ("index.handler", "throw 'text';", "string", "text"),
     ];
     for (handler, code, kind, message) in table {
@@ -339,10 +255,7 @@ async fn initialisation_fails() {
             "{code}"
         );
         assert!(error["trace"].is_array());
-        assert!(
-            log[0].starts_with("TIME\tundefined\tERROR\tUncaught Exception \t{"),
-            "{log:#?}"
-        );
+        assert!(log[0].starts_with("TIME\tundefined\tERROR\tUncaught Exception \t{"), "{log:#?}");
         assert_eq!(running.exit_code().await, Some(129));
     }
 }
@@ -405,17 +318,9 @@ async fn a_promise_never_settled_is_an_error() {
 
 #[tokio::test]
 async fn an_event_that_is_not_json_is_the_handlers_error() {
-    let mut running = start(
-        "index.handler",
-        &[("index.js", "exports.handler = async () => 1;")],
-    )
-    .await;
+    let mut running = start("index.handler", &[("index.js", "exports.handler = async () => 1;")]).await;
     let (answer, _) = running.answer("{nope").await;
-    assert!(
-        answer
-            .unwrap_err()
-            .starts_with(r#"{"errorType":"SyntaxError","#)
-    );
+    assert!(answer.unwrap_err().starts_with(r#"{"errorType":"SyntaxError","#));
     assert_eq!(running.answer("{}").await.0, Ok("1".into()));
 }
 
@@ -434,17 +339,13 @@ async fn an_answer_too_large_is_refused() {
     let code = "exports.handler = async () => 'x'.repeat(7 * 1024 * 1024);";
     let mut running = start("index.handler", &[("index.js", code)]).await;
     let (answer, _) = running.invoke("{}").await;
-    assert_eq!(
-        answer,
-        Err(ChannelError::ResponseTooLarge {
-            bytes: 7 * 1024 * 1024 + 2
-        })
-    );
+    assert_eq!(answer, Err(ChannelError::ResponseTooLarge { bytes: 7 * 1024 * 1024 + 2 }));
 }
 
 #[tokio::test]
 async fn nothing_runs_between_events() {
-    let code = "let turns = 0; (function turn() { turns++; setImmediate(turn); })(); exports.handler = async () => turns;";
+    let code =
+        "let turns = 0; (function turn() { turns++; setImmediate(turn); })(); exports.handler = async () => turns;";
     let mut running = start("index.handler", &[("index.js", code)]).await;
     let mut before: u64 = running.answer("{}").await.0.unwrap().parse().unwrap();
     for _ in 0..100 {

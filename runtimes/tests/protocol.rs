@@ -29,10 +29,7 @@ type Result<T> = std::result::Result<T, ChannelError>;
 
 /// What `ready` and then `invoke` give if the runtime sends `bytes`, in pieces of `piece` bytes, and goes away.
 fn drive(bytes: &[u8], piece: usize) -> (Result<()>, Option<Result<Answer>>, Vec<String>) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         let (out, _) = std::io::pipe().unwrap();
@@ -60,9 +57,7 @@ fn drive(bytes: &[u8], piece: usize) -> (Result<()>, Option<Result<Answer>>, Vec
             io.drain(&mut log);
             (ready, Some(answer))
         };
-        let (ready, answer) = tokio::time::timeout(Duration::from_secs(30), run)
-            .await
-            .expect("no hang");
+        let (ready, answer) = tokio::time::timeout(Duration::from_secs(30), run).await.expect("no hang");
         drop(io);
         sender.join().unwrap();
         let messages = log.take().0.into_iter().map(|e| e.message).collect();
@@ -76,13 +71,9 @@ fn protocol(result: &Result<Answer>) -> bool {
 
 #[test]
 fn frames_in_turn() {
-    let good = [
-        log_frame(1, b"init"),
-        frame(b'R', b""),
-        log_frame(u64::MAX, "grün\n".as_bytes()),
-        log_frame(0, b"\xff"),
-    ]
-    .concat();
+    let good =
+        [log_frame(1, b"init"), frame(b'R', b""), log_frame(u64::MAX, "grün\n".as_bytes()), log_frame(0, b"\xff")]
+            .concat();
     for piece in [1, 3, 7, 4096] {
         // An answer that comes before the event is out of turn or, seen later, cannot be told from a quick one.
         let (ready, answer, messages) = drive(&good, piece);
@@ -105,10 +96,7 @@ fn frames_out_of_turn() {
         vec![0xff, 0xff, 0xff, 0x7f, b'?'],
     ] {
         let (ready, _, _) = drive(&bad, 2);
-        assert!(
-            matches!(ready, Err(ChannelError::Protocol(_))),
-            "{bad:?} {ready:?}"
-        );
+        assert!(matches!(ready, Err(ChannelError::Protocol(_))), "{bad:?} {ready:?}");
     }
     // Sent in one piece with `R`, so it is in the buffer before the event is sent.
     for bad in [frame(b'S', b"1"), frame(b'R', b""), frame(b'I', b"{}")] {
@@ -125,13 +113,8 @@ async fn a_drain_takes_logs_and_leaves_the_rest() {
     let (err, _) = std::io::pipe().unwrap();
     let mut io = Io::frames(ours, out.into(), err.into()).unwrap();
     let mut log = InvocationLog::new();
-    let sent = [
-        frame(b'R', b""),
-        log_frame(1, b"one"),
-        log_frame(1, b""),
-        frame(b'S', b"unasked"),
-        log_frame(1, b"two"),
-    ];
+    let sent =
+        [frame(b'R', b""), log_frame(1, b"one"), log_frame(1, b""), frame(b'S', b"unasked"), log_frame(1, b"two")];
     theirs.write_all(&sent.concat()).unwrap();
     assert_eq!(io.ready(&mut log).await, Ok(()));
     for _ in 0..2 {
@@ -170,21 +153,11 @@ fn a_channel_moves_between_threads() {
 #[test]
 fn an_init_error_and_a_length_too_large() {
     let (ready, ..) = drive(&frame(b'I', b"{\"errorType\":\"X\"}"), 5);
-    assert_eq!(
-        ready,
-        Err(ChannelError::Init(Bytes::from_static(
-            b"{\"errorType\":\"X\"}"
-        )))
-    );
+    assert_eq!(ready, Err(ChannelError::Init(Bytes::from_static(b"{\"errorType\":\"X\"}"))));
     let mut long = (6 * 1024 * 1024 + 2_u32).to_le_bytes().to_vec();
     long.push(b'S');
     let (ready, ..) = drive(&long, 1);
-    assert_eq!(
-        ready,
-        Err(ChannelError::ResponseTooLarge {
-            bytes: 6 * 1024 * 1024 + 1
-        })
-    );
+    assert_eq!(ready, Err(ChannelError::ResponseTooLarge { bytes: 6 * 1024 * 1024 + 1 }));
 }
 
 fn any_frame() -> impl Strategy<Value = Vec<u8>> {

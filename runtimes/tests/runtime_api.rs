@@ -136,15 +136,9 @@ next()
     )
     .await;
     let (answer, _) = running.answer("1").await;
-    assert_eq!(
-        answer,
-        Err(r#"{"errorType": "X.Y",  "errorMessage": "m"}"#.into())
-    );
+    assert_eq!(answer, Err(r#"{"errorType": "X.Y",  "errorMessage": "m"}"#.into()));
     let (answer, _) = running.answer("1").await;
-    assert_eq!(
-        answer,
-        Err(r#"{"errorType":"Only.Header","errorMessage":""}"#.into())
-    );
+    assert_eq!(answer, Err(r#"{"errorType":"Only.Header","errorMessage":""}"#.into()));
 }
 
 #[tokio::test]
@@ -156,12 +150,7 @@ print(call("POST", "init/error", '{"errorType": "Runtime.Bad"}')[0])
 "#,
     );
     let (ready, _) = running.ready().await;
-    assert_eq!(
-        ready,
-        Err(ChannelError::Init(Bytes::from_static(
-            br#"{"errorType": "Runtime.Bad"}"#
-        )))
-    );
+    assert_eq!(ready, Err(ChannelError::Init(Bytes::from_static(br#"{"errorType": "Runtime.Bad"}"#))));
     assert_eq!(running.exit_code().await, Some(0));
 }
 
@@ -208,10 +197,7 @@ next()
 "#,
     )
     .await;
-    assert_eq!(
-        running.answer("1").await.0,
-        Err(r#"{"errorType": "Late"}"#.into())
-    );
+    assert_eq!(running.answer("1").await.0, Err(r#"{"errorType": "Late"}"#.into()));
 }
 
 #[tokio::test]
@@ -231,9 +217,7 @@ async fn answers_too_large_are_refused() {
 
 #[tokio::test]
 async fn an_answer_of_the_largest_size_passes() {
-    let mut running =
-        started("id, _, body = next()\ncall('POST', f'invocation/{id}/response', body)\nnext()")
-            .await;
+    let mut running = started("id, _, body = next()\ncall('POST', f'invocation/{id}/response', body)\nnext()").await;
     let payload = Bytes::from(vec![b'7'; 6 * 1024 * 1024]);
     let (answer, _) = running.invoke(payload.clone()).await;
     assert!(answer == Ok(Answer::Success(payload)));

@@ -118,10 +118,7 @@ mod tests {
     #[test]
     fn ranges() {
         for good in ["10.1.0.0/16", "0.0.0.0/0", "1.2.3.4/32"] {
-            assert_eq!(
-                good.parse::<Cidr>().map(|c| c.to_string()),
-                Ok(good.to_owned())
-            );
+            assert_eq!(good.parse::<Cidr>().map(|c| c.to_string()), Ok(good.to_owned()));
         }
         for bad in ["", "10.1.0.0/33", "10.1/16", "::1/128", "1.2.3.4/8; drop"] {
             assert!(bad.parse::<Cidr>().is_err(), "{bad}");

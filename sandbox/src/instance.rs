@@ -12,9 +12,7 @@ use async_trait::async_trait;
 use cumulet_engine::function::Runtime;
 use cumulet_engine::invocation::Invocation;
 use cumulet_engine::output::InvocationLog;
-use cumulet_engine::sandbox::{
-    Answer, Deadline, Failure, Instance, InstanceSpec, Sandbox, StartError, Usage,
-};
+use cumulet_engine::sandbox::{Answer, Deadline, Failure, Instance, InstanceSpec, Sandbox, StartError, Usage};
 use tokio::task::JoinHandle;
 
 use crate::channel::{ChannelError, Io};
@@ -46,11 +44,7 @@ impl LinuxSandbox {
     pub fn new(config: SandboxConfig) -> Result<LinuxSandbox, LaunchError> {
         let launcher = Launcher::new(&config)?;
         let interpreters = Interpreters::new(config.interpreters.clone(), config.lenient_versions);
-        Ok(LinuxSandbox {
-            config,
-            launcher,
-            interpreters: Arc::new(interpreters),
-        })
+        Ok(LinuxSandbox { config, launcher, interpreters: Arc::new(interpreters) })
     }
 
     /// What this machine or user keeps the sandbox from doing, in sentences for the operator.
@@ -86,17 +80,12 @@ impl LinuxSandbox {
                 find_bootstrap(&spec.code_dir)?;
                 plan.argv = vec!["/var/task/bootstrap".to_owned()];
                 plan.listen.push(RUNTIME_API_PORT);
-                set(
-                    &mut plan.environment,
-                    "AWS_LAMBDA_RUNTIME_API",
-                    format!("127.0.0.1:{RUNTIME_API_PORT}"),
-                );
+                set(&mut plan.environment, "AWS_LAMBDA_RUNTIME_API", format!("127.0.0.1:{RUNTIME_API_PORT}"));
             }
             managed => {
                 let interpreter = self.interpreter(managed).await?;
                 let executable = interpreter.executable.to_string_lossy().into_owned();
-                if let (Some(_), Some(bin)) = (&interpreter.prefix, interpreter.executable.parent())
-                {
+                if let (Some(_), Some(bin)) = (&interpreter.prefix, interpreter.executable.parent()) {
                     path = format!("{}:{path}", bin.display());
                 }
                 plan.prefixes.extend(interpreter.prefix);
@@ -115,11 +104,7 @@ impl LinuxSandbox {
         set_default(&mut plan.environment, "PATH", path);
         if self.config.platform.is_some() {
             plan.listen.push(PLATFORM_PORT);
-            set_default(
-                &mut plan.environment,
-                "AWS_ENDPOINT_URL",
-                format!("http://127.0.0.1:{PLATFORM_PORT}"),
-            );
+            set_default(&mut plan.environment, "AWS_ENDPOINT_URL", format!("http://127.0.0.1:{PLATFORM_PORT}"));
         }
         Ok(plan)
     }
@@ -153,36 +138,26 @@ fn find_bootstrap(code_dir: &Path) -> Result<(), StartError> {
 #[async_trait]
 impl Sandbox for LinuxSandbox {
     async fn start(&self, spec: Arc<InstanceSpec>) -> Result<Box<dyn Instance>, StartError> {
-        let platform_error =
-            |doing: &str, error: std::io::Error| StartError::Platform(format!("{doing}: {error}"));
+        let platform_error = |doing: &str, error: std::io::Error| StartError::Platform(format!("{doing}: {error}"));
         let mut plan = self.plan(&spec).await?;
         let managed = !matches!(spec.function.runtime, Runtime::Provided { .. });
         let ours = if managed {
-            let (ours, theirs) = UnixStream::pair()
-                .map_err(|error| platform_error("making the runtime's channel", error))?;
+            let (ours, theirs) =
+                UnixStream::pair().map_err(|error| platform_error("making the runtime's channel", error))?;
             plan.channel = Some(theirs.into());
             Some(ours)
         } else {
             None
         };
-        let launched = self
-            .launcher
-            .launch(plan)
-            .await
-            .map_err(|error| StartError::Platform(error.to_string()))?;
+        let launched = self.launcher.launch(plan).await.map_err(|error| StartError::Platform(error.to_string()))?;
         let mut listeners = launched.listeners.into_iter();
         let io = match ours {
             Some(ours) => Io::frames(ours, launched.stdout, launched.stderr),
             None => {
-                let listener = listeners.next().ok_or_else(|| {
-                    StartError::Platform("the Runtime API's listener is missing".to_owned())
-                })?;
-                Io::runtime_api(
-                    listener,
-                    launched.stdout,
-                    launched.stderr,
-                    spec.function.clone(),
-                )
+                let listener = listeners
+                    .next()
+                    .ok_or_else(|| StartError::Platform("the Runtime API's listener is missing".to_owned()))?;
+                Io::runtime_api(listener, launched.stdout, launched.stderr, spec.function.clone())
             }
         }
         .map_err(|error| platform_error("opening the instance's channel", error))?;
@@ -193,11 +168,7 @@ impl Sandbox for LinuxSandbox {
             ),
             _ => None,
         };
-        Ok(Box::new(LinuxInstance {
-            io,
-            process: launched.process,
-            platform,
-        }))
+        Ok(Box::new(LinuxInstance { io, process: launched.process, platform }))
     }
 }
 
@@ -250,8 +221,7 @@ impl LinuxInstance {
 
     /// Why the channel was closed.
     async fn ending(&mut self) -> Failure {
-        let ended =
-            tokio::time::timeout(Duration::from_millis(ENDING_MS), self.process.ended()).await;
+        let ended = tokio::time::timeout(Duration::from_millis(ENDING_MS), self.process.ended()).await;
         let out_of_memory = self.process.ran_out_of_memory();
         match ended {
             Ok(Ok(Exit::Code(0))) => exited(Some(0), None),
@@ -326,11 +296,7 @@ impl Instance for LinuxInstance {
     }
 
     async fn stop(self: Box<Self>) {
-        let LinuxInstance {
-            io,
-            process,
-            platform,
-        } = *self;
+        let LinuxInstance { io, process, platform } = *self;
         drop(platform);
         process.stop().await;
         drop(io);

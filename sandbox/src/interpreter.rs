@@ -41,11 +41,7 @@ const SYSTEM_DIRECTORIES: &[&str] = &["/usr/local/bin", "/usr/bin"];
 
 impl Interpreters {
     pub(crate) fn new(configured: Vec<PathBuf>, lenient: bool) -> Interpreters {
-        Interpreters {
-            configured,
-            lenient,
-            known: Mutex::default(),
-        }
+        Interpreters { configured, lenient, known: Mutex::default() }
     }
 
     /// The interpreter for a managed runtime. Blocks while candidates are asked for the first time.
@@ -93,9 +89,9 @@ impl Interpreters {
     pub(crate) fn all(&self, language: Language) -> Vec<Interpreter> {
         let names: Vec<String> = match language {
             Language::Node => ["node", "nodejs"].map(str::to_owned).to_vec(),
-            Language::Python => std::iter::once("python3".to_owned())
-                .chain((8..=16).map(|minor| format!("python3.{minor}")))
-                .collect(),
+            Language::Python => {
+                std::iter::once("python3".to_owned()).chain((8..=16).map(|minor| format!("python3.{minor}"))).collect()
+            }
         };
         let mut found: Vec<Interpreter> = Vec::new();
         for candidate in self.candidates(&names) {
@@ -139,15 +135,9 @@ impl Interpreters {
 }
 
 fn missing(runtime: &Runtime, name: &str, wanted: &str, found: &[Interpreter]) -> String {
-    let found: Vec<String> = found
-        .iter()
-        .map(|i| format!("{} at {}", i.version_text(), i.executable.display()))
-        .collect();
-    let found = if found.is_empty() {
-        "none".to_owned()
-    } else {
-        found.join(", ")
-    };
+    let found: Vec<String> =
+        found.iter().map(|i| format!("{} at {}", i.version_text(), i.executable.display())).collect();
+    let found = if found.is_empty() { "none".to_owned() } else { found.join(", ") };
     format!(
         "runtime {runtime} needs {name} {wanted}; found {found}. Install it, or name its directory in the configuration of interpreters"
     )
@@ -174,29 +164,17 @@ fn identify(language: Language, candidate: &Path) -> Option<Interpreter> {
             "import sys,os;print('%d.%d.%d'%sys.version_info[:3]);print(os.path.realpath(sys.executable));print(os.path.realpath(sys.base_prefix))",
         ]),
     };
-    let output = command
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
+    let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     let mut lines = text.lines();
-    let version: Vec<u16> = lines
-        .next()?
-        .split('.')
-        .map_while(|part| part.parse().ok())
-        .collect();
+    let version: Vec<u16> = lines.next()?.split('.').map_while(|part| part.parse().ok()).collect();
     let executable = PathBuf::from(lines.next()?);
     let claimed = lines.next().map(PathBuf::from);
     if !output.status.success() || version.len() < 2 || !executable.is_absolute() {
         return None;
     }
     let prefix = prefix(&executable, claimed.as_deref());
-    Some(Interpreter {
-        executable,
-        version,
-        prefix,
-    })
+    Some(Interpreter { executable, version, prefix })
 }
 
 /// The directory to show inside: the installation's, if that is one of its own, else the executable's.
@@ -217,10 +195,7 @@ fn prefix(executable: &Path, claimed: Option<&Path>) -> Option<PathBuf> {
 
 /// Directories that hold other things than one installation: the root's children and people's homes.
 fn is_wide(path: &Path) -> bool {
-    let depth = path
-        .components()
-        .filter(|part| matches!(part, Component::Normal(_)))
-        .count();
+    let depth = path.components().filter(|part| matches!(part, Component::Normal(_))).count();
     depth < if path.starts_with("/home") { 3 } else { 2 }
 }
 
@@ -230,11 +205,7 @@ mod tests {
     use super::*;
 
     fn at(path: &str, version: &[u16]) -> Interpreter {
-        Interpreter {
-            executable: path.into(),
-            version: version.to_vec(),
-            prefix: None,
-        }
+        Interpreter { executable: path.into(), version: version.to_vec(), prefix: None }
     }
 
     #[test]
@@ -244,11 +215,7 @@ mod tests {
             ("/opt/node20/bin/node", None, Some("/opt/node20")),
             ("/home/u/bin/node", None, Some("/home/u/bin")),
             ("/home/u/.nvm/v20/bin/node", None, Some("/home/u/.nvm/v20")),
-            (
-                "/root/py/3.11/bin/python3.11",
-                Some("/root/py/3.11"),
-                Some("/root/py/3.11"),
-            ),
+            ("/root/py/3.11/bin/python3.11", Some("/root/py/3.11"), Some("/root/py/3.11")),
             ("/root/bin/node", None, Some("/root/bin")),
             ("/srv/x/python3", Some("/"), Some("/srv/x")),
         ] {
@@ -262,23 +229,15 @@ mod tests {
         let found = [at("/usr/bin/node", &[20, 20, 2])];
         let runtime = Runtime::Node { major: 22 };
         assert!(
-            missing(&runtime, "Node.js", "22", &found).starts_with(
-                "runtime nodejs22.x needs Node.js 22; found 20.20.2 at /usr/bin/node."
-            )
+            missing(&runtime, "Node.js", "22", &found)
+                .starts_with("runtime nodejs22.x needs Node.js 22; found 20.20.2 at /usr/bin/node.")
         );
     }
 
     #[test]
     fn nearest_version() {
-        let found = [
-            at("/a", &[3, 9, 1]),
-            at("/b", &[3, 12, 0]),
-            at("/c", &[2, 11]),
-        ];
-        assert_eq!(
-            nearest(&found, &[3, 11]).unwrap().executable,
-            Path::new("/b")
-        );
+        let found = [at("/a", &[3, 9, 1]), at("/b", &[3, 12, 0]), at("/c", &[2, 11])];
+        assert_eq!(nearest(&found, &[3, 11]).unwrap().executable, Path::new("/b"));
         assert_eq!(nearest(&[], &[20]), None);
     }
 }

@@ -102,12 +102,7 @@ impl Launcher {
         let mut gateway = None;
         if config.network != Network::None {
             let nameservers = network::nameservers();
-            match Gateway::open(
-                &config.network,
-                config.network_range,
-                &nameservers,
-                privileged,
-            ) {
+            match Gateway::open(&config.network, config.network_range, &nameservers, privileged) {
                 Ok(open) => gateway = Some(open),
                 Err(why) => lacking.push(format!("no network but loopback for functions: {why}")),
             }
@@ -116,11 +111,8 @@ impl Launcher {
             }
         }
         let etc = config.data_dir.join("etc");
-        root::prepare_etc(&etc, &resolv_conf)
-            .map_err(failed(format!("preparing `{}`", etc.display())))?;
-        let etc = etc
-            .canonicalize()
-            .map_err(failed(format!("finding `{}`", etc.display())))?;
+        root::prepare_etc(&etc, &resolv_conf).map_err(failed(format!("preparing `{}`", etc.display())))?;
+        let etc = etc.canonicalize().map_err(failed(format!("finding `{}`", etc.display())))?;
         let shared = Arc::new(Shared {
             privileged,
             uid_base: config.uid_base,
@@ -175,11 +167,7 @@ impl Launcher {
             source: io::Error::other("the launching threads are gone"),
         };
         let (reply, answer) = oneshot::channel();
-        self.jobs
-            .send((plan, reply))
-            .await
-            .map_err(|_| ())
-            .map_err(gone)?;
+        self.jobs.send((plan, reply)).await.map_err(|_| ()).map_err(gone)?;
         answer.await.map_err(|_| ()).map_err(gone)?
     }
 }
@@ -210,11 +198,7 @@ fn c_strings(values: impl IntoIterator<Item = String>) -> Result<Vec<CString>, L
 
 /// The array that exec takes: pointers into `values`, then null.
 fn pointers(values: &[CString]) -> Vec<*const c_char> {
-    values
-        .iter()
-        .map(|value| value.as_ptr())
-        .chain([std::ptr::null()])
-        .collect()
+    values.iter().map(|value| value.as_ptr()).chain([std::ptr::null()]).collect()
 }
 
 fn launch(shared: &Shared, plan: Plan) -> Result<Launched, LaunchError> {
@@ -223,39 +207,23 @@ fn launch(shared: &Shared, plan: Plan) -> Result<Launched, LaunchError> {
         return Err(failed("opening listeners")(io::Error::other("too many")));
     }
     let argv = c_strings(plan.argv)?;
-    let environment = c_strings(
-        plan.environment
-            .into_iter()
-            .map(|(name, value)| format!("{name}={value}")),
-    )?;
+    let environment = c_strings(plan.environment.into_iter().map(|(name, value)| format!("{name}={value}")))?;
     let layout = Layout {
         code_dir: &plan.code_dir,
         runtime_dir: plan.runtime_dir.as_deref(),
         prefixes: &plan.prefixes,
         ephemeral_mb: plan.ephemeral_mb,
     };
-    let root = root::compile(&layout, &shared.etc, shared.privileged)
-        .map_err(failed("laying out the root"))?;
-    let limits = Limits {
-        memory_mb: plan.memory_mb,
-        tasks: limits::INSTANCE_TASKS_MAX,
-    };
+    let root = root::compile(&layout, &shared.etc, shared.privileged).map_err(failed("laying out the root"))?;
+    let limits = Limits { memory_mb: plan.memory_mb, tasks: limits::INSTANCE_TASKS_MAX };
     let id = format!("i{}", SERIAL.fetch_add(1, Ordering::Relaxed));
-    let group = shared
-        .cgroups
-        .create(&id, limits)
-        .map_err(failed("making the control group"))?;
+    let group = shared.cgroups.create(&id, limits).map_err(failed("making the control group"))?;
     let (stdout, stdout_child) = sys::pipe().map_err(failed("making a pipe"))?;
     let (stderr, stderr_child) = sys::pipe().map_err(failed("making a pipe"))?;
     let (status, status_child) = sys::packet_pair().map_err(failed("making a socket pair"))?;
     let (argv_pointers, environment_pointers) = (pointers(&argv), pointers(&environment));
     let join = group.as_ref().map(Group::join_fds).unwrap_or_default();
-    let mut lease = shared
-        .gateway
-        .as_ref()
-        .map(Gateway::lease)
-        .transpose()
-        .map_err(failed("reserving an address"))?;
+    let mut lease = shared.gateway.as_ref().map(Gateway::lease).transpose().map_err(failed("reserving an address"))?;
     let orders = Orders {
         root: &root,
         argv: &argv_pointers,
@@ -277,25 +245,16 @@ fn launch(shared: &Shared, plan: Plan) -> Result<Launched, LaunchError> {
     map_user(&process, shared, &plan.owner).map_err(failed("mapping the function's user"))?;
     expose_to_oom(process.pid);
     if let Some(lease) = &mut lease {
-        lease
-            .connect(process.pid)
-            .map_err(failed("connecting the instance's network"))?;
+        lease.connect(process.pid).map_err(failed("connecting the instance's network"))?;
     }
     process.lease = lease;
     let mut status = std::os::unix::net::UnixStream::from(status);
-    status
-        .write_all(b"g")
-        .map_err(failed("letting the child go"))?;
+    status.write_all(b"g").map_err(failed("letting the child go"))?;
     let listeners = follow(&status, plan.listen.len())?;
     if let Some(group) = &mut process.group {
         group.started();
     }
-    Ok(Launched {
-        process,
-        stdout,
-        stderr,
-        listeners,
-    })
+    Ok(Launched { process, stdout, stderr, listeners })
 }
 
 fn clone_child(orders: &Orders<'_>, group: Option<Group>) -> io::Result<Process> {
@@ -336,12 +295,7 @@ fn clone_child(orders: &Orders<'_>, group: Option<Group>) -> io::Result<Process>
         if pid < 0 {
             return Err(error);
         }
-        Ok(Process {
-            pid: pid as i32,
-            pidfd: OwnedFd::from_raw_fd(pidfd),
-            group,
-            lease: None,
-        })
+        Ok(Process { pid: pid as i32, pidfd: OwnedFd::from_raw_fd(pidfd), group, lease: None })
     }
 }
 
@@ -358,10 +312,7 @@ fn map_user(process: &Process, shared: &Shared, owner: &str) -> io::Result<()> {
         sys::effective_ids()
     };
     let write = |name: &str, inner: u32, outer: u32| {
-        std::fs::write(
-            format!("/proc/{}/{name}", process.pid),
-            format!("{inner} {outer} 1"),
-        )
+        std::fs::write(format!("/proc/{}/{name}", process.pid), format!("{inner} {outer} 1"))
     };
     write("uid_map", INNER_UID, uid)?;
     write("gid_map", INNER_GID, gid)
@@ -377,14 +328,10 @@ fn expose_to_oom(pid: i32) {
 }
 
 /// Hears the child out until it has executed its program.
-fn follow(
-    status: &std::os::unix::net::UnixStream,
-    expected: usize,
-) -> Result<Vec<TcpListener>, LaunchError> {
+fn follow(status: &std::os::unix::net::UnixStream, expected: usize) -> Result<Vec<TcpListener>, LaunchError> {
     let mut listeners = Vec::new();
     loop {
-        let (record, descriptors) =
-            sys::receive(status.as_fd()).map_err(failed("listening to the child"))?;
+        let (record, descriptors) = sys::receive(status.as_fd()).map_err(failed("listening to the child"))?;
         match record.as_slice() {
             [b'L'] => listeners.extend(descriptors.into_iter().map(TcpListener::from)),
             [b'E', stage, a, b, c, d] => {
@@ -394,9 +341,7 @@ fn follow(
             }
             [] if listeners.len() == expected => return Ok(listeners),
             _ => {
-                return Err(failed("starting the runtime")(io::Error::other(
-                    "the child ended early",
-                )));
+                return Err(failed("starting the runtime")(io::Error::other("the child ended early")));
             }
         }
     }

@@ -17,14 +17,8 @@ use crate::config::Network;
 /// Never reached, whatever is allowed.
 const FORBIDDEN: &[&str] = &["0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3"];
 /// Not the internet.
-const PRIVATE: &[&str] = &[
-    "10.0.0.0/8",
-    "100.64.0.0/10",
-    "172.16.0.0/12",
-    "192.0.0.0/24",
-    "192.168.0.0/16",
-    "198.18.0.0/15",
-];
+const PRIVATE: &[&str] =
+    &["10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.0.0.0/24", "192.168.0.0/16", "198.18.0.0/15"];
 
 /// Hands out addresses and interfaces.
 pub(crate) struct Gateway {
@@ -78,33 +72,19 @@ impl Gateway {
             prefix,
             range,
             // A successor does not begin with the addresses of a platform that has just died.
-            leases: Mutex::new(Leases {
-                last: std::process::id() as u16,
-                used: HashSet::new(),
-            }),
+            leases: Mutex::new(Leases { last: std::process::id() as u16, used: HashSet::new() }),
         }))
     }
 
     /// Reserves an address for an instance about to start.
     pub(crate) fn lease(self: &Arc<Gateway>) -> io::Result<Lease> {
-        let mut leases = self
-            .leases
-            .lock()
-            .map_err(|_| io::Error::other("the list of addresses is broken"))?;
+        let mut leases = self.leases.lock().map_err(|_| io::Error::other("the list of addresses is broken"))?;
         // 0 is the range itself, 1 the host, the last a broadcast address to some.
         for _ in 0..u16::MAX {
-            leases.last = if leases.last < 2 || leases.last >= u16::MAX - 1 {
-                2
-            } else {
-                leases.last + 1
-            };
+            leases.last = if leases.last < 2 || leases.last >= u16::MAX - 1 { 2 } else { leases.last + 1 };
             let number = leases.last;
             if leases.used.insert(number) {
-                return Ok(Lease {
-                    gateway: self.clone(),
-                    number,
-                    interface: None,
-                });
+                return Ok(Lease { gateway: self.clone(), number, interface: None });
             }
         }
         Err(io::Error::other("all addresses are in use"))
@@ -117,10 +97,7 @@ impl Gateway {
 
 impl Lease {
     pub(crate) fn outbound(&self) -> Outbound {
-        Outbound {
-            address: self.gateway.address(self.number),
-            gateway: self.gateway.address(1),
-        }
+        Outbound { address: self.gateway.address(self.number), gateway: self.gateway.address(1) }
     }
 
     /// Puts one end of a new pair of interfaces into the network namespace of `pid`.
@@ -165,9 +142,7 @@ impl Drop for Gateway {
 /// `cv`, the process, and a letter for each gateway of it.
 fn prefix() -> String {
     static SERIAL: AtomicU32 = AtomicU32::new(0);
-    const LETTERS: [char; 16] = [
-        'g', 'h', 'i', 'j', 'k', 'l', 'm', 'n', 'o', 'p', 'q', 'r', 's', 't', 'u', 'v',
-    ];
+    const LETTERS: [char; 16] = ['g', 'h', 'i', 'j', 'k', 'l', 'm', 'n', 'o', 'p', 'q', 'r', 's', 't', 'u', 'v'];
     let serial = SERIAL.fetch_add(1, Ordering::Relaxed) as usize;
     let letter = LETTERS[serial % LETTERS.len()];
     format!("cv{:x}{letter}", std::process::id())
@@ -175,9 +150,7 @@ fn prefix() -> String {
 
 /// The process that a table is of.
 fn owner(table: &str) -> Option<u32> {
-    let number = table
-        .strip_prefix("table inet cumulet_cv")?
-        .trim_end_matches(|c: char| !c.is_ascii_hexdigit());
+    let number = table.strip_prefix("table inet cumulet_cv")?.trim_end_matches(|c: char| !c.is_ascii_hexdigit());
     u32::from_str_radix(number, 16).ok()
 }
 
@@ -273,17 +246,10 @@ fn parse_nameservers(text: &str) -> Vec<Ipv4Addr> {
 
 /// Where a program of the system is.
 pub(crate) fn find_tool(name: &str) -> Option<PathBuf> {
-    [
-        "/usr/sbin",
-        "/usr/bin",
-        "/sbin",
-        "/bin",
-        "/usr/local/sbin",
-        "/usr/local/bin",
-    ]
-    .iter()
-    .map(|directory| Path::new(directory).join(name))
-    .find(|path| path.is_file())
+    ["/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/local/sbin", "/usr/local/bin"]
+        .iter()
+        .map(|directory| Path::new(directory).join(name))
+        .find(|path| path.is_file())
 }
 
 fn run(program: &Path, arguments: &[&str], input: &str) -> io::Result<()> {
@@ -300,11 +266,7 @@ fn run(program: &Path, arguments: &[&str], input: &str) -> io::Result<()> {
     if output.status.success() {
         return Ok(());
     }
-    Err(io::Error::other(format!(
-        "`{}`: {}",
-        program.display(),
-        String::from_utf8_lossy(&output.stderr).trim()
-    )))
+    Err(io::Error::other(format!("`{}`: {}", program.display(), String::from_utf8_lossy(&output.stderr).trim())))
 }
 
 #[cfg(test)]
@@ -320,12 +282,7 @@ mod tests {
         let at = |what: &str| text.find(what).unwrap();
         assert!(at("169.254.0.0/16 drop") < at("0.0.0.0/0 accept"));
         assert!(at("100.64.0.0/16 drop") < at("0.0.0.0/0 accept"));
-        let text = rules(
-            &Network::Internet,
-            "cv1g",
-            range,
-            &[Ipv4Addr::new(10, 0, 0, 2)],
-        );
+        let text = rules(&Network::Internet, "cv1g", range, &[Ipv4Addr::new(10, 0, 0, 2)]);
         let at = |what: &str| text.find(what).unwrap();
         assert!(at("10.0.0.2 udp dport 53 accept") < at("10.0.0.0/8 drop"));
         assert!(at("10.0.0.0/8 drop") < at("    accept"));

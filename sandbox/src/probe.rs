@@ -19,21 +19,12 @@ pub struct Feature {
     pub how_to_get: String,
 }
 
-fn feature(
-    name: &'static str,
-    available: bool,
-    detail: impl Into<String>,
-    how_to_get: &str,
-) -> Feature {
+fn feature(name: &'static str, available: bool, detail: impl Into<String>, how_to_get: &str) -> Feature {
     Feature {
         name,
         available,
         detail: detail.into(),
-        how_to_get: if available {
-            String::new()
-        } else {
-            how_to_get.to_owned()
-        },
+        how_to_get: if available { String::new() } else { how_to_get.to_owned() },
     }
 }
 
@@ -49,10 +40,7 @@ pub fn probe(interpreters: &[PathBuf]) -> Vec<Feature> {
 }
 
 fn read(path: &str) -> String {
-    std::fs::read_to_string(path)
-        .unwrap_or_default()
-        .trim()
-        .to_owned()
+    std::fs::read_to_string(path).unwrap_or_default().trim().to_owned()
 }
 
 fn kernel() -> Vec<Feature> {
@@ -61,31 +49,15 @@ fn kernel() -> Vec<Feature> {
         ("clone3", libc::SYS_clone3, "Linux 5.3 or newer"),
         ("pidfd", libc::SYS_pidfd_send_signal, "Linux 5.4 or newer"),
         ("close_range", libc::SYS_close_range, "Linux 5.9 or newer"),
-        (
-            "mount_setattr",
-            libc::SYS_mount_setattr,
-            "Linux 5.12 or newer",
-        ),
+        ("mount_setattr", libc::SYS_mount_setattr, "Linux 5.12 or newer"),
         ("open_tree", libc::SYS_open_tree, "Linux 5.2 or newer"),
     ];
     let mut features: Vec<Feature> = calls
         .into_iter()
-        .map(|(name, number, need)| {
-            feature(
-                name,
-                sys::has_syscall(number),
-                format!("Linux {release}"),
-                need,
-            )
-        })
+        .map(|(name, number, need)| feature(name, sys::has_syscall(number), format!("Linux {release}"), need))
         .collect();
     let actions = read("/proc/sys/kernel/seccomp/actions_avail");
-    features.push(feature(
-        "seccomp",
-        actions.contains("errno"),
-        actions,
-        "a kernel with CONFIG_SECCOMP_FILTER",
-    ));
+    features.push(feature("seccomp", actions.contains("errno"), actions, "a kernel with CONFIG_SECCOMP_FILTER"));
     features
 }
 
@@ -98,14 +70,7 @@ fn namespaces() -> Vec<Feature> {
     let mut features = vec![feature(
         "user namespaces",
         user && std::fs::exists("/proc/self/ns/user").unwrap_or(false),
-        format!(
-            "max_user_namespaces={user_max}{}",
-            if apparmor {
-                ", restricted by AppArmor"
-            } else {
-                ""
-            }
-        ),
+        format!("max_user_namespaces={user_max}{}", if apparmor { ", restricted by AppArmor" } else { "" }),
         "as root: `sysctl user.max_user_namespaces=10000`, and `kernel.unprivileged_userns_clone=1` or `kernel.apparmor_restrict_unprivileged_userns=0` where they exist; or run as root",
     )];
     for (name, file) in [
@@ -138,11 +103,7 @@ fn control_groups() -> Feature {
     feature(
         "control groups",
         groups.lacking.is_empty() && kind != "none",
-        if groups.lacking.is_empty() {
-            kind.to_owned()
-        } else {
-            format!("{kind}; {}", groups.lacking.join("; "))
-        },
+        if groups.lacking.is_empty() { kind.to_owned() } else { format!("{kind}; {}", groups.lacking.join("; ")) },
         "run as root, or as a systemd service with `Delegate=yes`",
     )
 }
@@ -168,10 +129,7 @@ fn languages(configured: &[PathBuf]) -> Vec<Feature> {
 }
 
 fn network() -> Feature {
-    let missing: Vec<&str> = ["ip", "nft"]
-        .into_iter()
-        .filter(|name| find_tool(name).is_none())
-        .collect();
+    let missing: Vec<&str> = ["ip", "nft"].into_iter().filter(|name| find_tool(name).is_none()).collect();
     let root = sys::effective_ids().0 == 0;
     let detail = match (root, missing.as_slice()) {
         (false, _) => "not root".to_owned(),
@@ -195,11 +153,7 @@ mod tests {
         let features = probe(&[]);
         assert!(features.iter().any(|f| f.name == "control groups"));
         for feature in features {
-            assert_eq!(
-                feature.available,
-                feature.how_to_get.is_empty(),
-                "{feature:?}"
-            );
+            assert_eq!(feature.available, feature.how_to_get.is_empty(), "{feature:?}");
         }
     }
 }

@@ -36,13 +36,9 @@ impl Process {
     /// When the runtime has no room to watch another descriptor.
     pub async fn ended(&self) -> io::Result<Exit> {
         if self.is_alive() {
-            sys::watch(self.pidfd.try_clone()?)?
-                .readable()
-                .await?
-                .retain_ready();
+            sys::watch(self.pidfd.try_clone()?)?.readable().await?.retain_ready();
         }
-        self.exit()?
-            .ok_or_else(|| io::Error::other("the process has not ended after all"))
+        self.exit()?.ok_or_else(|| io::Error::other("the process has not ended after all"))
     }
 
     /// How it ended, if it has.
@@ -90,11 +86,7 @@ fn usage_of(pid: i32) -> Usage {
     let read = |name: &str| std::fs::read_to_string(format!("/proc/{pid}/{name}"));
     let mut usage = Usage::default();
     if let Ok(stat) = read("schedstat") {
-        let nanoseconds: u64 = stat
-            .split_whitespace()
-            .next()
-            .and_then(|text| text.parse().ok())
-            .unwrap_or(0);
+        let nanoseconds: u64 = stat.split_whitespace().next().and_then(|text| text.parse().ok()).unwrap_or(0);
         usage.cpu_us = nanoseconds / 1000;
     }
     if let Ok(status) = read("status") {

@@ -65,15 +65,7 @@ pub(crate) struct Layout<'a> {
     pub ephemeral_mb: u32,
 }
 
-const HOST_DIRECTORIES: &[&str] = &[
-    "bin",
-    "sbin",
-    "lib",
-    "lib32",
-    "lib64",
-    "libx32",
-    "nix/store",
-];
+const HOST_DIRECTORIES: &[&str] = &["bin", "sbin", "lib", "lib32", "lib64", "libx32", "nix/store"];
 /// Of the host's `/etc`, because programs of the host's `/usr` do not work without them, or the user cannot trust a
 /// certificate without them. None holds a secret.
 const HOST_ETC: &[&str] = &[
@@ -123,19 +115,10 @@ pub(crate) fn prepare_etc(directory: &Path, resolv_conf: &str) -> io::Result<()>
             "root:x:0:0:root:/:/sbin/nologin\nsbx_user1051:x:{INNER_UID}:{INNER_GID}::/tmp:/sbin/nologin\nnobody:x:65534:65534::/:/sbin/nologin\n"
         ),
     )?;
-    write(
-        "group",
-        &format!("root:x:0:\nsbx_user1051:x:{INNER_GID}:\nnogroup:x:65534:\n"),
-    )?;
-    write(
-        "hosts",
-        "127.0.0.1 localhost instance\n::1 localhost ip6-localhost\n",
-    )?;
+    write("group", &format!("root:x:0:\nsbx_user1051:x:{INNER_GID}:\nnogroup:x:65534:\n"))?;
+    write("hosts", "127.0.0.1 localhost instance\n::1 localhost ip6-localhost\n")?;
     write("resolv.conf", resolv_conf)?;
-    write(
-        "nsswitch.conf",
-        "passwd: files\ngroup: files\nhosts: files dns\nservices: files\n",
-    )?;
+    write("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\nservices: files\n")?;
     write("host.conf", "multi on\n")?;
     for name in HOST_ETC {
         let host = Path::new("/etc").join(name);
@@ -157,25 +140,13 @@ pub(crate) fn prepare_etc(directory: &Path, resolv_conf: &str) -> io::Result<()>
 
 fn make_directory(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o755)
-        .create(path)
+    std::fs::DirBuilder::new().recursive(true).mode(0o755).create(path)
 }
 
 /// Lays out the root of one instance. `privileged`: the sources are opened here and now.
 pub(crate) fn compile(layout: &Layout<'_>, etc: &Path, privileged: bool) -> io::Result<Root> {
     let mut root = Root::default();
-    for name in [
-        "proc",
-        "tmp",
-        "etc",
-        "dev",
-        "usr",
-        "var",
-        "var/empty",
-        "opt",
-    ] {
+    for name in ["proc", "tmp", "etc", "dev", "usr", "var", "var/empty", "opt"] {
         root.directory(name)?;
     }
     root.steps.push(Step::Proc);
@@ -212,20 +183,13 @@ pub(crate) fn compile(layout: &Layout<'_>, etc: &Path, privileged: bool) -> io::
 
 /// An absolute path of the host as a path relative to the new root.
 fn inside(path: &Path) -> io::Result<String> {
-    let clean = path.is_absolute()
-        && path
-            .components()
-            .all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
+    let clean =
+        path.is_absolute() && path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
     path.to_str()
         .filter(|_| clean)
         .map(|path| path.trim_matches('/').to_owned())
         .filter(|path| !path.is_empty())
-        .ok_or_else(|| {
-            io::Error::new(
-                io::ErrorKind::InvalidInput,
-                format!("`{}` cannot be mounted", path.display()),
-            )
-        })
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, format!("`{}` cannot be mounted", path.display())))
 }
 
 fn text(value: impl AsRef<OsStr>) -> io::Result<CString> {
@@ -246,39 +210,20 @@ impl Root {
         Ok(())
     }
 
-    fn attach(
-        &mut self,
-        host: &Path,
-        path: &str,
-        attributes: u64,
-        privileged: bool,
-    ) -> io::Result<()> {
+    fn attach(&mut self, host: &Path, path: &str, attributes: u64, privileged: bool) -> io::Result<()> {
         let directory = host.is_dir();
         let host_path = text(host)?;
         // Without privilege mounts below a directory are locked to it and must come along.
         let recursive = directory && (!privileged || host.starts_with("/usr"));
         let tree = if privileged {
-            let named = |error: io::Error| {
-                io::Error::new(
-                    error.kind(),
-                    format!("opening `{}`: {error}", host.display()),
-                )
-            };
+            let named =
+                |error: io::Error| io::Error::new(error.kind(), format!("opening `{}`: {error}", host.display()));
             Some(sys::open_tree(&host_path, recursive, attributes).map_err(named)?)
         } else {
             None
         };
-        self.sources.push(Source {
-            path: host_path,
-            recursive,
-            attributes,
-            tree,
-            slot: Cell::new(-1),
-        });
-        self.steps.push(Step::Attach {
-            source: self.sources.len() - 1,
-            path: text(path)?,
-        });
+        self.sources.push(Source { path: host_path, recursive, attributes, tree, slot: Cell::new(-1) });
+        self.steps.push(Step::Attach { source: self.sources.len() - 1, path: text(path)? });
         Ok(())
     }
 
@@ -290,10 +235,7 @@ impl Root {
                 continue;
             };
             if kind.is_symlink() {
-                self.steps.push(Step::Link {
-                    target: text(std::fs::read_link(&host)?)?,
-                    path: text(name)?,
-                });
+                self.steps.push(Step::Link { target: text(std::fs::read_link(&host)?)?, path: text(name)? });
             } else if kind.is_dir() {
                 self.parents(name)?;
                 self.directory(name)?;
@@ -310,12 +252,7 @@ impl Root {
             let host = Path::new("/dev").join(name);
             self.attach(&host, &path, MOUNT_NOSUID | MOUNT_NOEXEC, privileged)?;
         }
-        for (name, target) in [
-            ("fd", ""),
-            ("stdin", "/0"),
-            ("stdout", "/1"),
-            ("stderr", "/2"),
-        ] {
+        for (name, target) in [("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")] {
             self.steps.push(Step::Link {
                 target: text(format!("/proc/self/fd{target}"))?,
                 path: text(format!("dev/{name}"))?,
@@ -327,20 +264,13 @@ impl Root {
     fn mask_proc(&mut self) -> io::Result<()> {
         let exists = |name: &&&str| Path::new("/proc").join(name).exists();
         for name in PROC_HIDDEN_FILES.iter().filter(exists) {
-            self.steps.push(Step::Cover {
-                with: text("dev/null")?,
-                path: text(format!("proc/{name}"))?,
-            });
+            self.steps.push(Step::Cover { with: text("dev/null")?, path: text(format!("proc/{name}"))? });
         }
         for name in PROC_HIDDEN_DIRECTORIES.iter().filter(exists) {
-            self.steps.push(Step::Cover {
-                with: text("var/empty")?,
-                path: text(format!("proc/{name}"))?,
-            });
+            self.steps.push(Step::Cover { with: text("var/empty")?, path: text(format!("proc/{name}"))? });
         }
         for name in PROC_READ_ONLY.iter().filter(exists) {
-            self.steps
-                .push(Step::ReadOnly(text(format!("proc/{name}"))?));
+            self.steps.push(Step::ReadOnly(text(format!("proc/{name}"))?));
         }
         Ok(())
     }

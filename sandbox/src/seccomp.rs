@@ -130,12 +130,7 @@ const ABSENT: &[c_long] = &[
 ];
 
 const fn statement(code: u16, k: u32) -> Instruction {
-    Instruction {
-        code,
-        jt: 0,
-        jf: 0,
-        k,
-    }
+    Instruction { code, jt: 0, jf: 0, k }
 }
 
 const fn jump(code: u16, k: u32, jt: u8, jf: u8) -> Instruction {
@@ -175,16 +170,7 @@ pub(crate) fn program() -> Vec<Instruction> {
             &[
                 statement(LOAD, argument(0)),
                 // The low byte of clone's flags is the exit signal, so CLONE_NEWTIME can only be asked of unshare.
-                jump(
-                    ANY_BIT,
-                    if number == libc::SYS_clone {
-                        NAMESPACES & !0xff
-                    } else {
-                        NAMESPACES
-                    },
-                    0,
-                    1,
-                ),
+                jump(ANY_BIT, if number == libc::SYS_clone { NAMESPACES & !0xff } else { NAMESPACES }, 0, 1),
                 eperm,
                 allow,
             ],
@@ -216,13 +202,7 @@ pub(crate) fn program() -> Vec<Instruction> {
     for_call(
         &mut program,
         libc::SYS_personality,
-        &[
-            statement(LOAD, argument(0)),
-            jump(EQUAL, 0, 1, 0),
-            jump(EQUAL, 0xffff_ffff, 0, 1),
-            allow,
-            eperm,
-        ],
+        &[statement(LOAD, argument(0)), jump(EQUAL, 0, 1, 0), jump(EQUAL, 0xffff_ffff, 0, 1), allow, eperm],
     );
     program.push(allow);
     program
@@ -313,16 +293,8 @@ mod tests {
             (libc::SYS_socket, [inet, stream, 0], ALLOW),
             (libc::SYS_socket, [inet, raw, 0], eperm),
             (libc::SYS_socket, [inet, 10, 0], eperm),
-            (
-                libc::SYS_socket,
-                [inet, raw | libc::SOCK_CLOEXEC as u64, 1],
-                eperm,
-            ),
-            (
-                libc::SYS_socket,
-                [libc::AF_INET6 as u64, libc::SOCK_DGRAM as u64, 0],
-                ALLOW,
-            ),
+            (libc::SYS_socket, [inet, raw | libc::SOCK_CLOEXEC as u64, 1], eperm),
+            (libc::SYS_socket, [libc::AF_INET6 as u64, libc::SOCK_DGRAM as u64, 0], ALLOW),
             (libc::SYS_socket, [libc::AF_INET6 as u64, raw, 58], eperm),
             (libc::SYS_socket, [libc::AF_UNIX as u64, stream, 0], ALLOW),
             (libc::SYS_socket, [netlink, raw, 0], ALLOW),
@@ -333,20 +305,12 @@ mod tests {
             (libc::SYS_ioctl, [0, 0x5412, 0], eperm),
             (libc::SYS_ioctl, [0, 0x541c, 0], eperm),
             (libc::SYS_ioctl, [0, 0x5413, 0], ALLOW),
-            (
-                libc::SYS_prctl,
-                [libc::PR_SET_PDEATHSIG as u64, 0, 0],
-                eperm,
-            ),
+            (libc::SYS_prctl, [libc::PR_SET_PDEATHSIG as u64, 0, 0], eperm),
             (libc::SYS_prctl, [libc::PR_SET_NAME as u64, 0, 0], ALLOW),
             (libc::SYS_personality, [0xffff_ffff, 0, 0], ALLOW),
             (libc::SYS_personality, [0x0040_0000, 0, 0], eperm),
         ] {
-            assert_eq!(
-                run(number, arguments),
-                expect,
-                "call {number} {arguments:?}"
-            );
+            assert_eq!(run(number, arguments), expect, "call {number} {arguments:?}");
         }
     }
 

@@ -50,11 +50,7 @@ pub enum Exit {
 }
 
 fn check(result: libc::c_long) -> io::Result<libc::c_long> {
-    if result < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(result)
-    }
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
 fn owned(result: libc::c_long) -> io::Result<OwnedFd> {
@@ -65,21 +61,11 @@ fn owned(result: libc::c_long) -> io::Result<OwnedFd> {
 
 /// A detached copy of the mount at `path`, private, with `attributes` (`MOUNT_*`) set. Needs the privilege to mount.
 pub(crate) fn open_tree(path: &CStr, recursive: bool, attributes: u64) -> io::Result<OwnedFd> {
-    let recursive = if recursive {
-        libc::AT_RECURSIVE as libc::c_uint
-    } else {
-        0
-    };
+    let recursive = if recursive { libc::AT_RECURSIVE as libc::c_uint } else { 0 };
     let flags = OPEN_TREE_CLONE | libc::O_CLOEXEC as libc::c_uint | recursive;
     // SAFETY: `path` is a valid C string; open_tree writes no memory.
-    let tree =
-        owned(unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), flags) })?;
-    let attr = MountAttr {
-        set: attributes,
-        clear: 0,
-        propagation: libc::MS_PRIVATE,
-        userns_fd: 0,
-    };
+    let tree = owned(unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), flags) })?;
+    let attr = MountAttr { set: attributes, clear: 0, propagation: libc::MS_PRIVATE, userns_fd: 0 };
     // SAFETY: `attr` lives across the call and its true size is passed; the path is the empty C string.
     check(unsafe {
         libc::syscall(
@@ -99,15 +85,8 @@ pub(crate) fn packet_pair() -> io::Result<(OwnedFd, OwnedFd)> {
     let mut fds = [0; 2];
     // SAFETY: `fds` has room for two descriptors.
     check(
-        unsafe {
-            libc::socketpair(
-                libc::AF_UNIX,
-                libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC,
-                0,
-                fds.as_mut_ptr(),
-            )
-        }
-        .into(),
+        unsafe { libc::socketpair(libc::AF_UNIX, libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC, 0, fds.as_mut_ptr()) }
+            .into(),
     )?;
     // SAFETY: both descriptors are new and owned by nothing else.
     Ok(unsafe { (OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1])) })
@@ -126,10 +105,7 @@ pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
 pub(crate) fn receive(socket: BorrowedFd<'_>) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
     let mut bytes = [0u8; 64];
     let mut control = [0u64; 16];
-    let mut io_vec = libc::iovec {
-        iov_base: bytes.as_mut_ptr().cast(),
-        iov_len: bytes.len(),
-    };
+    let mut io_vec = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
     // SAFETY: an all-zero msghdr is a valid one.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
     message.msg_iov = &mut io_vec;
@@ -138,8 +114,7 @@ pub(crate) fn receive(socket: BorrowedFd<'_>) -> io::Result<(Vec<u8>, Vec<OwnedF
     message.msg_controllen = size_of_val(&control) as _;
     let received = loop {
         // SAFETY: every pointer in `message` is to a live local of the stated length.
-        let result =
-            unsafe { libc::recvmsg(socket.as_raw_fd(), &mut message, libc::MSG_CMSG_CLOEXEC) };
+        let result = unsafe { libc::recvmsg(socket.as_raw_fd(), &mut message, libc::MSG_CMSG_CLOEXEC) };
         match check(result as libc::c_long) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             other => break other? as usize,
@@ -168,13 +143,7 @@ pub(crate) fn receive(socket: BorrowedFd<'_>) -> io::Result<(Vec<u8>, Vec<OwnedF
 pub(crate) fn pidfd_signal(pidfd: BorrowedFd<'_>, signal: libc::c_int) {
     // SAFETY: no memory is passed. The only failure is that the process is gone, which is what callers want.
     unsafe {
-        libc::syscall(
-            libc::SYS_pidfd_send_signal,
-            pidfd.as_raw_fd(),
-            signal,
-            std::ptr::null::<libc::siginfo_t>(),
-            0,
-        );
+        libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, std::ptr::null::<libc::siginfo_t>(), 0);
     }
 }
 
@@ -185,11 +154,7 @@ pub(crate) fn pidfd_open(pid: i32) -> io::Result<OwnedFd> {
 }
 
 /// Looks at how a child ended. `wait` blocks until it has; `reap` takes it out of the process table.
-pub(crate) fn pidfd_exit(
-    pidfd: BorrowedFd<'_>,
-    wait: bool,
-    reap: bool,
-) -> io::Result<Option<Exit>> {
+pub(crate) fn pidfd_exit(pidfd: BorrowedFd<'_>, wait: bool, reap: bool) -> io::Result<Option<Exit>> {
     let mut options = libc::WEXITED;
     if !wait {
         options |= libc::WNOHANG;
@@ -201,14 +166,7 @@ pub(crate) fn pidfd_exit(
         // SAFETY: an all-zero siginfo_t is a valid one, and waitid fills it.
         let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
         // SAFETY: `info` lives across the call.
-        let result = unsafe {
-            libc::waitid(
-                libc::P_PIDFD,
-                pidfd.as_raw_fd() as libc::id_t,
-                &mut info,
-                options,
-            )
-        };
+        let result = unsafe { libc::waitid(libc::P_PIDFD, pidfd.as_raw_fd() as libc::id_t, &mut info, options) };
         match check(result.into()) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
@@ -226,11 +184,7 @@ pub(crate) fn pidfd_exit(
 
 /// Whether the descriptor can be read now: of a pidfd, whether its process has ended.
 pub(crate) fn is_readable(fd: BorrowedFd<'_>) -> bool {
-    let mut poll = libc::pollfd {
-        fd: fd.as_raw_fd(),
-        events: libc::POLLIN,
-        revents: 0,
-    };
+    let mut poll = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
     // SAFETY: one live pollfd and no waiting.
     unsafe { libc::poll(&mut poll, 1, 0) > 0 }
 }
@@ -238,8 +192,7 @@ pub(crate) fn is_readable(fd: BorrowedFd<'_>) -> bool {
 /// Lets the async runtime wait until the descriptor can be read.
 pub(crate) fn watch(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: the descriptor is owned by what is returned, so it stays open for as long as it is registered.
-    unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }
-        .map_err(|error| error.into_parts().1)
+    unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }.map_err(|error| error.into_parts().1)
 }
 
 pub(crate) fn effective_ids() -> (u32, u32) {

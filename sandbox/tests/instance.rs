@@ -13,9 +13,7 @@ use bytes::Bytes;
 use cumulet_engine::function::{FunctionVersion, Runtime};
 use cumulet_engine::invocation::Invocation;
 use cumulet_engine::output::InvocationLog;
-use cumulet_engine::sandbox::{
-    Answer, Deadline, Failure, Instance, InstanceSpec, Sandbox, StartError,
-};
+use cumulet_engine::sandbox::{Answer, Deadline, Failure, Instance, InstanceSpec, Sandbox, StartError};
 use cumulet_sandbox::{LinuxSandbox, SandboxConfig};
 
 struct Lab {
@@ -31,10 +29,7 @@ fn lab_with(change: impl FnOnce(&mut SandboxConfig)) -> Lab {
     let scratch = tempfile::tempdir().unwrap();
     std::fs::create_dir(scratch.path().join("code")).unwrap();
     let runtimes = Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtimes");
-    let mut config = SandboxConfig::new(
-        scratch.path().join("data"),
-        runtimes.canonicalize().unwrap(),
-    );
+    let mut config = SandboxConfig::new(scratch.path().join("data"), runtimes.canonicalize().unwrap());
     change(&mut config);
     let sandbox = LinuxSandbox::new(config).unwrap();
     Lab { scratch, sandbox }
@@ -43,28 +38,18 @@ fn lab_with(change: impl FnOnce(&mut SandboxConfig)) -> Lab {
 /// The part of an interpreter's version that its runtime is named by.
 fn version_of(program: &str, arguments: &[&str]) -> u16 {
     let output = Command::new(program).args(arguments).output().unwrap();
-    String::from_utf8(output.stdout)
-        .unwrap()
-        .trim()
-        .parse()
-        .unwrap()
+    String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
 }
 
 fn node() -> Runtime {
-    Runtime::Node {
-        major: version_of("node", &["-p", "process.versions.node.split('.')[0]"]),
-    }
+    Runtime::Node { major: version_of("node", &["-p", "process.versions.node.split('.')[0]"]) }
 }
 
 fn python() -> Runtime {
-    Runtime::Python {
-        minor: version_of("python3", &["-c", "import sys;print(sys.version_info[1])"]),
-    }
+    Runtime::Python { minor: version_of("python3", &["-c", "import sys;print(sys.version_info[1])"]) }
 }
 
-const PROVIDED: Runtime = Runtime::Provided {
-    base: "provided.al2023",
-};
+const PROVIDED: Runtime = Runtime::Provided { base: "provided.al2023" };
 
 impl Lab {
     fn code(&self) -> PathBuf {
@@ -111,9 +96,7 @@ impl Lab {
                 concurrency_max: None,
             }),
             code_dir: self.code(),
-            environment: environment
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .to_vec(),
+            environment: environment.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
         })
     }
 
@@ -128,15 +111,10 @@ impl Lab {
 }
 
 async fn within<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(30), future)
-        .await
-        .expect("it should not take so long")
+    tokio::time::timeout(Duration::from_secs(30), future).await.expect("it should not take so long")
 }
 
-async fn invoke(
-    instance: &mut Box<dyn Instance>,
-    payload: &'static str,
-) -> (Result<Answer, Failure>, InvocationLog) {
+async fn invoke(instance: &mut Box<dyn Instance>, payload: &'static str) -> (Result<Answer, Failure>, InvocationLog) {
     let event = Invocation {
         request_id: "8476a536-e9f4-11e8-9739-2dfe598c3fcd".to_owned(),
         payload: Bytes::from_static(payload.as_bytes()),
@@ -144,10 +122,7 @@ async fn invoke(
         trace: String::new(),
         client_context: None,
     };
-    let deadline = Deadline {
-        at: tokio::time::Instant::now() + Duration::from_secs(30),
-        epoch_ms: 4_000_000_000_000,
-    };
+    let deadline = Deadline { at: tokio::time::Instant::now() + Duration::from_secs(30), epoch_ms: 4_000_000_000_000 };
     let mut log = InvocationLog::new();
     let answer = within(instance.invoke(&event, deadline, &mut log)).await;
     (answer, log)
@@ -195,16 +170,9 @@ async fn a_custom_runtime() {
 async fn ends_are_told_apart() {
     let lab = lab();
     lab.write("bootstrap", BOOTSTRAP);
-    for (event, expect) in [
-        (
-            "\"exit\"",
-            Failure::Exited {
-                code: Some(7),
-                signal: None,
-            },
-        ),
-        ("\"bomb\"", Failure::OutOfMemory),
-    ] {
+    for (event, expect) in
+        [("\"exit\"", Failure::Exited { code: Some(7), signal: None }), ("\"bomb\"", Failure::OutOfMemory)]
+    {
         let mut instance = lab.start(PROVIDED, "h").await;
         let (answer, _) = invoke(&mut instance, event).await;
         assert_eq!(answer, Err(expect));
@@ -213,16 +181,7 @@ async fn ends_are_told_apart() {
     }
     let mut instance = lab.start(PROVIDED, "h").await;
     let (answer, _) = invoke(&mut instance, "\"kill\"").await;
-    assert!(
-        matches!(
-            answer,
-            Err(Failure::Exited {
-                code: None,
-                signal: Some(_)
-            })
-        ),
-        "{answer:?}"
-    );
+    assert!(matches!(answer, Err(Failure::Exited { code: None, signal: Some(_) })), "{answer:?}");
     instance.stop().await;
 }
 
@@ -233,13 +192,7 @@ async fn a_runtime_that_ends_before_it_is_ready() {
     let mut instance = lab.sandbox.start(lab.spec(PROVIDED, "h")).await.unwrap();
     let mut log = InvocationLog::new();
     let failure = within(instance.init(&mut log)).await;
-    assert_eq!(
-        failure,
-        Err(Failure::Exited {
-            code: Some(3),
-            signal: None
-        })
-    );
+    assert_eq!(failure, Err(Failure::Exited { code: Some(3), signal: None }));
     assert_eq!(log.take().0[0].message, "broken");
     instance.stop().await;
 }
@@ -255,10 +208,9 @@ async fn node_and_python() {
         "main.py",
         "import os\ndef handler(event, context):\n    print('hello')\n    return [event, os.getuid()]\n",
     );
-    for (runtime, handler, expect) in [
-        (node(), "index.handler", r#"{"event":{"a":1},"uid":993}"#),
-        (python(), "main.handler", r#"[{"a": 1}, 993]"#),
-    ] {
+    for (runtime, handler, expect) in
+        [(node(), "index.handler", r#"{"event":{"a":1},"uid":993}"#), (python(), "main.handler", r#"[{"a": 1}, 993]"#)]
+    {
         let mut instance = lab.start(runtime, handler).await;
         for _ in 0..2 {
             let (answer, mut log) = invoke(&mut instance, r#"{"a":1}"#).await;
@@ -296,17 +248,11 @@ async fn the_platform_answers_inside() {
 #[tokio::test]
 async fn what_is_missing_is_said() {
     let lab = lab();
-    let start = lab
-        .sandbox
-        .start(lab.spec(Runtime::Node { major: 99 }, "h"))
-        .await;
+    let start = lab.sandbox.start(lab.spec(Runtime::Node { major: 99 }, "h")).await;
     let Err(StartError::RuntimeMissing(text)) = start else {
         panic!("there is no such version");
     };
-    assert!(
-        text.starts_with("runtime nodejs99.x needs Node.js 99; found "),
-        "{text}"
-    );
+    assert!(text.starts_with("runtime nodejs99.x needs Node.js 99; found "), "{text}");
     let start = lab.sandbox.start(lab.spec(PROVIDED, "h")).await;
     assert!(matches!(start, Err(StartError::RuntimeMissing(_))));
 }

@@ -119,7 +119,11 @@ impl Cloud {
     /// The error AWS's command line shows.
     pub fn aws_error(&self, arguments: &[&str]) -> String {
         let ran = self.aws_output(arguments);
-        assert!(!ran.status.success(), "aws {arguments:?} should have failed, and answered {}", String::from_utf8_lossy(&ran.stdout));
+        assert!(
+            !ran.status.success(),
+            "aws {arguments:?} should have failed, and answered {}",
+            String::from_utf8_lossy(&ran.stdout)
+        );
         String::from_utf8_lossy(&ran.stderr).into_owned()
     }
 
@@ -135,12 +139,29 @@ impl Cloud {
         self.create_function_with(name, runtime, handler, files, &[]);
     }
 
-    pub fn create_function_with(&self, name: &str, runtime: &str, handler: &str, files: &[(&str, &str)], options: &[&str]) {
+    pub fn create_function_with(
+        &self,
+        name: &str,
+        runtime: &str,
+        handler: &str,
+        files: &[(&str, &str)],
+        options: &[&str],
+    ) {
         let zip = self.zip(files);
         let archive = format!("fileb://{}", zip.display());
         let fixed = [
-            "lambda", "create-function", "--function-name", name, "--runtime", runtime, "--handler", handler, "--role",
-            "arn:aws:iam::000000000000:role/test", "--zip-file", &archive,
+            "lambda",
+            "create-function",
+            "--function-name",
+            name,
+            "--runtime",
+            runtime,
+            "--handler",
+            handler,
+            "--role",
+            "arn:aws:iam::000000000000:role/test",
+            "--zip-file",
+            &archive,
         ];
         self.aws(&[&fixed[..], options].concat());
     }
@@ -160,7 +181,8 @@ impl Cloud {
         let event = tempfile::NamedTempFile::new().expect("a temporary file");
         event.as_file().write_all(payload.as_bytes()).expect("writing the event");
         let event = format!("fileb://{}", event.path().display());
-        let meta = self.aws(&["lambda", "invoke", "--function-name", name, "--payload", &event, "--log-type", "Tail", &path]);
+        let meta =
+            self.aws(&["lambda", "invoke", "--function-name", name, "--payload", &event, "--log-type", "Tail", &path]);
         let payload = std::fs::read(out.path()).expect("reading the answer");
         (meta, serde_json::from_slice(&payload).unwrap_or(Value::Null))
     }
@@ -229,5 +251,8 @@ pub fn node_runtime() -> String {
 }
 
 pub fn python_runtime() -> String {
-    format!("python3.{}", succeed(Command::new("python3").args(["-c", "import sys; print(sys.version_info.minor)"])).trim())
+    format!(
+        "python3.{}",
+        succeed(Command::new("python3").args(["-c", "import sys; print(sys.version_info.minor)"])).trim()
+    )
 }

@@ -21,17 +21,26 @@ fn aws_sdk_for_javascript() {
 #[test]
 fn awslambdaric_on_a_custom_runtime() {
     let cloud = Cloud::start();
-    let packages = succeed(cloud.command(root().join(".venv/bin/python")).args(["-c", "import sysconfig; print(sysconfig.get_path('platlib'))"]));
+    let packages = succeed(
+        cloud
+            .command(root().join(".venv/bin/python"))
+            .args(["-c", "import sysconfig; print(sysconfig.get_path('platlib'))"]),
+    );
     let zip = cloud.folder.path().join("ric.zip");
     let code = cloud.folder.path().join("code");
     std::fs::create_dir(&code).expect("a folder");
     std::fs::write(code.join("app.py"), "def handler(event, context):\n    if event.get('fail'):\n        raise KeyError('gone')\n    return {'echo': event, 'id': context.aws_request_id}\n").expect("a file");
-    std::fs::write(code.join("bootstrap"), "#!/bin/sh\ncd /var/task\nexec /usr/bin/python3 -m awslambdaric app.handler\n").expect("a file");
+    std::fs::write(
+        code.join("bootstrap"),
+        "#!/bin/sh\ncd /var/task\nexec /usr/bin/python3 -m awslambdaric app.handler\n",
+    )
+    .expect("a file");
     succeed(Command::new("chmod").arg("755").arg(code.join("bootstrap")));
     for name in ["awslambdaric", "simplejson", "snapshot_restore_py.py"] {
         succeed(Command::new("cp").arg("-r").arg(format!("{}/{name}", packages.trim())).arg(&code));
     }
-    let extension = succeed(Command::new("find").args([packages.trim(), "-maxdepth", "1", "-name", "*runtime_client*.so"]));
+    let extension =
+        succeed(Command::new("find").args([packages.trim(), "-maxdepth", "1", "-name", "*runtime_client*.so"]));
     for file in extension.lines() {
         succeed(Command::new("cp").arg(file).arg(&code));
     }
@@ -54,7 +63,22 @@ fn lambda_runtime_on_a_custom_runtime() {
 /// Deploys a custom runtime that echoes, and fails when asked to.
 fn custom_runtime(cloud: &Cloud, zip: &std::path::Path, error_type: &str) {
     let archive = format!("fileb://{}", zip.display());
-    let fixed = ["lambda", "create-function", "--function-name", "custom", "--runtime", "provided.al2023", "--handler", "app.handler", "--timeout", "10", "--role", "arn:aws:iam::000000000000:role/test", "--zip-file", &archive];
+    let fixed = [
+        "lambda",
+        "create-function",
+        "--function-name",
+        "custom",
+        "--runtime",
+        "provided.al2023",
+        "--handler",
+        "app.handler",
+        "--timeout",
+        "10",
+        "--role",
+        "arn:aws:iam::000000000000:role/test",
+        "--zip-file",
+        &archive,
+    ];
     cloud.aws(&fixed);
     for n in 0..3 {
         let (meta, answer) = cloud.invoke("custom", &format!("{{\"n\":{n}}}"));

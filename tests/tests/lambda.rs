@@ -22,13 +22,21 @@ fn a_function_lives_and_dies() {
     assert_eq!(cloud.invoke("hello", "{}").1, "changed");
 
     cloud.aws(&["lambda", "delete-function", "--function-name", "hello"]);
-    assert!(cloud.aws_error(&["lambda", "get-function", "--function-name", "hello"]).contains("ResourceNotFoundException"));
+    assert!(
+        cloud.aws_error(&["lambda", "get-function", "--function-name", "hello"]).contains("ResourceNotFoundException")
+    );
 }
 
 #[test]
 fn functions_survive_kill() {
     let mut cloud = Cloud::start();
-    cloud.create_function_with("kept", &python_runtime(), "app.handler", &[("app.py", "def handler(event, context):\n    return event['n'] + 1\n")], &["--tags", "a=b"]);
+    cloud.create_function_with(
+        "kept",
+        &python_runtime(),
+        "app.handler",
+        &[("app.py", "def handler(event, context):\n    return event['n'] + 1\n")],
+        &["--tags", "a=b"],
+    );
     cloud.kill_and_restart();
     assert_eq!(cloud.invoke("kept", r#"{"n":41}"#).1, 42);
     let described = cloud.aws(&["lambda", "get-function", "--function-name", "kept"]);
@@ -46,16 +54,79 @@ fn errors_of_functions_are_lambdas() {
         assert!(answer["errorMessage"].as_str().is_some_and(|m| m.contains(part)), "{name}: {answer}");
     };
     let (node, python) = (node_runtime(), python_runtime());
-    check("n1", &node, "index.handler", ("index.js", "exports.handler = async () => { throw new TypeError('no') }"), "TypeError", "no");
+    check(
+        "n1",
+        &node,
+        "index.handler",
+        ("index.js", "exports.handler = async () => { throw new TypeError('no') }"),
+        "TypeError",
+        "no",
+    );
     check("n2", &node, "index.handler", ("other.js", ""), "Runtime.ImportModuleError", "Cannot find module 'index'");
-    check("n3", &node, "index.handler", ("index.js", "exports.handler = ("), "Runtime.UserCodeSyntaxError", "SyntaxError");
-    check("n4", &node, "index.nope", ("index.js", HELLO), "Runtime.HandlerNotFound", "index.nope is undefined or not exported");
-    check("n5", &node, "index.handler", ("index.js", "exports.handler = () => new Promise(() => setTimeout(() => {}, 60000))"), "Sandbox.Timedout", "Task timed out after 2.00 seconds");
-    check("n6", &node, "index.handler", ("index.js", "exports.handler = async () => process.exit(7)"), "Runtime.ExitError", "exit status 7");
-    check("p1", &python, "app.handler", ("app.py", "def handler(e, c):\n    raise ValueError('no')\n"), "ValueError", "no");
-    check("p2", &python, "app.handler", ("app.py", "import absent\n"), "Runtime.ImportModuleError", "No module named 'absent'");
-    check("p3", &python, "app.handler", ("app.py", "def handler(:\n"), "Runtime.UserCodeSyntaxError", "Syntax error in module 'app'");
-    check("p4", &python, "app.nope", ("app.py", "x = 1\n"), "Runtime.HandlerNotFound", "Handler 'nope' missing on module 'app'");
+    check(
+        "n3",
+        &node,
+        "index.handler",
+        ("index.js", "exports.handler = ("),
+        "Runtime.UserCodeSyntaxError",
+        "SyntaxError",
+    );
+    check(
+        "n4",
+        &node,
+        "index.nope",
+        ("index.js", HELLO),
+        "Runtime.HandlerNotFound",
+        "index.nope is undefined or not exported",
+    );
+    check(
+        "n5",
+        &node,
+        "index.handler",
+        ("index.js", "exports.handler = () => new Promise(() => setTimeout(() => {}, 60000))"),
+        "Sandbox.Timedout",
+        "Task timed out after 2.00 seconds",
+    );
+    check(
+        "n6",
+        &node,
+        "index.handler",
+        ("index.js", "exports.handler = async () => process.exit(7)"),
+        "Runtime.ExitError",
+        "exit status 7",
+    );
+    check(
+        "p1",
+        &python,
+        "app.handler",
+        ("app.py", "def handler(e, c):\n    raise ValueError('no')\n"),
+        "ValueError",
+        "no",
+    );
+    check(
+        "p2",
+        &python,
+        "app.handler",
+        ("app.py", "import absent\n"),
+        "Runtime.ImportModuleError",
+        "No module named 'absent'",
+    );
+    check(
+        "p3",
+        &python,
+        "app.handler",
+        ("app.py", "def handler(:\n"),
+        "Runtime.UserCodeSyntaxError",
+        "Syntax error in module 'app'",
+    );
+    check(
+        "p4",
+        &python,
+        "app.nope",
+        ("app.py", "x = 1\n"),
+        "Runtime.HandlerNotFound",
+        "Handler 'nope' missing on module 'app'",
+    );
 }
 
 #[test]
@@ -66,7 +137,20 @@ fn bad_input_is_told_what_is_wrong() {
     let node = node_runtime();
     let create = |name: &str, runtime: &str, zip: &std::path::Path, options: &[&str]| {
         let archive = format!("fileb://{}", zip.display());
-        let fixed = ["lambda", "create-function", "--function-name", name, "--runtime", runtime, "--handler", "index.handler", "--role", "arn:aws:iam::000000000000:role/test", "--zip-file", &archive];
+        let fixed = [
+            "lambda",
+            "create-function",
+            "--function-name",
+            name,
+            "--runtime",
+            runtime,
+            "--handler",
+            "index.handler",
+            "--role",
+            "arn:aws:iam::000000000000:role/test",
+            "--zip-file",
+            &archive,
+        ];
         cloud.aws_error(&[&fixed[..], options].concat())
     };
     for (error, part) in [
@@ -83,7 +167,15 @@ fn bad_input_is_told_what_is_wrong() {
     let invoke = |payload: &str| {
         let event = cloud.folder.path().join("event");
         std::fs::write(&event, payload).expect("writing an event");
-        cloud.aws_error(&["lambda", "invoke", "--function-name", "f", "--payload", &format!("fileb://{}", event.display()), &out])
+        cloud.aws_error(&[
+            "lambda",
+            "invoke",
+            "--function-name",
+            "f",
+            "--payload",
+            &format!("fileb://{}", event.display()),
+            &out,
+        ])
     };
     assert!(invoke("{nope").contains("InvalidRequestContentException"));
     let large = format!("\"{}\"", "x".repeat(6 * 1024 * 1024 - 1));

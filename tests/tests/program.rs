@@ -50,12 +50,29 @@ fn the_aws_command_line_deploys_it_too() {
     let template = cloud.folder.path().join("packaged.json");
     std::fs::write(&template, packaged.stdout).expect("writing the template");
     let parameter = format!("NodeRuntime={}", node_runtime());
-    let arguments = ["cloudformation", "deploy", "--stack-name", "shop", "--template-file", &template.to_string_lossy(), "--capabilities", "CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND", "--parameter-overrides", &parameter];
+    let arguments = [
+        "cloudformation",
+        "deploy",
+        "--stack-name",
+        "shop",
+        "--template-file",
+        &template.to_string_lossy(),
+        "--capabilities",
+        "CAPABILITY_IAM",
+        "CAPABILITY_AUTO_EXPAND",
+        "--parameter-overrides",
+        &parameter,
+    ];
     cloud.aws(&arguments);
     let stack = cloud.aws(&["cloudformation", "describe-stacks", "--stack-name", "shop"])["Stacks"][0].clone();
     assert_eq!(stack["StackStatus"], "CREATE_COMPLETE");
     let outputs = stack["Outputs"].as_array().cloned().unwrap_or_default();
-    let url = outputs.iter().find(|o| o["OutputKey"] == "ApiUrl").and_then(|o| o["OutputValue"].as_str()).expect("an address").to_owned();
+    let url = outputs
+        .iter()
+        .find(|o| o["OutputKey"] == "ApiUrl")
+        .and_then(|o| o["OutputValue"].as_str())
+        .expect("an address")
+        .to_owned();
     assert!(String::from_utf8_lossy(&cloud.curl(&["-f"], &format!("{url}/products")).stdout).contains("Product A"));
     cloud.aws(&arguments);
     cloud.aws(&["cloudformation", "delete-stack", "--stack-name", "shop"]);

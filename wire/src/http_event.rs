@@ -63,10 +63,8 @@ pub fn event_v2(parts: &EventParts<'_>) -> Vec<u8> {
     event.insert("headers".into(), headers.into());
     let query = query(&request.query);
     if !query.is_empty() {
-        let joined: Map<String, Value> = query
-            .into_iter()
-            .map(|(name, values)| (name, values.join(",").into()))
-            .collect();
+        let joined: Map<String, Value> =
+            query.into_iter().map(|(name, values)| (name, values.join(",").into())).collect();
         event.insert("queryStringParameters".into(), joined.into());
     }
     let mut context = json!({
@@ -183,10 +181,7 @@ pub fn reply_v2(payload: &[u8]) -> Result<Response<Bytes>, BadReply> {
         Value::Object(answer) if answer.contains_key("statusCode") => answer,
         _ => {
             let mut response = Response::new(Bytes::copy_from_slice(payload));
-            response.headers_mut().insert(
-                header::CONTENT_TYPE,
-                HeaderValue::from_static("application/json"),
-            );
+            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
             return Ok(response);
         }
     };
@@ -226,10 +221,7 @@ pub fn reply_v1(payload: &[u8]) -> Result<Response<Bytes>, BadReply> {
         };
         for value in list {
             if let Some(text) = scalar(name, value)? {
-                values
-                    .entry(name.to_ascii_lowercase())
-                    .or_default()
-                    .push(text);
+                values.entry(name.to_ascii_lowercase()).or_default().push(text);
             }
         }
     }
@@ -258,21 +250,10 @@ fn received(request: &HttpRequest) -> BTreeMap<String, Vec<String>> {
             .or_default()
             .push(String::from_utf8_lossy(value.as_bytes()).into_owned());
     }
-    headers
-        .entry("host".into())
-        .or_insert_with(|| vec![request.host.clone()]);
+    headers.entry("host".into()).or_insert_with(|| vec![request.host.clone()]);
     let chain = headers.entry("x-forwarded-for".into()).or_default();
-    *chain = vec![
-        chain
-            .iter()
-            .map(String::as_str)
-            .chain([request.source_ip.as_str()])
-            .collect::<Vec<_>>()
-            .join(", "),
-    ];
-    let proto = headers
-        .entry("x-forwarded-proto".into())
-        .or_insert_with(|| vec!["http".into()]);
+    *chain = vec![chain.iter().map(String::as_str).chain([request.source_ip.as_str()]).collect::<Vec<_>>().join(", ")];
+    let proto = headers.entry("x-forwarded-proto".into()).or_insert_with(|| vec!["http".into()]);
     let default_port = match proto.first().map(String::as_str) {
         Some("https") => "443",
         _ => "80",
@@ -282,28 +263,20 @@ fn received(request: &HttpRequest) -> BTreeMap<String, Vec<String>> {
         _ => default_port,
     };
     let port = port.to_owned();
-    headers
-        .entry("x-forwarded-port".into())
-        .or_insert_with(|| vec![port]);
+    headers.entry("x-forwarded-port".into()).or_insert_with(|| vec![port]);
     headers
 }
 
 fn user_agent(request: &HttpRequest) -> String {
     let agent = request.headers.get(header::USER_AGENT);
-    agent.map_or(String::new(), |v| {
-        String::from_utf8_lossy(v.as_bytes()).into_owned()
-    })
+    agent.map_or(String::new(), |v| String::from_utf8_lossy(v.as_bytes()).into_owned())
 }
 
 fn cookies(headers: &HeaderMap) -> Vec<String> {
     let mut cookies = Vec::new();
     for value in headers.get_all(header::COOKIE) {
         let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
-        cookies.extend(
-            text.split(';')
-                .map(|c| c.trim().to_owned())
-                .filter(|c| !c.is_empty()),
-        );
+        cookies.extend(text.split(';').map(|c| c.trim().to_owned()).filter(|c| !c.is_empty()));
     }
     cookies
 }
@@ -339,14 +312,10 @@ fn body(request: &HttpRequest) -> (Option<String>, bool) {
     if request.body.is_empty() {
         return (None, false);
     }
-    let is_encoded = request
-        .headers
-        .get(header::CONTENT_ENCODING)
-        .is_some_and(|v| !v.as_bytes().eq_ignore_ascii_case(b"identity"));
-    let content_type = request
-        .headers
-        .get(header::CONTENT_TYPE)
-        .map(|v| String::from_utf8_lossy(v.as_bytes()).to_ascii_lowercase());
+    let is_encoded =
+        request.headers.get(header::CONTENT_ENCODING).is_some_and(|v| !v.as_bytes().eq_ignore_ascii_case(b"identity"));
+    let content_type =
+        request.headers.get(header::CONTENT_TYPE).map(|v| String::from_utf8_lossy(v.as_bytes()).to_ascii_lowercase());
     if !is_encoded
         && is_text(content_type.as_deref())
         && let Ok(text) = std::str::from_utf8(&request.body)
@@ -426,26 +395,16 @@ fn scalar(name: &str, value: &Value) -> Result<Option<String>, BadReply> {
         Value::Null => Ok(None),
         Value::String(text) => Ok(Some(text.clone())),
         Value::Bool(_) | Value::Number(_) => Ok(Some(value.to_string())),
-        Value::Array(_) | Value::Object(_) => {
-            bad(format!("has `{name}` that is neither text nor number"))
-        }
+        Value::Array(_) | Value::Object(_) => bad(format!("has `{name}` that is neither text nor number")),
     }
 }
 
 fn add(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), BadReply> {
-    let (Ok(name), Ok(value)) = (
-        HeaderName::try_from(name),
-        HeaderValue::from_bytes(value.as_bytes()),
-    ) else {
+    let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_bytes(value.as_bytes())) else {
         return bad(format!("has a header `{name}` that HTTP does not allow"));
     };
     // How the body is framed and how long the connection lives is between the server and its client.
-    let framing = [
-        header::CONTENT_LENGTH,
-        header::TRANSFER_ENCODING,
-        header::CONNECTION,
-        header::UPGRADE,
-    ];
+    let framing = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::CONNECTION, header::UPGRADE];
     if !framing.contains(&name) && name.as_str() != "keep-alive" {
         headers.append(name, value);
     }
@@ -463,10 +422,7 @@ mod tests {
     fn request(headers: &[(&str, &str)], query: &str, body: &[u8]) -> HttpRequest {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
-            map.append(
-                HeaderName::try_from(*name).unwrap(),
-                HeaderValue::from_str(value).unwrap(),
-            );
+            map.append(HeaderName::try_from(*name).unwrap(), HeaderValue::from_str(value).unwrap());
         }
         HttpRequest {
             method: Method::POST,
@@ -482,10 +438,7 @@ mod tests {
         }
     }
 
-    fn parts<'a>(
-        request: &'a HttpRequest,
-        parameters: Option<&'a BTreeMap<String, String>>,
-    ) -> EventParts<'a> {
+    fn parts<'a>(request: &'a HttpRequest, parameters: Option<&'a BTreeMap<String, String>>) -> EventParts<'a> {
         EventParts {
             request,
             account: "000000000000",
@@ -516,8 +469,7 @@ mod tests {
             b"{\"x\":1}",
         );
         let parameters = BTreeMap::from([("x".to_owned(), "b".to_owned())]);
-        let event: Value =
-            serde_json::from_slice(&event_v2(&parts(&request, Some(&parameters)))).unwrap();
+        let event: Value = serde_json::from_slice(&event_v2(&parts(&request, Some(&parameters)))).unwrap();
         assert_eq!(
             event,
             json!({
@@ -543,26 +495,16 @@ mod tests {
 
     #[test]
     fn the_event_of_format_1() {
-        let request = request(
-            &[("x-a", "1"), ("x-a", "2"), ("cookie", "c=1")],
-            "p=1&p=2",
-            b"",
-        );
+        let request = request(&[("x-a", "1"), ("x-a", "2"), ("cookie", "c=1")], "p=1&p=2", b"");
         let event: Value = serde_json::from_slice(&event_v1(&parts(&request, None))).unwrap();
         assert_eq!(event["headers"]["X-A"], "2");
         assert_eq!(event["multiValueHeaders"]["X-A"], json!(["1", "2"]));
         assert_eq!(event["headers"]["Cookie"], "c=1");
         assert_eq!(event["queryStringParameters"], json!({"p": "2"}));
-        assert_eq!(
-            event["multiValueQueryStringParameters"],
-            json!({"p": ["1", "2"]})
-        );
+        assert_eq!(event["multiValueQueryStringParameters"], json!({"p": ["1", "2"]}));
         assert_eq!(event["requestContext"]["identity"]["sourceIp"], "192.0.2.1");
         assert_eq!(event["requestContext"]["resourcePath"], "/a/{x}");
-        assert_eq!(
-            (&event["pathParameters"], &event["body"]),
-            (&Value::Null, &Value::Null)
-        );
+        assert_eq!((&event["pathParameters"], &event["body"]), (&Value::Null, &Value::Null));
     }
 
     #[test]
@@ -572,20 +514,12 @@ mod tests {
             (&[("content-type", "application/problem+json")], b"a", false),
             (&[("content-type", "Application/XML")], b"a", false),
             (&[("content-type", "x/y; charset=UTF-8")], b"a", false),
-            (
-                &[("content-type", "application/x-www-form-urlencoded")],
-                b"a=1",
-                false,
-            ),
+            (&[("content-type", "application/x-www-form-urlencoded")], b"a=1", false),
             (&[], b"a", false),
             (&[], b"\xff", true),
             (&[("content-type", "text/plain")], b"\xff", true),
             (&[("content-type", "image/png")], b"a", true),
-            (
-                &[("content-type", "text/plain"), ("content-encoding", "gzip")],
-                b"a",
-                true,
-            ),
+            (&[("content-type", "text/plain"), ("content-encoding", "gzip")], b"a", true),
         ] {
             let request = request(headers, "", bytes);
             let (text, found) = body(&request);
@@ -597,26 +531,14 @@ mod tests {
     }
 
     fn shown(response: &Response<Bytes>) -> String {
-        let headers: Vec<_> = response
-            .headers()
-            .iter()
-            .map(|(n, v)| format!("{n}: {}", v.to_str().unwrap()))
-            .collect();
-        format!(
-            "{} [{}] {}",
-            response.status().as_u16(),
-            headers.join(", "),
-            String::from_utf8_lossy(response.body())
-        )
+        let headers: Vec<_> = response.headers().iter().map(|(n, v)| format!("{n}: {}", v.to_str().unwrap())).collect();
+        format!("{} [{}] {}", response.status().as_u16(), headers.join(", "), String::from_utf8_lossy(response.body()))
     }
 
     #[test]
     fn answers_in_format_2() {
         for (payload, expected) in [
-            (
-                "{\"a\":1}",
-                "200 [content-type: application/json] {\"a\":1}",
-            ),
+            ("{\"a\":1}", "200 [content-type: application/json] {\"a\":1}"),
             ("\"hi\"", "200 [content-type: application/json] \"hi\""),
             ("null", "200 [content-type: application/json] null"),
             (r#"{"statusCode":201}"#, "201 [] "),

@@ -375,7 +375,10 @@ mod tests {
             Some(("UntagResource", json!({"TagKeys": ["a", "b"], "Resource": "arn:a/b"})))
         );
         assert_eq!(input("GET", "/2018-10-31/layers", "find=x"), Some(("ListLayers", json!({}))));
-        assert_eq!(input("GET", "/2018-10-31/layers", "a=b&find=LayerVersion"), Some(("GetLayerVersionByArn", json!({}))));
+        assert_eq!(
+            input("GET", "/2018-10-31/layers", "a=b&find=LayerVersion"),
+            Some(("GetLayerVersionByArn", json!({})))
+        );
         assert_eq!(input("GET", "/2015-03-31/functions/a/b", ""), None);
         assert_eq!(input("PUT", "/2015-03-31/functions/a", ""), None);
     }

@@ -21,7 +21,14 @@ pub struct Connection {
     region: String,
     #[arg(long, global = true, env = "AWS_ACCESS_KEY_ID", default_value = "test", hide = true)]
     access_key_id: String,
-    #[arg(long, global = true, env = "AWS_SECRET_ACCESS_KEY", default_value = "test", hide = true, hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        env = "AWS_SECRET_ACCESS_KEY",
+        default_value = "test",
+        hide = true,
+        hide_env_values = true
+    )]
     secret_access_key: String,
     #[arg(long, global = true, env = "AWS_SESSION_TOKEN", hide = true, hide_env_values = true)]
     session_token: Option<String>,
@@ -31,7 +38,10 @@ impl Connection {
     pub fn client(self) -> Result<Client, Failure> {
         let address = self.endpoint.strip_prefix("http://").map(|rest| rest.trim_end_matches('/').to_owned());
         let Some(host) = address.filter(|host| !host.is_empty() && !host.contains('/')) else {
-            return Err(Failure::usage(format!("the endpoint `{}` is not of the form http://HOST:PORT", self.endpoint)));
+            return Err(Failure::usage(format!(
+                "the endpoint `{}` is not of the form http://HOST:PORT",
+                self.endpoint
+            )));
         };
         Ok(Client { connection: self, host })
     }
@@ -60,7 +70,8 @@ impl Answer {
         }
         let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
         let error = body.get("Error").unwrap_or(&body);
-        let text = |names: &[&str]| names.iter().find_map(|name| error.get(*name)).and_then(Value::as_str).map(str::to_owned);
+        let text =
+            |names: &[&str]| names.iter().find_map(|name| error.get(*name)).and_then(Value::as_str).map(str::to_owned);
         let code = self.header("x-amzn-errortype").map(str::to_owned).or_else(|| text(&["Code", "__type"]));
         let message = text(&["message", "Message"]).unwrap_or_else(|| format!("the cloud answered {}", self.status));
         Err(Failure::of_service(self.status, code.unwrap_or_else(|| self.status.to_string()), message))
@@ -89,7 +100,14 @@ impl Client {
     }
 
     /// A REST call; `target` is path and query, encoded.
-    pub async fn rest(&self, service: &str, method: &str, target: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Result<Answer, Failure> {
+    pub async fn rest(
+        &self,
+        service: &str,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Result<Answer, Failure> {
         self.send(service, method, target, headers, body.into()).await?.checked()
     }
 
@@ -109,12 +127,20 @@ impl Client {
         self.send(service, "POST", "/", &headers, input.to_string().into()).await?.checked()?.json()
     }
 
-    async fn send(&self, service: &str, method: &str, target: &str, headers: &[(&str, &str)], body: Bytes) -> Result<Answer, Failure> {
+    async fn send(
+        &self,
+        service: &str,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> Result<Answer, Failure> {
         let unreachable = |e: &dyn std::fmt::Display| {
             Failure::new(format!("no cloud answers at {} ({e}); start one with `cumulet up`", self.endpoint()))
         };
         let stream = tokio::net::TcpStream::connect(&self.host).await.map_err(|e| unreachable(&e))?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| unreachable(&e))?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| unreachable(&e))?;
         // Its errors come back through the request, too.
         let driver = tokio::spawn(async move { connection.await.is_ok() });
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
@@ -124,7 +150,8 @@ impl Client {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let mut request = request.body(Full::new(body)).map_err(|e| Failure::usage(format!("the request cannot be written: {e}")))?;
+        let mut request =
+            request.body(Full::new(body)).map_err(|e| Failure::usage(format!("the request cannot be written: {e}")))?;
         request.headers_mut().extend(signature);
         let response = sender.send_request(request).await.map_err(|e| unreachable(&e))?;
         let (head, body) = response.into_parts();

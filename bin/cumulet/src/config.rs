@@ -138,7 +138,11 @@ impl Settings {
         let (access_key_id, secret_access_key) = match (self.access_key_id, self.secret_access_key) {
             (Some(id), Some(secret)) if !id.is_empty() && !secret.is_empty() => (id, secret),
             (None, None) => (WELL_KNOWN.to_owned(), WELL_KNOWN.to_owned()),
-            _ => return Err(Failure::usage("--access-key-id and --secret-access-key belong together, and may not be empty")),
+            _ => {
+                return Err(Failure::usage(
+                    "--access-key-id and --secret-access-key belong together, and may not be empty",
+                ));
+            }
         };
         if secret_access_key == WELL_KNOWN && !listen.ip().is_loopback() {
             return Err(Failure::usage(format!(
@@ -156,7 +160,9 @@ impl Settings {
             ("allow", Some(allow)) if !allow.is_empty() => Network::Allow(allow),
             ("allow", _) => return Err(Failure::usage("--network allow needs at least one --allow")),
             ("none" | "internet", Some(_)) => return Err(Failure::usage("--allow goes with --network allow")),
-            (other, _) => return Err(Failure::usage(format!("the network `{other}` is none of none, internet, allow"))),
+            (other, _) => {
+                return Err(Failure::usage(format!("the network `{other}` is none of none, internet, allow")));
+            }
         };
         Ok(Config {
             listen,
@@ -178,13 +184,16 @@ impl Settings {
 
 fn default_data_dir() -> Result<PathBuf, Failure> {
     let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
-    home.map(|home| PathBuf::from(home).join(".cumulet")).ok_or_else(|| Failure::usage("give --data-dir: HOME is not set"))
+    home.map(|home| PathBuf::from(home).join(".cumulet"))
+        .ok_or_else(|| Failure::usage("give --data-dir: HOME is not set"))
 }
 
 /// Half of the memory, at 64 MiB an instance: about what an idle Node.js takes.
 fn instances_for_memory() -> usize {
     let info = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let total = info.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix("kB")?.trim().parse::<usize>().ok());
+    let total = info
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix("kB")?.trim().parse::<usize>().ok());
     (total.unwrap_or(4 << 20) / 2 / (64 << 10)).clamp(16, limits::FUNCTION_CONCURRENCY_MAX)
 }
 
@@ -209,8 +218,12 @@ mod tests {
         assert!(settings("data-dir = '/d'\nlisten = '127.0.0.1:1'").is_ok());
         assert!(settings("data-dir = '/d'\nlisten = '[::1]:1'").is_ok());
         assert!(settings("data-dir = '/d'\nlisten = '0.0.0.0:1'").unwrap_err().contains("refusing"));
-        assert!(settings("data-dir = '/d'\nlisten = '0.0.0.0:1'\naccess-key-id = 'a'\nsecret-access-key = 'test'").is_err());
-        assert!(settings("data-dir = '/d'\nlisten = '0.0.0.0:1'\naccess-key-id = 'a'\nsecret-access-key = 'b'").is_ok());
+        assert!(
+            settings("data-dir = '/d'\nlisten = '0.0.0.0:1'\naccess-key-id = 'a'\nsecret-access-key = 'test'").is_err()
+        );
+        assert!(
+            settings("data-dir = '/d'\nlisten = '0.0.0.0:1'\naccess-key-id = 'a'\nsecret-access-key = 'b'").is_ok()
+        );
     }
 
     #[test]

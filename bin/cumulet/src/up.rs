@@ -18,8 +18,8 @@ use cumulet_sandbox::{LinuxSandbox, SandboxConfig};
 use cumulet_store::Store;
 use cumulet_store_embedded::EmbeddedStore;
 use cumulet_wire::auth::{Authorizer, Caller, Credentials};
-use cumulet_wire::error::ApiError;
 use cumulet_wire::data_plane::{DataPlane, HttpRequest};
+use cumulet_wire::error::ApiError;
 use cumulet_wire::front::{self, Front, Parts};
 use cumulet_wire::operation::Registry;
 use serde_json::json;
@@ -32,7 +32,8 @@ use crate::output::{self, Failure, Format};
 
 pub fn run(args: UpArgs, format: Format) -> Result<(), Failure> {
     let config = args.config()?;
-    let level = config.log_level.parse().map_err(|_| Failure::usage(format!("`{}` is no log level", config.log_level)))?;
+    let level =
+        config.log_level.parse().map_err(|_| Failure::usage(format!("`{}` is no log level", config.log_level)))?;
     telemetry::install(config.log_format, level);
     raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -53,7 +54,9 @@ fn raise_open_files() {
 
 async fn serve(config: Config, format: Format) -> Result<(), Failure> {
     let began = std::time::Instant::now();
-    let listener = TcpListener::bind(config.listen).await.map_err(|e| Failure::new(format!("listening on {}: {e}", config.listen)))?;
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(|e| Failure::new(format!("listening on {}: {e}", config.listen)))?;
     let address = listener.local_addr().map_err(|e| Failure::new(format!("listening on {}: {e}", config.listen)))?;
     let cloud = Cloud::new(&config).await?;
     let (stop, stopped) = watch::channel(false);
@@ -109,8 +112,10 @@ impl Cloud {
         let failed = |what: &str, e: &dyn std::fmt::Display| Failure::new(format!("{what}: {e}"));
         prepare(&config.data_dir).map_err(|e| failed(&format!("preparing {}", config.data_dir.display()), &e))?;
         let secret = secret(&config.data_dir.join("secret")).map_err(|e| failed("reading the secret", &e))?;
-        let store: Arc<dyn Store> = EmbeddedStore::open(&config.data_dir).map_err(|e| failed("opening the store", &e))?;
-        let blobs = Arc::new(Blobs::local(&config.data_dir.join("blobs")).map_err(|e| failed("opening the blobs", &e))?);
+        let store: Arc<dyn Store> =
+            EmbeddedStore::open(&config.data_dir).map_err(|e| failed("opening the store", &e))?;
+        let blobs =
+            Arc::new(Blobs::local(&config.data_dir.join("blobs")).map_err(|e| failed("opening the blobs", &e))?);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
 
         let owner = cumulet_iam::Owner {
@@ -123,7 +128,10 @@ impl Cloud {
         let meter: Arc<dyn MeterSink> = Arc::new(cumulet_meter::Sink::start(store.clone()));
 
         let door: Arc<OnceLock<Arc<Front>>> = Arc::default();
-        let sandbox = Arc::new(LinuxSandbox::new(sandbox_config(config, door.clone())?).map_err(|e| failed("preparing the sandbox", &e))?);
+        let sandbox = Arc::new(
+            LinuxSandbox::new(sandbox_config(config, door.clone())?)
+                .map_err(|e| failed("preparing the sandbox", &e))?,
+        );
         let ports = Ports {
             sandbox,
             sessions: access.clone() as Arc<dyn Sessions>,
@@ -139,7 +147,8 @@ impl Cloud {
         let code: Arc<dyn cumulet_lambda::CodeStore> = blobs.clone();
         let links = cumulet_lambda::Links::new(secret);
         let invoker: Arc<dyn Invoker> = Arc::new(engine.clone());
-        let lambda = Arc::new(cumulet_lambda::Lambda::new(functions.clone(), code.clone(), invoker.clone(), links.clone()));
+        let lambda =
+            Arc::new(cumulet_lambda::Lambda::new(functions.clone(), code.clone(), invoker.clone(), links.clone()));
         let gateway = Arc::new(cumulet_apigateway::ApiGateway::new(store.clone(), invoker.clone(), logs));
         let stacks = Arc::new(cumulet_cloudformation::CloudFormation::new(store.clone(), code.clone()));
         let registry = Registry::default()
@@ -232,7 +241,9 @@ fn sandbox_config(config: &Config, front: Arc<OnceLock<Arc<Front>>>) -> Result<S
         Network::Internet => cumulet_sandbox::Network::Internet,
         Network::Allow(ranges) => {
             let parsed: Result<Vec<_>, _> = ranges.iter().map(|range| range.parse()).collect();
-            cumulet_sandbox::Network::Allow(parsed.map_err(|e: cumulet_sandbox::NotCidr| Failure::usage(e.to_string()))?)
+            cumulet_sandbox::Network::Allow(
+                parsed.map_err(|e: cumulet_sandbox::NotCidr| Failure::usage(e.to_string()))?,
+            )
         }
     };
     sandbox.lenient_versions = config.lenient_versions;
@@ -255,7 +266,13 @@ struct Roles(Arc<cumulet_iam::Access>);
 
 #[async_trait]
 impl cumulet_sts::Roles for Roles {
-    async fn assume(&self, caller: &Caller, role_arn: &str, session_name: &str, duration_s: u64) -> Result<cumulet_sts::Session, ApiError> {
+    async fn assume(
+        &self,
+        caller: &Caller,
+        role_arn: &str,
+        session_name: &str,
+        duration_s: u64,
+    ) -> Result<cumulet_sts::Session, ApiError> {
         let assumed = self.0.assume_role(caller, role_arn, session_name, duration_s).await?;
         Ok(cumulet_sts::Session {
             access_key_id: assumed.credentials.access_key_id,

@@ -54,13 +54,8 @@ pub fn event(payload: impl Into<Bytes>) -> Invocation {
 }
 
 pub fn deadline() -> Deadline {
-    let epoch = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap();
-    Deadline {
-        at: tokio::time::Instant::now() + PATIENCE,
-        epoch_ms: (epoch + PATIENCE).as_millis() as u64,
-    }
+    let epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    Deadline { at: tokio::time::Instant::now() + PATIENCE, epoch_ms: (epoch + PATIENCE).as_millis() as u64 }
 }
 
 /// The reading ends of both pipes, and a command that writes into them.
@@ -95,12 +90,7 @@ pub fn records_first(mut lines: Lines) -> Lines {
 }
 
 impl Running {
-    pub fn start_host(
-        language: &str,
-        handler: &str,
-        files: &[(&str, &str)],
-        env: &[(&str, &str)],
-    ) -> Running {
+    pub fn start_host(language: &str, handler: &str, files: &[(&str, &str)], env: &[(&str, &str)]) -> Running {
         let dir = TempDir::new().unwrap();
         write_files(&dir.path().join("runtime"), cumulet_runtimes::FILES);
         write_files(&dir.path().join("task"), files);
@@ -110,22 +100,14 @@ impl Running {
         };
         // The shell gives the child descriptor 3 without any unsafe code here.
         let mut command = Command::new("sh");
-        command
-            .arg("-c")
-            .arg(format!("exec {program} 3<&0 0</dev/null"))
-            .arg("sh")
-            .arg(dir.path());
+        command.arg("-c").arg(format!("exec {program} 3<&0 0</dev/null")).arg("sh").arg(dir.path());
         set_env(&mut command, dir.path(), handler, env);
         let (ours, theirs) = UnixStream::pair().unwrap();
         command.stdin(Stdio::from(OwnedFd::from(theirs)));
         let (stdout, stderr) = piped(&mut command);
         let child = command.spawn().unwrap();
         drop(command);
-        Running {
-            io: Io::frames(ours, stdout, stderr).unwrap(),
-            child,
-            dir,
-        }
+        Running { io: Io::frames(ours, stdout, stderr).unwrap(), child, dir }
     }
 
     pub fn start_bootstrap(script: &str) -> Running {
@@ -136,34 +118,20 @@ impl Running {
         let mut command = Command::new("python3");
         command.arg(dir.path().join("task/bootstrap.py"));
         command.stdin(Stdio::null());
-        set_env(
-            &mut command,
-            dir.path(),
-            "index.handler",
-            &[("AWS_LAMBDA_RUNTIME_API", &address)],
-        );
+        set_env(&mut command, dir.path(), "index.handler", &[("AWS_LAMBDA_RUNTIME_API", &address)]);
         let (stdout, stderr) = piped(&mut command);
         let child = command.spawn().unwrap();
         drop(command);
-        Running {
-            io: Io::runtime_api(listener, stdout, stderr, function("provided.al2023")).unwrap(),
-            child,
-            dir,
-        }
+        Running { io: Io::runtime_api(listener, stdout, stderr, function("provided.al2023")).unwrap(), child, dir }
     }
 
     pub async fn ready(&mut self) -> (Result<(), ChannelError>, Lines) {
         let mut log = InvocationLog::new();
-        let result = tokio::time::timeout(PATIENCE, self.io.ready(&mut log))
-            .await
-            .expect("initialisation ends");
+        let result = tokio::time::timeout(PATIENCE, self.io.ready(&mut log)).await.expect("initialisation ends");
         (result, self.lines(log))
     }
 
-    pub async fn invoke(
-        &mut self,
-        payload: impl Into<Bytes>,
-    ) -> (Result<Answer, ChannelError>, Lines) {
+    pub async fn invoke(&mut self, payload: impl Into<Bytes>) -> (Result<Answer, ChannelError>, Lines) {
         let mut log = InvocationLog::new();
         let event = event(payload);
         let result = tokio::time::timeout(PATIENCE, self.io.invoke(&event, deadline(), &mut log))
@@ -197,18 +165,12 @@ impl Running {
     }
 
     fn lines(&self, mut log: InvocationLog) -> Lines {
-        log.take()
-            .0
-            .into_iter()
-            .map(|e| self.mask(&e.message))
-            .collect()
+        log.take().0.into_iter().map(|e| self.mask(&e.message)).collect()
     }
 
     /// Replaces the time, the request and the folder.
     pub fn mask(&self, text: &str) -> String {
-        let text = text
-            .replace(&*self.dir.path().to_string_lossy(), "DIR")
-            .replace(REQUEST_ID, "ID");
+        let text = text.replace(&*self.dir.path().to_string_lossy(), "DIR").replace(REQUEST_ID, "ID");
         mask_times(&text)
     }
 }
@@ -216,10 +178,7 @@ impl Running {
 fn mask_times(text: &str) -> String {
     let pattern = "dddd-dd-ddTdd:dd:dd.dddZ";
     let fits = |piece: &str| {
-        piece
-            .chars()
-            .zip(pattern.chars())
-            .all(|(c, p)| if p == 'd' { c.is_ascii_digit() } else { c == p })
+        piece.chars().zip(pattern.chars()).all(|(c, p)| if p == 'd' { c.is_ascii_digit() } else { c == p })
     };
     let mut out = String::new();
     let mut rest = text;

@@ -62,20 +62,13 @@ impl Cgroups {
         match v2::Base::open(&hierarchies, &name) {
             Ok(base) => {
                 lacking.extend(base.lacking());
-                return Cgroups {
-                    layout: Layout::V2(base),
-                    lacking,
-                };
+                return Cgroups { layout: Layout::V2(base), lacking };
             }
             Err(why) => tracing::debug!("control groups version 2: {why}"),
         }
         let base = v1::Base::open(&hierarchies, &name);
         lacking.extend(base.lacking());
-        let layout = if base.is_empty() {
-            Layout::None
-        } else {
-            Layout::V1(base)
-        };
+        let layout = if base.is_empty() { Layout::None } else { Layout::V1(base) };
         Cgroups { layout, lacking }
     }
 
@@ -159,9 +152,7 @@ impl Group {
 
     /// Whether the kernel has ended a process of the group for want of memory.
     pub(crate) fn ran_out_of_memory(&self) -> bool {
-        self.oom
-            .as_ref()
-            .is_some_and(|file| field(&read(file), "oom_kill") > 0)
+        self.oom.as_ref().is_some_and(|file| field(&read(file), "oom_kill") > 0)
     }
 }
 
@@ -253,11 +244,7 @@ fn hierarchies(mounts: &str, membership: &str) -> Vec<Hierarchy> {
         found.push(Hierarchy {
             mount,
             own,
-            controllers: names
-                .split(',')
-                .filter(|name| !name.is_empty())
-                .map(str::to_owned)
-                .collect(),
+            controllers: names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect(),
         });
     }
     found
@@ -289,19 +276,11 @@ fn sweep(root: &Path) {
         let (Some(pid), Some(start)) = (parts.next(), parts.next()) else {
             continue;
         };
-        let alive = pid
-            .parse()
-            .ok()
-            .and_then(started_at)
-            .is_some_and(|at| at.to_string() == start);
+        let alive = pid.parse().ok().and_then(started_at).is_some_and(|at| at.to_string() == start);
         if alive {
             continue;
         }
-        for group in std::fs::read_dir(platform.path())
-            .into_iter()
-            .flatten()
-            .flatten()
-        {
+        for group in std::fs::read_dir(platform.path()).into_iter().flatten().flatten() {
             if group.path().is_dir() {
                 evict(&group.path());
                 remove(&group.path());
@@ -338,15 +317,9 @@ mod tests {
 
     #[test]
     fn limits_follow_memory() {
-        let limits = Limits {
-            memory_mb: 1769,
-            tasks: 1,
-        };
+        let limits = Limits { memory_mb: 1769, tasks: 1 };
         assert_eq!(limits.cpu_weight(1024, 2), 1024);
-        let small = Limits {
-            memory_mb: 1,
-            tasks: 1,
-        };
+        let small = Limits { memory_mb: 1, tasks: 1 };
         assert_eq!(small.cpu_weight(1024, 2), 2);
         assert_eq!(small.memory_bytes(), 17 * 1024 * 1024);
     }
@@ -360,10 +333,8 @@ mod tests {
             35 31 0:32 / /cg/unified rw - cgroup2 cgroup2 rw\n";
         let membership = "4:memory:/outer/in\n3:cpu,cpuacct:/x\n2:name=systemd:/\n0::/user\n";
         let found = hierarchies(mounts, membership);
-        let brief: Vec<(&str, String)> = found
-            .iter()
-            .map(|h| (h.mount.to_str().unwrap_or(""), h.controllers.join("+")))
-            .collect();
+        let brief: Vec<(&str, String)> =
+            found.iter().map(|h| (h.mount.to_str().unwrap_or(""), h.controllers.join("+"))).collect();
         assert_eq!(
             brief,
             [

@@ -17,18 +17,12 @@ pub(super) struct Base {
 
 impl Base {
     pub(super) fn open(hierarchies: &[Hierarchy], name: &str) -> Base {
-        let mut base = Base {
-            hierarchies: Vec::new(),
-            missing: Vec::new(),
-        };
+        let mut base = Base { hierarchies: Vec::new(), missing: Vec::new() };
         for wanted in WANTED {
             if base.has(wanted) {
                 continue;
             }
-            let Some(hierarchy) = hierarchies
-                .iter()
-                .find(|h| h.controllers.iter().any(|c| c == wanted))
-            else {
+            let Some(hierarchy) = hierarchies.iter().find(|h| h.controllers.iter().any(|c| c == wanted)) else {
                 base.missing.push(format!("no `{wanted}` controller"));
                 continue;
             };
@@ -36,22 +30,17 @@ impl Base {
             sweep(&root);
             let place = root.join(name);
             match std::fs::create_dir_all(&place) {
-                Ok(()) => base
-                    .hierarchies
-                    .push((hierarchy.controllers.clone(), place)),
-                Err(error) => base.missing.push(format!(
-                    "no `{wanted}` controller: making `{}`: {error}",
-                    place.display()
-                )),
+                Ok(()) => base.hierarchies.push((hierarchy.controllers.clone(), place)),
+                Err(error) => {
+                    base.missing.push(format!("no `{wanted}` controller: making `{}`: {error}", place.display()))
+                }
             }
         }
         base
     }
 
     fn has(&self, controller: &str) -> bool {
-        self.hierarchies
-            .iter()
-            .any(|(controllers, _)| controllers.iter().any(|c| c == controller))
+        self.hierarchies.iter().any(|(controllers, _)| controllers.iter().any(|c| c == controller))
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -70,12 +59,8 @@ impl Base {
             group.directories.push(directory.clone());
             let set = |file: &str, value: u64| {
                 let path = directory.join(file);
-                std::fs::write(&path, value.to_string()).map_err(|error| {
-                    io::Error::new(
-                        error.kind(),
-                        format!("writing `{}`: {error}", path.display()),
-                    )
-                })
+                std::fs::write(&path, value.to_string())
+                    .map_err(|error| io::Error::new(error.kind(), format!("writing `{}`: {error}", path.display())))
             };
             for controller in controllers {
                 match controller.as_str() {
@@ -86,8 +71,7 @@ impl Base {
                         } else {
                             set("memory.swappiness", 0)?;
                         }
-                        group.memory_peak =
-                            Some(File::open(directory.join("memory.max_usage_in_bytes"))?);
+                        group.memory_peak = Some(File::open(directory.join("memory.max_usage_in_bytes"))?);
                         group.oom = Some(File::open(directory.join("memory.oom_control"))?);
                     }
                     "cpu" => set("cpu.shares", limits.cpu_weight(1024, 2))?,
@@ -99,11 +83,7 @@ impl Base {
                     _ => {}
                 }
             }
-            group.join.push(
-                OpenOptions::new()
-                    .write(true)
-                    .open(directory.join("tasks"))?,
-            );
+            group.join.push(OpenOptions::new().write(true).open(directory.join("tasks"))?);
         }
         Ok(group)
     }

@@ -15,10 +15,7 @@ pub(super) struct Base {
 
 impl Base {
     pub(super) fn open(hierarchies: &[Hierarchy], name: &str) -> Result<Base, String> {
-        let hierarchy = hierarchies
-            .iter()
-            .find(|h| h.controllers.is_empty())
-            .ok_or("not mounted")?;
+        let hierarchy = hierarchies.iter().find(|h| h.controllers.is_empty()).ok_or("not mounted")?;
         let offered = controllers(&hierarchy.mount);
         if !offered.iter().any(|c| c == "memory") {
             return Err("the memory controller is not in version 2".to_owned());
@@ -51,12 +48,8 @@ impl Base {
         group.directories.push(directory.clone());
         let set = |file: &str, value: &str| {
             let path = directory.join(file);
-            std::fs::write(&path, value).map_err(|error| {
-                io::Error::new(
-                    error.kind(),
-                    format!("writing `{}`: {error}", path.display()),
-                )
-            })
+            std::fs::write(&path, value)
+                .map_err(|error| io::Error::new(error.kind(), format!("writing `{}`: {error}", path.display())))
         };
         set("memory.max", &limits.memory_bytes().to_string())?;
         set("pids.max", &limits.tasks.to_string())?;
@@ -70,15 +63,11 @@ impl Base {
             set("cpu.weight", &weight.to_string())?;
         }
         group.into = Some(OwnedFd::from(File::open(&directory)?));
-        group.kill = OpenOptions::new()
-            .write(true)
-            .open(directory.join("cgroup.kill"))
-            .ok();
+        group.kill = OpenOptions::new().write(true).open(directory.join("cgroup.kill")).ok();
         group.cpu = Some((File::open(directory.join("cpu.stat"))?, CpuFormat::Stat));
         // `memory.peak` came with Linux 5.19.
-        group.memory_peak = File::open(directory.join("memory.peak"))
-            .or_else(|_| File::open(directory.join("memory.current")))
-            .ok();
+        group.memory_peak =
+            File::open(directory.join("memory.peak")).or_else(|_| File::open(directory.join("memory.current"))).ok();
         group.oom = Some(File::open(directory.join("memory.events"))?);
         Ok(group)
     }

@@ -65,19 +65,10 @@ enum Frame {
 impl Frames {
     pub fn new(socket: StdUnixStream) -> std::io::Result<Frames> {
         socket.set_nonblocking(true)?;
-        Ok(Frames {
-            socket: UnixStream::from_std(socket)?,
-            read: BytesMut::new(),
-            head: Vec::new(),
-            sent: 0,
-        })
+        Ok(Frames { socket: UnixStream::from_std(socket)?, read: BytesMut::new(), head: Vec::new(), sent: 0 })
     }
 
-    pub async fn ready(
-        &mut self,
-        pipes: &mut Pipes,
-        log: &mut InvocationLog,
-    ) -> Result<(), ChannelError> {
+    pub async fn ready(&mut self, pipes: &mut Pipes, log: &mut InvocationLog) -> Result<(), ChannelError> {
         match poll_fn(|cx| self.poll_turn(cx, &[], pipes, log)).await? {
             Frame::Ready => Ok(()),
             Frame::InitError(error) => Err(ChannelError::Init(error)),
@@ -98,9 +89,7 @@ impl Frames {
         self.write_head(event, deadline)?;
         let frame = poll_fn(|cx| self.poll_turn(cx, &event.payload, pipes, log)).await?;
         if self.sent < self.head.len() + event.payload.len() {
-            return Err(ChannelError::Protocol(
-                "an answer before the event was read".to_owned(),
-            ));
+            return Err(ChannelError::Protocol("an answer before the event was read".to_owned()));
         }
         match frame {
             Frame::Success(answer) => Ok(Answer::Success(answer)),
@@ -189,9 +178,7 @@ impl Frames {
 
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ChannelError>> {
         let missing = match split(&self.read)? {
-            None if self.read.len() >= LENGTH_BYTES => {
-                LENGTH_BYTES + announced(&self.read) - self.read.len()
-            }
+            None if self.read.len() >= LENGTH_BYTES => LENGTH_BYTES + announced(&self.read) - self.read.len(),
             _ => 0,
         };
         self.read.reserve(missing.max(READ_BYTES_MIN));
@@ -233,9 +220,7 @@ impl Frames {
                 return Ok(());
             }
             let Some((stamp, message)) = frame[1..].split_first_chunk() else {
-                return Err(ChannelError::Protocol(format!(
-                    "a log frame of {length} bytes"
-                )));
+                return Err(ChannelError::Protocol(format!("a log frame of {length} bytes")));
             };
             if !message.is_empty() {
                 let now = SystemClock.now_ms();
@@ -266,9 +251,7 @@ fn split(buffer: &[u8]) -> Result<Option<usize>, ChannelError> {
         return match buffer.get(LENGTH_BYTES) {
             None => Ok(None),
             Some(b'S' | b'F') => Err(ChannelError::ResponseTooLarge { bytes: length - 1 }),
-            Some(kind) => Err(ChannelError::Protocol(format!(
-                "a frame of type {kind:#04x} with {length} bytes"
-            ))),
+            Some(kind) => Err(ChannelError::Protocol(format!("a frame of type {kind:#04x} with {length} bytes"))),
         };
     }
     Ok((buffer.len() >= LENGTH_BYTES + length).then_some(length))
@@ -281,10 +264,9 @@ fn parse(mut frame: Bytes) -> Result<Frame, ChannelError> {
         b'F' => Ok(Frame::Failure(frame)),
         b'R' if frame.is_empty() => Ok(Frame::Ready),
         b'I' => Ok(Frame::InitError(frame)),
-        kind => Err(ChannelError::Protocol(format!(
-            "a frame of type {kind:#04x} with a body of {} bytes",
-            frame.len()
-        ))),
+        kind => {
+            Err(ChannelError::Protocol(format!("a frame of type {kind:#04x} with a body of {} bytes", frame.len())))
+        }
     }
 }
 

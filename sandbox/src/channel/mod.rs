@@ -55,10 +55,7 @@ impl Io {
     /// # Errors
     /// A descriptor that cannot be made non-blocking, or `stdout`, `stderr` not the reading end of a pipe.
     pub fn frames(socket: UnixStream, stdout: OwnedFd, stderr: OwnedFd) -> std::io::Result<Io> {
-        Ok(Io {
-            channel: Channel::Frames(Frames::new(socket)?),
-            pipes: Pipes::new(stdout, stderr)?,
-        })
+        Ok(Io { channel: Channel::Frames(Frames::new(socket)?), pipes: Pipes::new(stdout, stderr)? })
     }
 
     /// Serves Lambda's Runtime API on `listener` for as long as this lives. Must be called inside a tokio runtime.

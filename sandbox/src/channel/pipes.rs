@@ -67,18 +67,10 @@ impl Stream {
         // Tokio's receiver checks that it is a pipe and makes it non-blocking, but reads only when its own record of
         // readiness says so. The drain has to see what the kernel has now, hence the plain file.
         let file = File::from(pipe::Receiver::from_owned_fd(fd)?.into_nonblocking_fd()?);
-        Ok(Stream {
-            pipe: Some(AsyncFd::with_interest(file, Interest::READABLE)?),
-            lines: Lines::default(),
-        })
+        Ok(Stream { pipe: Some(AsyncFd::with_interest(file, Interest::READABLE)?), lines: Lines::default() })
     }
 
-    fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-        buffer: &mut [u8],
-        log: &mut InvocationLog,
-    ) -> Poll<()> {
+    fn poll(&mut self, cx: &mut Context<'_>, buffer: &mut [u8], log: &mut InvocationLog) -> Poll<()> {
         for _ in 0..READS_PER_TURN {
             let Some(pipe) = &self.pipe else {
                 return Poll::Ready(());

@@ -76,10 +76,7 @@ struct Event {
 }
 
 impl RuntimeApi {
-    pub fn serve(
-        listener: StdTcpListener,
-        function: Arc<FunctionVersion>,
-    ) -> std::io::Result<RuntimeApi> {
+    pub fn serve(listener: StdTcpListener, function: Arc<FunctionVersion>) -> std::io::Result<RuntimeApi> {
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
         let shared = Arc::new(Shared {
@@ -92,11 +89,7 @@ impl RuntimeApi {
         Ok(RuntimeApi { shared, server })
     }
 
-    pub async fn ready(
-        &mut self,
-        pipes: &mut Pipes,
-        log: &mut InvocationLog,
-    ) -> Result<(), ChannelError> {
+    pub async fn ready(&mut self, pipes: &mut Pipes, log: &mut InvocationLog) -> Result<(), ChannelError> {
         self.wait(pipes, log, |state| match state.outcome.take() {
             Some(Err(error)) => Some(Err(error)),
             _ => state.is_ready.then_some(Ok(())),
@@ -114,10 +107,7 @@ impl RuntimeApi {
         {
             let mut state = self.shared.lock();
             state.outcome = None;
-            state.event = Some(Event {
-                invocation: event.clone(),
-                deadline_ms: deadline.epoch_ms,
-            });
+            state.event = Some(Event { invocation: event.clone(), deadline_ms: deadline.epoch_ms });
         }
         self.shared.offered.notify_one();
         self.wait(pipes, log, |state| state.outcome.take()).await
@@ -257,11 +247,7 @@ async fn handle(shared: &Shared, parts: &Parts, body: &mut Incoming) -> Response
         _ => Method::POST,
     };
     if parts.method != method {
-        return refuse(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "MethodNotAllowed",
-            "no such method on this path",
-        );
+        return refuse(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "no such method on this path");
     }
     let error_type = parts.headers.get(ERROR_TYPE);
     match call {
@@ -317,27 +303,15 @@ async fn next(shared: &Shared) -> Response<Full<Bytes>> {
 
 impl Event {
     fn into_response(self) -> Response<Full<Bytes>> {
-        let Event {
-            invocation,
-            deadline_ms,
-        } = self;
+        let Event { invocation, deadline_ms } = self;
         let mut response = Response::new(Full::new(invocation.payload));
         let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        );
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert("lambda-runtime-deadline-ms", HeaderValue::from(deadline_ms));
         let texts = [
             ("lambda-runtime-aws-request-id", Some(invocation.request_id)),
-            (
-                "lambda-runtime-invoked-function-arn",
-                Some(invocation.invoked_arn),
-            ),
-            (
-                "lambda-runtime-trace-id",
-                Some(invocation.trace).filter(|t| !t.is_empty()),
-            ),
+            ("lambda-runtime-invoked-function-arn", Some(invocation.invoked_arn)),
+            ("lambda-runtime-trace-id", Some(invocation.trace).filter(|t| !t.is_empty())),
             ("lambda-runtime-client-context", invocation.client_context),
         ];
         for (name, text) in texts {
@@ -354,11 +328,7 @@ impl Event {
 fn init_error(shared: &Shared, error: Bytes) -> Response<Full<Bytes>> {
     let mut state = shared.lock();
     if state.is_ready {
-        return refuse(
-            StatusCode::FORBIDDEN,
-            "InvalidStateTransition",
-            "initialisation is over",
-        );
+        return refuse(StatusCode::FORBIDDEN, "InvalidStateTransition", "initialisation is over");
     }
     state.outcome = Some(Err(ChannelError::Init(error)));
     state.wake();
@@ -397,11 +367,7 @@ async fn answer(
 
 fn unknown_id(shared: &Shared, id: &str) -> Response<Full<Bytes>> {
     let is_answered = shared.lock().answered.iter().any(|a| a == id);
-    let message = if is_answered {
-        "the event has been answered already"
-    } else {
-        "Invalid request ID"
-    };
+    let message = if is_answered { "the event has been answered already" } else { "Invalid request ID" };
     refuse(StatusCode::BAD_REQUEST, "InvalidRequestID", message)
 }
 
@@ -416,15 +382,9 @@ impl Refused {
             Refused::TooLarge { .. } => refuse(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "RequestEntityTooLarge",
-                &format!(
-                    "Exceeded maximum allowed payload size ({INVOKE_PAYLOAD_BYTES_MAX} bytes)."
-                ),
+                &format!("Exceeded maximum allowed payload size ({INVOKE_PAYLOAD_BYTES_MAX} bytes)."),
             ),
-            Refused::Broken => refuse(
-                StatusCode::BAD_REQUEST,
-                "BadRequest",
-                "the body ended before its end",
-            ),
+            Refused::Broken => refuse(StatusCode::BAD_REQUEST, "BadRequest", "the body ended before its end"),
         }
     }
 }
@@ -434,15 +394,10 @@ async fn collect(shared: &Shared, body: &mut Incoming) -> Result<Bytes, Refused>
     Ok(bytes)
 }
 
-async fn collect_with_trailers(
-    shared: &Shared,
-    body: &mut Incoming,
-) -> Result<(Bytes, Option<HeaderMap>), Refused> {
+async fn collect_with_trailers(shared: &Shared, body: &mut Incoming) -> Result<(Bytes, Option<HeaderMap>), Refused> {
     let known = body.size_hint().lower();
     if known > INVOKE_PAYLOAD_BYTES_MAX as u64 {
-        return Err(Refused::TooLarge {
-            bytes: usize::try_from(known).unwrap_or(usize::MAX),
-        });
+        return Err(Refused::TooLarge { bytes: usize::try_from(known).unwrap_or(usize::MAX) });
     }
     let _permit = shared.bodies.acquire().await;
     match Limited::new(body, INVOKE_PAYLOAD_BYTES_MAX).collect().await {
@@ -450,9 +405,7 @@ async fn collect_with_trailers(
             let trailers = collected.trailers().cloned();
             Ok((collected.to_bytes(), trailers))
         }
-        Err(error) if error.is::<LengthLimitError>() => Err(Refused::TooLarge {
-            bytes: INVOKE_PAYLOAD_BYTES_MAX + 1,
-        }),
+        Err(error) if error.is::<LengthLimitError>() => Err(Refused::TooLarge { bytes: INVOKE_PAYLOAD_BYTES_MAX + 1 }),
         Err(_) => Err(Refused::Broken),
     }
 }
@@ -473,17 +426,12 @@ fn error_object(body: Bytes, error_type: Option<&HeaderValue>) -> Bytes {
     if !body.is_empty() {
         return body;
     }
-    let kind = error_type
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or("Runtime.Unknown");
+    let kind = error_type.and_then(|value| value.to_str().ok()).unwrap_or("Runtime.Unknown");
     Bytes::from(serde_json::json!({ "errorType": kind, "errorMessage": "" }).to_string())
 }
 
 fn accepted() -> Response<Full<Bytes>> {
-    json(
-        StatusCode::ACCEPTED,
-        Bytes::from_static(b"{\"status\":\"OK\"}\n"),
-    )
+    json(StatusCode::ACCEPTED, Bytes::from_static(b"{\"status\":\"OK\"}\n"))
 }
 
 fn refuse(status: StatusCode, error_type: &str, message: &str) -> Response<Full<Bytes>> {
@@ -494,9 +442,6 @@ fn refuse(status: StatusCode, error_type: &str, message: &str) -> Response<Full<
 fn json(status: StatusCode, body: Bytes) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

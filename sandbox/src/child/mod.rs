@@ -141,10 +141,7 @@ unsafe fn steps(orders: &Orders<'_>, status: &mut RawFd) -> Done {
         become_user(orders.drop_groups)?;
         join_groups(orders.join)?;
         mounts::build_root(orders.root)?;
-        need(
-            libc::sethostname(c"instance".as_ptr(), 8).into(),
-            Stage::HostName,
-        )?;
+        need(libc::sethostname(c"instance".as_ptr(), 8).into(), Stage::HostName)?;
         net::raise_loopback()?;
         if let Some(outbound) = orders.outbound {
             net::join(outbound)?;
@@ -170,19 +167,10 @@ unsafe fn become_user(drop_groups: bool) -> Done {
     // SAFETY: no memory is passed but a null list of length zero.
     unsafe {
         if drop_groups {
-            need(
-                libc::syscall(libc::SYS_setgroups, 0, std::ptr::null::<u32>()),
-                Stage::User,
-            )?;
+            need(libc::syscall(libc::SYS_setgroups, 0, std::ptr::null::<u32>()), Stage::User)?;
         }
-        need(
-            libc::syscall(libc::SYS_setresgid, INNER_GID, INNER_GID, INNER_GID),
-            Stage::User,
-        )?;
-        need(
-            libc::syscall(libc::SYS_setresuid, INNER_UID, INNER_UID, INNER_UID),
-            Stage::User,
-        )?;
+        need(libc::syscall(libc::SYS_setresgid, INNER_GID, INNER_GID, INNER_GID), Stage::User)?;
+        need(libc::syscall(libc::SYS_setresuid, INNER_UID, INNER_UID, INNER_UID), Stage::User)?;
     }
     Ok(())
 }
@@ -193,15 +181,9 @@ unsafe fn join_groups(join: &[RawFd]) -> Done {
     // SAFETY: the descriptors are open in this copy of the platform; the buffer is static.
     unsafe {
         for fd in join {
-            need(
-                libc::write(*fd, c"0".as_ptr().cast(), 1) as libc::c_long,
-                Stage::Join,
-            )?;
+            need(libc::write(*fd, c"0".as_ptr().cast(), 1) as libc::c_long, Stage::Join)?;
         }
-        need(
-            libc::unshare(libc::CLONE_NEWCGROUP).into(),
-            Stage::GroupNamespace,
-        )?;
+        need(libc::unshare(libc::CLONE_NEWCGROUP).into(), Stage::GroupNamespace)?;
     }
     Ok(())
 }
@@ -211,15 +193,9 @@ unsafe fn arrange_descriptors(orders: &Orders<'_>, status: &mut RawFd) -> Done {
     // SAFETY: only descriptors and a static string are passed.
     unsafe {
         let park = |fd: RawFd| -> Result<RawFd, Stage> {
-            Ok(need(
-                libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, PARK_FD).into(),
-                stage,
-            )? as RawFd)
+            Ok(need(libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, PARK_FD).into(), stage)? as RawFd)
         };
-        let stdin = need(
-            libc::open(c"/dev/null".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC).into(),
-            stage,
-        )? as RawFd;
+        let stdin = need(libc::open(c"/dev/null".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC).into(), stage)? as RawFd;
         let (stdin, stdout, stderr) = (park(stdin)?, park(orders.stdout)?, park(orders.stderr)?);
         let parked_status = park(*status)?;
         let channel = match orders.channel {
@@ -238,15 +214,9 @@ unsafe fn arrange_descriptors(orders: &Orders<'_>, status: &mut RawFd) -> Done {
                 libc::close(3);
             }
         }
-        need(
-            libc::dup3(parked_status, STATUS_FD, libc::O_CLOEXEC).into(),
-            stage,
-        )?;
+        need(libc::dup3(parked_status, STATUS_FD, libc::O_CLOEXEC).into(), stage)?;
         *status = STATUS_FD;
-        need(
-            libc::syscall(libc::SYS_close_range, STATUS_FD + 1, u32::MAX, 0),
-            stage,
-        )?;
+        need(libc::syscall(libc::SYS_close_range, STATUS_FD + 1, u32::MAX, 0), stage)?;
     }
     Ok(())
 }
@@ -282,32 +252,17 @@ unsafe fn drop_privileges() -> Done {
     // SAFETY: header and data have the layout of version 3 and outlive the call.
     unsafe {
         need(libc::setsid().into(), Stage::Privileges)?;
-        need(
-            libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0).into(),
-            Stage::Privileges,
-        )?;
-        libc::prctl(
-            libc::PR_CAP_AMBIENT,
-            libc::PR_CAP_AMBIENT_CLEAR_ALL,
-            0,
-            0,
-            0,
-        );
+        need(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0).into(), Stage::Privileges)?;
+        libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
         // Ends with EINVAL at the first capability the kernel does not know.
         for capability in 0..64 {
             if libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) < 0 {
                 break;
             }
         }
-        let header = CapabilityHeader {
-            version: 0x2008_0522,
-            pid: 0,
-        };
+        let header = CapabilityHeader { version: 0x2008_0522, pid: 0 };
         let data = [0u32; 6];
-        need(
-            libc::syscall(libc::SYS_capset, &raw const header, data.as_ptr()),
-            Stage::Privileges,
-        )?;
+        need(libc::syscall(libc::SYS_capset, &raw const header, data.as_ptr()), Stage::Privileges)?;
     }
     Ok(())
 }
@@ -316,15 +271,8 @@ unsafe fn drop_privileges() -> Done {
 unsafe fn tie_to_platform(status: RawFd) -> Done {
     // SAFETY: one live pollfd.
     unsafe {
-        need(
-            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0).into(),
-            Stage::Death,
-        )?;
-        let mut poll = libc::pollfd {
-            fd: status,
-            events: 0,
-            revents: 0,
-        };
+        need(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0).into(), Stage::Death)?;
+        let mut poll = libc::pollfd { fd: status, events: 0, revents: 0 };
         if libc::poll(&mut poll, 1, 0) > 0 && poll.revents & (libc::POLLHUP | libc::POLLERR) != 0 {
             return Err(Stage::Death);
         }
@@ -340,17 +288,11 @@ struct FilterProgram {
 }
 
 unsafe fn install_filter(filter: &[Instruction]) -> Done {
-    let program = FilterProgram {
-        length: filter.len() as u16,
-        filter: filter.as_ptr(),
-    };
+    let program = FilterProgram { length: filter.len() as u16, filter: filter.as_ptr() };
     const SET_MODE_FILTER: c_int = 1;
     // SAFETY: the program points to `filter.len()` instructions in the kernel's layout.
     unsafe {
-        need(
-            libc::syscall(libc::SYS_seccomp, SET_MODE_FILTER, 0, &raw const program),
-            Stage::Filter,
-        )?;
+        need(libc::syscall(libc::SYS_seccomp, SET_MODE_FILTER, 0, &raw const program), Stage::Filter)?;
     }
     Ok(())
 }

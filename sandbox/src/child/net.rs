@@ -23,14 +23,10 @@ pub(super) unsafe fn raise_loopback() -> Done {
     };
     // SAFETY: `request` has the size and layout of an ifreq and outlives the call.
     unsafe {
-        let socket = need(
-            libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0).into(),
-            Stage::Loopback,
-        )? as RawFd;
-        need(
-            libc::ioctl(socket, libc::SIOCSIFFLAGS as _, &raw mut request).into(),
-            Stage::Loopback,
-        )?;
+        let socket =
+            need(libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0).into(), Stage::Loopback)?
+                as RawFd;
+        need(libc::ioctl(socket, libc::SIOCSIFFLAGS as _, &raw mut request).into(), Stage::Loopback)?;
         libc::close(socket);
     }
     Ok(())
@@ -46,21 +42,16 @@ pub(super) unsafe fn open_listeners(ports: &[u16], status: RawFd) -> Done {
     unsafe {
         let mut count = 0;
         for (slot, port) in sockets.iter_mut().zip(ports) {
-            let socket = need(
-                libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0).into(),
-                Stage::Listen,
-            )? as RawFd;
+            let socket =
+                need(libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0).into(), Stage::Listen)?
+                    as RawFd;
             let mut address: libc::sockaddr_in = std::mem::zeroed();
             address.sin_family = libc::AF_INET as libc::sa_family_t;
             address.sin_port = port.to_be();
             address.sin_addr.s_addr = u32::to_be(0x7f00_0001);
             need(
-                libc::bind(
-                    socket,
-                    (&raw const address).cast(),
-                    size_of::<libc::sockaddr_in>() as libc::socklen_t,
-                )
-                .into(),
+                libc::bind(socket, (&raw const address).cast(), size_of::<libc::sockaddr_in>() as libc::socklen_t)
+                    .into(),
                 Stage::Listen,
             )?;
             need(libc::listen(socket, 128).into(), Stage::Listen)?;
@@ -70,10 +61,7 @@ pub(super) unsafe fn open_listeners(ports: &[u16], status: RawFd) -> Done {
         let length = count * size_of::<RawFd>();
         let mut control = [0u64; 8];
         let mut byte = b'L';
-        let mut io_vec = libc::iovec {
-            iov_base: (&raw mut byte).cast(),
-            iov_len: 1,
-        };
+        let mut io_vec = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
         let mut message: libc::msghdr = std::mem::zeroed();
         message.msg_iov = &mut io_vec;
         message.msg_iovlen = 1;
@@ -86,15 +74,8 @@ pub(super) unsafe fn open_listeners(ports: &[u16], status: RawFd) -> Done {
         (*header).cmsg_level = libc::SOL_SOCKET;
         (*header).cmsg_type = libc::SCM_RIGHTS;
         (*header).cmsg_len = libc::CMSG_LEN(length as u32) as _;
-        std::ptr::copy_nonoverlapping(
-            sockets.as_ptr().cast::<u8>(),
-            libc::CMSG_DATA(header),
-            length,
-        );
-        need(
-            libc::sendmsg(status, &message, libc::MSG_NOSIGNAL) as libc::c_long,
-            Stage::Listen,
-        )?;
+        std::ptr::copy_nonoverlapping(sockets.as_ptr().cast::<u8>(), libc::CMSG_DATA(header), length);
+        need(libc::sendmsg(status, &message, libc::MSG_NOSIGNAL) as libc::c_long, Stage::Listen)?;
     }
     Ok(())
 }
@@ -111,9 +92,7 @@ fn socket_address(address: Ipv4Addr) -> libc::sockaddr_in {
     libc::sockaddr_in {
         sin_family: libc::AF_INET as libc::sa_family_t,
         sin_port: 0,
-        sin_addr: libc::in_addr {
-            s_addr: u32::from(address).to_be(),
-        },
+        sin_addr: libc::in_addr { s_addr: u32::from(address).to_be() },
         sin_zero: [0; 8],
     }
 }
@@ -127,40 +106,17 @@ pub(super) unsafe fn join(outbound: Outbound) -> Done {
     let any = Ipv4Addr::UNSPECIFIED;
     // SAFETY: every request has the kernel's layout and outlives its call.
     unsafe {
-        let socket = need(
-            libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0).into(),
-            stage,
-        )? as RawFd;
-        for (call, address) in [
-            (libc::SIOCSIFADDR, outbound.address),
-            (libc::SIOCSIFNETMASK, all),
-        ] {
-            let mut request = InterfaceAddress {
-                name: ETH0,
-                address: socket_address(address),
-                rest: [0; 8],
-            };
-            need(
-                libc::ioctl(socket, call as _, &raw mut request).into(),
-                stage,
-            )?;
+        let socket =
+            need(libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0).into(), stage)? as RawFd;
+        for (call, address) in [(libc::SIOCSIFADDR, outbound.address), (libc::SIOCSIFNETMASK, all)] {
+            let mut request = InterfaceAddress { name: ETH0, address: socket_address(address), rest: [0; 8] };
+            need(libc::ioctl(socket, call as _, &raw mut request).into(), stage)?;
         }
-        let mut up = InterfaceFlags {
-            name: ETH0,
-            flags: (libc::IFF_UP | libc::IFF_RUNNING) as i16,
-            rest: [0; 22],
-        };
-        need(
-            libc::ioctl(socket, libc::SIOCSIFFLAGS as _, &raw mut up).into(),
-            stage,
-        )?;
-        for (destination, mask, gateway) in [
-            (outbound.gateway, all, None),
-            (any, any, Some(outbound.gateway)),
-        ] {
+        let mut up = InterfaceFlags { name: ETH0, flags: (libc::IFF_UP | libc::IFF_RUNNING) as i16, rest: [0; 22] };
+        need(libc::ioctl(socket, libc::SIOCSIFFLAGS as _, &raw mut up).into(), stage)?;
+        for (destination, mask, gateway) in [(outbound.gateway, all, None), (any, any, Some(outbound.gateway))] {
             let mut route: libc::rtentry = std::mem::zeroed();
-            let generic =
-                |address| -> libc::sockaddr { std::mem::transmute(socket_address(address)) };
+            let generic = |address| -> libc::sockaddr { std::mem::transmute(socket_address(address)) };
             route.rt_dst = generic(destination);
             route.rt_genmask = generic(mask);
             route.rt_flags = libc::RTF_UP;
@@ -171,10 +127,7 @@ pub(super) unsafe fn join(outbound: Outbound) -> Done {
                 route.rt_flags |= libc::RTF_HOST;
             }
             route.rt_dev = c"eth0".as_ptr().cast_mut();
-            need(
-                libc::ioctl(socket, libc::SIOCADDRT as _, &raw mut route).into(),
-                stage,
-            )?;
+            need(libc::ioctl(socket, libc::SIOCADDRT as _, &raw mut route).into(), stage)?;
         }
         libc::close(socket);
     }

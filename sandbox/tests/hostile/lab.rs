@@ -37,25 +37,14 @@ impl Lab {
             (system.to_str().unwrap().to_owned(), vec![])
         } else {
             let output = std::process::Command::new("python3")
-                .args([
-                    "-c",
-                    "import sys,os;print(os.path.realpath(sys.executable));print(sys.base_prefix)",
-                ])
+                .args(["-c", "import sys,os;print(os.path.realpath(sys.executable));print(sys.base_prefix)"])
                 .output()
                 .unwrap();
             let text = String::from_utf8(output.stdout).unwrap();
             let mut lines = text.lines();
-            (
-                lines.next().unwrap().to_owned(),
-                vec![PathBuf::from(lines.next().unwrap())],
-            )
+            (lines.next().unwrap().to_owned(), vec![PathBuf::from(lines.next().unwrap())])
         };
-        Lab {
-            launcher,
-            scratch,
-            python,
-            prefixes,
-        }
+        Lab { launcher, scratch, python, prefixes }
     }
 
     pub(crate) fn plan(&self, code: &str) -> Plan {
@@ -84,12 +73,7 @@ impl Lab {
     /// Runs code that prints one line and expects that line.
     pub(crate) async fn expect(&self, code: &str, line: &str) {
         let ran = self.run(code).await;
-        assert_eq!(
-            (ran.stdout.trim(), ran.exit),
-            (line, Exit::Code(0)),
-            "{code}\n{}",
-            ran.stderr
-        );
+        assert_eq!((ran.stdout.trim(), ran.exit), (line, Exit::Code(0)), "{code}\n{}", ran.stderr);
     }
 }
 
@@ -104,22 +88,11 @@ pub(crate) async fn read_all(fd: OwnedFd) -> String {
 }
 
 pub(crate) async fn finish(launched: Launched) -> Ran {
-    let Launched {
-        process,
-        stdout,
-        stderr,
-        ..
-    } = launched;
+    let Launched { process, stdout, stderr, .. } = launched;
     let all = async { tokio::join!(read_all(stdout), read_all(stderr), process.ended()) };
-    let (stdout, stderr, exit) = tokio::time::timeout(Duration::from_secs(60), all)
-        .await
-        .expect("the instance should end by itself");
-    Ran {
-        stdout,
-        stderr,
-        exit: exit.unwrap(),
-        process,
-    }
+    let (stdout, stderr, exit) =
+        tokio::time::timeout(Duration::from_secs(60), all).await.expect("the instance should end by itself");
+    Ran { stdout, stderr, exit: exit.unwrap(), process }
 }
 
 /// Python that tries each line of each body and prints `number=<error or what it returned>`.
@@ -140,10 +113,7 @@ impl Lab {
         let ran = self.run(&attempts(&bodies)).await;
         let lines: Vec<&str> = ran.stdout.lines().collect();
         for (number, (body, expect)) in table.iter().enumerate() {
-            let got = lines
-                .get(number)
-                .and_then(|line| line.split_once('='))
-                .map(|(_, got)| got);
+            let got = lines.get(number).and_then(|line| line.split_once('=')).map(|(_, got)| got);
             assert_eq!(got, Some(*expect), "{body}\n{}", ran.stderr);
         }
         assert_eq!(ran.exit, Exit::Code(0));
@@ -161,11 +131,7 @@ pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
 
 /// Kernels differ in what is in `/proc`; what is not there cannot be opened either.
 pub(crate) fn where_host_has(path: &str, expect: &'static str) -> &'static str {
-    if std::path::Path::new(path).exists() {
-        expect
-    } else {
-        "ENOENT"
-    }
+    if std::path::Path::new(path).exists() { expect } else { "ENOENT" }
 }
 
 /// Processes of the host with `marker` among their arguments.

@@ -12,18 +12,10 @@ use lab::{Lab, attempts, finish, processes_with, until, where_host_has};
 async fn it_runs_as_the_only_user_of_its_own_world() {
     let lab = Lab::new();
     let code = "import os,socket;print(os.getpid(),os.getuid(),os.getgid(),os.getgroups(),os.getcwd(),socket.gethostname(),os.getsid(0),sorted(os.listdir('/proc/self/fd')))";
-    lab.expect(
-        code,
-        "1 993 990 [] /var/task instance 1 ['0', '1', '2', '3']",
-    )
-    .await;
+    lab.expect(code, "1 993 990 [] /var/task instance 1 ['0', '1', '2', '3']").await;
     let code = "print([l.split()[1] for l in open('/proc/self/status') if l[:3]=='Cap' or l.startswith('NoNewPrivs') or l.startswith('Seccomp:')])";
     let zero = "'0000000000000000'";
-    lab.expect(
-        code,
-        &format!("[{zero}, {zero}, {zero}, {zero}, {zero}, '1', '2']"),
-    )
-    .await;
+    lab.expect(code, &format!("[{zero}, {zero}, {zero}, {zero}, {zero}, '1', '2']")).await;
 }
 
 #[tokio::test]
@@ -42,10 +34,14 @@ async fn host_files_are_not_there() {
         ("os.listdir('/tmp')", "[]"),
         ("os.listdir('/opt')", "[]"),
         ("os.listdir('/proc/1/root/var')==os.listdir('/var')", "True"),
-        ("sorted(set(os.listdir('/'))-{'lib','lib32','lib64','libx32','bin','sbin','root','nix'})",
-            "['dev', 'etc', 'opt', 'proc', 'tmp', 'usr', 'var']"),
-        ("sorted(os.listdir('/dev'))",
-            "['fd', 'full', 'null', 'random', 'stderr', 'stdin', 'stdout', 'urandom', 'zero']"),
+        (
+            "sorted(set(os.listdir('/'))-{'lib','lib32','lib64','libx32','bin','sbin','root','nix'})",
+            "['dev', 'etc', 'opt', 'proc', 'tmp', 'usr', 'var']",
+        ),
+        (
+            "sorted(os.listdir('/dev'))",
+            "['fd', 'full', 'null', 'random', 'stderr', 'stdin', 'stdout', 'urandom', 'zero']",
+        ),
         ("open('/dev/null','w').write('x')", "1"),
         ("len(open('/dev/zero','rb').read(3))", "3"),
     ])
@@ -108,28 +104,13 @@ async fn other_processes_cannot_be_seen_or_touched() {
         ("os.kill(-1,9)", "ESRCH"),
         (&look, "ENOENT"),
         ("[p for p in os.listdir('/proc') if p.isdigit()]", "['1']"),
-        (
-            "open('/proc/kcore','rb').read(8)",
-            where_host_has("/proc/kcore", "b''"),
-        ),
-        (
-            "open('/proc/keys').read()",
-            where_host_has("/proc/keys", ""),
-        ),
-        (
-            "open('/proc/kallsyms').read()",
-            where_host_has("/proc/kallsyms", ""),
-        ),
-        (
-            "open('/proc/iomem').read()",
-            where_host_has("/proc/iomem", ""),
-        ),
+        ("open('/proc/kcore','rb').read(8)", where_host_has("/proc/kcore", "b''")),
+        ("open('/proc/keys').read()", where_host_has("/proc/keys", "")),
+        ("open('/proc/kallsyms').read()", where_host_has("/proc/kallsyms", "")),
+        ("open('/proc/iomem').read()", where_host_has("/proc/iomem", "")),
         ("open('/proc/self/cgroup').read().count('cumulet')", "0"),
         ("open('/proc/self/oom_score_adj').read().strip()", "500"),
-        (
-            "os.write(os.open('/proc/self/oom_score_adj',1),b'-1000')",
-            "EACCES",
-        ),
+        ("os.write(os.open('/proc/self/oom_score_adj',1),b'-1000')", "EACCES"),
     ])
     .await;
     assert!(neighbour.process.is_alive());
@@ -169,10 +150,7 @@ async fn dangerous_system_calls_are_refused() {
         (call(libc::SYS_setuid, "0"), "EINVAL"),
         (call(libc::SYS_setgid, "0"), "EINVAL"),
         ("fcntl.ioctl(0,0x5412,b'x')".to_owned(), "EPERM"),
-        (
-            "os.mknod('/tmp/mem',0o020666,os.makedev(1,1))".to_owned(),
-            "EPERM",
-        ),
+        ("os.mknod('/tmp/mem',0o020666,os.makedev(1,1))".to_owned(), "EPERM"),
         ("os.nice(-5)".to_owned(), "EPERM"),
     ];
     let table: Vec<(&str, &str)> = calls.iter().map(|(a, b)| (a.as_str(), *b)).collect();
@@ -186,14 +164,8 @@ async fn setuid_programs_give_nothing() {
     let copy = lab.scratch.path().join("code/id");
     std::fs::copy("/usr/bin/id", &copy).unwrap();
     std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o6755)).unwrap();
-    lab.refuses(&[
-        (
-            "subprocess.check_output(['/var/task/id','-u'])",
-            "b'993\\n'",
-        ),
-        ("os.chown('/tmp',0,0)", "EINVAL"),
-    ])
-    .await;
+    lab.refuses(&[("subprocess.check_output(['/var/task/id','-u'])", "b'993\\n'"), ("os.chown('/tmp',0,0)", "EINVAL")])
+        .await;
 }
 
 #[tokio::test]
@@ -226,9 +198,7 @@ while True:
 async fn a_memory_bomb_ends_only_itself() {
     let lab = Lab::new();
     let neighbour = lab.start("import time;print('up');time.sleep(600)").await;
-    let ran = lab
-        .run("a=[]\nwhile True: a.append(bytearray(1<<20))")
-        .await;
+    let ran = lab.run("a=[]\nwhile True: a.append(bytearray(1<<20))").await;
     assert_eq!(ran.exit, Exit::Signal(libc::SIGKILL));
     assert!(ran.process.ran_out_of_memory());
     let usage = ran.process.usage();
@@ -254,9 +224,7 @@ async fn tmp_fills_up_without_harm() {
     let ran = finish(lab.launcher.launch(plan).await.unwrap()).await;
     assert_eq!(ran.stdout.trim(), "0=ENOSPC", "{}", ran.stderr);
     // What lies in /tmp is memory of the instance.
-    let ran = lab
-        .run("f=open('/tmp/a','wb')\nwhile True: f.write(bytes(1<<20))")
-        .await;
+    let ran = lab.run("f=open('/tmp/a','wb')\nwhile True: f.write(bytes(1<<20))").await;
     assert!(ran.process.ran_out_of_memory(), "{}", ran.stderr);
 }
 
@@ -286,10 +254,7 @@ time.sleep(600)
 /// Runs this very test again in another process, where `role` is set.
 fn again(test: &str) -> std::process::Command {
     let mut command = std::process::Command::new(std::env::current_exe().unwrap());
-    command
-        .args([test, "--exact", "--nocapture"])
-        .env("HOSTILE_ROLE", "inner")
-        .stdout(std::process::Stdio::piped());
+    command.args([test, "--exact", "--nocapture"]).env("HOSTILE_ROLE", "inner").stdout(std::process::Stdio::piped());
     command
 }
 
@@ -308,28 +273,19 @@ async fn instances_die_with_the_platform() {
     }
     let mut platform = again("instances_die_with_the_platform").spawn().unwrap();
     let mut lines = BufReader::new(platform.stdout.take().unwrap()).lines();
-    let pid = lines
-        .find_map(|line| Some(line.unwrap().strip_prefix("pid=")?.to_owned()))
-        .unwrap();
+    let pid = lines.find_map(|line| Some(line.unwrap().strip_prefix("pid=")?.to_owned())).unwrap();
     assert!(std::fs::exists(format!("/proc/{pid}")).unwrap());
     platform.kill().unwrap();
     platform.wait().unwrap();
     until("the instance is gone", || {
-        !std::fs::read_to_string(format!("/proc/{pid}/stat"))
-            .is_ok_and(|stat| !stat.contains(") Z"))
+        !std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z"))
     })
     .await;
     // The next platform clears away the groups of the dead one.
     drop(Lab::new());
     let left = format!("/cumulet/{}-", platform.id());
     let groups = std::process::Command::new("find")
-        .args([
-            "/sys/fs/cgroup",
-            "-type",
-            "d",
-            "-path",
-            &format!("*{left}*"),
-        ])
+        .args(["/sys/fs/cgroup", "-type", "d", "-path", &format!("*{left}*")])
         .output()
         .unwrap();
     assert_eq!(String::from_utf8_lossy(&groups.stdout), "");
@@ -341,11 +297,7 @@ async fn it_works_without_root() {
     if is_inner() {
         let lab = Lab::new();
         assert!(!lab.launcher.lacking().is_empty());
-        lab.expect(
-            "import os;print(os.getuid(),os.getpid(),os.listdir('/tmp'))",
-            "993 1 []",
-        )
-        .await;
+        lab.expect("import os;print(os.getuid(),os.getpid(),os.listdir('/tmp'))", "993 1 []").await;
         lab.refuses(&[
             ("open('/var/task/x','w')", "EROFS"),
             ("open('/proc/sys/kernel/core_pattern','w')", "EROFS"),
@@ -355,9 +307,7 @@ async fn it_works_without_root() {
         ])
         .await;
         let marker = format!("rootless-{}", std::process::id());
-        let instance = lab
-            .start(&format!("import time;m='{marker}';time.sleep(600)"))
-            .await;
+        let instance = lab.start(&format!("import time;m='{marker}';time.sleep(600)")).await;
         until("it runs", || !processes_with(&marker).is_empty()).await;
         assert!(instance.process.usage().memory_peak_bytes > 0);
         instance.process.stop().await;
@@ -366,9 +316,7 @@ async fn it_works_without_root() {
     }
     let mut command = again("it_works_without_root");
     // Where the suite is not run by root anyway, the inner run is a repetition.
-    if std::fs::metadata("/proc/self")
-        .is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0)
-    {
+    if std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0) {
         command.uid(65534).gid(65534).env("TMPDIR", "/tmp");
     }
     let output = command.output().unwrap();

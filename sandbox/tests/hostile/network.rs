@@ -9,10 +9,7 @@ async fn the_hosts_network_is_out_of_reach() {
     use std::os::linux::net::SocketAddrExt;
     let lab = Lab::new();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let connect = format!(
-        "socket.create_connection(('127.0.0.1',{}),2)",
-        listener.local_addr().unwrap().port()
-    );
+    let connect = format!("socket.create_connection(('127.0.0.1',{}),2)", listener.local_addr().unwrap().port());
     let name = format!("cumulet-hostile-{}", std::process::id());
     let address = std::os::unix::net::SocketAddr::from_abstract_name(&name).unwrap();
     let _abstract = std::os::unix::net::UnixListener::bind_addr(&address).unwrap();
@@ -20,30 +17,15 @@ async fn the_hosts_network_is_out_of_reach() {
     lab.refuses(&[
         (&connect, "ECONNREFUSED"),
         (&abstract_socket, "ECONNREFUSED"),
-        (
-            "socket.create_connection(('169.254.169.254',80),2)",
-            "ENETUNREACH",
-        ),
+        ("socket.create_connection(('169.254.169.254',80),2)", "ENETUNREACH"),
         ("socket.create_connection(('10.0.0.1',80),2)", "ENETUNREACH"),
         ("socket.socket(socket.AF_INET,socket.SOCK_RAW,1)", "EPERM"),
         ("socket.socket(socket.AF_INET6,socket.SOCK_RAW,58)", "EPERM"),
-        (
-            "socket.socket(socket.AF_PACKET,socket.SOCK_RAW,3)",
-            "EAFNOSUPPORT",
-        ),
-        (
-            "socket.socket(socket.AF_NETLINK,socket.SOCK_RAW,9)",
-            "EAFNOSUPPORT",
-        ),
-        (
-            "socket.socket(socket.AF_NETLINK,socket.SOCK_RAW,0).close()",
-            "None",
-        ),
+        ("socket.socket(socket.AF_PACKET,socket.SOCK_RAW,3)", "EAFNOSUPPORT"),
+        ("socket.socket(socket.AF_NETLINK,socket.SOCK_RAW,9)", "EAFNOSUPPORT"),
+        ("socket.socket(socket.AF_NETLINK,socket.SOCK_RAW,0).close()", "None"),
         ("socket.socket(40,socket.SOCK_STREAM,0)", "EAFNOSUPPORT"),
-        (
-            "sorted(n for _,n in socket.if_nameindex() if n=='lo' or n.startswith('e'))",
-            "['lo']",
-        ),
+        ("sorted(n for _,n in socket.if_nameindex() if n=='lo' or n.startswith('e'))", "['lo']"),
     ])
     .await;
 }
@@ -59,10 +41,7 @@ struct Outside {
 }
 
 fn command(program: &str, arguments: &str) {
-    let output = std::process::Command::new(program)
-        .args(arguments.split(' '))
-        .output()
-        .unwrap();
+    let output = std::process::Command::new(program).args(arguments.split(' ')).output().unwrap();
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{program} {arguments}: {error}");
 }
@@ -85,18 +64,10 @@ impl Outside {
 
     fn set_up(&mut self) {
         use std::io::BufRead;
-        let Outside {
-            name,
-            near,
-            public,
-            private,
-            server,
-        } = self;
+        let Outside { name, near, public, private, server } = self;
         let ip = |arguments: String| command("ip", &arguments);
         ip(format!("netns add {name}"));
-        ip(format!(
-            "link add {name} type veth peer name eth0 netns {name}"
-        ));
+        ip(format!("link add {name} type veth peer name eth0 netns {name}"));
         ip(format!("link set {name} up"));
         ip(format!("addr add {near}/30 dev {name}"));
         ip(format!("-n {name} link set eth0 up"));
@@ -110,9 +81,7 @@ impl Outside {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        std::io::BufReader::new(server.insert(child).stdout.as_mut().unwrap())
-            .read_line(&mut line)
-            .unwrap();
+        std::io::BufReader::new(server.insert(child).stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         assert_eq!(line, "up\n");
     }
 }
@@ -141,20 +110,11 @@ async fn the_way_out_leads_out_only() {
         // Then it has to say so, and to close up instead of opening without rules.
         let lacking = lab.launcher.lacking().join(" ");
         assert!(lacking.contains("no network but loopback"), "{lacking}");
-        lab.refuses(&[(
-            "socket.create_connection(('203.0.113.2',80),2)",
-            "ENETUNREACH",
-        )])
-        .await;
+        lab.refuses(&[("socket.create_connection(('203.0.113.2',80),2)", "ENETUNREACH")]).await;
         return;
     }
     let outside = Outside::new();
-    let Outside {
-        near,
-        public,
-        private,
-        ..
-    } = &outside;
+    let Outside { near, public, private, .. } = &outside;
     let (near, public, private) = (near.as_str(), public.as_str(), private.as_str());
     let host = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
     let port = host.local_addr().unwrap().port();
@@ -167,9 +127,8 @@ async fn the_way_out_leads_out_only() {
         .unwrap();
     let address = address.trim();
     assert!(address.starts_with("100.64."), "{address}");
-    let reach = |address: &str, port: u16| {
-        format!("socket.create_connection(('{address}',{port}),1).recv(99).decode()")
-    };
+    let reach =
+        |address: &str, port: u16| format!("socket.create_connection(('{address}',{port}),1).recv(99).decode()");
     let calls = [
         // The server sees the host's address.
         (reach(public, 80), near),

@@ -16,25 +16,15 @@ impl Limits {
         let mut bytes = 0;
         for check in &txn.checks {
             bytes += match check {
-                Check::Absent(_, key) | Check::Exists(_, key) | Check::RevIs(_, key, _) => {
-                    self.key(key.len())?
-                }
-                Check::RangeEmpty(_, lo, hi) | Check::RangeUnchangedSince(_, lo, hi, _) => {
-                    self.bounds(lo, hi)?
-                }
+                Check::Absent(_, key) | Check::Exists(_, key) | Check::RevIs(_, key, _) => self.key(key.len())?,
+                Check::RangeEmpty(_, lo, hi) | Check::RangeUnchangedSince(_, lo, hi, _) => self.bounds(lo, hi)?,
             };
         }
         for op in &txn.ops {
             bytes += match op {
                 Op::Put(_, key, value) => self.key(key.len())? + self.value(value.len())?,
-                Op::PutAt {
-                    prefix,
-                    suffix,
-                    value,
-                    ..
-                } => {
-                    self.key(prefix.len() + PUT_AT_BYTES + suffix.len())?
-                        + self.value(value.len())?
+                Op::PutAt { prefix, suffix, value, .. } => {
+                    self.key(prefix.len() + PUT_AT_BYTES + suffix.len())? + self.value(value.len())?
                 }
                 Op::Delete(_, key) => self.key(key.len())?,
                 Op::DeleteRange(_, lo, hi) => self.bounds(lo, hi)?,
@@ -70,8 +60,7 @@ impl Limits {
     /// A bound may be a byte longer than a key: the first key after the longest one is itself and a zero byte.
     fn bounds(&self, lo: &[u8], hi: &[u8]) -> Result<usize> {
         let max = self.key_bytes + 1;
-        Ok(within("the range's bound in bytes", lo.len(), max)?
-            + within("the range's bound in bytes", hi.len(), max)?)
+        Ok(within("the range's bound in bytes", lo.len(), max)? + within("the range's bound in bytes", hi.len(), max)?)
     }
 }
 

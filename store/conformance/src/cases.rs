@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cumulet_store::{
-    Check, Error, Key, Op, Outcome, Read, Rev, Row, Shard, Space, Store, StoreExt, Txn, prefix_end,
-};
+use cumulet_store::{Check, Error, Key, Op, Outcome, Read, Rev, Row, Shard, Space, Store, StoreExt, Txn, prefix_end};
 
 const SHARD: Shard = Shard(5);
 const SPACE: Space = Space(1);
@@ -19,11 +17,7 @@ fn key(text: &'static str) -> Key {
 }
 
 fn row(text: &'static str, value: &'static str, rev: u64) -> Row {
-    Row {
-        key: key(text),
-        value: Bytes::from_static(value.as_bytes()),
-        rev: Rev(rev),
-    }
+    Row { key: key(text), value: Bytes::from_static(value.as_bytes()), rev: Rev(rev) }
 }
 
 fn done(rev: u64) -> cumulet_store::Result<Outcome> {
@@ -43,9 +37,7 @@ pub async fn checks_of_every_kind<S: Store + ?Sized>(store: Arc<S>) {
     let mut rev = 2;
     let mut check = async |check: Check, expect: Result<(), Option<Row>>| {
         // The check before it holds, so that the index of the failing one is told apart from 0.
-        let txn = txn()
-            .check(Check::Exists(SPACE, key("a")))
-            .check(check.clone());
+        let txn = txn().check(Check::Exists(SPACE, key("a"))).check(check.clone());
         let expect = match expect {
             Ok(()) => {
                 rev += 1;
@@ -55,10 +47,7 @@ pub async fn checks_of_every_kind<S: Store + ?Sized>(store: Arc<S>) {
         };
         assert_eq!(store.commit(txn).await, Ok(expect), "{check:?}");
     };
-    let (a, c) = (
-        || Err(Some(row("a", "1", 1))),
-        || Err(Some(row("c", "2", 2))),
-    );
+    let (a, c) = (|| Err(Some(row("a", "1", 1))), || Err(Some(row("c", "2", 2))));
     check(Check::Absent(SPACE, key("b")), Ok(())).await;
     check(Check::Absent(SPACE, key("a")), a()).await;
     check(Check::Absent(Space(2), key("a")), Ok(())).await;
@@ -80,20 +69,10 @@ pub async fn checks_of_every_kind<S: Store + ?Sized>(store: Arc<S>) {
 }
 
 pub async fn a_conflict_leaves_no_trace<S: Store + ?Sized>(store: Arc<S>) {
-    store
-        .commit(txn().put(SPACE, "a", "1"))
-        .await
-        .expect("commits");
-    let mut refused = txn()
-        .check(Check::Absent(SPACE, key("a")))
-        .put(SPACE, "b", "2")
-        .delete(SPACE, "a")
-        .log("never");
+    store.commit(txn().put(SPACE, "a", "1")).await.expect("commits");
+    let mut refused = txn().check(Check::Absent(SPACE, key("a"))).put(SPACE, "b", "2").delete(SPACE, "a").log("never");
     refused.id = Some([1; 16]);
-    let conflict = Outcome::Conflict {
-        failed: 0,
-        current: Some(row("a", "1", 1)),
-    };
+    let conflict = Outcome::Conflict { failed: 0, current: Some(row("a", "1", 1)) };
     assert_eq!(store.commit(refused.clone()).await, Ok(conflict));
     assert_eq!(all(&*store).await, [row("a", "1", 1)]);
     assert_eq!(store.changes(SHARD, Rev(0), 9).await, Ok(Vec::new()));
@@ -104,10 +83,7 @@ pub async fn a_conflict_leaves_no_trace<S: Store + ?Sized>(store: Arc<S>) {
 }
 
 pub async fn later_operations_override_earlier_ones<S: Store + ?Sized>(store: Arc<S>) {
-    store
-        .commit(txn().put(SPACE, "old", "1"))
-        .await
-        .expect("commits");
+    store.commit(txn().put(SPACE, "old", "1")).await.expect("commits");
     let mixed = txn()
         .put(SPACE, "a", "1")
         .put(SPACE, "b", "1")
@@ -120,9 +96,7 @@ pub async fn later_operations_override_earlier_ones<S: Store + ?Sized>(store: Ar
     assert_eq!(store.commit(mixed).await, done(2));
     assert_eq!(all(&*store).await, [row("b", "3", 2), row("old", "1", 1)]);
     // Checks look at what was there before the transaction.
-    let own = txn()
-        .check(Check::Absent(SPACE, key("n")))
-        .put(SPACE, "n", "1");
+    let own = txn().check(Check::Absent(SPACE, key("n"))).put(SPACE, "n", "1");
     assert_eq!(store.commit(own).await, done(3));
     assert_eq!(store.commit(txn()).await, done(4));
     let nothing = txn().delete_range(SPACE, "z", "a");
@@ -131,12 +105,8 @@ pub async fn later_operations_override_earlier_ones<S: Store + ?Sized>(store: Ar
 }
 
 pub async fn append_in_commit_order<S: Store + ?Sized>(store: Arc<S>) {
-    let append = |value: &'static str| Op::PutAt {
-        space: SPACE,
-        prefix: key("q/"),
-        suffix: key("/s"),
-        value: value.into(),
-    };
+    let append =
+        |value: &'static str| Op::PutAt { space: SPACE, prefix: key("q/"), suffix: key("/s"), value: value.into() };
     for round in 0..3 {
         let mut txn = txn().put(SPACE, "zz", "not at");
         txn.ops.extend([append("x"), append("y")]);
@@ -147,9 +117,7 @@ pub async fn append_in_commit_order<S: Store + ?Sized>(store: Arc<S>) {
     let expect: Vec<Row> = (1..=3_u64)
         .flat_map(|rev| [(rev, 1_u16, "x"), (rev, 2, "y")])
         .map(|(rev, index, value)| Row {
-            key: [b"q/", &rev.to_be_bytes()[..], &index.to_be_bytes(), b"/s"]
-                .concat()
-                .into(),
+            key: [b"q/", &rev.to_be_bytes()[..], &index.to_be_bytes(), b"/s"].concat().into(),
             value: value.into(),
             rev: Rev(rev),
         })
@@ -159,19 +127,10 @@ pub async fn append_in_commit_order<S: Store + ?Sized>(store: Arc<S>) {
 
 pub async fn ranges_in_pages<S: Store + ?Sized>(store: Arc<S>) {
     let keys = ["", "\0", "a", "a\0", "aa", "b"];
-    let filled = keys
-        .iter()
-        .fold(txn(), |txn, &key| txn.put(SPACE, key, "12345"));
+    let filled = keys.iter().fold(txn(), |txn, &key| txn.put(SPACE, key, "12345"));
     store.commit(filled).await.expect("commits");
     let page = async |lo: &'static str, hi: Key, limit: u32, bytes: u32, reverse: bool| {
-        let read = Read::Range {
-            space: SPACE,
-            lo: key(lo),
-            hi,
-            limit,
-            bytes,
-            reverse,
-        };
+        let read = Read::Range { space: SPACE, lo: key(lo), hi, limit, bytes, reverse };
         let (_, mut rows) = store.read(SHARD, vec![read]).await.expect("reads");
         let rows = rows.pop().expect("one answer to one question");
         rows.into_iter().map(|row| row.key).collect::<Vec<_>>()
@@ -182,17 +141,11 @@ pub async fn ranges_in_pages<S: Store + ?Sized>(store: Arc<S>) {
     let mut backwards = page("", end(), max, max, true).await;
     backwards.reverse();
     assert_eq!(backwards, keys);
-    assert_eq!(
-        page("a", key("b"), max, max, false).await,
-        ["a", "a\0", "aa"]
-    );
+    assert_eq!(page("a", key("b"), max, max, false).await, ["a", "a\0", "aa"]);
     assert_eq!(page("a", key("b"), 2, max, true).await, ["aa", "a\0"]);
     assert_eq!(page("a\0", end(), 2, max, false).await, ["a\0", "aa"]);
     assert_eq!(page("", end(), 0, max, false).await, Vec::<Key>::new());
-    assert_eq!(
-        page("b", key("a"), max, max, false).await,
-        Vec::<Key>::new()
-    );
+    assert_eq!(page("b", key("a"), max, max, false).await, Vec::<Key>::new());
     // The first row comes whatever its size, and the second only where both fit.
     assert_eq!(page("a", end(), max, 0, false).await, ["a"]);
     assert_eq!(page("a", end(), max, 12, false).await, ["a"]);
@@ -224,28 +177,18 @@ pub async fn limits_are_refused<S: Store + ?Sized>(store: Arc<S>) {
         at,
         (0..=limits.txn_ops).fold(txn(), |txn, _| txn.delete(SPACE, "a")),
         (0..=limits.txn_ops).fold(txn(), |txn, _| txn.check(Check::Absent(SPACE, key("a")))),
-        (0..=limits.txn_bytes / limits.value_bytes)
-            .fold(txn(), |txn, _| txn.put(SPACE, "a", full.clone())),
+        (0..=limits.txn_bytes / limits.value_bytes).fold(txn(), |txn, _| txn.put(SPACE, "a", full.clone())),
     ];
     for (n, txn) in too_large.into_iter().enumerate() {
         // A good change beside the bad one must not be applied either.
         let answer = store.commit(txn.put(SPACE, "b", "")).await;
-        assert!(
-            matches!(answer, Err(Error::TooLarge { .. })),
-            "{n}: {answer:?}"
-        );
+        assert!(matches!(answer, Err(Error::TooLarge { .. })), "{n}: {answer:?}");
     }
     let answer = store.get(SHARD, SPACE, long.clone()).await;
     assert!(matches!(answer, Err(Error::TooLarge { .. })), "{answer:?}");
     // The first key after the longest one is a bound, though not a key.
-    assert_eq!(
-        store.range(SHARD, SPACE, key(""), long, 1).await,
-        Ok(Vec::new())
-    );
-    assert_eq!(
-        store.range(SHARD, SPACE, key(""), key("z"), 1).await,
-        Ok(Vec::new())
-    );
+    assert_eq!(store.range(SHARD, SPACE, key(""), long, 1).await, Ok(Vec::new()));
+    assert_eq!(store.range(SHARD, SPACE, key(""), key("z"), 1).await, Ok(Vec::new()));
     assert_eq!(store.commit(txn()).await, done(1));
 }
 
@@ -253,9 +196,7 @@ pub async fn the_longest_things_fit<S: Store + ?Sized>(store: Arc<S>) {
     let limits = store.limits();
     let key = Key::from(vec![0xff; limits.key_bytes]);
     let value = Bytes::from((0..limits.value_bytes).map(|n| n as u8).collect::<Vec<_>>());
-    let longest = txn()
-        .put(SPACE, key.clone(), value.clone())
-        .log(value.clone());
+    let longest = txn().put(SPACE, key.clone(), value.clone()).log(value.clone());
     assert_eq!(store.commit(longest).await, done(1));
     let row = store.get(SHARD, SPACE, key).await.expect("reads");
     assert_eq!(row.expect("is there").value, value);
@@ -271,10 +212,7 @@ pub async fn the_longest_things_fit<S: Store + ?Sized>(store: Arc<S>) {
 }
 
 pub async fn a_repeated_id_is_not_applied_again<S: Store + ?Sized>(store: Arc<S>) {
-    let mut once = txn()
-        .check(Check::Absent(SPACE, key("a")))
-        .put(SPACE, "a", "1")
-        .log("once");
+    let mut once = txn().check(Check::Absent(SPACE, key("a"))).put(SPACE, "a", "1").log("once");
     once.id = Some([9; 16]);
     assert_eq!(store.commit(once.clone()).await, done(1));
     assert_eq!(store.commit(txn().delete(SPACE, "a")).await, done(2));
@@ -283,10 +221,7 @@ pub async fn a_repeated_id_is_not_applied_again<S: Store + ?Sized>(store: Arc<S>
     }
     assert_eq!(store.commit(once.clone()).await, done(1));
     assert_eq!(all(&*store).await, Vec::<Row>::new());
-    assert_eq!(
-        store.changes(SHARD, Rev(0), 9).await.map(|log| log.len()),
-        Ok(1)
-    );
+    assert_eq!(store.changes(SHARD, Rev(0), 9).await.map(|log| log.len()), Ok(1));
     assert_eq!(*store.watch(SHARD).borrow(), Rev(99));
     // An id belongs to its shard.
     once.shard = Shard(6);
@@ -295,52 +230,30 @@ pub async fn a_repeated_id_is_not_applied_again<S: Store + ?Sized>(store: Arc<S>
 
 pub async fn shards_and_spaces_are_apart<S: Store + ?Sized>(store: Arc<S>) {
     let other = Shard(u32::MAX);
-    store
-        .commit(txn().put(SPACE, "a", "1").log("l"))
-        .await
-        .expect("commits");
+    store.commit(txn().put(SPACE, "a", "1").log("l")).await.expect("commits");
     assert_eq!(store.get(other, SPACE, "a").await, Ok(None));
     assert_eq!(store.get(SHARD, Space(0), "a").await, Ok(None));
     assert_eq!(store.changes(other, Rev(0), 9).await, Ok(Vec::new()));
     assert_eq!(*store.watch(other).borrow(), Rev(0));
-    let theirs = Txn::new(other)
-        .delete(SPACE, "a")
-        .delete_range(SPACE, "", "z");
+    let theirs = Txn::new(other).delete(SPACE, "a").delete_range(SPACE, "", "z");
     assert_eq!(store.commit(theirs).await, done(1));
-    let elsewhere = txn()
-        .delete_range(Space(0), "", "z")
-        .delete_range(Space(2), "", "z");
+    let elsewhere = txn().delete_range(Space(0), "", "z").delete_range(Space(2), "", "z");
     assert_eq!(store.commit(elsewhere).await, done(2));
     store.trim(other, Rev(9)).await.expect("trims");
     assert_eq!(all(&*store).await, [row("a", "1", 1)]);
-    assert_eq!(
-        store.changes(SHARD, Rev(0), 9).await.map(|log| log.len()),
-        Ok(1)
-    );
+    assert_eq!(store.changes(SHARD, Rev(0), 9).await.map(|log| log.len()), Ok(1));
 }
 
 pub async fn the_change_log_is_read_and_trimmed<S: Store + ?Sized>(store: Arc<S>) {
     for n in 1..=6_u64 {
         // Every third commit says nothing, and has no entry.
-        let txn = if n % 3 == 0 {
-            txn()
-        } else {
-            txn().log(n.to_string())
-        };
+        let txn = if n % 3 == 0 { txn() } else { txn().log(n.to_string()) };
         assert_eq!(store.commit(txn).await, done(n));
     }
     let revs = async |after: u64, limit: u32| {
-        let log = store
-            .changes(SHARD, Rev(after), limit)
-            .await
-            .expect("reads");
-        assert!(
-            log.iter()
-                .all(|change| change.data == change.rev.0.to_string())
-        );
-        log.into_iter()
-            .map(|change| change.rev.0)
-            .collect::<Vec<_>>()
+        let log = store.changes(SHARD, Rev(after), limit).await.expect("reads");
+        assert!(log.iter().all(|change| change.data == change.rev.0.to_string()));
+        log.into_iter().map(|change| change.rev.0).collect::<Vec<_>>()
     };
     assert_eq!(revs(0, 99).await, [1, 2, 4, 5]);
     assert_eq!(revs(0, 2).await, [1, 2]);

@@ -37,10 +37,7 @@ pub async fn revisions_have_no_gaps<S: Store + ?Sized>(store: Arc<S>) {
                 // A conflict between the others must not use a revision up.
                 let refused = Txn::new(shard).check(Check::Exists(SPACE, "never".into()));
                 let refused = store.commit(refused).await;
-                assert!(
-                    matches!(refused, Ok(Outcome::Conflict { .. })),
-                    "{refused:?}"
-                );
+                assert!(matches!(refused, Ok(Outcome::Conflict { .. })), "{refused:?}");
                 let txn = Txn::new(shard).put(SPACE, key.clone(), "").log(key);
                 revs.push((shard, commit(&*store, txn).await));
             }
@@ -72,16 +69,14 @@ pub async fn compare_and_set_has_one_winner<S: Store + ?Sized>(store: Arc<S>) {
         let (store, key) = (store.clone(), key.clone());
         callers.spawn(async move {
             let mut won = 0;
-            let mut row = store
-                .get(SHARD, SPACE, key.clone())
-                .await
-                .expect("reads")
-                .expect("is there");
+            let mut row = store.get(SHARD, SPACE, key.clone()).await.expect("reads").expect("is there");
             while won < ROUNDS {
                 let next = (number(&row.value) + 1).to_string();
-                let txn = Txn::new(SHARD)
-                    .check(Check::RevIs(SPACE, key.clone(), row.rev))
-                    .put(SPACE, key.clone(), next.clone());
+                let txn = Txn::new(SHARD).check(Check::RevIs(SPACE, key.clone(), row.rev)).put(
+                    SPACE,
+                    key.clone(),
+                    next.clone(),
+                );
                 match store.commit(txn).await.expect("commits") {
                     Outcome::Done(rev) => {
                         won += 1;
@@ -95,15 +90,8 @@ pub async fn compare_and_set_has_one_winner<S: Store + ?Sized>(store: Arc<S>) {
         });
     }
     callers.join_all().await;
-    let row = store
-        .get(SHARD, SPACE, key)
-        .await
-        .expect("reads")
-        .expect("is there");
-    assert_eq!(
-        (number(&row.value), row.rev),
-        (8 * ROUNDS, Rev(8 * ROUNDS + 1))
-    );
+    let row = store.get(SHARD, SPACE, key).await.expect("reads").expect("is there");
+    assert_eq!((number(&row.value), row.rev), (8 * ROUNDS, Rev(8 * ROUNDS + 1)));
 }
 
 pub async fn one_id_is_applied_once<S: Store + ?Sized>(store: Arc<S>) {
@@ -137,10 +125,7 @@ pub async fn watch_wakes_and_is_never_early<S: Store + ?Sized>(store: Arc<S>) {
                 told = now;
                 let (rev, _) = store.read(SHARD, Vec::new()).await.expect("reads");
                 assert!(rev >= told, "told of {told:?}, found {rev:?}");
-                let log = store
-                    .changes(SHARD, Rev(told.0 - 1), 1)
-                    .await
-                    .expect("reads");
+                let log = store.changes(SHARD, Rev(told.0 - 1), 1).await.expect("reads");
                 assert_eq!(log[0].rev, told);
             }
         }
@@ -158,12 +143,7 @@ pub async fn watch_wakes_and_is_never_early<S: Store + ?Sized>(store: Arc<S>) {
     }
     callers.join_all().await;
     watcher.await.expect("the watcher is content");
-    assert!(
-        !store
-            .watch(Shard(8))
-            .has_changed()
-            .expect("the store lives")
-    );
+    assert!(!store.watch(Shard(8)).has_changed().expect("the store lives"));
 }
 
 /// Each commit writes the same number to two keys and deletes the row of the number before.

@@ -56,12 +56,7 @@ impl Model {
                     let row = (rev, value.clone());
                     self.rows.insert((shard, *space, key.clone()), row);
                 }
-                Op::PutAt {
-                    space,
-                    prefix,
-                    suffix,
-                    value,
-                } => {
+                Op::PutAt { space, prefix, suffix, value } => {
                     let mut key = prefix.to_vec();
                     key.extend(rev.0.to_be_bytes());
                     key.extend((index as u16).to_be_bytes());
@@ -72,9 +67,9 @@ impl Model {
                 Op::Delete(space, key) => {
                     self.rows.remove(&(shard, *space, key.clone()));
                 }
-                Op::DeleteRange(space, lo, hi) => self
-                    .rows
-                    .retain(|(s, p, key), _| *s != shard || p != space || key < lo || key >= hi),
+                Op::DeleteRange(space, lo, hi) => {
+                    self.rows.retain(|(s, p, key), _| *s != shard || p != space || key < lo || key >= hi)
+                }
             }
         }
         if let Some(data) = txn.log.clone() {
@@ -89,22 +84,13 @@ impl Model {
     pub fn read(&self, shard: Shard, reads: &[Read]) -> (Rev, Rows) {
         let answer = |read: &Read| match read {
             Read::Get(space, key) => self.get(shard, *space, key).into_iter().collect(),
-            Read::Range {
-                space,
-                lo,
-                hi,
-                limit,
-                bytes,
-                reverse,
-            } => {
+            Read::Range { space, lo, hi, limit, bytes, reverse } => {
                 let mut rows = self.range(shard, *space, lo, hi);
                 if *reverse {
                     rows.reverse();
                 }
                 rows.truncate(*limit as usize);
-                let size = |rows: &[Row]| -> usize {
-                    rows.iter().map(|row| row.key.len() + row.value.len()).sum()
-                };
+                let size = |rows: &[Row]| -> usize { rows.iter().map(|row| row.key.len() + row.value.len()).sum() };
                 while rows.len() > 1 && size(&rows) > *bytes as usize {
                     rows.pop();
                 }
@@ -116,36 +102,23 @@ impl Model {
 
     pub fn changes(&self, shard: Shard, after: Rev, limit: u32) -> Vec<Change> {
         let of_shard = self.log.iter().filter(|(s, _)| *s == shard);
-        of_shard
-            .map(|(_, change)| change.clone())
-            .filter(|change| change.rev > after)
-            .take(limit as usize)
-            .collect()
+        of_shard.map(|(_, change)| change.clone()).filter(|change| change.rev > after).take(limit as usize).collect()
     }
 
     pub fn trim(&mut self, shard: Shard, upto: Rev) {
-        self.log
-            .retain(|(s, change)| *s != shard || change.rev > upto);
+        self.log.retain(|(s, change)| *s != shard || change.rev > upto);
     }
 
     fn get(&self, shard: Shard, space: Space, key: &Key) -> Option<Row> {
         let (rev, value) = self.rows.get(&(shard, space, key.clone()))?;
-        Some(Row {
-            key: key.clone(),
-            value: value.clone(),
-            rev: *rev,
-        })
+        Some(Row { key: key.clone(), value: value.clone(), rev: *rev })
     }
 
     fn range(&self, shard: Shard, space: Space, lo: &Key, hi: &Key) -> Vec<Row> {
         self.rows
             .iter()
             .filter(|((s, p, key), _)| *s == shard && *p == space && key >= lo && key < hi)
-            .map(|((_, _, key), (rev, value))| Row {
-                key: key.clone(),
-                value: value.clone(),
-                rev: *rev,
-            })
+            .map(|((_, _, key), (rev, value))| Row { key: key.clone(), value: value.clone(), rev: *rev })
             .collect()
     }
 }

@@ -23,20 +23,14 @@ enum Step {
 }
 
 pub fn behaves_like_the_model<S: Store + ?Sized>(make: impl Fn() -> Arc<S>) {
-    let config = ProptestConfig {
-        cases: CASES,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    };
+    let config = ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() };
     let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     let mut runner = TestRunner::new_with_rng(config, rng);
     let histories = vec(step(), 1..STEPS);
     let result = runner.run(&histories, |history| {
         let store = make();
         // Proptest calls from a synchronous function; this keeps the runtime's other threads free.
-        tokio::task::block_in_place(|| {
-            tokio::runtime::Handle::current().block_on(follow(&*store, history))
-        })
+        tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(follow(&*store, history)))
     });
     if let Err(difference) = result {
         panic!("{difference}");
@@ -97,15 +91,13 @@ fn txn() -> impl Strategy<Value = Txn> {
     let id = option::weighted(0.3, (0..4_u8).prop_map(|id| [id; 16]));
     // Most transactions should get past their checks.
     let checks = prop_oneof![2 => Just(Vec::new()), 1 => vec(check(), 1..3)];
-    (shard(), id, checks, vec(op(), 0..5), option::of(bytes())).prop_map(
-        |(shard, id, checks, ops, log)| Txn {
-            shard,
-            id,
-            checks,
-            ops,
-            log,
-        },
-    )
+    (shard(), id, checks, vec(op(), 0..5), option::of(bytes())).prop_map(|(shard, id, checks, ops, log)| Txn {
+        shard,
+        id,
+        checks,
+        ops,
+        log,
+    })
 }
 
 fn check() -> impl Strategy<Value = Check> {
@@ -114,8 +106,7 @@ fn check() -> impl Strategy<Value = Check> {
         (space(), key()).prop_map(|(s, k)| Check::Exists(s, k)),
         (space(), key(), rev()).prop_map(|(s, k, r)| Check::RevIs(s, k, r)),
         (space(), key(), key()).prop_map(|(s, lo, hi)| Check::RangeEmpty(s, lo, hi)),
-        (space(), key(), key(), rev())
-            .prop_map(|(s, lo, hi, r)| Check::RangeUnchangedSince(s, lo, hi, r)),
+        (space(), key(), key(), rev()).prop_map(|(s, lo, hi, r)| Check::RangeUnchangedSince(s, lo, hi, r)),
     ]
 }
 
@@ -138,14 +129,7 @@ fn read() -> impl Strategy<Value = Read> {
     let range = (space(), key(), key(), 0..8_u32, bytes, any::<bool>());
     prop_oneof![
         (space(), key()).prop_map(|(s, k)| Read::Get(s, k)),
-        range.prop_map(|(space, lo, hi, limit, bytes, reverse)| Read::Range {
-            space,
-            lo,
-            hi,
-            limit,
-            bytes,
-            reverse,
-        }),
+        range.prop_map(|(space, lo, hi, limit, bytes, reverse)| Read::Range { space, lo, hi, limit, bytes, reverse }),
     ]
 }
 

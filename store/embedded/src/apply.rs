@@ -27,8 +27,11 @@ pub(crate) fn commit(conn: &Connection, last: Rev, txn: &Txn) -> Result<Applied>
         change(conn, txn.shard, rev, index as u16, op)?;
     }
     if let Some(data) = &txn.log {
-        conn.prepare_cached("insert into log(shard, rev, data) values(?1, ?2, ?3)")?
-            .execute(params![txn.shard.0, int(rev), &data[..]])?;
+        conn.prepare_cached("insert into log(shard, rev, data) values(?1, ?2, ?3)")?.execute(params![
+            txn.shard.0,
+            int(rev),
+            &data[..]
+        ])?;
     }
     if let Some(id) = &txn.id {
         remember(conn, txn.shard, id, rev)?;
@@ -43,10 +46,8 @@ pub(crate) enum Applied {
 }
 
 pub(crate) fn set_rev(conn: &Connection, shard: Shard, rev: Rev) -> Result<()> {
-    conn.prepare_cached(
-        "insert into shard(shard, rev) values(?1, ?2) on conflict do update set rev = excluded.rev",
-    )?
-    .execute(params![shard.0, int(rev)])?;
+    conn.prepare_cached("insert into shard(shard, rev) values(?1, ?2) on conflict do update set rev = excluded.rev")?
+        .execute(params![shard.0, int(rev)])?;
     Ok(())
 }
 
@@ -68,15 +69,16 @@ pub(crate) fn int(rev: Rev) -> i64 {
 
 fn committed(conn: &Connection, shard: Shard, id: &[u8; 16]) -> Result<Option<Rev>> {
     conn.prepare_cached("select rev from done where shard = ?1 and id = ?2")?
-        .query_row(params![shard.0, &id[..]], |row| {
-            Ok(Rev(row.get::<_, i64>(0)? as u64))
-        })
+        .query_row(params![shard.0, &id[..]], |row| Ok(Rev(row.get::<_, i64>(0)? as u64)))
         .optional()
 }
 
 fn remember(conn: &Connection, shard: Shard, id: &[u8; 16], rev: Rev) -> Result<()> {
-    conn.prepare_cached("insert into done(shard, id, rev) values(?1, ?2, ?3)")?
-        .execute(params![shard.0, &id[..], int(rev)])?;
+    conn.prepare_cached("insert into done(shard, id, rev) values(?1, ?2, ?3)")?.execute(params![
+        shard.0,
+        &id[..],
+        int(rev)
+    ])?;
     if rev.0 > STORE_IDS_REVS && rev.0.is_multiple_of(IDS_SWEEP_REVS) {
         conn.prepare_cached("delete from done where shard = ?1 and rev <= ?2")?
             .execute(params![shard.0, int(Rev(rev.0 - STORE_IDS_REVS))])?;
@@ -85,11 +87,7 @@ fn remember(conn: &Connection, shard: Shard, id: &[u8; 16], rev: Rev) -> Result<
 }
 
 /// The inner error is the row that stands against the check.
-fn holds(
-    conn: &Connection,
-    shard: Shard,
-    check: &Check,
-) -> Result<std::result::Result<(), Option<Row>>> {
+fn holds(conn: &Connection, shard: Shard, check: &Check) -> Result<std::result::Result<(), Option<Row>>> {
     let absent = |row: Option<Row>| row.map_or(Ok(()), |row| Err(Some(row)));
     Ok(match check {
         Check::Absent(space, key) => absent(get(conn, shard, *space, key)?),
@@ -98,24 +96,13 @@ fn holds(
             Some(row) if row.rev == *rev => Ok(()),
             other => Err(other),
         },
-        Check::RangeEmpty(space, lo, hi) => {
-            absent(first_since(conn, shard, *space, lo, hi, Rev(0))?)
-        }
-        Check::RangeUnchangedSince(space, lo, hi, since) => {
-            absent(first_since(conn, shard, *space, lo, hi, *since)?)
-        }
+        Check::RangeEmpty(space, lo, hi) => absent(first_since(conn, shard, *space, lo, hi, Rev(0))?),
+        Check::RangeUnchangedSince(space, lo, hi, since) => absent(first_since(conn, shard, *space, lo, hi, *since)?),
     })
 }
 
 /// The first row of the range that is newer than a revision; every row is newer than 0.
-fn first_since(
-    conn: &Connection,
-    shard: Shard,
-    space: Space,
-    lo: &Key,
-    hi: &Key,
-    since: Rev,
-) -> Result<Option<Row>> {
+fn first_since(conn: &Connection, shard: Shard, space: Space, lo: &Key, hi: &Key, since: Rev) -> Result<Option<Row>> {
     conn.prepare_cached(
         "select key, rev, value from kv where shard = ?1 and space = ?2 and key >= ?3 and key < ?4 and rev > ?5
          order by key limit 1",
@@ -127,12 +114,7 @@ fn first_since(
 fn change(conn: &Connection, shard: Shard, rev: Rev, index: u16, op: &Op) -> Result<()> {
     match op {
         Op::Put(space, key, value) => put(conn, shard, *space, key, rev, value),
-        Op::PutAt {
-            space,
-            prefix,
-            suffix,
-            value,
-        } => {
+        Op::PutAt { space, prefix, suffix, value } => {
             let (rev_bytes, index) = (rev.0.to_be_bytes(), index.to_be_bytes());
             let key = [&prefix[..], &rev_bytes, &index, suffix].concat();
             put(conn, shard, *space, &key, rev, value)
@@ -142,22 +124,13 @@ fn change(conn: &Connection, shard: Shard, rev: Rev, index: u16, op: &Op) -> Res
             .execute(params![shard.0, space.0, &key[..]])
             .map(drop),
         Op::DeleteRange(space, lo, hi) => conn
-            .prepare_cached(
-                "delete from kv where shard = ?1 and space = ?2 and key >= ?3 and key < ?4",
-            )?
+            .prepare_cached("delete from kv where shard = ?1 and space = ?2 and key >= ?3 and key < ?4")?
             .execute(params![shard.0, space.0, &lo[..], &hi[..]])
             .map(drop),
     }
 }
 
-fn put(
-    conn: &Connection,
-    shard: Shard,
-    space: Space,
-    key: &[u8],
-    rev: Rev,
-    value: &[u8],
-) -> Result<()> {
+fn put(conn: &Connection, shard: Shard, space: Space, key: &[u8], rev: Rev, value: &[u8]) -> Result<()> {
     conn.prepare_cached(
         "insert into kv(shard, space, key, rev, value) values(?1, ?2, ?3, ?4, ?5)
          on conflict do update set rev = excluded.rev, value = excluded.value",

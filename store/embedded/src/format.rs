@@ -43,16 +43,11 @@ pub(crate) fn open(dir: &Path) -> Result<Opened> {
     let file = dir.join(FILE);
     let is_new = !file.exists();
     let doing = "opening the store's file";
-    let mut conn = connect(
-        &file,
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
-    )
-    .map_err(|e| error::sqlite(doing, &e))?;
+    let mut conn = connect(&file, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)
+        .map_err(|e| error::sqlite(doing, &e))?;
     let identity = identify(&conn, &file).map_err(|e| error::sqlite(doing, &e))?;
     match identity {
-        Identity::Empty => {
-            create(&mut conn).map_err(|e| error::sqlite("making the store's file", &e))?
-        }
+        Identity::Empty => create(&mut conn).map_err(|e| error::sqlite("making the store's file", &e))?,
         Identity::Ours => set_up_writer(&conn).map_err(|e| error::sqlite(doing, &e))?,
         Identity::Refused(why) => return Err(Error::Format(why)),
     }
@@ -60,12 +55,7 @@ pub(crate) fn open(dir: &Path) -> Result<Opened> {
         sync_directory(dir)?;
     }
     let revs = revs(&conn).map_err(|e| error::sqlite("reading the shards' revisions", &e))?;
-    Ok(Opened {
-        conn,
-        file,
-        lock,
-        revs,
-    })
+    Ok(Opened { conn, file, lock, revs })
 }
 
 /// A connection that cannot write.
@@ -77,12 +67,7 @@ pub(crate) fn open_reader(file: &Path) -> rusqlite::Result<Connection> {
 
 pub(crate) fn revs(conn: &Connection) -> rusqlite::Result<Vec<(Shard, Rev)>> {
     conn.prepare_cached("select shard, rev from shard")?
-        .query_map([], |row| {
-            Ok((
-                Shard(row.get::<_, u32>(0)?),
-                Rev(row.get::<_, i64>(1)? as u64),
-            ))
-        })?
+        .query_map([], |row| Ok((Shard(row.get::<_, u32>(0)?), Rev(row.get::<_, i64>(1)? as u64))))?
         .collect()
 }
 
@@ -153,9 +138,7 @@ fn make_directory(dir: &Path) -> Result<()> {
 
 /// A name is durable only when its directory is.
 fn sync_directory(dir: &Path) -> Result<()> {
-    File::open(dir)
-        .and_then(|dir| dir.sync_all())
-        .map_err(|e| error::io("writing out the store's directory", &e))
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(|e| error::io("writing out the store's directory", &e))
 }
 
 /// The operating system frees the lock with the process, however that ends.
@@ -169,10 +152,9 @@ fn lock(dir: &Path) -> Result<File> {
         .map_err(|e| error::io(doing, &e))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::Backend {
-            doing,
-            reason: format!("{} is in use by another process", dir.display()),
-        }),
+        Err(TryLockError::WouldBlock) => {
+            Err(Error::Backend { doing, reason: format!("{} is in use by another process", dir.display()) })
+        }
         Err(TryLockError::Error(e)) => Err(error::io(doing, &e)),
     }
 }

@@ -81,32 +81,18 @@ impl Store for EmbeddedStore {
         let room = self.room.clone().acquire_many_owned(bytes as u32).await;
         let room = room.expect("the semaphore is never closed");
         let (reply, answer) = oneshot::channel();
-        self.send(Job::Commit {
-            txn,
-            bytes,
-            room,
-            reply,
-        })
-        .await?;
+        self.send(Job::Commit { txn, bytes, room, reply }).await?;
         // No answer: the writer died with the transaction in its hands.
         answer.await.unwrap_or(Ok(Outcome::Unknown))
     }
 
     async fn read(&self, shard: Shard, reads: Vec<Read>) -> Result<(Rev, Rows)> {
         self.limits().admit_reads(&reads)?;
-        self.readers
-            .run("reading rows", move |conn| {
-                readers::rows(conn, shard, &reads)
-            })
-            .await
+        self.readers.run("reading rows", move |conn| readers::rows(conn, shard, &reads)).await
     }
 
     async fn changes(&self, shard: Shard, after: Rev, limit: u32) -> Result<Vec<Change>> {
-        self.readers
-            .run("reading the change log", move |conn| {
-                readers::changes(conn, shard, after, limit)
-            })
-            .await
+        self.readers.run("reading the change log", move |conn| readers::changes(conn, shard, after, limit)).await
     }
 
     fn watch(&self, shard: Shard) -> watch::Receiver<Rev> {

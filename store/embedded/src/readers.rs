@@ -22,11 +22,7 @@ pub(crate) struct Readers {
 
 impl Readers {
     pub(crate) fn new(file: PathBuf) -> Readers {
-        Readers {
-            file,
-            idle: Mutex::default(),
-            permits: Arc::new(Semaphore::new(STORE_READERS_MAX)),
-        }
+        Readers { file, idle: Mutex::default(), permits: Arc::new(Semaphore::new(STORE_READERS_MAX)) }
     }
 
     /// Runs the work inside one read transaction. It begins after the call, and so sees all that was acknowledged before.
@@ -45,10 +41,7 @@ impl Readers {
         });
         match answer.await {
             Ok(answer) => answer.map_err(|e| error::sqlite(doing, &e)),
-            Err(lost) => Err(Error::Backend {
-                doing,
-                reason: lost.to_string(),
-            }),
+            Err(lost) => Err(Error::Backend { doing, reason: lost.to_string() }),
         }
     }
 
@@ -61,10 +54,7 @@ impl Readers {
     }
 
     /// A connection that failed is not used again.
-    fn with_connection<T>(
-        &self,
-        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-    ) -> rusqlite::Result<T> {
+    fn with_connection<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
         let idle = self.idle().pop();
         let conn = match idle {
             Some(conn) => conn,
@@ -82,11 +72,7 @@ impl Readers {
     }
 }
 
-pub(crate) fn rows(
-    conn: &Connection,
-    shard: Shard,
-    reads: &[Read],
-) -> rusqlite::Result<(Rev, Rows)> {
+pub(crate) fn rows(conn: &Connection, shard: Shard, reads: &[Read]) -> rusqlite::Result<(Rev, Rows)> {
     let rev = conn
         .prepare_cached("select rev from shard where shard = ?1")?
         .query_row([shard.0], |row| row.get::<_, i64>(0))
@@ -96,44 +82,23 @@ pub(crate) fn rows(
     Ok((Rev(rev as u64), rows.collect::<rusqlite::Result<_>>()?))
 }
 
-pub(crate) fn changes(
-    conn: &Connection,
-    shard: Shard,
-    after: Rev,
-    limit: u32,
-) -> rusqlite::Result<Vec<Change>> {
-    conn.prepare_cached(
-        "select rev, data from log where shard = ?1 and rev > ?2 order by rev limit ?3",
-    )?
-    .query_map(params![shard.0, int(after), limit], |row| {
-        Ok(Change {
-            rev: Rev(row.get::<_, i64>(0)? as u64),
-            data: bytes_of(row, 1)?,
-        })
-    })?
-    .collect()
+pub(crate) fn changes(conn: &Connection, shard: Shard, after: Rev, limit: u32) -> rusqlite::Result<Vec<Change>> {
+    conn.prepare_cached("select rev, data from log where shard = ?1 and rev > ?2 order by rev limit ?3")?
+        .query_map(params![shard.0, int(after), limit], |row| {
+            Ok(Change { rev: Rev(row.get::<_, i64>(0)? as u64), data: bytes_of(row, 1)? })
+        })?
+        .collect()
 }
 
-pub(crate) fn get(
-    conn: &Connection,
-    shard: Shard,
-    space: Space,
-    key: &Key,
-) -> rusqlite::Result<Option<Row>> {
-    conn.prepare_cached(
-        "select key, rev, value from kv where shard = ?1 and space = ?2 and key = ?3",
-    )?
-    .query_row(params![shard.0, space.0, &key[..]], row_of)
-    .optional()
+pub(crate) fn get(conn: &Connection, shard: Shard, space: Space, key: &Key) -> rusqlite::Result<Option<Row>> {
+    conn.prepare_cached("select key, rev, value from kv where shard = ?1 and space = ?2 and key = ?3")?
+        .query_row(params![shard.0, space.0, &key[..]], row_of)
+        .optional()
 }
 
 /// Of a statement that selects key, rev, value.
 pub(crate) fn row_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
-    Ok(Row {
-        key: bytes_of(row, 0)?,
-        rev: Rev(row.get::<_, i64>(1)? as u64),
-        value: bytes_of(row, 2)?,
-    })
+    Ok(Row { key: bytes_of(row, 0)?, rev: Rev(row.get::<_, i64>(1)? as u64), value: bytes_of(row, 2)? })
 }
 
 fn bytes_of(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Bytes> {
@@ -143,14 +108,7 @@ fn bytes_of(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Bytes> {
 fn answer(conn: &Connection, shard: Shard, read: &Read) -> rusqlite::Result<Vec<Row>> {
     let (space, lo, hi, limit, bytes, reverse) = match read {
         Read::Get(space, key) => return Ok(get(conn, shard, *space, key)?.into_iter().collect()),
-        Read::Range {
-            space,
-            lo,
-            hi,
-            limit,
-            bytes,
-            reverse,
-        } => (space, lo, hi, limit, bytes, reverse),
+        Read::Range { space, lo, hi, limit, bytes, reverse } => (space, lo, hi, limit, bytes, reverse),
     };
     let mut statement = conn.prepare_cached(if *reverse {
         "select key, rev, value from kv where shard = ?1 and space = ?2 and key >= ?3 and key < ?4

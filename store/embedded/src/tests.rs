@@ -47,10 +47,7 @@ async fn everything_is_there_after_closing_and_after_dropping() {
     drop(store);
 
     let store = EmbeddedStore::open(dir.path()).unwrap();
-    assert_eq!(
-        store.get(SHARD, SPACE, "b").await.unwrap().unwrap().rev,
-        Rev(2)
-    );
+    assert_eq!(store.get(SHARD, SPACE, "b").await.unwrap().unwrap().rev, Rev(2));
     assert_eq!(store.changes(SHARD, Rev(0), 9).await.unwrap().len(), 2);
 }
 
@@ -84,31 +81,19 @@ fn foreign_and_newer_files_are_refused_and_left_alone() {
         }
     };
     check(
-        |file| {
-            std::fs::write(
-                file,
-                "not a database at all, but long enough to be read as one. ".repeat(20),
-            )
-            .unwrap()
-        },
+        |file| std::fs::write(file, "not a database at all, but long enough to be read as one. ".repeat(20)).unwrap(),
         "is not a database",
     );
     check(sql("create table theirs(a)"), "belongs to another program");
-    check(
-        sql("pragma application_id = 1129139284; pragma user_version = 2"),
-        "format version 2",
-    );
+    check(sql("pragma application_id = 1129139284; pragma user_version = 2"), "format version 2");
 }
 
 /// Fills the file up to its present size, so that the next transaction that grows it fails as on a full disk.
 async fn fill(store: &EmbeddedStore, extra_pages: i64) {
     let inject = move |conn: &rusqlite::Connection| {
-        let pages: i64 = conn
-            .pragma_query_value(None, "page_count", |row| row.get(0))
-            .unwrap();
+        let pages: i64 = conn.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
         let max = pages + extra_pages;
-        conn.pragma_update_and_check(None, "max_page_count", max, |_| Ok(()))
-            .unwrap();
+        conn.pragma_update_and_check(None, "max_page_count", max, |_| Ok(())).unwrap();
     };
     store.send(Job::Inject(Box::new(inject))).await.unwrap();
 }
@@ -122,10 +107,7 @@ async fn a_full_disk_fails_the_batch_and_nothing_else() {
     let mut watch = store.watch(SHARD);
     watch.mark_unchanged();
     let big = put("b").put(SPACE, "c", vec![1; 60_000]);
-    assert!(matches!(
-        store.commit(big.clone()).await,
-        Err(Error::Backend { .. })
-    ));
+    assert!(matches!(store.commit(big.clone()).await, Err(Error::Backend { .. })));
     assert_eq!(store.get(SHARD, SPACE, "b").await, Ok(None));
     assert!(!watch.has_changed().unwrap());
     fill(&store, 1000).await;
@@ -210,8 +192,7 @@ async fn ids_are_forgotten_in_the_end() {
     let store = EmbeddedStore::open(dir.path()).unwrap();
     let count = || {
         let conn = format::open_reader(&dir.path().join("store.db")).unwrap();
-        conn.query_row("select count(*) from done", [], |row| row.get::<_, i64>(0))
-            .unwrap()
+        conn.query_row("select count(*) from done", [], |row| row.get::<_, i64>(0)).unwrap()
     };
     let total = STORE_IDS_REVS + 512;
     let txns = (0..total).map(|n| {

@@ -144,42 +144,27 @@ impl Writer {
     }
 
     /// All jobs in one SQLite transaction, each seeing those before it.
-    fn group(
-        &self,
-        batch: &[Job],
-        touched: &mut HashMap<Shard, Rev>,
-    ) -> std::result::Result<Vec<Done>, Failure> {
+    fn group(&self, batch: &[Job], touched: &mut HashMap<Shard, Rev>) -> std::result::Result<Vec<Done>, Failure> {
         let mut work = || -> rusqlite::Result<Vec<Done>> {
             self.conn.prepare_cached("begin immediate")?.execute([])?;
-            let done = batch
-                .iter()
-                .map(|job| self.job(job, touched))
-                .collect::<rusqlite::Result<_>>()?;
+            let done = batch.iter().map(|job| self.job(job, touched)).collect::<rusqlite::Result<_>>()?;
             for (shard, rev) in touched.iter() {
                 apply::set_rev(&self.conn, *shard, *rev)?;
             }
             Ok(done)
         };
-        let done = work().map_err(|error| Failure {
-            error,
-            is_unknown: false,
-        })?;
+        let done = work().map_err(|error| Failure { error, is_unknown: false })?;
         self.conn
             .prepare_cached("commit")
             .and_then(|mut commit| commit.execute([]))
-            .map_err(|error| Failure {
-                error,
-                is_unknown: true,
-            })?;
+            .map_err(|error| Failure { error, is_unknown: true })?;
         Ok(done)
     }
 
     fn job(&self, job: &Job, touched: &mut HashMap<Shard, Rev>) -> rusqlite::Result<Done> {
         match job {
             Job::Commit { txn, .. } => {
-                let last = touched
-                    .get(&txn.shard)
-                    .or_else(|| self.last.get(&txn.shard));
+                let last = touched.get(&txn.shard).or_else(|| self.last.get(&txn.shard));
                 let last = last.copied().unwrap_or_default();
                 Ok(Done::Outcome(match apply::commit(&self.conn, last, txn)? {
                     Applied::At(rev) => {
@@ -189,9 +174,7 @@ impl Writer {
                     Applied::Nothing(outcome) => outcome,
                 }))
             }
-            Job::Trim { shard, upto, .. } => {
-                apply::trim(&self.conn, *shard, *upto).map(Done::Trimmed)
-            }
+            Job::Trim { shard, upto, .. } => apply::trim(&self.conn, *shard, *upto).map(Done::Trimmed),
             Job::Close { .. } => unreachable!("collect keeps these apart"),
             #[cfg(test)]
             Job::Inject(run) => {
@@ -242,13 +225,7 @@ impl Writer {
     }
 
     fn end(self) {
-        let Writer {
-            conn,
-            lock,
-            closing,
-            stopped,
-            ..
-        } = self;
+        let Writer { conn, lock, closing, stopped, .. } = self;
         let answer = match stopped.get() {
             Some(why) => Err(why.clone()),
             None => checkpoint(conn).map_err(|e| error::sqlite("closing the store", &e)),

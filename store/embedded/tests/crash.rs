@@ -10,9 +10,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use cumulet_store::{
-    Change, Check, Key, Op, Outcome, Read, Rev, Shard, Space, Store, Txn, prefix_end,
-};
+use cumulet_store::{Change, Check, Key, Op, Outcome, Read, Rev, Shard, Space, Store, Txn, prefix_end};
 use cumulet_store_embedded::EmbeddedStore;
 
 const KILLS: u64 = 60;
@@ -55,8 +53,7 @@ fn txn(shard: Shard, name: &str, n: u64, task: u32) -> Txn {
 /// Of a length that some rows spill over several pages.
 fn value(name: &str) -> Bytes {
     let turn = name.bytes().map(usize::from).sum::<usize>();
-    name.repeat(if turn % 64 == 0 { 1200 } else { turn % 20 + 1 })
-        .into()
+    name.repeat(if turn % 64 == 0 { 1200 } else { turn % 20 + 1 }).into()
 }
 
 fn id(name: &str) -> [u8; 16] {
@@ -71,10 +68,7 @@ fn child() {
     let (Ok(dir), Ok(run)) = (std::env::var(DIR), std::env::var(RUN)) else {
         return;
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.unwrap().block_on(async {
         let store = EmbeddedStore::open(Path::new(&dir)).unwrap();
         say("open");
@@ -155,9 +149,7 @@ fn live_and_die(dir: &Path, run: u64, life: Duration) -> Vec<Ack> {
     let mut acks = Vec::new();
     let mut end = None::<Instant>;
     loop {
-        let left = end.map_or(Duration::from_secs(30), |end| {
-            end.saturating_duration_since(Instant::now())
-        });
+        let left = end.map_or(Duration::from_secs(30), |end| end.saturating_duration_since(Instant::now()));
         if left.is_zero() {
             break;
         }
@@ -189,28 +181,19 @@ fn ack(line: &str) -> Option<Ack> {
 /// `verified` is how far each shard was looked at before.
 async fn verify(dir: &Path, acks: Vec<Ack>, verified: &mut HashMap<Shard, Rev>) {
     let store = EmbeddedStore::open(dir).unwrap();
-    let mut acks: HashMap<(Shard, Rev), String> = acks
-        .into_iter()
-        .map(|ack| ((ack.shard, ack.rev), ack.name))
-        .collect();
+    let mut acks: HashMap<(Shard, Rev), String> =
+        acks.into_iter().map(|ack| ((ack.shard, ack.rev), ack.name)).collect();
     for shard in (0..SHARDS).map(Shard) {
         let from = verified.get(&shard).copied().unwrap_or_default();
         let (last, _) = store.read(shard, Vec::new()).await.unwrap();
         let log = store.changes(shard, from, u32::MAX).await.unwrap();
         let revs = log.iter().map(|change| change.rev.0);
-        assert!(
-            revs.eq(from.0 + 1..=last.0),
-            "{shard:?} has a gap between {from:?} and {last:?}"
-        );
+        assert!(revs.eq(from.0 + 1..=last.0), "{shard:?} has a gap between {from:?} and {last:?}");
         let mut toggles = HashMap::new();
         for change in &log {
             let name = std::str::from_utf8(&change.data).unwrap();
             if let Some(acked) = acks.remove(&(shard, change.rev)) {
-                assert_eq!(
-                    acked, name,
-                    "another transaction has the revision {:?}",
-                    change.rev
-                );
+                assert_eq!(acked, name, "another transaction has the revision {:?}", change.rev);
             }
             whole(&store, shard, change.rev, name).await;
             let mut parts = name.split('.').skip(1);
@@ -219,13 +202,8 @@ async fn verify(dir: &Path, acks: Vec<Ack>, verified: &mut HashMap<Shard, Rev>) 
             toggles.insert(task.to_owned(), put.then(|| (name.to_owned(), change.rev)));
         }
         for (task, expect) in toggles {
-            let (_, rows) = store
-                .read(shard, vec![Read::Get(TOGGLE, task.into())])
-                .await
-                .unwrap();
-            let found = rows[0]
-                .first()
-                .map(|row| (String::from_utf8(row.value.to_vec()).unwrap(), row.rev));
+            let (_, rows) = store.read(shard, vec![Read::Get(TOGGLE, task.into())]).await.unwrap();
+            let found = rows[0].first().map(|row| (String::from_utf8(row.value.to_vec()).unwrap(), row.rev));
             assert_eq!(found, expect);
         }
         if let Some(Change { rev, data }) = log.last() {
@@ -236,11 +214,7 @@ async fn verify(dir: &Path, acks: Vec<Ack>, verified: &mut HashMap<Shard, Rev>) 
         }
         // As many rows as log entries: no row without its entry.
         for space in [ROWS, INDEX, QUEUE] {
-            assert_eq!(
-                count(&store, shard, space).await,
-                last.0,
-                "{shard:?} {space:?}"
-            );
+            assert_eq!(count(&store, shard, space).await, last.0, "{shard:?} {space:?}");
         }
         verified.insert(shard, last);
     }
@@ -250,13 +224,7 @@ async fn verify(dir: &Path, acks: Vec<Ack>, verified: &mut HashMap<Shard, Rev>) 
 
 /// Every row of the transaction is there under its revision.
 async fn whole(store: &EmbeddedStore, shard: Shard, rev: Rev, name: &str) {
-    let queue = [
-        b"q/",
-        &rev.0.to_be_bytes()[..],
-        &2_u16.to_be_bytes(),
-        name.as_bytes(),
-    ]
-    .concat();
+    let queue = [b"q/", &rev.0.to_be_bytes()[..], &2_u16.to_be_bytes(), name.as_bytes()].concat();
     let reads = vec![
         Read::Get(ROWS, Key::copy_from_slice(name.as_bytes())),
         Read::Get(INDEX, format!("i/{name}").into()),
@@ -272,14 +240,7 @@ async fn count(store: &EmbeddedStore, shard: Shard, space: Space) -> u64 {
     let mut lo = Key::new();
     let mut rows = 0;
     loop {
-        let read = Read::Range {
-            space,
-            lo,
-            hi: prefix_end(&[0xff]),
-            limit: 10_000,
-            bytes: u32::MAX,
-            reverse: false,
-        };
+        let read = Read::Range { space, lo, hi: prefix_end(&[0xff]), limit: 10_000, bytes: u32::MAX, reverse: false };
         let (_, page) = store.read(shard, vec![read]).await.unwrap();
         rows += page[0].len() as u64;
         match page[0].last() {

@@ -58,10 +58,7 @@ impl Faults {
             return Ok(());
         }
         orders.reads -= 1;
-        Err(Error::Backend {
-            doing,
-            reason: "a fault was asked for".into(),
-        })
+        Err(Error::Backend { doing, reason: "a fault was asked for".into() })
     }
 
     fn orders(&self) -> MutexGuard<'_, Orders> {

@@ -10,9 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use cumulet_base::limits::STORE_IDS_REVS;
-use cumulet_store::{
-    Change, Check, Error, Key, Op, Outcome, Read, Result, Rev, Row, Rows, Shard, Space, Store, Txn,
-};
+use cumulet_store::{Change, Check, Error, Key, Op, Outcome, Read, Result, Rev, Row, Rows, Shard, Space, Store, Txn};
 use tokio::sync::watch;
 
 pub use faults::Faults;
@@ -48,10 +46,7 @@ impl MemoryStore {
 
     /// A store that fails as the handle says; keep a clone of it.
     pub fn with_faults(faults: Faults) -> MemoryStore {
-        MemoryStore {
-            faults,
-            ..MemoryStore::default()
-        }
+        MemoryStore { faults, ..MemoryStore::default() }
     }
 
     fn open(&self) -> Result<MutexGuard<'_, State>> {
@@ -76,10 +71,7 @@ impl Store for MemoryStore {
         match fault {
             Some(OnCommit::Lose) => return Ok(Outcome::Unknown),
             Some(OnCommit::Fail) => {
-                return Err(Error::Backend {
-                    doing: "committing",
-                    reason: "a fault was asked for".into(),
-                });
+                return Err(Error::Backend { doing: "committing", reason: "a fault was asked for".into() });
             }
             Some(OnCommit::ApplyUnknown) | None => {}
         }
@@ -120,21 +112,14 @@ impl Store for MemoryStore {
             .log
             .range((Bound::Excluded(after), Bound::Unbounded))
             .take(limit as usize)
-            .map(|(&rev, data)| Change {
-                rev,
-                data: data.clone(),
-            })
+            .map(|(&rev, data)| Change { rev, data: data.clone() })
             .collect())
     }
 
     fn watch(&self, shard: Shard) -> watch::Receiver<Rev> {
         let mut state = self.lock();
         let rev = state.shards.get(&shard).map(|c| c.rev).unwrap_or_default();
-        state
-            .watches
-            .entry(shard)
-            .or_insert_with(|| watch::Sender::new(rev))
-            .subscribe()
+        state.watches.entry(shard).or_insert_with(|| watch::Sender::new(rev)).subscribe()
     }
 
     async fn trim(&self, shard: Shard, upto: Rev) -> Result<()> {
@@ -170,8 +155,7 @@ impl Contents {
             self.log.insert(rev, data);
         }
         if let Some(id) = txn.id {
-            self.ids
-                .retain(|_, at| at.0.saturating_add(STORE_IDS_REVS) > rev.0);
+            self.ids.retain(|_, at| at.0.saturating_add(STORE_IDS_REVS) > rev.0);
             self.ids.insert(id, rev);
         }
         Outcome::Done(rev)
@@ -186,14 +170,10 @@ impl Contents {
                 Some(row) if row.rev == *rev => Ok(()),
                 other => Err(other),
             },
-            Check::RangeEmpty(space, lo, hi) => self
-                .range(*space, lo, hi)
-                .next()
-                .map_or(Ok(()), |row| Err(Some(row))),
-            Check::RangeUnchangedSince(space, lo, hi, since) => self
-                .range(*space, lo, hi)
-                .find(|row| row.rev > *since)
-                .map_or(Ok(()), |row| Err(Some(row))),
+            Check::RangeEmpty(space, lo, hi) => self.range(*space, lo, hi).next().map_or(Ok(()), |row| Err(Some(row))),
+            Check::RangeUnchangedSince(space, lo, hi, since) => {
+                self.range(*space, lo, hi).find(|row| row.rev > *since).map_or(Ok(()), |row| Err(Some(row)))
+            }
         }
     }
 
@@ -202,12 +182,7 @@ impl Contents {
             Op::Put(space, key, value) => {
                 self.rows.insert((space, key), (rev, value));
             }
-            Op::PutAt {
-                space,
-                prefix,
-                suffix,
-                value,
-            } => {
+            Op::PutAt { space, prefix, suffix, value } => {
                 let key = put_at_key(&prefix, rev, index, &suffix);
                 self.rows.insert((space, key), (rev, value));
             }
@@ -226,14 +201,7 @@ impl Contents {
     fn read(&self, read: &Read) -> Vec<Row> {
         match read {
             Read::Get(space, key) => self.get(*space, key).into_iter().collect(),
-            Read::Range {
-                space,
-                lo,
-                hi,
-                limit,
-                bytes,
-                reverse,
-            } => {
+            Read::Range { space, lo, hi, limit, bytes, reverse } => {
                 let rows = self.range(*space, lo, hi);
                 let mut left = u64::from(*bytes);
                 let mut first = true;
@@ -255,30 +223,22 @@ impl Contents {
 
     fn get(&self, space: Space, key: &Key) -> Option<Row> {
         let (rev, value) = self.rows.get(&(space, key.clone()))?;
-        Some(Row {
-            key: key.clone(),
-            value: value.clone(),
-            rev: *rev,
-        })
+        Some(Row { key: key.clone(), value: value.clone(), rev: *rev })
     }
 
     fn range(&self, space: Space, lo: &Key, hi: &Key) -> impl DoubleEndedIterator<Item = Row> {
         // `BTreeMap::range` panics on an inverted range; here it is an empty one.
         let hi = hi.max(lo);
-        self.rows
-            .range((space, lo.clone())..(space, hi.clone()))
-            .map(|((_, key), (rev, value))| Row {
-                key: key.clone(),
-                value: value.clone(),
-                rev: *rev,
-            })
+        self.rows.range((space, lo.clone())..(space, hi.clone())).map(|((_, key), (rev, value))| Row {
+            key: key.clone(),
+            value: value.clone(),
+            rev: *rev,
+        })
     }
 }
 
 fn put_at_key(prefix: &[u8], rev: Rev, index: u16, suffix: &[u8]) -> Key {
-    [prefix, &rev.0.to_be_bytes(), &index.to_be_bytes(), suffix]
-        .concat()
-        .into()
+    [prefix, &rev.0.to_be_bytes(), &index.to_be_bytes(), suffix].concat().into()
 }
 
 #[cfg(test)]
@@ -310,10 +270,7 @@ mod tests {
         assert_eq!(store.get(Shard(1), Space(1), "b").await, Ok(None));
         assert_eq!(store.commit(txn("b")).await, Ok(Outcome::Done(Rev(2))));
         faults.fail_commits(1);
-        assert!(matches!(
-            store.commit(txn("c")).await,
-            Err(Error::Backend { .. })
-        ));
+        assert!(matches!(store.commit(txn("c")).await, Err(Error::Backend { .. })));
         faults.fail_reads(2);
         assert!(store.get(Shard(1), Space(1), "a").await.is_err());
         assert!(store.changes(Shard(1), Rev(0), 1).await.is_err());

@@ -45,7 +45,11 @@ fn print(bill: &Value) {
     };
     let cells: Vec<Vec<String>> = rows
         .iter()
-        .map(|row| ["day", "function", "invocations", "errors", "billedMs", "gbSeconds", "cpuMs", "total"].map(|name| text(row, name)).to_vec())
+        .map(|row| {
+            ["day", "function", "invocations", "errors", "billedMs", "gbSeconds", "cpuMs", "total"]
+                .map(|name| text(row, name))
+                .to_vec()
+        })
         .collect();
     let currency = bill["prices"]["currency"].as_str().unwrap_or("USD");
     output::table(&["DAY", "FUNCTION", "INVOCATIONS", "ERRORS", "BILLED MS", "GB-SECONDS", "CPU MS", currency], &cells);

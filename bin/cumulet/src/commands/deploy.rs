@@ -78,12 +78,19 @@ fn folder_name(folder: &Path) -> Result<String, Failure> {
         .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
         .collect();
     let name = name.trim_matches('-').to_owned();
-    if name.starts_with(|c: char| c.is_ascii_alphabetic()) { Ok(name) } else { Err(Failure::usage("give the stack a name with --stack")) }
+    if name.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        Ok(name)
+    } else {
+        Err(Failure::usage("give the stack a name with --stack"))
+    }
 }
 
 fn parameters(given: &[String]) -> Result<Vec<(String, String)>, Failure> {
     let pair = |text: &String| text.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
-    given.iter().map(|text| pair(text).ok_or_else(|| Failure::usage(format!("`{text}` is not of the form NAME=VALUE")))).collect()
+    given
+        .iter()
+        .map(|text| pair(text).ok_or_else(|| Failure::usage(format!("`{text}` is not of the form NAME=VALUE"))))
+        .collect()
 }
 
 /// The folder's template, its local code uploaded and replaced by where it now is.
@@ -94,8 +101,10 @@ async fn uploaded(client: &Client, folder: &Path, progress: impl Fn(&str)) -> Re
     let found = TEMPLATES.iter().map(|name| folder.join(name)).find(|path| path.is_file());
     let mut template = match &found {
         Some(path) => {
-            let text = std::fs::read_to_string(path).map_err(|e| Failure::usage(format!("reading {}: {e}", path.display())))?;
-            cumulet_cloudformation::template::parse(&text).map_err(|e| Failure::usage(format!("{}: {e}", path.display())))?
+            let text = std::fs::read_to_string(path)
+                .map_err(|e| Failure::usage(format!("reading {}: {e}", path.display())))?;
+            cumulet_cloudformation::template::parse(&text)
+                .map_err(|e| Failure::usage(format!("{}: {e}", path.display())))?
         }
         None => template_for(folder)?,
     };
@@ -111,14 +120,18 @@ async fn uploaded(client: &Client, folder: &Path, progress: impl Fn(&str)) -> Re
             _ => continue,
         };
         let Some(properties) = resource.get_mut("Properties").and_then(Value::as_object_mut) else { continue };
-        let inherited = if member == "CodeUri" && !properties.contains_key("InlineCode") { global.clone() } else { None };
+        let inherited =
+            if member == "CodeUri" && !properties.contains_key("InlineCode") { global.clone() } else { None };
         let local = match properties.get(member).cloned().or(inherited) {
             Some(Value::String(path)) if !path.starts_with("s3://") => path,
             _ => continue,
         };
         let zip = packaging::package(&folder.join(&local), &skip)?;
         progress(&format!("uploading {name}: {local} ({} KiB)", zip.len().div_ceil(1024)));
-        let place = client.rest("cumulet", "POST", "/_cumulet/artifacts", &[("content-type", "application/zip")], zip).await?.json()?;
+        let place = client
+            .rest("cumulet", "POST", "/_cumulet/artifacts", &[("content-type", "application/zip")], zip)
+            .await?
+            .json()?;
         let place = match member {
             "CodeUri" => json!({ "Bucket": place["Bucket"], "Key": place["Key"] }),
             _ => json!({ "S3Bucket": place["Bucket"], "S3Key": place["Key"] }),
@@ -133,20 +146,28 @@ fn template_for(folder: &Path) -> Result<Value, Failure> {
     let has = |name: &str| folder.join(name).is_file();
     let node = || cumulet_sandbox::newest_node().map(|major| format!("nodejs{major}.x"));
     let python = || cumulet_sandbox::newest_python().map(|minor| format!("python3.{minor}"));
-    let (handler, runtime) = if let Some(name) = ["index", "app", "handler"].iter().find(|n| ["js", "mjs", "cjs"].iter().any(|e| has(&format!("{n}.{e}")))) {
+    let (handler, runtime) = if let Some(name) =
+        ["index", "app", "handler"].iter().find(|n| ["js", "mjs", "cjs"].iter().any(|e| has(&format!("{n}.{e}"))))
+    {
         (format!("{name}.handler"), node().ok_or_else(|| Failure::new("no Node.js was found on this machine"))?)
     } else if has("lambda_function.py") {
-        ("lambda_function.lambda_handler".into(), python().ok_or_else(|| Failure::new("no Python was found on this machine"))?)
+        (
+            "lambda_function.lambda_handler".into(),
+            python().ok_or_else(|| Failure::new("no Python was found on this machine"))?,
+        )
     } else if let Some(name) = ["app", "main", "handler"].iter().find(|n| has(&format!("{n}.py"))) {
         (format!("{name}.handler"), python().ok_or_else(|| Failure::new("no Python was found on this machine"))?)
     } else if has("bootstrap") {
         ("bootstrap".into(), "provided.al2023".into())
     } else {
-        let names = "template.yaml, index.js, app.js, handler.js, lambda_function.py, app.py, main.py, handler.py, bootstrap";
+        let names =
+            "template.yaml, index.js, app.js, handler.js, lambda_function.py, app.py, main.py, handler.py, bootstrap";
         return Err(Failure::usage(format!("{} holds none of: {names}", folder.display())));
     };
-    let mut properties = json!({ "CodeUri": ".", "Handler": handler, "Runtime": runtime, "FunctionUrlConfig": { "AuthType": "NONE" } });
-    if let Some(name) = folder.canonicalize().ok().and_then(|f| f.file_name().map(|n| n.to_string_lossy().into_owned())) {
+    let mut properties =
+        json!({ "CodeUri": ".", "Handler": handler, "Runtime": runtime, "FunctionUrlConfig": { "AuthType": "NONE" } });
+    if let Some(name) = folder.canonicalize().ok().and_then(|f| f.file_name().map(|n| n.to_string_lossy().into_owned()))
+    {
         properties["Description"] = format!("Deployed from the folder {name}").into();
     }
     Ok(json!({
@@ -161,7 +182,13 @@ fn template_for(folder: &Path) -> Result<Value, Failure> {
 }
 
 /// Executes a change set and answers the stack's id; `None` when there was nothing to change.
-async fn change(client: &Client, stack: &str, template: &Value, parameters: &[(String, String)], format: Format) -> Result<Option<String>, Failure> {
+async fn change(
+    client: &Client,
+    stack: &str,
+    template: &Value,
+    parameters: &[(String, String)],
+    format: Format,
+) -> Result<Option<String>, Failure> {
     let by_name = [("StackName".to_owned(), stack.to_owned())];
     let kind = match client.query("cloudformation", "DescribeStacks", &by_name).await {
         Ok(answer) => match answer["Stacks"][0]["StackStatus"].as_str() {
@@ -202,7 +229,8 @@ async fn change(client: &Client, stack: &str, template: &Value, parameters: &[(S
             Some("FAILED") => {
                 let reason = described["StatusReason"].as_str().unwrap_or_default().to_owned();
                 client.query("cloudformation", "DeleteChangeSet", &naming).await?;
-                let nothing = reason.contains("didn't contain changes") || reason.contains("No updates are to be performed");
+                let nothing =
+                    reason.contains("didn't contain changes") || reason.contains("No updates are to be performed");
                 return if nothing { Ok(None) } else { Err(Failure::new(reason)) };
             }
             _ => tokio::time::sleep(POLL_EVERY).await,
@@ -239,13 +267,23 @@ pub async fn wait_for_stack(client: &Client, id: &str, timeout: Duration, format
     }
 }
 
-async fn print_events(client: &Client, by_id: &[(String, String)], since: &str, seen: &mut HashSet<String>) -> Result<(), Failure> {
+async fn print_events(
+    client: &Client,
+    by_id: &[(String, String)],
+    since: &str,
+    seen: &mut HashSet<String>,
+) -> Result<(), Failure> {
     let answer = client.query("cloudformation", "DescribeStackEvents", by_id).await?;
     for event in answer["StackEvents"].as_array().into_iter().flatten().rev() {
         let text = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
         if seen.insert(text("EventId")) && text("Timestamp").as_str() >= since {
             let reason = text("ResourceStatusReason");
-            eprintln!("  {:<28} {:<32} {} {reason}", text("ResourceStatus"), text("ResourceType"), text("LogicalResourceId"));
+            eprintln!(
+                "  {:<28} {:<32} {} {reason}",
+                text("ResourceStatus"),
+                text("ResourceType"),
+                text("LogicalResourceId")
+            );
         }
     }
     Ok(())
@@ -256,12 +294,14 @@ async fn first_reason(client: &Client, id: &str) -> String {
     let Ok(answer) = client.query("cloudformation", "DescribeStackEvents", &by_id).await else { return String::new() };
     let events = answer["StackEvents"].as_array().cloned().unwrap_or_default();
     let failed = events.iter().rev().filter(|e| e["ResourceStatus"].as_str().is_some_and(|s| s.ends_with("_FAILED")));
-    let mut reasons = failed.filter_map(|e| Some(format!("{}: {}", e["LogicalResourceId"].as_str()?, e["ResourceStatusReason"].as_str()?)));
+    let mut reasons = failed
+        .filter_map(|e| Some(format!("{}: {}", e["LogicalResourceId"].as_str()?, e["ResourceStatusReason"].as_str()?)));
     reasons.next().unwrap_or_default()
 }
 
 async fn print_outputs(client: &Client, stack: &str, format: Format) -> Result<(), Failure> {
-    let answer = client.query("cloudformation", "DescribeStacks", &[("StackName".to_owned(), stack.to_owned())]).await?;
+    let answer =
+        client.query("cloudformation", "DescribeStacks", &[("StackName".to_owned(), stack.to_owned())]).await?;
     let found = &answer["Stacks"][0];
     let outputs: serde_json::Map<String, Value> = found["Outputs"]
         .as_array()

@@ -30,7 +30,8 @@ pub async fn invoke(client: &Client, args: InvokeArgs, format: Format) -> Result
     let target = format!("/2015-03-31/functions/{}/invocations", segment(&args.function));
     let headers = [("x-amz-log-type", if args.log { "Tail" } else { "None" }), ("content-type", "application/json")];
     let answer = client.rest("lambda", "POST", &target, &headers, payload).await?;
-    let log = answer.header("x-amz-log-result").and_then(|text| base64::engine::general_purpose::STANDARD.decode(text).ok());
+    let log =
+        answer.header("x-amz-log-result").and_then(|text| base64::engine::general_purpose::STANDARD.decode(text).ok());
     let log = log.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     let error = answer.header("x-amz-function-error").map(str::to_owned);
     let text = String::from_utf8_lossy(&answer.body).into_owned();
@@ -56,11 +57,15 @@ fn payload(args: &InvokeArgs) -> Result<Vec<u8>, Failure> {
     match (&args.event, &args.event_file) {
         (Some(dash), _) if dash == "-" => {
             let mut text = Vec::new();
-            std::io::stdin().read_to_end(&mut text).map_err(|e| Failure::usage(format!("reading standard input: {e}")))?;
+            std::io::stdin()
+                .read_to_end(&mut text)
+                .map_err(|e| Failure::usage(format!("reading standard input: {e}")))?;
             Ok(text)
         }
         (Some(event), _) => Ok(event.clone().into_bytes()),
-        (None, Some(file)) => std::fs::read(file).map_err(|e| Failure::usage(format!("reading {}: {e}", file.display()))),
+        (None, Some(file)) => {
+            std::fs::read(file).map_err(|e| Failure::usage(format!("reading {}: {e}", file.display())))
+        }
         (None, None) => Ok(b"{}".to_vec()),
     }
 }

@@ -31,7 +31,8 @@ pub struct LogsArgs {
 }
 
 pub async fn logs(client: &Client, args: LogsArgs, format: Format) -> Result<(), Failure> {
-    let group = if args.function.starts_with('/') { args.function.clone() } else { format!("/aws/lambda/{}", args.function) };
+    let group =
+        if args.function.starts_with('/') { args.function.clone() } else { format!("/aws/lambda/{}", args.function) };
     let mut from_ms = SystemClock.now_ms().saturating_sub(args.since.saturating_mul(60_000));
     let mut seen: HashSet<String> = HashSet::new();
     loop {

@@ -11,24 +11,48 @@ pub async fn ls(client: &Client, format: Format) -> Result<(), Failure> {
     let stacks = client.query("cloudformation", "DescribeStacks", &[]).await?["Stacks"].clone();
     let instances = client.rest("cumulet", "GET", "/_cumulet/instances", &[], "").await?.json()?["Instances"].clone();
     match format {
-        Format::Json => output::json(&json!({ "functions": functions, "apis": apis, "stacks": stacks, "instances": instances })),
+        Format::Json => {
+            output::json(&json!({ "functions": functions, "apis": apis, "stacks": stacks, "instances": instances }))
+        }
         Format::Text => {
             let text = |value: &Value, name: &str| value[name].as_str().unwrap_or_default().to_owned();
             let count = |function: &Value, name: &str| {
                 let mine = |i: &&Value| i["FunctionName"] == function["FunctionName"];
-                instances.as_array().into_iter().flatten().filter(mine).filter_map(|i| i[name].as_u64()).sum::<u64>().to_string()
+                instances
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .filter(mine)
+                    .filter_map(|i| i[name].as_u64())
+                    .sum::<u64>()
+                    .to_string()
             };
             let rows: Vec<_> = functions
                 .iter()
-                .map(|f| vec![text(f, "FunctionName"), text(f, "Runtime"), format!("{} MB", f["MemorySize"]), text(f, "LastModified"), count(f, "Idle"), count(f, "Busy")])
+                .map(|f| {
+                    vec![
+                        text(f, "FunctionName"),
+                        text(f, "Runtime"),
+                        format!("{} MB", f["MemorySize"]),
+                        text(f, "LastModified"),
+                        count(f, "Idle"),
+                        count(f, "Busy"),
+                    ]
+                })
                 .collect();
             output::table(&["FUNCTION", "RUNTIME", "MEMORY", "LAST MODIFIED", "IDLE", "BUSY"], &rows);
-            let rows: Vec<_> = apis.as_array().into_iter().flatten().map(|a| vec![text(a, "name"), text(a, "apiEndpoint")]).collect();
+            let rows: Vec<_> =
+                apis.as_array().into_iter().flatten().map(|a| vec![text(a, "name"), text(a, "apiEndpoint")]).collect();
             if !rows.is_empty() {
                 output::line("");
                 output::table(&["API", "ENDPOINT"], &rows);
             }
-            let rows: Vec<_> = stacks.as_array().into_iter().flatten().map(|s| vec![text(s, "StackName"), text(s, "StackStatus")]).collect();
+            let rows: Vec<_> = stacks
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|s| vec![text(s, "StackName"), text(s, "StackStatus")])
+                .collect();
             if !rows.is_empty() {
                 output::line("");
                 output::table(&["STACK", "STATUS"], &rows);
