@@ -109,7 +109,7 @@ pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
         .functions
         .update(&named, |function| {
             check_revision(function, input.revision_id.as_deref())?;
-            if function.policy.iter().any(|s| s["Sid"] == Value::from(sid)) {
+            if function.policy.iter().any(|s| s["Sid"] == sid) {
                 return Err(errors::conflict(format!(
                     "The statement id ({sid}) provided already exists. Please provide a new statement id, \
                      or remove the existing statement."
