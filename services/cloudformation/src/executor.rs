@@ -302,7 +302,7 @@ impl Run {
     }
 
     fn at<'a>(&'a self, logical_id: &'a str) -> Whereabouts<'a> {
-        Whereabouts { client: &self.client, stack_name: &self.stack.name, stack_id: &self.stack.arn, logical_id }
+        Whereabouts { client: &self.client, stack_name: &self.stack.name, logical_id }
     }
 
     async fn undo(&mut self, steps: Vec<Undo>) -> Result<Result<(), Failed>, Error> {

@@ -14,8 +14,6 @@ use crate::template::{self, Given, Template};
 pub struct Prepared {
     pub wish: Wish,
     pub template: Template,
-    /// The template after its transforms.
-    pub processed: Value,
     pub values: BTreeMap<String, Value>,
     pub conditions: BTreeMap<String, bool>,
     pub pseudo: Pseudo,
@@ -72,7 +70,7 @@ pub fn prepare(
     pseudo: Pseudo,
     existing: &BTreeMap<String, Existing>,
 ) -> Result<Prepared, Error> {
-    let (processed, template) = processed(&wish.template)?;
+    let (_, template) = processed(&wish.template)?;
     wish.parameters = template::texts(&template.parameters, given, previous)?;
     let mut values = BTreeMap::new();
     for (name, text) in &wish.parameters {
@@ -82,7 +80,7 @@ pub fn prepare(
     }
     let conditions = intrinsics::conditions(&template, &values, &pseudo)?;
     let plan = plan::plan(&template, &values, &conditions, &pseudo, existing)?;
-    Ok(Prepared { wish, template, processed, values, conditions, pseudo, plan })
+    Ok(Prepared { wish, template, values, conditions, pseudo, plan })
 }
 
 /// The parameters of a wish that has them all, as a request would give them.

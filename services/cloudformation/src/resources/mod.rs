@@ -69,7 +69,6 @@ impl Made {
 pub struct Whereabouts<'a> {
     pub client: &'a Client,
     pub stack_name: &'a str,
-    pub stack_id: &'a str,
     pub logical_id: &'a str,
 }
 

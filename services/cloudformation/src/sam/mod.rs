@@ -129,4 +129,4 @@ fn tag_list(tags: Option<&Value>, created_by: &str) -> Value {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
