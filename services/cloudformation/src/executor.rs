@@ -410,8 +410,9 @@ impl Run {
 
 /// Marks stacks as failed that a crash left in the middle of something.
 pub async fn recover(storage: &Storage, now_ms: u64) -> Result<(), Error> {
-    for (owner, stack_id) in storage.running().await? {
+    for (owner, stack_id, run_id) in storage.running().await? {
         mark_failed(storage, &owner, &stack_id, now_ms).await?;
+        storage.mark_running(&owner, &stack_id, &run_id, false).await?;
     }
     Ok(())
 }
@@ -442,7 +443,7 @@ async fn mark_failed(storage: &Storage, owner: &Owner, stack_id: &str, now_ms: u
         };
         storage.save(owner, &stack, rev, &[event]).await?;
     }
-    storage.mark_running(owner, stack_id, false).await
+    Ok(())
 }
 
 /// What becomes of a status that nobody works on any more.

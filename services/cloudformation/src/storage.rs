@@ -235,9 +235,16 @@ impl Storage {
         self.commit(Txn::new(shard(owner)).delete_range(SPACE, lo, hi)).await.map(drop)
     }
 
-    /// Notes that a stack is being worked on, so that it is found after a crash.
-    pub async fn mark_running(&self, owner: &Owner, stack_id: &str, is_running: bool) -> Result<(), Error> {
-        let at = key(owner, "running").text(stack_id).key();
+    /// Notes that a stack is being worked on, so that it is found after a crash. Each run has a note of its own:
+    /// the next may begin before the last has taken its note away.
+    pub async fn mark_running(
+        &self,
+        owner: &Owner,
+        stack_id: &str,
+        run_id: &str,
+        is_running: bool,
+    ) -> Result<(), Error> {
+        let at = key(owner, "running").text(stack_id).text(run_id).key();
         let txn = Txn::new(running_shard());
         let txn = match is_running {
             true => txn.put(SPACE, at, Vec::new()),
@@ -247,14 +254,14 @@ impl Storage {
     }
 
     /// Stacks that were being worked on when the process ended.
-    pub async fn running(&self) -> Result<Vec<(Owner, String)>, Error> {
+    pub async fn running(&self) -> Result<Vec<(Owner, String, String)>, Error> {
         let (lo, hi) = KeyWriter::new().text("running").range();
         let rows = self.rows(running_shard(), lo, hi, usize::MAX).await?;
         let named = |row: &Row| {
             let mut parts = KeyReader::new(&row.key);
             parts.text()?;
             let (account, region) = (parts.text()?, parts.text()?);
-            Some((Owner { account, region }, parts.text()?))
+            Some((Owner { account, region }, parts.text()?, parts.text()?))
         };
         Ok(rows.iter().filter_map(named).collect())
     }

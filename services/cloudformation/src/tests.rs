@@ -312,7 +312,7 @@ async fn a_crash_leaves_a_failed_stack() {
     let (mut stack, rev) = f.service.storage.stack(&owner, &id).await.unwrap().unwrap();
     stack.status = "UPDATE_IN_PROGRESS".into();
     f.service.storage.save(&owner, &stack, rev, &[]).await.unwrap();
-    f.service.storage.mark_running(&owner, &id, true).await.unwrap();
+    f.service.storage.mark_running(&owner, &id, "r", true).await.unwrap();
     let next = Fixture::over(store);
     next.service.recover().await.unwrap();
     assert_eq!(next.settled("s").await["StackStatus"], "UPDATE_FAILED");

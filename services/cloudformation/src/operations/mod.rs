@@ -78,6 +78,7 @@ impl CloudFormation {
     }
 
     /// Works on a stack in the background. The stack has been put into its `*_IN_PROGRESS` status before.
+    #[allow(clippy::too_many_arguments)]
     async fn start<F, W>(
         &self,
         ctx: &Context,
@@ -100,34 +101,42 @@ impl CloudFormation {
         let client = self.client(ctx)?;
         let storage = self.storage.clone();
         let clock = self.clock.clone();
-        storage.mark_running(&owner, &stack.id, true).await?;
-        let rev = match rev {
-            Some(rev) => rev,
-            None => {
-                stack.status = status.to_owned();
-                storage.create(&owner, &stack, &[]).await?
+        let (id, run_id) = (stack.id.clone(), cumulet_base::id::uuid());
+        storage.mark_running(&owner, &id, &run_id, true).await?;
+        let token = text(input, "ClientRequestToken");
+        let entered = async {
+            let rev = match rev {
+                Some(rev) => rev,
+                None => {
+                    stack.status = status.to_owned();
+                    storage.create(&owner, &stack, &[]).await?
+                }
+            };
+            let (storage, owner) = (storage.clone(), owner.clone());
+            let mut run = Run { storage, client, owner, stack, rev, token };
+            run.enter(status, Some("User Initiated")).await?;
+            Ok(run)
+        };
+        let run = match entered.await {
+            Ok(run) => run,
+            Err(error) => {
+                storage.mark_running(&owner, &id, &run_id, false).await?;
+                return Err(error);
             }
         };
-        let mut run = Run {
-            storage: storage.clone(),
-            client,
-            owner: owner.clone(),
-            stack,
-            rev,
-            token: text(input, "ClientRequestToken"),
-        };
-        let id = run.stack.id.clone();
-        run.enter(status, Some("User Initiated")).await?;
         tokio::spawn(async move {
             let _permit = permit;
             if let Err(error) = work(run).await {
                 tracing::error!(%error, stack = id, "working on a stack");
                 // Whatever state was stored last is not going to move on by itself.
-                let recovered = crate::executor::recover_one(&storage, clock.as_ref(), &owner, &id).await;
-                if let Err(error) = recovered {
+                let marked = crate::executor::recover_one(&storage, clock.as_ref(), &owner, &id).await;
+                if let Err(error) = marked {
+                    // The note stays, so that the next start tries again.
                     tracing::error!(%error, stack = id, "marking a stack as failed");
+                    return;
                 }
-            } else if let Err(error) = storage.mark_running(&owner, &id, false).await {
+            }
+            if let Err(error) = storage.mark_running(&owner, &id, &run_id, false).await {
                 tracing::error!(%error, stack = id, "noting that a stack is done");
             }
         });
