@@ -45,6 +45,8 @@ pub const FUNCTION_CONCURRENCY_MAX: usize = 1000;
 pub const PLACEMENT_QUEUE_MAX: usize = 10_000;
 /// An idle instance is given back after this long.
 pub const INSTANCE_IDLE_MS: u64 = 300_000;
+/// An instance takes no more invocations after this, however busy; its credentials last longer.
+pub const INSTANCE_AGE_MS: u64 = 4 * 3_600_000;
 /// The tail of the log that `LogType=Tail` returns.
 pub const LOG_TAIL_BYTES_MAX: usize = 4096;
 /// One log event; longer lines are cut into several.

@@ -1,1 +1,134 @@
-fn main() {}
+//! A load generator: some clients, each with one kept-alive connection, each sending the same request again as soon as
+//! it is answered, for a bounded time. Prints one line of JSON. Knows nothing of what it loads.
+//!
+//! `cumulet-bench http://HOST:PORT/PATH CLIENTS SECONDS METHOD BODY [NAME: VALUE]…`
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+const CLIENTS_MAX: usize = 1024;
+const SECONDS_MAX: f64 = 120.0;
+
+struct Plan {
+    address: String,
+    target: String,
+    method: Method,
+    body: Bytes,
+    headers: HeaderMap,
+    clients: usize,
+    length: Duration,
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let Some(plan) = plan(&arguments) else {
+        eprintln!("usage: cumulet-bench http://HOST:PORT/PATH CLIENTS SECONDS METHOD BODY [NAME: VALUE]...");
+        return ExitCode::from(2);
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => {
+            eprintln!("starting: {e}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let clients = plan.clients;
+    let began = Instant::now();
+    let mut seen = runtime.block_on(load(plan));
+    let seconds = began.elapsed().as_secs_f64();
+    seen.micros.sort_unstable();
+    let quantile = |q: f64| seen.micros.get(((seen.micros.len().max(1) - 1) as f64 * q) as usize).copied().unwrap_or(0);
+    println!(
+        "{}",
+        serde_json::json!({
+            "clients": clients, "requests": seen.micros.len(), "errors": seen.errors, "per_second": seen.micros.len() as f64 / seconds,
+            "p50_us": quantile(0.5), "p99_us": quantile(0.99), "max_us": quantile(1.0),
+        })
+    );
+    ExitCode::SUCCESS
+}
+
+fn plan(arguments: &[String]) -> Option<Plan> {
+    let [url, clients, seconds, method, body, headers @ ..] = arguments else { return None };
+    let rest = url.strip_prefix("http://")?;
+    let (address, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let mut map = HeaderMap::new();
+    for header in headers {
+        let (name, value) = header.split_once(": ")?;
+        map.insert(HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?);
+    }
+    if !map.contains_key("host") {
+        map.insert("host", HeaderValue::try_from(address).ok()?);
+    }
+    Some(Plan {
+        address: address.to_owned(),
+        target: format!("/{path}"),
+        method: method.parse().ok()?,
+        body: body.clone().into(),
+        headers: map,
+        clients: clients.parse::<usize>().ok().filter(|n| (1..=CLIENTS_MAX).contains(n))?,
+        length: Duration::from_secs_f64(seconds.parse::<f64>().ok().filter(|s| (0.0..=SECONDS_MAX).contains(s))?),
+    })
+}
+
+#[derive(Default)]
+struct Seen {
+    micros: Vec<u64>,
+    errors: usize,
+}
+
+async fn load(plan: Plan) -> Seen {
+    let plan = std::sync::Arc::new(plan);
+    let until = Instant::now() + plan.length;
+    let clients: Vec<_> = (0..plan.clients).map(|_| tokio::spawn(client(plan.clone(), until))).collect();
+    let mut all = Seen::default();
+    for client in clients {
+        if let Ok(seen) = client.await {
+            all.micros.extend(seen.micros);
+            all.errors += seen.errors;
+        }
+    }
+    all
+}
+
+async fn client(plan: std::sync::Arc<Plan>, until: Instant) -> Seen {
+    let mut seen = Seen::default();
+    while Instant::now() < until {
+        // A server that closes the connection gets a new one; what was under way counts as an error.
+        if connection(&plan, until, &mut seen).await.is_none() {
+            seen.errors += 1;
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+    seen
+}
+
+async fn connection(plan: &Plan, until: Instant, seen: &mut Seen) -> Option<()> {
+    let stream = TcpStream::connect(&plan.address).await.ok()?;
+    stream.set_nodelay(true).ok()?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.ok()?;
+    tokio::spawn(connection);
+    while Instant::now() < until {
+        sender.ready().await.ok()?;
+        let mut request = Request::new(Full::new(plan.body.clone()));
+        *request.method_mut() = plan.method.clone();
+        *request.uri_mut() = plan.target.parse().ok()?;
+        *request.headers_mut() = plan.headers.clone();
+        let began = Instant::now();
+        let response = sender.send_request(request).await.ok()?;
+        let is_good = response.status().is_success();
+        response.into_body().collect().await.ok()?;
+        if is_good {
+            seen.micros.push(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
+        } else {
+            seen.errors += 1;
+        }
+    }
+    Some(())
+}

@@ -105,6 +105,11 @@ impl Engine {
         pools.values().map(view).collect()
     }
 
+    /// Whether new invocations are refused because the platform ends.
+    pub fn is_draining(&self) -> bool {
+        self.0.is_draining.load(Ordering::SeqCst)
+    }
+
     /// Takes no new invocations, waits until those running are over (each ends at its own deadline at the latest),
     /// ends all instances, and returns when what they left behind is durable.
     pub async fn drain(&self) {
@@ -112,7 +117,8 @@ impl Engine {
         inner.is_draining.store(true, Ordering::SeqCst);
         let mut in_flight = inner.in_flight.subscribe();
         // The sender is in `self`: it cannot be gone.
-        let _count = in_flight.wait_for(|count| *count == 0).await;
+        // The guard is let go at once: it holds the counter's lock.
+        drop(in_flight.wait_for(|count| *count == 0).await);
         let pools: Vec<_> = inner.pools.write().unwrap_or_else(PoisonError::into_inner).drain().collect();
         let idle = pools.iter().flat_map(|(_, pool)| pool.retire());
         futures_join(idle.map(|ready| ready.instance.stop())).await;
@@ -349,6 +355,7 @@ impl Inner {
             Ok(Ok(answer)) => {
                 if let Some(unused) = pool.release(ready) {
                     tokio::spawn(unused.instance.stop());
+                    self.start_for_waiters(pool);
                 }
                 Finish::Answered(answer)
             }

@@ -9,6 +9,9 @@ pub struct LogEvent {
     pub message: String,
 }
 
+/// What an event counts beyond its message, as CloudWatch Logs counts it; so that empty lines are bounded, too.
+const EVENT_BYTES: usize = 26;
+
 /// Collects the events of one invocation up to [`limits::LOG_INVOCATION_BYTES_MAX`].
 #[derive(Debug, Default)]
 pub struct InvocationLog {
@@ -25,11 +28,11 @@ impl InvocationLog {
     /// Adds a message; trailing line ends are cut off, longer ones than an event may have become several.
     pub fn push(&mut self, timestamp_ms: u64, message: &str) {
         let message = message.trim_end_matches(['\n', '\r']);
-        if self.bytes + message.len() > limits::LOG_INVOCATION_BYTES_MAX {
+        if self.bytes + message.len() + EVENT_BYTES > limits::LOG_INVOCATION_BYTES_MAX {
             self.dropped_bytes += message.len();
             return;
         }
-        self.bytes += message.len();
+        self.bytes += message.len() + EVENT_BYTES;
         let mut rest = message;
         while rest.len() > limits::LOG_EVENT_BYTES_MAX {
             let cut = rest.floor_char_boundary(limits::LOG_EVENT_BYTES_MAX);

@@ -24,6 +24,7 @@ pub struct Ready {
     pub init: Option<Init>,
     /// What had been used when the last invocation ended.
     pub usage_before: Usage,
+    born: Instant,
     /// Given back when the instance is gone.
     _place: Place,
 }
@@ -66,7 +67,7 @@ impl Ready {
         init: Init,
         place: Place,
     ) -> Ready {
-        Ready { instance, instance_id, log_stream, init: Some(init), usage_before: Usage::default(), _place: place }
+        Ready { instance, instance_id, log_stream, init: Some(init), usage_before: Usage::default(), born: Instant::now(), _place: place }
     }
 }
 
@@ -96,6 +97,8 @@ pub struct Bounds {
     pub instances_max: usize,
     pub starting_max: usize,
     pub idle: Duration,
+    /// An instance takes no more invocations after this.
+    pub age: Duration,
 }
 
 /// What an invocation has to do after it came to the pool.
@@ -190,6 +193,10 @@ impl Pool {
     pub fn release(self: &Arc<Self>, ready: Ready) -> Option<Ready> {
         let mut state = self.lock();
         state.busy -= 1;
+        // Renewed long before its credentials end.
+        if ready.born.elapsed() > self.bounds.age {
+            return Some(ready);
+        }
         self.offer(&mut state, ready)
     }
 

@@ -1,1 +1,8 @@
-//! Placeholder.
+//! What runs inside an instance of a managed runtime: the Node.js and Python hosts, as files to be laid out on disk.
+//! Starting them, and the other end of their channel, is the sandbox's.
+
+/// The files, by their path under `/var/runtime`. They depend on nothing but the interpreter.
+pub const FILES: &[(&str, &str)] = &[
+    ("node/host.js", include_str!("../node/host.js")),
+    ("python/host.py", include_str!("../python/host.py")),
+];

@@ -1,1 +1,26 @@
-//! Placeholder.
+//! Linux isolation: starts each instance of a function in its own namespaces, with a read-only root, resource limits
+//! and a system call filter, and implements the engine's sandbox port. The only crate with `unsafe` code, and that only
+//! in `sys`, `child`, `launch` and `host`. No scheduling, no knowledge of languages beyond how to start their interpreters.
+
+mod cgroup;
+pub mod channel;
+mod child;
+mod config;
+mod host;
+mod instance;
+mod interpreter;
+mod launch;
+mod network;
+mod probe;
+mod process;
+mod root;
+mod seccomp;
+mod sys;
+
+pub use config::{Cidr, Network, NotCidr, PlatformConnection, SandboxConfig};
+pub use host::{newest_node, newest_python, raise_open_files};
+pub use instance::LinuxSandbox;
+pub use launch::{LaunchError, Launched, Launcher, Plan};
+pub use probe::{Feature, probe};
+pub use process::Process;
+pub use sys::Exit;

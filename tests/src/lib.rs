@@ -1,1 +1,233 @@
-//! Placeholder.
+//! What the black-box tests share: a cloud of their own for each test, and the real clients to drive it with.
+//! Deliberately no client of AWS's APIs: those are the AWS CLI, boto3, the AWS SDK for JavaScript, and curl.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// The root of the project.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()
+}
+
+/// The program under test, built beside the tests.
+pub fn program() -> PathBuf {
+    let tests = std::env::current_exe().unwrap_or_default();
+    let folder = tests.parent().and_then(Path::parent).unwrap_or(Path::new("."));
+    let program = folder.join("cumulet");
+    assert!(program.is_file(), "{} is not built: use `make test`", program.display());
+    program
+}
+
+/// A running cloud. Killed when dropped.
+pub struct Cloud {
+    child: Child,
+    pub endpoint: String,
+    pub folder: tempfile::TempDir,
+    options: Vec<String>,
+}
+
+impl Cloud {
+    pub fn start() -> Cloud {
+        Cloud::start_with(&[])
+    }
+
+    pub fn start_with(options: &[&str]) -> Cloud {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let options: Vec<String> = options.iter().map(|o| (*o).to_owned()).collect();
+        let (child, endpoint) = spawn(folder.path(), "127.0.0.1:0", &options);
+        Cloud { child, endpoint, folder, options }
+    }
+
+    /// The port the cloud listens on.
+    pub fn port(&self) -> &str {
+        self.endpoint.rsplit(':').next().unwrap_or_default()
+    }
+
+    /// Ends it without any warning and starts it again on the same data and port.
+    pub fn kill_and_restart(&mut self) {
+        self.child.kill().expect("killing the cloud");
+        self.child.wait().expect("reaping the cloud");
+        self.restart();
+    }
+
+    /// Starts it again on the same data and port after it has ended.
+    pub fn restart(&mut self) {
+        let listen = format!("127.0.0.1:{}", self.port());
+        let (child, endpoint) = spawn(self.folder.path(), &listen, &self.options);
+        self.child = child;
+        self.endpoint = endpoint;
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn signal(&self, signal: &str) {
+        let status = Command::new("kill").args([&format!("-{signal}"), &self.pid().to_string()]).status();
+        assert!(status.is_ok_and(|s| s.success()), "sending {signal}");
+    }
+
+    /// Waits until the program has ended by itself.
+    pub fn wait(&mut self) -> std::process::ExitStatus {
+        let mut status = None;
+        eventually("the cloud ends", || {
+            status = self.child.try_wait().expect("waiting for the cloud");
+            status.is_some()
+        });
+        status.expect("it has ended")
+    }
+
+    /// A command with the environment that points AWS's tools here.
+    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command
+            .env("AWS_ENDPOINT_URL", &self.endpoint)
+            .env("AWS_ACCESS_KEY_ID", "test")
+            .env("AWS_SECRET_ACCESS_KEY", "test")
+            .env("AWS_REGION", "us-east-1")
+            .env("AWS_DEFAULT_REGION", "us-east-1")
+            .env("AWS_PAGER", "")
+            .env("AWS_MAX_ATTEMPTS", "1")
+            // Without its own checks, so that the cloud's are seen.
+            .env("AWS_CONFIG_FILE", root().join("tests/clients/aws.conf"))
+            .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+            .env_remove("AWS_SESSION_TOKEN")
+            .env_remove("AWS_PROFILE");
+        command
+    }
+
+    /// The program's own command line.
+    pub fn cumulet(&self, arguments: &[&str]) -> Output {
+        output(self.command(program()).args(arguments))
+    }
+
+    /// AWS's command line; answers its JSON.
+    pub fn aws(&self, arguments: &[&str]) -> Value {
+        let ran = self.aws_output(arguments);
+        assert!(ran.status.success(), "aws {arguments:?}: {}", String::from_utf8_lossy(&ran.stderr));
+        if ran.stdout.is_empty() { Value::Null } else { serde_json::from_slice(&ran.stdout).unwrap_or(Value::Null) }
+    }
+
+    pub fn aws_output(&self, arguments: &[&str]) -> Output {
+        output(self.command(root().join(".venv/bin/aws")).args(arguments).args(["--output", "json"]))
+    }
+
+    /// The error AWS's command line shows.
+    pub fn aws_error(&self, arguments: &[&str]) -> String {
+        let ran = self.aws_output(arguments);
+        assert!(!ran.status.success(), "aws {arguments:?} should have failed, and answered {}", String::from_utf8_lossy(&ran.stdout));
+        String::from_utf8_lossy(&ran.stderr).into_owned()
+    }
+
+    /// curl, with every `*.localhost` name led here.
+    pub fn curl(&self, arguments: &[&str], url: &str) -> Output {
+        let host = url.split("//").nth(1).and_then(|rest| rest.split(['/', ':', '?']).next()).unwrap_or_default();
+        let resolve = format!("{host}:{}:127.0.0.1", self.port());
+        output(Command::new("curl").args(["-sS", "--max-time", "30", "--resolve", &resolve]).args(arguments).arg(url))
+    }
+
+    /// Uploads a function whose zip holds the files given.
+    pub fn create_function(&self, name: &str, runtime: &str, handler: &str, files: &[(&str, &str)]) {
+        self.create_function_with(name, runtime, handler, files, &[]);
+    }
+
+    pub fn create_function_with(&self, name: &str, runtime: &str, handler: &str, files: &[(&str, &str)], options: &[&str]) {
+        let zip = self.zip(files);
+        let archive = format!("fileb://{}", zip.display());
+        let fixed = [
+            "lambda", "create-function", "--function-name", name, "--runtime", runtime, "--handler", handler, "--role",
+            "arn:aws:iam::000000000000:role/test", "--zip-file", &archive,
+        ];
+        self.aws(&[&fixed[..], options].concat());
+    }
+
+    /// A zip in the cloud's temporary folder.
+    pub fn zip(&self, files: &[(&str, &str)]) -> PathBuf {
+        let count = std::fs::read_dir(self.folder.path()).map(Iterator::count).unwrap_or(0);
+        let path = self.folder.path().join(format!("code-{count}.zip"));
+        std::fs::write(&path, zip_of(files)).expect("writing the zip");
+        path
+    }
+
+    /// Invokes through AWS's command line; answers the metadata and the payload.
+    pub fn invoke(&self, name: &str, payload: &str) -> (Value, Value) {
+        let out = tempfile::NamedTempFile::new().expect("a temporary file");
+        let path = out.path().to_string_lossy().into_owned();
+        let event = tempfile::NamedTempFile::new().expect("a temporary file");
+        event.as_file().write_all(payload.as_bytes()).expect("writing the event");
+        let event = format!("fileb://{}", event.path().display());
+        let meta = self.aws(&["lambda", "invoke", "--function-name", name, "--payload", &event, "--log-type", "Tail", &path]);
+        let payload = std::fs::read(out.path()).expect("reading the answer");
+        (meta, serde_json::from_slice(&payload).unwrap_or(Value::Null))
+    }
+}
+
+impl Drop for Cloud {
+    fn drop(&mut self) {
+        // It may have ended already, which is what is wanted.
+        let _ended_already = self.child.kill();
+        let _ended_already = self.child.wait();
+    }
+}
+
+fn spawn(folder: &Path, listen: &str, options: &[String]) -> (Child, String) {
+    let data = folder.join("data");
+    let mut child = Command::new(program())
+        .args(["--output", "json", "up", "--listen", listen, "--data-dir"])
+        .arg(&data)
+        .args(options)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("starting the cloud");
+    let mut line = String::new();
+    let stdout = child.stdout.take().expect("its standard output is piped");
+    BufReader::new(stdout).read_line(&mut line).expect("reading what the cloud says");
+    let said: Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("the cloud said `{line}`: {e}"));
+    let endpoint = said["endpoint"].as_str().expect("it names its endpoint").to_owned();
+    (child, endpoint)
+}
+
+/// A zip with executable files.
+pub fn zip_of(files: &[(&str, &str)]) -> Vec<u8> {
+    let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, text) in files {
+        let options = zip::write::SimpleFileOptions::default().unix_permissions(0o755);
+        writer.start_file(*name, options).expect("a file of a zip");
+        writer.write_all(text.as_bytes()).expect("the content of a file");
+    }
+    writer.finish().expect("a whole zip").into_inner()
+}
+
+pub fn output(command: &mut Command) -> Output {
+    command.output().unwrap_or_else(|e| panic!("running {command:?}: {e}"))
+}
+
+/// Runs a command that has to succeed; answers its standard output.
+pub fn succeed(command: &mut Command) -> String {
+    let ran = output(command);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(ran.status.success(), "{command:?}\n{}\n{}", text(&ran.stdout), text(&ran.stderr));
+    text(&ran.stdout)
+}
+
+/// Waits for a condition, with a deadline.
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !holds() {
+        assert!(Instant::now() < deadline, "never came true: {what}");
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+}
+
+/// The identifiers of the interpreters on this machine.
+pub fn node_runtime() -> String {
+    format!("nodejs{}.x", succeed(Command::new("node").args(["-p", "process.versions.node.split('.')[0]"])).trim())
+}
+
+pub fn python_runtime() -> String {
+    format!("python3.{}", succeed(Command::new("python3").args(["-c", "import sys; print(sys.version_info.minor)"])).trim())
+}

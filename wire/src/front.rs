@@ -201,7 +201,8 @@ impl Front {
         match self.call(&**service, claim, head, received.bytes, host, request_id).await {
             Ok((operation, answer)) => protocol::success(model, operation, answer, form, request_id),
             Err(error) => {
-                if !error.is_senders() {
+                // What is not implemented is nobody's failure.
+                if !error.is_senders() && error.status != 501 {
                     tracing::error!(service = model.name, request_id, error = %error, "a call failed");
                 }
                 protocol::failure(model.protocol, &in_protocol(error, model.protocol), form, request_id)
@@ -261,7 +262,7 @@ impl Front {
             host,
             body: &body,
         };
-        let (caller, region) = self.authenticate(claim, &signed, now_ms).await?;
+        let (caller, region) = authenticate(&*self.parts.credentials, claim, &signed, now_ms).await?;
         let (operation, input) = read(service, head, query, &body)?;
         let context = Context { caller, region, request_id: request_id.to_owned(), host: host.to_owned(), now_ms };
         let payload = if operation.raw_payload { body } else { Bytes::new() };
@@ -269,22 +270,6 @@ impl Front {
         let action = action(service, operation);
         self.parts.authorizer.authorize(&call.context.caller, &action, &service.resource(&call)).await?;
         Ok((operation, service.call(call).await?))
-    }
-
-    async fn authenticate(
-        &self,
-        claim: Option<Claim>,
-        signed: &Signed<'_>,
-        now_ms: u64,
-    ) -> Result<(Caller, String), ApiError> {
-        let claim = claim
-            .ok_or_else(|| ApiError::new(403, "MissingAuthenticationTokenException", "Missing Authentication Token"))?;
-        let found = self.parts.credentials.find(&claim.scope.access_key_id, claim.session_token.as_deref()).await?;
-        let credential = found.ok_or_else(|| {
-            ApiError::new(403, "UnrecognizedClientException", "The security token included in the request is invalid.")
-        })?;
-        sigv4::verify(&claim, signed, &credential.secret_access_key, now_ms)?;
-        Ok((credential.caller, claim.scope.region))
     }
 
     async fn receive(&self, mut body: Incoming, headers: &HeaderMap, max: usize) -> Result<Received, BodyError> {
@@ -359,6 +344,47 @@ impl BodyError {
         response.headers_mut().insert("content-type", http::HeaderValue::from_static("application/json"));
         response
     }
+}
+
+/// Whose signature this is, and the region it was made for.
+async fn authenticate(
+    credentials: &dyn Credentials,
+    claim: Option<Claim>,
+    signed: &Signed<'_>,
+    now_ms: u64,
+) -> Result<(Caller, String), ApiError> {
+    let unsigned = || ApiError::new(403, "MissingAuthenticationTokenException", "Missing Authentication Token");
+    let claim = claim.ok_or_else(unsigned)?;
+    let found = credentials.find(&claim.scope.access_key_id, claim.session_token.as_deref()).await?;
+    let credential = found.ok_or_else(|| {
+        ApiError::new(403, "UnrecognizedClientException", "The security token included in the request is invalid.")
+    })?;
+    sigv4::verify(&claim, signed, &credential.secret_access_key, now_ms)?;
+    Ok((credential.caller, claim.scope.region))
+}
+
+/// The caller of a request to a data plane that asks for a signature, made for `service`.
+///
+/// # Errors
+/// As for any call: unsigned, unknown key, wrong or expired signature; and one made for another service.
+pub async fn caller_of(
+    credentials: &dyn Credentials,
+    service: &str,
+    request: &HttpRequest,
+) -> Result<Caller, ApiError> {
+    let claim = sigv4::claim(&request.headers, &request.query)?;
+    if claim.as_ref().is_some_and(|claim| claim.scope.service != service) {
+        return Err(ApiError::new(403, "InvalidSignatureException", "Credential should be scoped to correct service."));
+    }
+    let signed = Signed {
+        method: request.method.as_str(),
+        path: &request.path,
+        query: &request.query,
+        headers: &request.headers,
+        host: &request.host,
+        body: &request.body,
+    };
+    authenticate(credentials, claim, &signed, request.now_ms).await.map(|(caller, _)| caller)
 }
 
 /// The operation and its members, by the service's protocol.

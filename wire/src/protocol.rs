@@ -23,10 +23,13 @@ pub fn match_rest(model: &'static ServiceModel, method: &str, path: &str, query:
     let mut best: Option<(usize, Matched)> = None;
     for (operation, is_built) in all.filter(|(o, _)| o.method == method) {
         let (pattern, fixed_query) = operation.path.split_once('?').unwrap_or((operation.path, ""));
-        if !fixed_query.is_empty() && !query.split('&').any(|part| part.split('=').next() == Some(fixed_query)) {
+        let named = |part: &str| part == fixed_query || part.split('=').next() == Some(fixed_query);
+        if !fixed_query.is_empty() && !query.split('&').any(named) {
             continue;
         }
         if let Some((literals, members)) = match_path(pattern, &segments)
+            // Of two with one path, that which also asks for a query is meant.
+            .map(|(literals, members)| (2 * literals + usize::from(!fixed_query.is_empty()), members))
             && best.as_ref().is_none_or(|(most, _)| literals > *most)
         {
             best = Some((literals, Matched { operation, is_built, members }));
@@ -332,7 +335,9 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    static OPERATIONS: [Operation; 4] = [
+    static OPERATIONS: [Operation; 6] = [
+        Operation::rest("ListLayers", "GET", "/2018-10-31/layers", 200),
+        Operation::rest("GetLayerVersionByArn", "GET", "/2018-10-31/layers?find=LayerVersion", 200),
         Operation::rest("ListFunctions", "GET", "/2015-03-31/functions/", 200).query(&[("MaxItems", "MaxItems")]),
         Operation::rest("GetFunction", "GET", "/2015-03-31/functions/{FunctionName}", 200)
             .query(&[("Qualifier", "Qualifier")]),
@@ -369,6 +374,8 @@ mod tests {
             input("DELETE", "/2017-03-31/tags/arn:a/b", "tagKeys=a&tagKeys=b"),
             Some(("UntagResource", json!({"TagKeys": ["a", "b"], "Resource": "arn:a/b"})))
         );
+        assert_eq!(input("GET", "/2018-10-31/layers", "find=x"), Some(("ListLayers", json!({}))));
+        assert_eq!(input("GET", "/2018-10-31/layers", "a=b&find=LayerVersion"), Some(("GetLayerVersionByArn", json!({}))));
         assert_eq!(input("GET", "/2015-03-31/functions/a/b", ""), None);
         assert_eq!(input("PUT", "/2015-03-31/functions/a", ""), None);
     }
@@ -391,7 +398,7 @@ mod tests {
     #[test]
     fn query_answers_are_escaped() {
         let answer = Answer::json(json!({"Stacks": [{"Name": "<a&b>", "Gone": null, "N": 1, "Ok": true}]})).unwrap();
-        let response = success(&MODEL_QUERY, &OPERATIONS[0], answer, QueryForm::Xml, "r");
+        let response = success(&MODEL_QUERY, &OPERATIONS[2], answer, QueryForm::Xml, "r");
         assert_eq!(
             std::str::from_utf8(response.body()).unwrap(),
             "<ListFunctionsResponse xmlns=\"urn:x\"><ListFunctionsResult><Stacks><member><Name>&lt;a&amp;b&gt;</Name><N>1</N><Ok>true</Ok></member></Stacks></ListFunctionsResult><ResponseMetadata><RequestId>r</RequestId></ResponseMetadata></ListFunctionsResponse>"

@@ -1,0 +1,229 @@
+//! Settings of `cumulet up`. One precedence: flag, then environment variable, then TOML file, then default.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use cumulet_base::limits;
+use cumulet_base::telemetry;
+use serde::Deserialize;
+
+use crate::output::Failure;
+
+/// Flags and environment variables; whatever is not given here may come from the file.
+#[derive(Args)]
+pub struct UpArgs {
+    /// A TOML file with settings, named as the flags
+    #[arg(long, env = "CUMULET_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// Each may be given as flag, variable or line of the file.
+#[derive(Args, Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Settings {
+    /// Address and port to listen on [default: 127.0.0.1:4566]
+    #[arg(long, env = "CUMULET_LISTEN")]
+    pub listen: Option<SocketAddr>,
+    /// Where everything is kept [default: ~/.cumulet]
+    #[arg(long, env = "CUMULET_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// `text` or `json` [default: text]
+    #[arg(long, env = "CUMULET_LOG_FORMAT", value_parser = clap::value_parser!(telemetry::Format))]
+    pub log_format: Option<telemetry::Format>,
+    /// error, warn, info, debug or trace [default: warn]
+    #[arg(long, env = "CUMULET_LOG_LEVEL")]
+    pub log_level: Option<String>,
+    /// Access key of the owner; without it `test`/`test` is accepted, on loopback only
+    #[arg(long, env = "CUMULET_ACCESS_KEY_ID")]
+    pub access_key_id: Option<String>,
+    /// Secret of the owner's access key
+    #[arg(long, env = "CUMULET_SECRET_ACCESS_KEY", hide_env_values = true)]
+    pub secret_access_key: Option<String>,
+    /// Account number, 12 digits [default: 000000000000]
+    #[arg(long, env = "CUMULET_ACCOUNT")]
+    pub account: Option<String>,
+    /// Network of functions: `none`, `internet`, or `allow` for just the networks of --allow [default: internet]
+    #[arg(long, env = "CUMULET_NETWORK")]
+    pub network: Option<String>,
+    /// A network functions may reach, such as 10.1.0.0/16; may be repeated
+    #[arg(long, env = "CUMULET_ALLOW", value_delimiter = ',')]
+    pub allow: Option<Vec<String>>,
+    /// Instances at a time, of all functions together [default: by the machine's memory]
+    #[arg(long, env = "CUMULET_INSTANCES_MAX")]
+    pub instances_max: Option<usize>,
+    /// Seconds after which an idle instance ends [default: 300]
+    #[arg(long, env = "CUMULET_IDLE_SECONDS")]
+    pub idle_seconds: Option<u64>,
+    /// A JSON file with a price sheet of your own
+    #[arg(long, env = "CUMULET_PRICES")]
+    pub prices: Option<PathBuf>,
+    /// Run functions on the nearest interpreter when theirs is not on this machine
+    #[arg(long, env = "CUMULET_LENIENT_VERSIONS", num_args = 0..=1, default_missing_value = "true")]
+    pub lenient_versions: Option<bool>,
+    /// Interpreters by runtime, in the file only
+    #[arg(skip)]
+    #[serde(default)]
+    pub interpreters: BTreeMap<String, PathBuf>,
+}
+
+/// Settings with nothing left open.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub listen: SocketAddr,
+    pub data_dir: PathBuf,
+    pub log_format: telemetry::Format,
+    pub log_level: String,
+    pub access_key_id: String,
+    pub secret_access_key: String,
+    pub account: String,
+    pub network: Network,
+    pub instances_max: usize,
+    pub idle_seconds: u64,
+    pub prices: Option<PathBuf>,
+    pub lenient_versions: bool,
+    pub interpreters: BTreeMap<String, PathBuf>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Network {
+    None,
+    Internet,
+    Allow(Vec<String>),
+}
+
+/// The credentials everybody knows.
+const WELL_KNOWN: &str = "test";
+
+impl UpArgs {
+    pub fn config(self) -> Result<Config, Failure> {
+        let file = match &self.config {
+            Some(path) => read(path)?,
+            None => Settings::default(),
+        };
+        self.settings.or(file).config()
+    }
+}
+
+fn read(path: &Path) -> Result<Settings, Failure> {
+    let text = std::fs::read_to_string(path).map_err(|e| Failure::usage(format!("reading {}: {e}", path.display())))?;
+    toml::from_str(&text).map_err(|e| Failure::usage(format!("{}: {}", path.display(), e.message())))
+}
+
+impl Settings {
+    fn or(self, file: Settings) -> Settings {
+        Settings {
+            listen: self.listen.or(file.listen),
+            data_dir: self.data_dir.or(file.data_dir),
+            log_format: self.log_format.or(file.log_format),
+            log_level: self.log_level.or(file.log_level),
+            access_key_id: self.access_key_id.or(file.access_key_id),
+            secret_access_key: self.secret_access_key.or(file.secret_access_key),
+            account: self.account.or(file.account),
+            network: self.network.or(file.network),
+            allow: self.allow.or(file.allow),
+            instances_max: self.instances_max.or(file.instances_max),
+            idle_seconds: self.idle_seconds.or(file.idle_seconds),
+            prices: self.prices.or(file.prices),
+            lenient_versions: self.lenient_versions.or(file.lenient_versions),
+            interpreters: file.interpreters,
+        }
+    }
+
+    fn config(self) -> Result<Config, Failure> {
+        let listen = self.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 4566)));
+        let (access_key_id, secret_access_key) = match (self.access_key_id, self.secret_access_key) {
+            (Some(id), Some(secret)) if !id.is_empty() && !secret.is_empty() => (id, secret),
+            (None, None) => (WELL_KNOWN.to_owned(), WELL_KNOWN.to_owned()),
+            _ => return Err(Failure::usage("--access-key-id and --secret-access-key belong together, and may not be empty")),
+        };
+        if secret_access_key == WELL_KNOWN && !listen.ip().is_loopback() {
+            return Err(Failure::usage(format!(
+                "refusing to listen on {listen} while everybody knows the credentials: give --access-key-id and \
+                 --secret-access-key, or listen on 127.0.0.1"
+            )));
+        }
+        let account = self.account.unwrap_or_else(|| cumulet_base::arn::DEFAULT_ACCOUNT.to_owned());
+        if account.len() != 12 || !account.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(Failure::usage(format!("the account `{account}` has not 12 digits")));
+        }
+        let network = match (self.network.as_deref().unwrap_or("internet"), self.allow) {
+            ("none", None) => Network::None,
+            ("internet", None) => Network::Internet,
+            ("allow", Some(allow)) if !allow.is_empty() => Network::Allow(allow),
+            ("allow", _) => return Err(Failure::usage("--network allow needs at least one --allow")),
+            ("none" | "internet", Some(_)) => return Err(Failure::usage("--allow goes with --network allow")),
+            (other, _) => return Err(Failure::usage(format!("the network `{other}` is none of none, internet, allow"))),
+        };
+        Ok(Config {
+            listen,
+            data_dir: self.data_dir.map_or_else(default_data_dir, Ok)?,
+            log_format: self.log_format.unwrap_or(telemetry::Format::Text),
+            log_level: self.log_level.unwrap_or_else(|| "warn".into()),
+            access_key_id,
+            secret_access_key,
+            account,
+            network,
+            instances_max: self.instances_max.unwrap_or_else(instances_for_memory).max(1),
+            idle_seconds: self.idle_seconds.unwrap_or(limits::INSTANCE_IDLE_MS / 1000),
+            prices: self.prices,
+            lenient_versions: self.lenient_versions.unwrap_or(false),
+            interpreters: self.interpreters,
+        })
+    }
+}
+
+fn default_data_dir() -> Result<PathBuf, Failure> {
+    let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
+    home.map(|home| PathBuf::from(home).join(".cumulet")).ok_or_else(|| Failure::usage("give --data-dir: HOME is not set"))
+}
+
+/// Half of the memory, at 64 MiB an instance: about what an idle Node.js takes.
+fn instances_for_memory() -> usize {
+    let info = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let total = info.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix("kB")?.trim().parse::<usize>().ok());
+    (total.unwrap_or(4 << 20) / 2 / (64 << 10)).clamp(16, limits::FUNCTION_CONCURRENCY_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(toml: &str) -> Result<Config, String> {
+        toml::from_str::<Settings>(toml).map_err(|e| e.message().to_owned())?.config().map_err(|f| f.message)
+    }
+
+    #[test]
+    fn flags_win_over_the_file() {
+        let flags = Settings { idle_seconds: Some(1), ..Settings::default() };
+        let file = Settings { idle_seconds: Some(2), account: Some("123456789012".into()), ..Settings::default() };
+        let config = Settings { data_dir: Some("/d".into()), ..flags }.or(file).config().unwrap();
+        assert_eq!((config.idle_seconds, config.account.as_str()), (1, "123456789012"));
+    }
+
+    #[test]
+    fn well_known_credentials_stay_on_loopback() {
+        assert!(settings("data-dir = '/d'\nlisten = '127.0.0.1:1'").is_ok());
+        assert!(settings("data-dir = '/d'\nlisten = '[::1]:1'").is_ok());
+        assert!(settings("data-dir = '/d'\nlisten = '0.0.0.0:1'").unwrap_err().contains("refusing"));
+        assert!(settings("data-dir = '/d'\nlisten = '0.0.0.0:1'\naccess-key-id = 'a'\nsecret-access-key = 'test'").is_err());
+        assert!(settings("data-dir = '/d'\nlisten = '0.0.0.0:1'\naccess-key-id = 'a'\nsecret-access-key = 'b'").is_ok());
+    }
+
+    #[test]
+    fn bad_settings_are_named() {
+        for (toml, part) in [
+            ("account = '1'", "12 digits"),
+            ("network = 'x'", "none of"),
+            ("network = 'allow'", "--allow"),
+            ("access-key-id = 'a'", "belong together"),
+            ("colour = 1", "colour"),
+        ] {
+            let error = settings(toml).unwrap_err();
+            assert!(error.contains(part), "{toml}: {error}");
+        }
+    }
+}

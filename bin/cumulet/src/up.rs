@@ -1,0 +1,281 @@
+//! `cumulet up`: wires the parts together, says where it is, serves until told to stop, and drains. No logic of its own.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cumulet_base::clock::{Clock, SystemClock};
+use cumulet_base::{id, limits, telemetry};
+use cumulet_blobs::Blobs;
+use cumulet_engine::catalog::{Invoker, Sessions};
+use cumulet_engine::record::{LogSink, MeterSink};
+use cumulet_engine::{Bounds, Engine, Ports};
+use cumulet_sandbox::{LinuxSandbox, SandboxConfig};
+use cumulet_store::Store;
+use cumulet_store_embedded::EmbeddedStore;
+use cumulet_wire::auth::{Authorizer, Caller, Credentials};
+use cumulet_wire::error::ApiError;
+use cumulet_wire::data_plane::{DataPlane, HttpRequest};
+use cumulet_wire::front::{self, Front, Parts};
+use cumulet_wire::operation::Registry;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::config::{Config, Network, UpArgs};
+use crate::output::{self, Failure, Format};
+
+pub fn run(args: UpArgs, format: Format) -> Result<(), Failure> {
+    let config = args.config()?;
+    let level = config.log_level.parse().map_err(|_| Failure::usage(format!("`{}` is no log level", config.log_level)))?;
+    telemetry::install(config.log_format, level);
+    raise_open_files();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| Failure::new(format!("starting: {e}")))?;
+    let result = runtime.block_on(serve(config, format));
+    // What is still blocked in the background belongs to nobody any more.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    result
+}
+
+/// Ten thousand connections need as many descriptors; the default is often 1024.
+#[allow(clippy::cast_possible_truncation)]
+fn raise_open_files() {
+    if let Err(e) = cumulet_sandbox::raise_open_files(2 * limits::CONNECTIONS_MAX as u64) {
+        tracing::warn!(error = %e, "the limit of open files stays as it is");
+    }
+}
+
+async fn serve(config: Config, format: Format) -> Result<(), Failure> {
+    let began = std::time::Instant::now();
+    let listener = TcpListener::bind(config.listen).await.map_err(|e| Failure::new(format!("listening on {}: {e}", config.listen)))?;
+    let address = listener.local_addr().map_err(|e| Failure::new(format!("listening on {}: {e}", config.listen)))?;
+    let cloud = Cloud::new(&config).await?;
+    let (stop, stopped) = watch::channel(false);
+    let server = tokio::spawn(cloud.front.clone().serve(listener, stopped));
+    announce(&config, &address.to_string(), began.elapsed(), format);
+    wait_for_signal().await?;
+    tracing::info!("draining");
+    let _front_gone_already = stop.send(true);
+    cloud.engine.drain().await;
+    // Connections that idle clients keep open do not hold the end up.
+    let _cut_off = tokio::time::timeout(Duration::from_secs(2), server).await;
+    cloud.store.close().await.map_err(|e| Failure::new(format!("closing the store: {e}")))
+}
+
+async fn wait_for_signal() -> Result<(), Failure> {
+    let failed = |e: io::Error| Failure::new(format!("listening for signals: {e}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+fn announce(config: &Config, address: &str, took: Duration, format: Format) {
+    let endpoint = format!("http://{address}");
+    let data_dir = config.data_dir.display().to_string();
+    match format {
+        Format::Json => output::line(
+            &json!({ "endpoint": endpoint, "accessKeyId": config.access_key_id, "account": config.account, "dataDir": data_dir, "readyMs": took.as_millis() as u64 })
+                .to_string(),
+        ),
+        Format::Text => {
+            let secret = if config.secret_access_key == "test" { "test" } else { "(as configured)" };
+            output::line(&format!("Cumulet is ready after {} ms", took.as_millis()));
+            output::line(&format!("  endpoint     {endpoint}"));
+            output::line(&format!("  credentials  {} / {secret}", config.access_key_id));
+            output::line(&format!("  data         {data_dir}"));
+        }
+    }
+}
+
+/// All parts, wired.
+struct Cloud {
+    front: Arc<Front>,
+    engine: Engine,
+    store: Arc<dyn Store>,
+}
+
+impl Cloud {
+    async fn new(config: &Config) -> Result<Cloud, Failure> {
+        let failed = |what: &str, e: &dyn std::fmt::Display| Failure::new(format!("{what}: {e}"));
+        prepare(&config.data_dir).map_err(|e| failed(&format!("preparing {}", config.data_dir.display()), &e))?;
+        let secret = secret(&config.data_dir.join("secret")).map_err(|e| failed("reading the secret", &e))?;
+        let store: Arc<dyn Store> = EmbeddedStore::open(&config.data_dir).map_err(|e| failed("opening the store", &e))?;
+        let blobs = Arc::new(Blobs::local(&config.data_dir.join("blobs")).map_err(|e| failed("opening the blobs", &e))?);
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+
+        let owner = cumulet_iam::Owner {
+            account: config.account.clone(),
+            access_key_id: config.access_key_id.clone(),
+            secret_access_key: config.secret_access_key.clone(),
+        };
+        let access = Arc::new(cumulet_iam::Access::new(store.clone(), owner, clock.clone()));
+        let logs: Arc<dyn LogSink> = Arc::new(cumulet_logs::Sink::start(store.clone(), clock.clone()));
+        let meter: Arc<dyn MeterSink> = Arc::new(cumulet_meter::Sink::start(store.clone()));
+
+        let door: Arc<OnceLock<Arc<Front>>> = Arc::default();
+        let sandbox = Arc::new(LinuxSandbox::new(sandbox_config(config, door.clone())?).map_err(|e| failed("preparing the sandbox", &e))?);
+        let ports = Ports {
+            sandbox,
+            sessions: access.clone() as Arc<dyn Sessions>,
+            logs: logs.clone(),
+            meter,
+            blobs: blobs.clone(),
+            clock: clock.clone(),
+        };
+        let engine = Engine::new(ports, engine_config(config));
+
+        let functions = Arc::new(cumulet_lambda::Functions::new(store.clone()));
+        engine.connect(functions.clone());
+        let code: Arc<dyn cumulet_lambda::CodeStore> = blobs.clone();
+        let links = cumulet_lambda::Links::new(secret);
+        let invoker: Arc<dyn Invoker> = Arc::new(engine.clone());
+        let lambda = Arc::new(cumulet_lambda::Lambda::new(functions.clone(), code.clone(), invoker.clone(), links.clone()));
+        let gateway = Arc::new(cumulet_apigateway::ApiGateway::new(store.clone(), invoker.clone(), logs));
+        let stacks = Arc::new(cumulet_cloudformation::CloudFormation::new(store.clone(), code.clone()));
+        let registry = Registry::default()
+            .with(lambda)
+            .with(Arc::new(cumulet_iam::Iam::new(store.clone())))
+            .with(Arc::new(cumulet_sts::Sts::new(Arc::new(Roles(access.clone())))))
+            .with(Arc::new(cumulet_logs::Logs::new(store.clone())))
+            .with(Arc::new(cumulet_meter::Meter::new(store.clone(), prices(config)?)))
+            .with(gateway.clone())
+            .with(stacks.clone())
+            .with(Arc::new(cumulet_platform::Platform::new(blobs, engine.clone())));
+        stacks.connect(registry.clone()).await.map_err(|e| failed("resuming stacks", &e))?;
+        let planes: Vec<Arc<dyn DataPlane>> = vec![
+            gateway,
+            Arc::new(cumulet_lambda::UrlPlane::new(functions, invoker, Arc::new(SignedUrls(access.clone())))),
+            Arc::new(cumulet_lambda::CodePlane::new(code, links)),
+            Arc::new(cumulet_platform::Health),
+        ];
+        let parts = Parts {
+            registry,
+            planes,
+            credentials: access.clone() as Arc<dyn Credentials>,
+            authorizer: access as Arc<dyn Authorizer>,
+            clock,
+        };
+        let front = door.get_or_init(|| Arc::new(Front::new(parts))).clone();
+        Ok(Cloud { front, engine, store })
+    }
+}
+
+/// Folders that only their owner may read; the runtimes' files are laid out anew, so that they are this program's.
+fn prepare(data_dir: &Path) -> io::Result<()> {
+    let mut private = fs::DirBuilder::new();
+    private.recursive(true).mode(0o700);
+    for folder in ["", "blobs", "sandbox"] {
+        private.create(data_dir.join(folder))?;
+    }
+    for (path, text) in cumulet_runtimes::FILES {
+        let path = data_dir.join("runtime").join(path);
+        fs::create_dir_all(path.parent().unwrap_or(data_dir))?;
+        if fs::read(&path).ok().as_deref() != Some(text.as_bytes()) {
+            fs::write(&path, text)?;
+        }
+    }
+    Ok(())
+}
+
+/// What sessions and download links are signed with; made at the first start.
+fn secret(path: &Path) -> io::Result<[u8; 32]> {
+    match fs::read(path) {
+        Ok(bytes) => bytes.try_into().map_err(|_| io::Error::other(format!("{} is damaged", path.display()))),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            let secret = id::random::<32>();
+            let part = path.with_extension("part");
+            let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+            io::Write::write_all(&mut file, &secret)?;
+            file.sync_all()?;
+            fs::rename(&part, path)?;
+            Ok(secret)
+        }
+        Err(e) => Err(e),
+    }
+}
+
+fn prices(config: &Config) -> Result<cumulet_meter::Prices, Failure> {
+    let Some(path) = &config.prices else { return Ok(cumulet_meter::Prices::default()) };
+    let bad = |e: &dyn std::fmt::Display| Failure::usage(format!("{}: {e}", path.display()));
+    let text = fs::read(path).map_err(|e| bad(&e))?;
+    serde_json::from_slice(&text).map_err(|e| bad(&e))
+}
+
+fn engine_config(config: &Config) -> cumulet_engine::Config {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    cumulet_engine::Config {
+        code_folder: config.data_dir.join("code"),
+        bounds: Bounds {
+            instances_max: config.instances_max,
+            starting_max: 2 * cores,
+            idle: Duration::from_secs(config.idle_seconds),
+            age: Duration::from_millis(limits::INSTANCE_AGE_MS),
+        },
+        init_timeout: Duration::from_millis(limits::INSTANCE_INIT_TIMEOUT_MS),
+    }
+}
+
+fn sandbox_config(config: &Config, front: Arc<OnceLock<Arc<Front>>>) -> Result<SandboxConfig, Failure> {
+    let mut sandbox = SandboxConfig::new(config.data_dir.join("sandbox"), config.data_dir.join("runtime"));
+    sandbox.network = match &config.network {
+        Network::None => cumulet_sandbox::Network::None,
+        Network::Internet => cumulet_sandbox::Network::Internet,
+        Network::Allow(ranges) => {
+            let parsed: Result<Vec<_>, _> = ranges.iter().map(|range| range.parse()).collect();
+            cumulet_sandbox::Network::Allow(parsed.map_err(|e: cumulet_sandbox::NotCidr| Failure::usage(e.to_string()))?)
+        }
+    };
+    sandbox.lenient_versions = config.lenient_versions;
+    sandbox.interpreters = config.interpreters.values().cloned().collect();
+    sandbox.platform = Some(Arc::new(move |stream: std::net::TcpStream, _spec| {
+        let Some(front) = front.get().cloned() else { return };
+        let connected = stream.peer_addr().and_then(|peer| Ok((peer, tokio::net::TcpStream::from_std(stream)?)));
+        match connected {
+            Ok((peer, stream)) => {
+                tokio::spawn(front.serve_stream(stream, peer));
+            }
+            Err(e) => tracing::warn!(error = %e, "taking a sandbox's connection"),
+        }
+    }));
+    Ok(sandbox)
+}
+
+/// STS hands out sessions of the roles that IAM keeps.
+struct Roles(Arc<cumulet_iam::Access>);
+
+#[async_trait]
+impl cumulet_sts::Roles for Roles {
+    async fn assume(&self, caller: &Caller, role_arn: &str, session_name: &str, duration_s: u64) -> Result<cumulet_sts::Session, ApiError> {
+        let assumed = self.0.assume_role(caller, role_arn, session_name, duration_s).await?;
+        Ok(cumulet_sts::Session {
+            access_key_id: assumed.credentials.access_key_id,
+            secret_access_key: assumed.credentials.secret_access_key,
+            session_token: assumed.credentials.session_token,
+            expires_ms: assumed.expires_ms,
+            arn: assumed.arn,
+            user_id: assumed.user_id,
+        })
+    }
+}
+
+/// Function URLs that ask for a signature ask who signed, and whether they may.
+struct SignedUrls(Arc<cumulet_iam::Access>);
+
+#[async_trait]
+impl cumulet_lambda::UrlVerifier for SignedUrls {
+    async fn verify(&self, request: &HttpRequest, function_arn: &str) -> Option<Caller> {
+        let caller = front::caller_of(&*self.0, "lambda", request).await.ok()?;
+        let is_allowed = self.0.authorize(&caller, "lambda:InvokeFunctionUrl", function_arn).await.is_ok();
+        is_allowed.then_some(caller)
+    }
+}

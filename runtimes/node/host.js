@@ -1,0 +1,527 @@
+// The Node.js host: loads the function's handler as Lambda does and serves events over the frames of
+// docs/formats/frames.md on descriptor 3. Between events it sits in a blocking read, so that nothing of the function
+// runs there. Absent: response streaming, SnapStart hooks, extensions.
+'use strict';
+
+const fs = require('fs');
+const Module = require('module');
+const path = require('path');
+const util = require('util');
+
+const CHANNEL = 3;
+const READ_BYTES = 64 * 1024;
+// Longer messages are sent in pieces: no frame may be longer than an answer.
+const LOG_PIECE_CHARS = 1024 * 1024;
+
+// Kept from before the function's code could replace them.
+const { setImmediate } = globalThis;
+const { parse, stringify } = JSON;
+const now = Date.now;
+const exit = process.exit.bind(process);
+
+// ---- frames
+
+let out = Buffer.allocUnsafe(READ_BYTES);
+const input = Buffer.allocUnsafe(READ_BYTES);
+const pause = new Int32Array(new SharedArrayBuffer(4));
+
+function writeAll(buffer, length) {
+  let sent = 0;
+  while (sent < length) {
+    try {
+      sent += fs.writeSync(CHANNEL, buffer, sent, length - sent);
+    } catch (error) {
+      // Somebody made the descriptor non-blocking; the host reads all the time, so there will be room soon.
+      if (error.code === 'EAGAIN') Atomics.wait(pause, 0, 0, 1);
+      else if (error.code !== 'EINTR') exit(1);
+    }
+  }
+}
+
+function send(type, text) {
+  sendAt(type, text, 0);
+}
+
+// `reserved` bytes before the text are left for the caller's `fill`.
+function sendAt(type, text, reserved, fill) {
+  const start = 5 + reserved;
+  let buffer = out;
+  let bytes;
+  if (text.length * 3 + start <= buffer.length) {
+    bytes = buffer.write(text, start, 'utf8');
+  } else {
+    bytes = Buffer.byteLength(text);
+    buffer = Buffer.allocUnsafe(start + bytes);
+    buffer.write(text, start, 'utf8');
+  }
+  buffer.writeUInt32LE(1 + reserved + bytes, 0);
+  buffer[4] = type.charCodeAt(0);
+  if (fill) fill(buffer);
+  writeAll(buffer, start + bytes);
+}
+
+function sendLog(timestamp, message) {
+  const stamp = (buffer) => {
+    buffer.writeUIntLE(timestamp, 5, 6);
+    buffer.writeUInt16LE(0, 11);
+  };
+  for (let from = 0; from === 0 || from < message.length; from += LOG_PIECE_CHARS) {
+    const piece = message.length <= LOG_PIECE_CHARS ? message : message.slice(from, from + LOG_PIECE_CHARS);
+    sendAt('L', piece, 8, stamp);
+  }
+}
+
+function readSome(buffer, from) {
+  for (;;) {
+    try {
+      const count = fs.readSync(CHANNEL, buffer, from, buffer.length - from, null);
+      // The host is gone, and with it all reason to be.
+      if (count === 0) exit(0);
+      return count;
+    } catch (error) {
+      if (error.code === 'EAGAIN') Atomics.wait(pause, 0, 0, 1);
+      else if (error.code !== 'EINTR') exit(1);
+    }
+  }
+}
+
+// Waits for the next event: its header parsed, its payload as text.
+function readEvent() {
+  let buffer = input;
+  let have = 0;
+  while (have < 4) have += readSome(buffer, have);
+  const total = 4 + buffer.readUInt32LE(0);
+  if (total > buffer.length) {
+    const whole = Buffer.allocUnsafe(total);
+    buffer.copy(whole, 0, 0, have);
+    buffer = whole;
+  }
+  while (have < total) have += readSome(buffer, have);
+  const headerEnd = 9 + buffer.readUInt32LE(5);
+  return {
+    header: parse(buffer.toString('utf8', 9, headerEnd)),
+    payload: buffer.toString('utf8', headerEnd, total),
+  };
+}
+
+// ---- errors, in the shapes that Lambda's Node.js runtime gives them
+
+function named(name) {
+  const Class = { [name]: class extends Error {} }[name];
+  Class.prototype.name = `Runtime.${name}`;
+  return Class;
+}
+const ImportModuleError = named('ImportModuleError');
+const UserCodeSyntaxError = named('UserCodeSyntaxError');
+const HandlerNotFound = named('HandlerNotFound');
+const MalformedHandlerName = named('MalformedHandlerName');
+const UnhandledPromiseRejection = named('UnhandledPromiseRejection');
+const NodeJsExit = named('NodeJsExit');
+
+function looksLikeError(value) {
+  return (
+    util.types.isNativeError(value) ||
+    (value && typeof value.name === 'string' && typeof value.message === 'string' && typeof value.stack === 'string')
+  );
+}
+
+function errorObject(error) {
+  try {
+    if (looksLikeError(error)) {
+      return { errorType: error.name, errorMessage: error.message, trace: String(error.stack).split('\n') };
+    }
+    return { errorType: typeof error, errorMessage: error.toString(), trace: [] };
+  } catch {
+    return {
+      errorType: 'handled',
+      errorMessage:
+        'callback called with Error argument, but there was a problem while retrieving one or more of its message, name, and stack',
+    };
+  }
+}
+
+// A function may throw what cannot be written as JSON, such as a name with a toJSON that throws.
+function errorText(error) {
+  try {
+    return stringify(errorObject(error));
+  } catch {
+    return '{"errorType":"handled","errorMessage":"the error could not be serialised"}';
+  }
+}
+
+function withHiddenFields(_key, value) {
+  if (!(value instanceof Error)) return value;
+  const shown = Object.assign({ errorType: value.name, errorMessage: value.message, code: value.code }, value);
+  if (typeof value.stack === 'string') shown.stack = value.stack.split('\n');
+  return shown;
+}
+
+function logError(what, error) {
+  try {
+    const shown = error instanceof Error ? error : new Error(error);
+    if (isJson) {
+      emit('ERROR', [shown]);
+      return;
+    }
+    let text;
+    try {
+      text = stringify(shown, withHiddenFields);
+    } catch {
+      text = errorText(shown);
+    }
+    emit('ERROR', [what, `\t${text}`]);
+  } catch {
+    emit('ERROR', [what]);
+  }
+}
+
+// ---- console
+
+const LEVELS = ['TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL'];
+const isJson = (process.env.AWS_LAMBDA_LOG_FORMAT || '').toUpperCase() === 'JSON';
+const REQUEST_ID = Symbol.for('aws.lambda.runtime.requestId');
+
+function errorFields(error) {
+  return {
+    errorType: (error.constructor && error.constructor.name) || 'UnknownError',
+    errorMessage: error.message,
+    stackTrace: typeof error.stack === 'string' ? error.stack.split('\n') : [],
+  };
+}
+
+function jsonLine(time, level, params) {
+  const line = { timestamp: time, level, requestId: globalThis[REQUEST_ID] };
+  if (params.length === 1) {
+    line.message = params[0];
+    try {
+      return stringify(line, (_key, value) =>
+        value instanceof Error ? Object.assign(errorFields(value), value) : value,
+      );
+    } catch {
+      line.message = util.format(params[0]);
+      return stringify(line);
+    }
+  }
+  line.message = util.format(...params);
+  const error = params.find((param) => param instanceof Error);
+  if (error) Object.assign(line, errorFields(error));
+  return stringify(line);
+}
+
+function emit(level, params) {
+  const timestamp = now();
+  const time = new Date(timestamp).toISOString();
+  const line = isJson
+    ? jsonLine(time, level, params)
+    : `${time}\t${globalThis[REQUEST_ID]}\t${level}\t${util.format(...params)}`;
+  sendLog(timestamp, line);
+}
+
+function patchConsole() {
+  const least = Math.max(0, LEVELS.indexOf((process.env.AWS_LAMBDA_LOG_LEVEL || '').toUpperCase()));
+  const at = (level) =>
+    LEVELS.indexOf(level) >= least
+      ? (...params) => emit(level, params.length === 0 ? [undefined] : params)
+      : () => {};
+  console.trace = at('TRACE');
+  console.debug = at('DEBUG');
+  console.info = at('INFO');
+  console.log = console.info;
+  console.warn = at('WARN');
+  console.error = at('ERROR');
+  console.fatal = at('FATAL');
+}
+
+// ---- loading
+
+// Where Lambda looks for modules that are not in the function's own package.
+function moduleFolders() {
+  const major = process.versions.node.split('.')[0];
+  return [
+    `/opt/nodejs/node${major}/node_modules`,
+    '/opt/nodejs/node_modules',
+    '/var/runtime/node_modules',
+    '/var/runtime',
+  ];
+}
+
+function setModulePaths() {
+  const before = (process.env.NODE_PATH || '').split(':').filter(Boolean);
+  const added = moduleFolders().filter((folder) => !before.includes(folder));
+  process.env.NODE_PATH = before.concat(added).join(':');
+  Module._initPaths();
+}
+
+// ES modules ignore NODE_PATH in Node.js; Lambda makes them obey it. Only paid for where such a folder exists.
+function letImportsUseModulePaths() {
+  const folders = process.env.NODE_PATH.split(':').filter((f) => f.endsWith('/node_modules') && fs.existsSync(f));
+  if (folders.length === 0) return;
+  const { pathToFileURL } = require('url');
+  const parents = folders.map((folder) => pathToFileURL(path.join(path.dirname(folder), 'from.mjs')).href);
+  if (typeof Module.registerHooks === 'function') {
+    Module.registerHooks({
+      resolve(specifier, context, next) {
+        try {
+          return next(specifier, context);
+        } catch (error) {
+          if (error.code !== 'ERR_MODULE_NOT_FOUND' || /^[./]|^[a-z]+:/.test(specifier)) throw error;
+          for (const parentURL of parents) {
+            try {
+              return next(specifier, Object.assign({}, context, { parentURL }));
+            } catch {}
+          }
+          throw error;
+        }
+      },
+    });
+  } else if (typeof Module.register === 'function') {
+    const source = `
+      const parents = ${stringify(parents)};
+      export async function resolve(specifier, context, next) {
+        try {
+          return await next(specifier, context);
+        } catch (error) {
+          if (error.code !== 'ERR_MODULE_NOT_FOUND' || /^[./]|^[a-z]+:/.test(specifier)) throw error;
+          for (const parentURL of parents) {
+            try {
+              return await next(specifier, { ...context, parentURL });
+            } catch {}
+          }
+          throw error;
+        }
+      }`;
+    Module.register(`data:text/javascript,${encodeURIComponent(source)}`);
+  }
+}
+
+// Whether the nearest package.json makes `.js` an ES module.
+function isModulePackage(folder) {
+  for (let at = folder; !at.endsWith('/node_modules'); at = path.dirname(at)) {
+    const file = path.join(at, 'package.json');
+    if (fs.existsSync(file)) {
+      try {
+        return parse(fs.readFileSync(file, 'utf8')).type === 'module';
+      } catch (error) {
+        console.warn(`${file} cannot be read, it will be ignored for ES module detection purposes.`, error);
+        return false;
+      }
+    }
+    if (at === path.dirname(at)) return false;
+  }
+  return false;
+}
+
+async function loadModule(root, folder, name) {
+  const base = path.resolve(root, folder, name);
+  const importFile = (file) => {
+    letImportsUseModulePaths();
+    return import(require('url').pathToFileURL(file).href);
+  };
+  if (fs.existsSync(base) && fs.statSync(base).isFile()) return require(base);
+  const isModule = isModulePackage(path.dirname(base));
+  const typed = Number(process.versions.node.split('.')[0]) >= 24;
+  const ways = [
+    ['.js', isModule],
+    ['.mjs', true],
+    ['.cjs', false],
+  ];
+  if (typed) ways.push(['.ts', isModule], ['.mts', true], ['.cts', false]);
+  for (const [extension, isImported] of ways) {
+    const file = base + extension;
+    if (!fs.existsSync(file)) continue;
+    return isImported ? importFile(file) : require(file);
+  }
+  return require(require.resolve(name, { paths: [root, path.resolve(root, folder)] }));
+}
+
+async function loadHandler(root, handler) {
+  if (handler.includes('..')) {
+    throw new MalformedHandlerName(
+      `'${handler}' is not a valid handler name. Use absolute paths when specifying root directories in handler names.`,
+    );
+  }
+  const last = path.basename(handler);
+  const folder = handler.slice(0, handler.lastIndexOf(last));
+  const dot = last.indexOf('.');
+  if (dot < 0) throw new MalformedHandlerName('Bad handler');
+  let found;
+  try {
+    found = await loadModule(root, folder, last.slice(0, dot));
+  } catch (error) {
+    if (error instanceof SyntaxError) throw new UserCodeSyntaxError(error);
+    if (error && error.code === 'MODULE_NOT_FOUND') throw new ImportModuleError(error);
+    throw error;
+  }
+  for (const key of last.slice(dot + 1).split('.')) found = found && found[key];
+  if (!found) throw new HandlerNotFound(`${handler} is undefined or not exported`);
+  if (typeof found !== 'function') throw new HandlerNotFound(`${handler} is not a function`);
+  return found;
+}
+
+// ---- serving
+
+// The event under way, or null.
+let current = null;
+// What to do when the event loop has nothing left.
+let whenEmpty = null;
+let initialised = false;
+
+// The answer is out before the next turn of the loop begins, so this turn costs the caller nothing; in it unhandled
+// rejections are noticed and input and output left over from the event get a chance, as on Lambda.
+function serveLater() {
+  setImmediate(serve);
+}
+
+function finish(invocation, type, text) {
+  if (invocation !== current) return;
+  current = null;
+  whenEmpty = null;
+  send(type, text);
+  serveLater();
+}
+
+function succeed(invocation, result) {
+  let text;
+  try {
+    text = stringify(result === undefined ? null : result);
+  } catch {
+    fail(invocation, new Error('Unable to stringify response body'));
+    return;
+  }
+  finish(invocation, 'S', text === undefined ? 'null' : text);
+}
+
+function fail(invocation, error) {
+  if (invocation !== current) return;
+  logError('Invoke Error', error);
+  finish(invocation, 'F', errorText(error));
+}
+
+// Read once: every look into the environment is a call out of the engine.
+const { env } = process;
+const IDENTITY = {
+  functionVersion: env.AWS_LAMBDA_FUNCTION_VERSION,
+  functionName: env.AWS_LAMBDA_FUNCTION_NAME,
+  memoryLimitInMB: env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE,
+  logGroupName: env.AWS_LAMBDA_LOG_GROUP_NAME,
+  logStreamName: env.AWS_LAMBDA_LOG_STREAM_NAME,
+};
+
+function makeContext(header, invocation) {
+  let waits = true;
+  const once = (act) => (...args) => {
+    if (invocation.isDecided) return;
+    invocation.isDecided = true;
+    act(...args);
+  };
+  const done = (error, result) => {
+    whenEmpty = null;
+    if (error !== undefined && error !== null) fail(invocation, error);
+    else succeed(invocation, result);
+  };
+  const context = {
+    get callbackWaitsForEmptyEventLoop() {
+      return waits;
+    },
+    set callbackWaitsForEmptyEventLoop(value) {
+      waits = value;
+    },
+    succeed: once((result) => done(null, result)),
+    fail: once((error) => done(error === undefined || error === null ? 'handled' : error)),
+    done: once(done),
+    ...IDENTITY,
+    clientContext: undefined,
+    identity: undefined,
+    invokedFunctionArn: header.arn,
+    awsRequestId: header.requestId,
+    getRemainingTimeInMillis: () => header.deadlineMs - now(),
+  };
+  const callback = once((error, result) => {
+    if (invocation !== current) return;
+    if ((error !== undefined && error !== null) || !waits) done(error, result);
+    else whenEmpty = () => succeed(invocation, result);
+  });
+  if (header.clientContext !== undefined) {
+    try {
+      context.clientContext = parse(header.clientContext);
+    } catch (error) {
+      throw new Error(`Cannot parse ClientContext as json: ${error}`);
+    }
+  }
+  return { context, callback };
+}
+
+let handler;
+let isAsync = false;
+
+function serve() {
+  const { header, payload } = readEvent();
+  const invocation = { isDecided: false };
+  current = invocation;
+  globalThis[REQUEST_ID] = header.requestId;
+  if (header.trace) process.env._X_AMZN_TRACE_ID = header.trace;
+  else delete process.env._X_AMZN_TRACE_ID;
+  // Nothing left to do and no answer: an async function can never answer, any other has said nothing.
+  whenEmpty = () => {
+    if (isAsync) {
+      fail(
+        invocation,
+        new NodeJsExit(
+          'The Lambda runtime client detected an unexpected Node.js exit code. This is most commonly caused by a Promise that was never settled. For more information, see https://nodejs.org/docs/latest/api/process.html#exit-codes',
+        ),
+      );
+    } else {
+      succeed(invocation, null);
+    }
+  };
+  let callback = (error) => fail(invocation, error);
+  try {
+    const made = makeContext(header, invocation);
+    callback = made.callback;
+    const { context } = made;
+    const result = handler(parse(payload), context, callback);
+    if (result && typeof result.then === 'function') result.then(context.succeed, context.fail);
+  } catch (error) {
+    callback(error);
+  }
+}
+
+// An error nobody caught leaves the process in a state nobody knows: it is the answer, and the last one.
+function die(what, error, code) {
+  logError(what, error);
+  if (!initialised) send('I', errorText(error));
+  else if (current) {
+    current = null;
+    send('F', errorText(error));
+  }
+  exit(code);
+}
+
+function main() {
+  patchConsole();
+  process.on('uncaughtException', (error) => die('Uncaught Exception', error, 129));
+  process.on('unhandledRejection', (reason, promise) => {
+    const error = new UnhandledPromiseRejection(reason);
+    error.reason = reason;
+    error.promise = promise;
+    die('Unhandled Promise Rejection', error, 128);
+  });
+  process.on('beforeExit', () => {
+    const act = whenEmpty;
+    whenEmpty = null;
+    if (act) act();
+  });
+  setModulePaths();
+  loadHandler(process.env.LAMBDA_TASK_ROOT || process.cwd(), process.env._HANDLER || '').then(
+    (found) => {
+      handler = found;
+      isAsync = Object.prototype.toString.call(found) === '[object AsyncFunction]';
+      initialised = true;
+      send('R', '');
+      serveLater();
+    },
+    (error) => die('Uncaught Exception', error, 129),
+  );
+}
+
+main();

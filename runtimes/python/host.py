@@ -1,0 +1,416 @@
+"""The Python host: loads the function's handler as Lambda does and serves events over the frames of
+docs/formats/frames.md on descriptor 3, sitting in a blocking read between them. Absent: SnapStart hooks, extensions,
+named tuples as JSON objects."""
+
+import importlib
+import json
+import logging
+import os
+import sys
+import time
+import traceback
+from threading import Lock
+
+CHANNEL = 3
+READ_BYTES = 64 * 1024
+# Longer messages are sent in pieces: no frame may be longer than an answer.
+LOG_PIECE_CHARS = 1024 * 1024
+INDENT = "\u00a0"  # CloudWatch strips plain blanks at the beginning of a line.
+
+IS_JSON = os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
+
+_write_lock = Lock()
+_request_id = None
+_is_child = False
+
+
+def _after_fork():
+    """A child of the function has no say on the channel; what it logs goes to its standard output."""
+    global _is_child, _write_lock
+    _is_child = True
+    _write_lock = Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+# ---- frames
+
+
+def _send(kind, *pieces):
+    length = 1 + sum(len(piece) for piece in pieces)
+    frame = memoryview(b"".join((length.to_bytes(4, "little"), kind, *pieces)))
+    with _write_lock:
+        while frame:
+            try:
+                frame = frame[os.write(CHANNEL, frame) :]
+            except BlockingIOError:
+                # Somebody made the descriptor non-blocking; the host reads all the time, so there will be room soon.
+                time.sleep(0.001)
+
+
+def _send_log(message):
+    if _is_child:
+        sys.stdout.write(message + "\n")
+        return
+    stamp = (time.time_ns() // 1_000_000).to_bytes(8, "little")
+    for start in range(0, max(len(message), 1), LOG_PIECE_CHARS):
+        piece = message[start : start + LOG_PIECE_CHARS]
+        _send(b"L", stamp, piece.encode("utf-8", "backslashreplace"))
+
+
+def _read(count_max):
+    while True:
+        try:
+            data = os.read(CHANNEL, count_max)
+        except BlockingIOError:
+            time.sleep(0.001)
+            continue
+        if not data:
+            # The host is gone, and with it all reason to be.
+            os._exit(0)
+        return data
+
+
+def _read_event():
+    """Waits for the next event: its header parsed, its payload as bytes."""
+    data = _read(READ_BYTES)
+    while len(data) < 4:
+        data += _read(READ_BYTES)
+    total = 4 + int.from_bytes(data[:4], "little")
+    if len(data) < total:
+        pieces = [data]
+        have = len(data)
+        while have < total:
+            pieces.append(_read(total - have))
+            have += len(pieces[-1])
+        data = b"".join(pieces)
+    header_end = 9 + int.from_bytes(data[5:9], "little")
+    return json.loads(data[9:header_end]), data[header_end:total]
+
+
+# ---- JSON
+
+
+def _unknown(value):
+    decimal = sys.modules.get("decimal")
+    if decimal is not None and isinstance(value, decimal.Decimal):
+        exponent = value.as_tuple().exponent
+        # Whole numbers stay whole; a huge exponent is not written out.
+        if isinstance(exponent, int) and 0 <= exponent < 400:
+            return int(value)
+        return float(value)
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+
+
+# Lambda leaves characters as they are from 3.12 on and escapes them before.
+_encode = json.JSONEncoder(default=_unknown, ensure_ascii=sys.version_info < (3, 12)).encode
+
+
+# ---- errors
+
+
+class Fault(Exception):
+    def __init__(self, kind, message, trace=()):
+        super().__init__(message)
+        self.kind = f"Runtime.{kind}"
+        self.message = message
+        self.trace = list(trace)
+
+
+def _error_object(message, kind, trace, request_id=None):
+    return {
+        "errorMessage": message or "",
+        "errorType": kind or "",
+        "requestId": request_id or "",
+        "stackTrace": trace or [],
+    }
+
+
+def _describe(error, request_id=None):
+    if isinstance(error, Fault):
+        return _error_object(error.message, error.kind, error.trace, request_id)
+    frames = [(f.filename, f.lineno, f.name, f.line) for f in traceback.extract_tb(error.__traceback__)]
+    while len(frames) > 1 and frames[0][0] == __file__:
+        frames.pop(0)
+    try:
+        message = str(error)
+    except Exception:
+        message = ""
+    return _error_object(message, type(error).__name__, traceback.format_list(frames), request_id)
+
+
+def _error_bytes(error):
+    return _encode(error).encode("utf-8", "backslashreplace")
+
+
+def _log_error(error):
+    if IS_JSON:
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        _send_log(_encode({"timestamp": stamp, "level": "ERROR", **error}))
+        return
+    head = "[ERROR]"
+    if error["errorType"]:
+        head += " " + error["errorType"]
+    if error["errorMessage"]:
+        head += (": " if error["errorType"] else " ") + error["errorMessage"]
+    lines = [head, "Traceback (most recent call last):"]
+    for entry in error["stackTrace"]:
+        for line in entry.splitlines():
+            text = line.lstrip(" ")
+            lines.append(INDENT * (len(line) - len(text)) + text)
+    _send_log("\n".join(lines))
+
+
+# ---- logging
+
+
+class _AddRequestId(logging.Filter):
+    def filter(self, record):
+        record.aws_request_id = _request_id or ""
+        return True
+
+
+class _FrameHandler(logging.Handler):
+    def emit(self, record):
+        try:
+            message = self.format(record)
+            _send_log(message[:-1] if message.endswith("\n") else message)
+        except Exception:
+            self.handleError(record)
+
+
+_STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"aws_request_id", "message", "asctime", "taskName"}
+
+
+class _JsonFormatter(logging.Formatter):
+    def format(self, record):
+        seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        line = {
+            "timestamp": f"{seconds}.{int(record.created * 1000) % 1000:03d}Z",
+            "level": record.levelname,
+            "message": record.getMessage(),
+            "logger": record.name,
+        }
+        if record.exc_info and record.exc_info[0] is not None:
+            kind, value, trace = record.exc_info
+            line["stackTrace"] = traceback.format_tb(trace)
+            line["errorType"] = kind.__name__
+            line["errorMessage"] = str(value)
+            line["location"] = f"{record.pathname}:{record.funcName}:{record.lineno}"
+        line["requestId"] = getattr(record, "aws_request_id", "")
+        for key, value in vars(record).items():
+            if key not in _STANDARD_FIELDS and key not in line and value is not None:
+                line[key] = value
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+def _set_up_logging():
+    handler = _FrameHandler()
+    if IS_JSON:
+        handler.setFormatter(_JsonFormatter())
+    else:
+        logging.Formatter.converter = time.gmtime
+        handler.setFormatter(
+            logging.Formatter(
+                "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s\n",
+                "%Y-%m-%dT%H:%M:%S",
+            )
+        )
+    handler.addFilter(_AddRequestId())
+    root = logging.getLogger()
+    root.addHandler(handler)
+    level = os.environ.get("AWS_LAMBDA_LOG_LEVEL", "").upper()
+    level = {"TRACE": "DEBUG", "WARN": "WARNING", "FATAL": "CRITICAL"}.get(level, level)
+    if level in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"):
+        root.setLevel(level)
+
+
+# ---- context
+
+
+class _Record:
+    """An object with named fields, all None unless given."""
+
+    _fields = ()
+
+    def __init__(self, values):
+        for field in self._fields:
+            setattr(self, field, values.get(field))
+
+    def __repr__(self):
+        shown = ",".join(f"{field}={getattr(self, field)}" for field in self._fields)
+        return f"{type(self).__name__}([{shown}])"
+
+
+class CognitoIdentity(_Record):
+    _fields = ("cognito_identity_id", "cognito_identity_pool_id")
+
+
+class Client(_Record):
+    _fields = ("installation_id", "app_title", "app_version_name", "app_version_code", "app_package_name")
+
+
+class ClientContext(_Record):
+    _fields = ("custom", "env", "client")
+
+
+class LambdaContext(_Record):
+    _fields = (
+        "aws_request_id",
+        "log_group_name",
+        "log_stream_name",
+        "function_name",
+        "memory_limit_in_mb",
+        "function_version",
+        "invoked_function_arn",
+        "client_context",
+        "identity",
+        "tenant_id",
+    )
+
+    def __init__(self, header):
+        env = os.environ.get
+        super().__init__(
+            {
+                "aws_request_id": header["requestId"],
+                "log_group_name": env("AWS_LAMBDA_LOG_GROUP_NAME"),
+                "log_stream_name": env("AWS_LAMBDA_LOG_STREAM_NAME"),
+                "function_name": env("AWS_LAMBDA_FUNCTION_NAME"),
+                "memory_limit_in_mb": env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"),
+                "function_version": env("AWS_LAMBDA_FUNCTION_VERSION"),
+                "invoked_function_arn": header["arn"],
+                "client_context": _client_context(header.get("clientContext")),
+                "identity": CognitoIdentity({}),
+            }
+        )
+        self._epoch_deadline_time_in_ms = header["deadlineMs"]
+
+    def get_remaining_time_in_millis(self):
+        return max(0, self._epoch_deadline_time_in_ms - int(time.time() * 1000))
+
+    def log(self, msg):
+        sys.stdout.write(str(msg))
+
+
+def _client_context(text):
+    if not text:
+        return None
+    try:
+        given = json.loads(text)
+        context = ClientContext(given)
+        context.client = Client(context.client) if context.client is not None else None
+        return context
+    except Exception as error:
+        raise Fault("LambdaContextUnmarshalError", f"Unable to parse Client Context JSON: {error}") from None
+
+
+# ---- loading
+
+
+def _set_up_paths():
+    # The first entry is this file's own folder, whose names are not the function's to import.
+    here = os.path.dirname(os.path.abspath(__file__))
+    rest = [entry for entry in sys.path if os.path.abspath(entry or ".") != here]
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    first = [
+        os.environ.get("LAMBDA_TASK_ROOT") or os.getcwd(),
+        f"/opt/python/lib/{version}/site-packages",
+        "/opt/python",
+        "/var/runtime",
+    ]
+    sys.path[:] = first + [entry for entry in rest if entry not in first]
+
+
+def _load_handler(handler):
+    module_name, dot, function = handler.rpartition(".")
+    if not dot:
+        raise Fault(
+            "MalformedHandlerName",
+            f"Bad handler '{handler}': not enough values to unpack (expected 2, got 1)",
+        )
+    if module_name.split(".")[0] in sys.builtin_module_names:
+        raise Fault(
+            "BuiltInModuleConflict", f"Cannot use built-in module {module_name} as a handler module"
+        )
+    try:
+        module = importlib.import_module(module_name.replace("/", "."))
+    except ImportError as error:
+        raise Fault("ImportModuleError", f"Unable to import module '{module_name}': {error}") from None
+    except SyntaxError as error:
+        trace = [f'  File "{error.filename}" Line {error.lineno}\n    {error.text}']
+        raise Fault(
+            "UserCodeSyntaxError", f"Syntax error in module '{module_name}': {error}", trace
+        ) from None
+    try:
+        return getattr(module, function)
+    except AttributeError:
+        raise Fault("HandlerNotFound", f"Handler '{function}' missing on module '{module_name}'") from None
+
+
+# ---- serving
+
+
+def _flush():
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:
+            pass  # The function may have closed or replaced it.
+
+
+def _run(handler, header, payload):
+    """The answer's type and body. What ends the interpreter, such as SystemExit, passes through."""
+    try:
+        context = LambdaContext(header)
+        try:
+            event = json.loads(payload)
+        except Exception as error:
+            raise Fault("UnmarshalError", f"Unable to unmarshal input: {error}") from None
+        result = handler(event, context)
+        if isinstance(result, bytes):
+            return b"S", result
+        try:
+            return b"S", _encode(result).encode("utf-8")
+        except Exception as error:
+            raise Fault("MarshalError", f"Unable to marshal response: {error}") from None
+    except Exception as error:
+        described = _describe(error, header["requestId"])
+        _log_error(described)
+        return b"F", _error_bytes(described)
+
+
+def main():
+    global _request_id
+    os.set_inheritable(CHANNEL, False)
+    for stream in (sys.stdout, sys.stderr):
+        # A line printed is out at once, so that a function that never answers still tells what it did.
+        stream.reconfigure(line_buffering=True, errors="backslashreplace")
+    _set_up_logging()
+    _set_up_paths()
+    try:
+        handler = _load_handler(os.environ.get("_HANDLER", ""))
+    except Exception as error:
+        described = _describe(error)
+        _log_error(described)
+        _flush()
+        _send(b"I", _error_bytes(described))
+        sys.exit(1)
+    _flush()
+    _send(b"R")
+    while True:
+        header, payload = _read_event()
+        _request_id = header["requestId"]
+        if header.get("trace"):
+            os.environ["_X_AMZN_TRACE_ID"] = header["trace"]
+        else:
+            os.environ.pop("_X_AMZN_TRACE_ID", None)
+        kind, body = _run(handler, header, payload)
+        if _is_child:
+            # The function forked and let its child return into here.
+            os._exit(0)
+        _flush()
+        _send(kind, body)
+
+
+main()

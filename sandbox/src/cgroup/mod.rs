@@ -1,0 +1,384 @@
+//! Limits and meters by control groups: version 2 where its controllers can be had, else version 1, else none (and
+//! then [`Cgroups::lacking`] says what that means). One group per instance under `cumulet/<platform process>/`.
+//! Enforces no idle time and no bandwidth.
+
+mod v1;
+mod v2;
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{OwnedFd, RawFd};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use cumulet_engine::sandbox::Usage;
+
+/// Kernel memory (page tables, sockets, pipes) counts as the instance's own here, though it does not in Lambda.
+const MEMORY_ALLOWANCE_BYTES: u64 = 16 * 1024 * 1024;
+/// Lambda gives one processor's time for this much memory
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html>).
+const MEMORY_MB_PER_CPU: u64 = 1769;
+
+/// What one instance may use.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub memory_mb: u32,
+    pub tasks: u32,
+}
+
+impl Limits {
+    fn memory_bytes(&self) -> u64 {
+        u64::from(self.memory_mb) * 1024 * 1024 + MEMORY_ALLOWANCE_BYTES
+    }
+
+    /// A share of the processors against other instances, not a ceiling; `one` is the weight of one processor.
+    fn cpu_weight(&self, one: u64, min: u64) -> u64 {
+        (u64::from(self.memory_mb) * one / MEMORY_MB_PER_CPU).max(min)
+    }
+}
+
+enum Layout {
+    V2(v2::Base),
+    V1(v1::Base),
+    None,
+}
+
+/// Where this platform's groups are made.
+pub(crate) struct Cgroups {
+    layout: Layout,
+    pub lacking: Vec<String>,
+}
+
+impl Cgroups {
+    /// Finds the place, removes what crashed platforms left there, and makes this platform's own group.
+    pub(crate) fn detect() -> Cgroups {
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let membership = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let hierarchies = hierarchies(&mounts, &membership);
+        let name = platform_name();
+        let mut lacking = Vec::new();
+        match v2::Base::open(&hierarchies, &name) {
+            Ok(base) => {
+                lacking.extend(base.lacking());
+                return Cgroups {
+                    layout: Layout::V2(base),
+                    lacking,
+                };
+            }
+            Err(why) => tracing::debug!("control groups version 2: {why}"),
+        }
+        let base = v1::Base::open(&hierarchies, &name);
+        lacking.extend(base.lacking());
+        let layout = if base.is_empty() {
+            Layout::None
+        } else {
+            Layout::V1(base)
+        };
+        Cgroups { layout, lacking }
+    }
+
+    /// In one word, for reports.
+    pub(crate) fn describe(&self) -> &'static str {
+        match self.layout {
+            Layout::V2(_) => "version 2",
+            Layout::V1(_) => "version 1",
+            Layout::None => "none",
+        }
+    }
+
+    pub(crate) fn create(&self, id: &str, limits: Limits) -> io::Result<Option<Group>> {
+        match &self.layout {
+            Layout::V2(base) => base.create(id, limits).map(Some),
+            Layout::V1(base) => base.create(id, limits).map(Some),
+            Layout::None => Ok(None),
+        }
+    }
+}
+
+/// The group of one instance; removed when dropped, by when its processes have to be gone.
+#[derive(Default)]
+pub(crate) struct Group {
+    directories: Vec<PathBuf>,
+    /// To clone into (version 2).
+    into: Option<OwnedFd>,
+    /// To write `0` to (version 1).
+    join: Vec<File>,
+    kill: Option<File>,
+    cpu: Option<(File, CpuFormat)>,
+    memory_peak: Option<File>,
+    oom: Option<File>,
+}
+
+#[derive(Clone, Copy)]
+enum CpuFormat {
+    /// One number.
+    Nanoseconds,
+    /// A line `usage_usec <n>` among others.
+    Stat,
+}
+
+impl Group {
+    pub(crate) fn target_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.into.as_ref().map(AsFd::as_fd)
+    }
+
+    pub(crate) fn join_fds(&self) -> Vec<RawFd> {
+        self.join.iter().map(AsRawFd::as_raw_fd).collect()
+    }
+
+    /// Closes what only starting needs.
+    pub(crate) fn started(&mut self) {
+        self.into = None;
+        self.join = Vec::new();
+    }
+
+    /// Ends every member at once, where the kernel can.
+    pub(crate) fn kill(&self) {
+        if let Some(file) = &self.kill {
+            // Failing means an empty group; the pid namespace's end is what is relied upon.
+            let _ = file.write_at(b"1", 0);
+        }
+    }
+
+    pub(crate) fn usage(&self) -> Usage {
+        let mut usage = Usage::default();
+        if let Some((file, format)) = &self.cpu {
+            let text = read(file);
+            usage.cpu_us = match format {
+                CpuFormat::Nanoseconds => text.trim().parse::<u64>().unwrap_or(0) / 1000,
+                CpuFormat::Stat => field(&text, "usage_usec"),
+            };
+        }
+        if let Some(file) = &self.memory_peak {
+            usage.memory_peak_bytes = read(file).trim().parse().unwrap_or(0);
+        }
+        usage
+    }
+
+    /// Whether the kernel has ended a process of the group for want of memory.
+    pub(crate) fn ran_out_of_memory(&self) -> bool {
+        self.oom
+            .as_ref()
+            .is_some_and(|file| field(&read(file), "oom_kill") > 0)
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        for directory in &self.directories {
+            remove(directory);
+        }
+    }
+}
+
+/// Removes an empty group. The kernel may hold on to it for a moment after its last process.
+fn remove(directory: &Path) {
+    const ATTEMPTS: u32 = 200;
+    for attempt in 0..ATTEMPTS {
+        match std::fs::remove_dir(directory) {
+            Ok(()) => return,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+            Err(error) if error.raw_os_error() == Some(libc::EBUSY) && attempt + 1 < ATTEMPTS => {
+                std::thread::sleep(std::time::Duration::from_micros(500));
+            }
+            Err(error) => {
+                tracing::warn!("removing control group `{}`: {error}", directory.display());
+                return;
+            }
+        }
+    }
+}
+
+fn read(file: &File) -> String {
+    let mut buffer = [0; 2048];
+    let length = file.read_at(&mut buffer, 0).unwrap_or(0);
+    String::from_utf8_lossy(&buffer[..length]).into_owned()
+}
+
+/// The number after `name` in lines of `name number`.
+fn field(text: &str, name: &str) -> u64 {
+    text.lines()
+        .filter_map(|line| line.split_once(' '))
+        .find(|(key, _)| *key == name)
+        .and_then(|(_, value)| value.trim().parse().ok())
+        .unwrap_or(0)
+}
+
+/// A mounted hierarchy and the group this process is in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Hierarchy {
+    mount: PathBuf,
+    own: PathBuf,
+    /// Empty for version 2.
+    controllers: Vec<String>,
+}
+
+fn hierarchies(mounts: &str, membership: &str) -> Vec<Hierarchy> {
+    let mut found: Vec<Hierarchy> = Vec::new();
+    for line in mounts.lines() {
+        let Some((left, right)) = line.split_once(" - ") else {
+            continue;
+        };
+        let left: Vec<&str> = left.split(' ').collect();
+        let right: Vec<&str> = right.split(' ').collect();
+        let (Some(root), Some(mount), Some(kind), Some(options)) =
+            (left.get(3), left.get(4), right.first(), right.get(2))
+        else {
+            continue;
+        };
+        if *kind != "cgroup" && *kind != "cgroup2" {
+            continue;
+        }
+        let options: Vec<&str> = options.split(',').collect();
+        let group = membership.lines().find_map(|line| {
+            let mut parts = line.splitn(3, ':');
+            let (_, names, path) = (parts.next()?, parts.next()?, parts.next()?);
+            let same = if *kind == "cgroup2" {
+                names.is_empty()
+            } else {
+                !names.is_empty() && names.split(',').all(|name| options.contains(&name))
+            };
+            same.then(|| (names.to_owned(), path.to_owned()))
+        });
+        let Some((names, path)) = group else { continue };
+        // In a container the mount's root is a group further down than the path that is told, or the path is outside.
+        let below = Path::new(&path).strip_prefix(root).unwrap_or(Path::new(""));
+        let mount = PathBuf::from(mount);
+        let mut own = mount.join(below);
+        if !own.is_dir() {
+            own = mount.clone();
+        }
+        found.push(Hierarchy {
+            mount,
+            own,
+            controllers: names
+                .split(',')
+                .filter(|name| !name.is_empty())
+                .map(str::to_owned)
+                .collect(),
+        });
+    }
+    found
+}
+
+/// Names this process for good: a number alone may be another process's tomorrow. Each sandbox of a process has its own.
+fn platform_name() -> String {
+    static SERIAL: AtomicU32 = AtomicU32::new(0);
+    let pid = std::process::id();
+    let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+    format!("{pid}-{}-{serial}", started_at(pid).unwrap_or(0))
+}
+
+/// When a process was started, in ticks since boot; `None` when there is none.
+fn started_at(pid: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, after) = stat.rsplit_once(')')?;
+    after.split_whitespace().nth(19)?.parse().ok()
+}
+
+/// Ends and removes the groups of platforms that are no more.
+fn sweep(root: &Path) {
+    let Ok(platforms) = std::fs::read_dir(root) else {
+        return;
+    };
+    for platform in platforms.flatten() {
+        let name = platform.file_name().to_string_lossy().into_owned();
+        let mut parts = name.split('-');
+        let (Some(pid), Some(start)) = (parts.next(), parts.next()) else {
+            continue;
+        };
+        let alive = pid
+            .parse()
+            .ok()
+            .and_then(started_at)
+            .is_some_and(|at| at.to_string() == start);
+        if alive {
+            continue;
+        }
+        for group in std::fs::read_dir(platform.path())
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            if group.path().is_dir() {
+                evict(&group.path());
+                remove(&group.path());
+            }
+        }
+        remove(&platform.path());
+    }
+}
+
+/// Kills every process of a group that nobody owns any more. A fork may outrun one look, so looks are repeated.
+fn evict(group: &Path) {
+    if std::fs::write(group.join("cgroup.kill"), "1").is_ok() {
+        return;
+    }
+    for _ in 0..100 {
+        let members = std::fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+        let mut any = false;
+        for pid in members.lines().filter_map(|line| line.parse::<i32>().ok()) {
+            any = true;
+            if let Ok(pidfd) = crate::sys::pidfd_open(pid) {
+                crate::sys::pidfd_signal(pidfd.as_fd(), libc::SIGKILL);
+            }
+        }
+        if !any {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_follow_memory() {
+        let limits = Limits {
+            memory_mb: 1769,
+            tasks: 1,
+        };
+        assert_eq!(limits.cpu_weight(1024, 2), 1024);
+        let small = Limits {
+            memory_mb: 1,
+            tasks: 1,
+        };
+        assert_eq!(small.cpu_weight(1024, 2), 2);
+        assert_eq!(small.memory_bytes(), 17 * 1024 * 1024);
+    }
+
+    #[test]
+    fn mounts_and_membership() {
+        let mounts = "31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n\
+            32 31 0:29 / /cg/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n\
+            33 31 0:30 /outer /cg/memory rw - cgroup cgroup rw,memory\n\
+            34 31 0:31 / /cg/systemd rw - cgroup cgroup rw,name=systemd\n\
+            35 31 0:32 / /cg/unified rw - cgroup2 cgroup2 rw\n";
+        let membership = "4:memory:/outer/in\n3:cpu,cpuacct:/x\n2:name=systemd:/\n0::/user\n";
+        let found = hierarchies(mounts, membership);
+        let brief: Vec<(&str, String)> = found
+            .iter()
+            .map(|h| (h.mount.to_str().unwrap_or(""), h.controllers.join("+")))
+            .collect();
+        assert_eq!(
+            brief,
+            [
+                ("/cg/cpu,cpuacct", "cpu+cpuacct".to_owned()),
+                ("/cg/memory", "memory".to_owned()),
+                ("/cg/systemd", "name=systemd".to_owned()),
+                ("/cg/unified", String::new()),
+            ]
+        );
+    }
+
+    #[test]
+    fn fields() {
+        let text = "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n";
+        assert_eq!(field(text, "oom_kill"), 3);
+        assert_eq!(field(text, "usage_usec"), 0);
+    }
+}

@@ -1,0 +1,122 @@
+//! How the host talks to the process of an instance: events in, answers and everything printed out. Managed runtimes
+//! speak frames (`docs/formats/frames.md`), the others Lambda's Runtime API over HTTP. Processes, deadlines and
+//! isolation are not here.
+
+mod frames;
+mod pipes;
+mod runtime_api;
+
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cumulet_engine::function::FunctionVersion;
+use cumulet_engine::invocation::Invocation;
+use cumulet_engine::output::InvocationLog;
+use cumulet_engine::sandbox::{Answer, Deadline};
+
+use frames::Frames;
+use pipes::Pipes;
+use runtime_api::RuntimeApi;
+
+/// Why nothing more can be had from this process. The instance is of no further use after any of these.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChannelError {
+    /// The process closed its end; most often it has ended.
+    #[error("the runtime closed its channel")]
+    Closed,
+    /// The runtime reported that initialisation failed; the error object in JSON.
+    #[error("the runtime could not be initialised")]
+    Init(Bytes),
+    /// The answer is longer than a synchronous invocation may return.
+    #[error("the answer has {bytes} bytes")]
+    ResponseTooLarge { bytes: usize },
+    /// The runtime did what the protocol does not allow; a sentence for the log.
+    #[error("the runtime broke the protocol: {0}")]
+    Protocol(String),
+}
+
+enum Channel {
+    Frames(Frames),
+    RuntimeApi(RuntimeApi),
+}
+
+/// Both directions between the host and one process.
+pub struct Io {
+    channel: Channel,
+    pipes: Pipes,
+}
+
+impl Io {
+    /// A channel of frames over `socket`. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// A descriptor that cannot be made non-blocking, or `stdout`, `stderr` not the reading end of a pipe.
+    pub fn frames(socket: UnixStream, stdout: OwnedFd, stderr: OwnedFd) -> std::io::Result<Io> {
+        Ok(Io {
+            channel: Channel::Frames(Frames::new(socket)?),
+            pipes: Pipes::new(stdout, stderr)?,
+        })
+    }
+
+    /// Serves Lambda's Runtime API on `listener` for as long as this lives. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// As for [`Io::frames`].
+    pub fn runtime_api(
+        listener: TcpListener,
+        stdout: OwnedFd,
+        stderr: OwnedFd,
+        function: Arc<FunctionVersion>,
+    ) -> std::io::Result<Io> {
+        Ok(Io {
+            channel: Channel::RuntimeApi(RuntimeApi::serve(listener, function)?),
+            pipes: Pipes::new(stdout, stderr)?,
+        })
+    }
+
+    /// Waits until initialisation is over. What is printed meanwhile goes to `log`.
+    ///
+    /// # Errors
+    /// [`ChannelError::Init`] when the runtime says that it failed, [`ChannelError::Closed`] when it went away.
+    pub async fn ready(&mut self, log: &mut InvocationLog) -> Result<(), ChannelError> {
+        let Io { channel, pipes } = self;
+        let result = match channel {
+            Channel::Frames(frames) => frames.ready(pipes, log).await,
+            Channel::RuntimeApi(api) => api.ready(pipes, log).await,
+        };
+        pipes.drain(log);
+        result
+    }
+
+    /// Hands over one event and waits for the answer. All that was printed before the answer is in `log` on return.
+    ///
+    /// Dropping the future leaves the event under way: the process cannot be used again.
+    ///
+    /// # Errors
+    /// Any of [`ChannelError`] but [`ChannelError::Init`].
+    pub async fn invoke(
+        &mut self,
+        event: &Invocation,
+        deadline: Deadline,
+        log: &mut InvocationLog,
+    ) -> Result<Answer, ChannelError> {
+        let Io { channel, pipes } = self;
+        let result = match channel {
+            Channel::Frames(frames) => frames.invoke(event, deadline, pipes, log).await,
+            Channel::RuntimeApi(api) => api.invoke(event, deadline, pipes, log).await,
+        };
+        pipes.drain(log);
+        result
+    }
+
+    /// Takes what has been printed and not yet been read, unfinished lines too. Never waits.
+    pub fn drain(&mut self, log: &mut InvocationLog) {
+        if let Channel::Frames(frames) = &mut self.channel {
+            frames.drain(log);
+        }
+        self.pipes.drain(log);
+    }
+}

@@ -1,0 +1,502 @@
+//! Lambda's Runtime API (<https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>) for one process: HTTP/1.1
+//! on the listener given. The extensions and telemetry APIs and SnapStart's restore calls are absent; streamed answers
+//! are collected.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::net::TcpListener as StdTcpListener;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use cumulet_base::limits::INVOKE_PAYLOAD_BYTES_MAX;
+use cumulet_engine::function::FunctionVersion;
+use cumulet_engine::invocation::Invocation;
+use cumulet_engine::output::InvocationLog;
+use cumulet_engine::sandbox::{Answer, Deadline};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::{Body, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::ChannelError;
+use super::pipes::Pipes;
+
+const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
+const PREFIX: &str = "/2018-06-01/runtime/";
+/// Connections of one process; further ones wait to be accepted.
+const CONNECTIONS_MAX: usize = 64;
+const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
+/// Bodies received at once.
+const BODIES_MAX: usize = 2;
+const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// Identifiers remembered, to tell a second answer from a made-up one.
+const ANSWERED_MAX: usize = 8;
+
+/// The server and the host's side of it.
+pub struct RuntimeApi {
+    shared: Arc<Shared>,
+    server: JoinHandle<()>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    /// Wakes a call of `next` when an event is there.
+    offered: Notify,
+    bodies: Semaphore,
+    function: Arc<FunctionVersion>,
+}
+
+#[derive(Default)]
+struct State {
+    is_ready: bool,
+    /// The event that the next call of `next` takes.
+    event: Option<Event>,
+    /// The request identifier that was handed out and has no answer yet.
+    under_way: Option<String>,
+    answered: VecDeque<String>,
+    outcome: Option<Result<Answer, ChannelError>>,
+    /// The host, waiting for `is_ready` or `outcome`.
+    waiter: Option<Waker>,
+}
+
+struct Event {
+    invocation: Invocation,
+    deadline_ms: u64,
+}
+
+impl RuntimeApi {
+    pub fn serve(
+        listener: StdTcpListener,
+        function: Arc<FunctionVersion>,
+    ) -> std::io::Result<RuntimeApi> {
+        listener.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(listener)?;
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            offered: Notify::new(),
+            bodies: Semaphore::new(BODIES_MAX),
+            function,
+        });
+        let server = tokio::spawn(accept(listener, shared.clone()));
+        Ok(RuntimeApi { shared, server })
+    }
+
+    pub async fn ready(
+        &mut self,
+        pipes: &mut Pipes,
+        log: &mut InvocationLog,
+    ) -> Result<(), ChannelError> {
+        self.wait(pipes, log, |state| match state.outcome.take() {
+            Some(Err(error)) => Some(Err(error)),
+            _ => state.is_ready.then_some(Ok(())),
+        })
+        .await
+    }
+
+    pub async fn invoke(
+        &mut self,
+        event: &Invocation,
+        deadline: Deadline,
+        pipes: &mut Pipes,
+        log: &mut InvocationLog,
+    ) -> Result<Answer, ChannelError> {
+        {
+            let mut state = self.shared.lock();
+            state.outcome = None;
+            state.event = Some(Event {
+                invocation: event.clone(),
+                deadline_ms: deadline.epoch_ms,
+            });
+        }
+        self.shared.offered.notify_one();
+        self.wait(pipes, log, |state| state.outcome.take()).await
+    }
+
+    /// Reads the pipes until `look` finds something. The listener outlives the process, so that both pipes closed is
+    /// what tells that it is gone.
+    async fn wait<T>(
+        &self,
+        pipes: &mut Pipes,
+        log: &mut InvocationLog,
+        look: impl Fn(&mut State) -> Option<Result<T, ChannelError>>,
+    ) -> Result<T, ChannelError> {
+        poll_fn(|cx| {
+            let gone = pipes.poll(cx, log).is_ready();
+            let mut state = self.shared.lock();
+            if let Some(found) = look(&mut state) {
+                return Poll::Ready(found);
+            }
+            if gone {
+                return Poll::Ready(Err(ChannelError::Closed));
+            }
+            state.waiter = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+impl Drop for RuntimeApi {
+    fn drop(&mut self) {
+        // The connections live in the task's set and end with it.
+        self.server.abort();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Every change below is a plain assignment, so a poisoned state is still whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn wake(&mut self) {
+        if let Some(waiter) = self.waiter.take() {
+            waiter.wake();
+        }
+    }
+
+    /// Ends the event under way, if it is `id`.
+    fn answer(&mut self, id: &str, outcome: Result<Answer, ChannelError>) -> bool {
+        if self.under_way.as_deref() != Some(id) {
+            return false;
+        }
+        self.answered.extend(self.under_way.take());
+        if self.answered.len() > ANSWERED_MAX {
+            self.answered.pop_front();
+        }
+        self.outcome = Some(outcome);
+        self.wake();
+        true
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        if connections.len() >= CONNECTIONS_MAX {
+            connections.join_next().await;
+            continue;
+        }
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(function = shared.function.name, %error, "runtime API: accepting");
+                // Most likely descriptors have run out; trying again at once would burn a core.
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        // Without it an answer could wait for the acknowledgement of the one before.
+        let _ = stream.set_nodelay(true);
+        let shared = shared.clone();
+        connections.spawn(async move {
+            let service = service_fn(|request| {
+                let shared = shared.clone();
+                async move { Ok::<_, Infallible>(route(&shared, request).await) }
+            });
+            let served = http1::Builder::new()
+                .max_buf_size(HEAD_BYTES_MAX)
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+            if let Err(error) = served {
+                tracing::debug!(function = shared.function.name, %error, "runtime API connection");
+            }
+        });
+    }
+}
+
+enum Call<'a> {
+    Next,
+    InitError,
+    Response { id: &'a str },
+    Error { id: &'a str },
+}
+
+fn parse_path(path: &str) -> Option<Call<'_>> {
+    let rest = path.strip_prefix(PREFIX)?;
+    match rest {
+        "invocation/next" => return Some(Call::Next),
+        "init/error" => return Some(Call::InitError),
+        _ => {}
+    }
+    let (id, what) = rest.strip_prefix("invocation/")?.split_once('/')?;
+    match what {
+        "response" => Some(Call::Response { id }),
+        "error" => Some(Call::Error { id }),
+        _ => None,
+    }
+}
+
+async fn route(shared: &Shared, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let (parts, mut body) = request.into_parts();
+    let response = handle(shared, &parts, &mut body).await;
+    skip(&mut body).await;
+    response
+}
+
+async fn handle(shared: &Shared, parts: &Parts, body: &mut Incoming) -> Response<Full<Bytes>> {
+    let Some(call) = parse_path(parts.uri.path()) else {
+        return refuse(StatusCode::NOT_FOUND, "NotFound", "no such path");
+    };
+    let method = match call {
+        Call::Next => Method::GET,
+        _ => Method::POST,
+    };
+    if parts.method != method {
+        return refuse(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "MethodNotAllowed",
+            "no such method on this path",
+        );
+    }
+    let error_type = parts.headers.get(ERROR_TYPE);
+    match call {
+        Call::Next => next(shared).await,
+        Call::InitError => match collect(shared, body).await {
+            Ok(error) => init_error(shared, error_object(error, error_type)),
+            Err(refused) => refused.response(),
+        },
+        Call::Response { id } => answer(shared, id, body, Answer::Success).await,
+        Call::Error { id } => {
+            let make = |payload| Answer::Error(error_object(payload, error_type));
+            answer(shared, id, body, make).await
+        }
+    }
+}
+
+/// Reads what is left of a body, for a connection with an unread one is closed, and its client finds a broken pipe
+/// where the refusal should be.
+async fn skip(body: &mut Incoming) {
+    let mut left = INVOKE_PAYLOAD_BYTES_MAX;
+    while let Some(Ok(frame)) = body.frame().await {
+        let length = frame.data_ref().map_or(0, Bytes::len);
+        match left.checked_sub(length) {
+            Some(rest) => left = rest,
+            None => return,
+        }
+    }
+}
+
+async fn next(shared: &Shared) -> Response<Full<Bytes>> {
+    loop {
+        {
+            let mut state = shared.lock();
+            if state.under_way.is_some() {
+                return refuse(
+                    StatusCode::FORBIDDEN,
+                    "InvalidStateTransition",
+                    "the event before has not been answered",
+                );
+            }
+            if !state.is_ready {
+                state.is_ready = true;
+                state.wake();
+            }
+            if let Some(event) = state.event.take() {
+                state.under_way = Some(event.invocation.request_id.clone());
+                return event.into_response();
+            }
+        }
+        shared.offered.notified().await;
+    }
+}
+
+impl Event {
+    fn into_response(self) -> Response<Full<Bytes>> {
+        let Event {
+            invocation,
+            deadline_ms,
+        } = self;
+        let mut response = Response::new(Full::new(invocation.payload));
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
+        headers.insert("lambda-runtime-deadline-ms", HeaderValue::from(deadline_ms));
+        let texts = [
+            ("lambda-runtime-aws-request-id", Some(invocation.request_id)),
+            (
+                "lambda-runtime-invoked-function-arn",
+                Some(invocation.invoked_arn),
+            ),
+            (
+                "lambda-runtime-trace-id",
+                Some(invocation.trace).filter(|t| !t.is_empty()),
+            ),
+            ("lambda-runtime-client-context", invocation.client_context),
+        ];
+        for (name, text) in texts {
+            // Control characters in JSON are white space, and in the rest have no meaning.
+            let clean = text.map(|t| t.replace(|c: char| c.is_ascii_control(), " "));
+            if let Some(value) = clean.and_then(|t| HeaderValue::from_bytes(t.as_bytes()).ok()) {
+                headers.insert(name, value);
+            }
+        }
+        response
+    }
+}
+
+fn init_error(shared: &Shared, error: Bytes) -> Response<Full<Bytes>> {
+    let mut state = shared.lock();
+    if state.is_ready {
+        return refuse(
+            StatusCode::FORBIDDEN,
+            "InvalidStateTransition",
+            "initialisation is over",
+        );
+    }
+    state.outcome = Some(Err(ChannelError::Init(error)));
+    state.wake();
+    accepted()
+}
+
+async fn answer(
+    shared: &Shared,
+    id: &str,
+    body: &mut Incoming,
+    make: impl FnOnce(Bytes) -> Answer,
+) -> Response<Full<Bytes>> {
+    if shared.lock().under_way.as_deref() != Some(id) {
+        return unknown_id(shared, id);
+    }
+    let outcome = match collect_with_trailers(shared, body).await {
+        Ok((payload, trailers)) => {
+            let error = trailers.as_ref().and_then(stream_error);
+            Ok(error.unwrap_or_else(|| make(payload)))
+        }
+        Err(Refused::TooLarge { bytes }) => Err(ChannelError::ResponseTooLarge { bytes }),
+        Err(refused) => return refused.response(),
+    };
+    let too_large = match &outcome {
+        Err(ChannelError::ResponseTooLarge { bytes }) => Some(*bytes),
+        _ => None,
+    };
+    if !shared.lock().answer(id, outcome) {
+        return unknown_id(shared, id);
+    }
+    match too_large {
+        Some(bytes) => Refused::TooLarge { bytes }.response(),
+        None => accepted(),
+    }
+}
+
+fn unknown_id(shared: &Shared, id: &str) -> Response<Full<Bytes>> {
+    let is_answered = shared.lock().answered.iter().any(|a| a == id);
+    let message = if is_answered {
+        "the event has been answered already"
+    } else {
+        "Invalid request ID"
+    };
+    refuse(StatusCode::BAD_REQUEST, "InvalidRequestID", message)
+}
+
+enum Refused {
+    TooLarge { bytes: usize },
+    Broken,
+}
+
+impl Refused {
+    fn response(self) -> Response<Full<Bytes>> {
+        match self {
+            Refused::TooLarge { .. } => refuse(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "RequestEntityTooLarge",
+                &format!(
+                    "Exceeded maximum allowed payload size ({INVOKE_PAYLOAD_BYTES_MAX} bytes)."
+                ),
+            ),
+            Refused::Broken => refuse(
+                StatusCode::BAD_REQUEST,
+                "BadRequest",
+                "the body ended before its end",
+            ),
+        }
+    }
+}
+
+async fn collect(shared: &Shared, body: &mut Incoming) -> Result<Bytes, Refused> {
+    let (bytes, _) = collect_with_trailers(shared, body).await?;
+    Ok(bytes)
+}
+
+async fn collect_with_trailers(
+    shared: &Shared,
+    body: &mut Incoming,
+) -> Result<(Bytes, Option<HeaderMap>), Refused> {
+    let known = body.size_hint().lower();
+    if known > INVOKE_PAYLOAD_BYTES_MAX as u64 {
+        return Err(Refused::TooLarge {
+            bytes: usize::try_from(known).unwrap_or(usize::MAX),
+        });
+    }
+    let _permit = shared.bodies.acquire().await;
+    match Limited::new(body, INVOKE_PAYLOAD_BYTES_MAX).collect().await {
+        Ok(collected) => {
+            let trailers = collected.trailers().cloned();
+            Ok((collected.to_bytes(), trailers))
+        }
+        Err(error) if error.is::<LengthLimitError>() => Err(Refused::TooLarge {
+            bytes: INVOKE_PAYLOAD_BYTES_MAX + 1,
+        }),
+        Err(_) => Err(Refused::Broken),
+    }
+}
+
+/// The error that a streamed answer ends with, from its trailers
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/runtimes-custom.html#runtimes-custom-response-streaming>).
+fn stream_error(trailers: &HeaderMap) -> Option<Answer> {
+    let kind = trailers.get(ERROR_TYPE)?;
+    let body = trailers
+        .get("lambda-runtime-function-error-body")
+        .and_then(|text| BASE64_STANDARD.decode(text).ok())
+        .unwrap_or_default();
+    Some(Answer::Error(error_object(Bytes::from(body), Some(kind))))
+}
+
+/// The error as the runtime gave it; where it sent none, one made from the header.
+fn error_object(body: Bytes, error_type: Option<&HeaderValue>) -> Bytes {
+    if !body.is_empty() {
+        return body;
+    }
+    let kind = error_type
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("Runtime.Unknown");
+    Bytes::from(serde_json::json!({ "errorType": kind, "errorMessage": "" }).to_string())
+}
+
+fn accepted() -> Response<Full<Bytes>> {
+    json(
+        StatusCode::ACCEPTED,
+        Bytes::from_static(b"{\"status\":\"OK\"}\n"),
+    )
+}
+
+fn refuse(status: StatusCode, error_type: &str, message: &str) -> Response<Full<Bytes>> {
+    let body = serde_json::json!({ "errorMessage": message, "errorType": error_type });
+    json(status, Bytes::from(body.to_string()))
+}
+
+fn json(status: StatusCode, body: Bytes) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    response
+}

@@ -1,0 +1,182 @@
+//! The child's network: its loopback, its way out if it has one, and the listeners it hands to the platform.
+//! As everything in `child`, only system calls on memory laid out beforehand.
+#![allow(unsafe_code)]
+
+use std::net::Ipv4Addr;
+use std::os::fd::RawFd;
+
+use super::{Done, LISTEN_MAX, Outbound, Stage, need};
+
+/// The kernel's `struct ifreq` with flags.
+#[repr(C)]
+struct InterfaceFlags {
+    name: [u8; 16],
+    flags: i16,
+    rest: [u8; 22],
+}
+
+pub(super) unsafe fn raise_loopback() -> Done {
+    let mut request = InterfaceFlags {
+        name: *b"lo\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
+        flags: (libc::IFF_UP | libc::IFF_RUNNING) as i16,
+        rest: [0; 22],
+    };
+    // SAFETY: `request` has the size and layout of an ifreq and outlives the call.
+    unsafe {
+        let socket = need(
+            libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0).into(),
+            Stage::Loopback,
+        )? as RawFd;
+        need(
+            libc::ioctl(socket, libc::SIOCSIFFLAGS as _, &raw mut request).into(),
+            Stage::Loopback,
+        )?;
+        libc::close(socket);
+    }
+    Ok(())
+}
+
+/// Opens the listeners in this network namespace and sends them to the platform, which serves them from its own.
+pub(super) unsafe fn open_listeners(ports: &[u16], status: RawFd) -> Done {
+    if ports.is_empty() {
+        return Ok(());
+    }
+    let mut sockets = [0 as RawFd; LISTEN_MAX];
+    // SAFETY: addresses and control data are locals of the sizes that are passed; `zip` keeps to both lengths.
+    unsafe {
+        let mut count = 0;
+        for (slot, port) in sockets.iter_mut().zip(ports) {
+            let socket = need(
+                libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0).into(),
+                Stage::Listen,
+            )? as RawFd;
+            let mut address: libc::sockaddr_in = std::mem::zeroed();
+            address.sin_family = libc::AF_INET as libc::sa_family_t;
+            address.sin_port = port.to_be();
+            address.sin_addr.s_addr = u32::to_be(0x7f00_0001);
+            need(
+                libc::bind(
+                    socket,
+                    (&raw const address).cast(),
+                    size_of::<libc::sockaddr_in>() as libc::socklen_t,
+                )
+                .into(),
+                Stage::Listen,
+            )?;
+            need(libc::listen(socket, 128).into(), Stage::Listen)?;
+            *slot = socket;
+            count += 1;
+        }
+        let length = count * size_of::<RawFd>();
+        let mut control = [0u64; 8];
+        let mut byte = b'L';
+        let mut io_vec = libc::iovec {
+            iov_base: (&raw mut byte).cast(),
+            iov_len: 1,
+        };
+        let mut message: libc::msghdr = std::mem::zeroed();
+        message.msg_iov = &mut io_vec;
+        message.msg_iovlen = 1;
+        message.msg_control = control.as_mut_ptr().cast();
+        message.msg_controllen = libc::CMSG_SPACE(length as u32) as _;
+        let header = libc::CMSG_FIRSTHDR(&message);
+        if header.is_null() {
+            return Err(Stage::Listen);
+        }
+        (*header).cmsg_level = libc::SOL_SOCKET;
+        (*header).cmsg_type = libc::SCM_RIGHTS;
+        (*header).cmsg_len = libc::CMSG_LEN(length as u32) as _;
+        std::ptr::copy_nonoverlapping(
+            sockets.as_ptr().cast::<u8>(),
+            libc::CMSG_DATA(header),
+            length,
+        );
+        need(
+            libc::sendmsg(status, &message, libc::MSG_NOSIGNAL) as libc::c_long,
+            Stage::Listen,
+        )?;
+    }
+    Ok(())
+}
+
+/// The kernel's `struct ifreq` with an address.
+#[repr(C)]
+struct InterfaceAddress {
+    name: [u8; 16],
+    address: libc::sockaddr_in,
+    rest: [u8; 8],
+}
+
+fn socket_address(address: Ipv4Addr) -> libc::sockaddr_in {
+    libc::sockaddr_in {
+        sin_family: libc::AF_INET as libc::sa_family_t,
+        sin_port: 0,
+        sin_addr: libc::in_addr {
+            s_addr: u32::from(address).to_be(),
+        },
+        sin_zero: [0; 8],
+    }
+}
+
+const ETH0: [u8; 16] = *b"eth0\0\0\0\0\0\0\0\0\0\0\0\0";
+
+/// Gives `eth0` its address and sends everything to the gateway.
+pub(super) unsafe fn join(outbound: Outbound) -> Done {
+    let stage = Stage::Outbound;
+    let all = Ipv4Addr::BROADCAST;
+    let any = Ipv4Addr::UNSPECIFIED;
+    // SAFETY: every request has the kernel's layout and outlives its call.
+    unsafe {
+        let socket = need(
+            libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0).into(),
+            stage,
+        )? as RawFd;
+        for (call, address) in [
+            (libc::SIOCSIFADDR, outbound.address),
+            (libc::SIOCSIFNETMASK, all),
+        ] {
+            let mut request = InterfaceAddress {
+                name: ETH0,
+                address: socket_address(address),
+                rest: [0; 8],
+            };
+            need(
+                libc::ioctl(socket, call as _, &raw mut request).into(),
+                stage,
+            )?;
+        }
+        let mut up = InterfaceFlags {
+            name: ETH0,
+            flags: (libc::IFF_UP | libc::IFF_RUNNING) as i16,
+            rest: [0; 22],
+        };
+        need(
+            libc::ioctl(socket, libc::SIOCSIFFLAGS as _, &raw mut up).into(),
+            stage,
+        )?;
+        for (destination, mask, gateway) in [
+            (outbound.gateway, all, None),
+            (any, any, Some(outbound.gateway)),
+        ] {
+            let mut route: libc::rtentry = std::mem::zeroed();
+            let generic =
+                |address| -> libc::sockaddr { std::mem::transmute(socket_address(address)) };
+            route.rt_dst = generic(destination);
+            route.rt_genmask = generic(mask);
+            route.rt_flags = libc::RTF_UP;
+            if let Some(gateway) = gateway {
+                route.rt_gateway = generic(gateway);
+                route.rt_flags |= libc::RTF_GATEWAY;
+            } else {
+                route.rt_flags |= libc::RTF_HOST;
+            }
+            route.rt_dev = c"eth0".as_ptr().cast_mut();
+            need(
+                libc::ioctl(socket, libc::SIOCADDRT as _, &raw mut route).into(),
+                stage,
+            )?;
+        }
+        libc::close(socket);
+    }
+    Ok(())
+}

@@ -1,0 +1,130 @@
+//! What the host decides about its sandboxes. Read once, when the sandbox is made.
+
+use std::fmt;
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use cumulet_engine::sandbox::InstanceSpec;
+
+/// What instances reach beyond their own loopback.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Network {
+    /// Only the platform's own endpoint.
+    #[default]
+    None,
+    /// Public addresses. Needs root, `ip` and `nft`, and turns on the host's forwarding.
+    Internet,
+    /// These addresses only; as for `Internet`, never the host's own or other instances'.
+    Allow(Vec<Cidr>),
+}
+
+/// A range of IPv4 addresses, such as `10.1.0.0/16`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cidr {
+    pub address: Ipv4Addr,
+    /// At most 32.
+    bits: u8,
+}
+
+/// The text is no range of addresses.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no range of IPv4 addresses such as 10.1.0.0/16")]
+pub struct NotCidr(String);
+
+impl FromStr for Cidr {
+    type Err = NotCidr;
+
+    fn from_str(text: &str) -> Result<Cidr, NotCidr> {
+        let (address, bits) = text.split_once('/').unwrap_or((text, "32"));
+        match (address.parse(), bits.parse()) {
+            (Ok(address), Ok(bits)) if bits <= 32 => Ok(Cidr { address, bits }),
+            _ => Err(NotCidr(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for Cidr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.bits)
+    }
+}
+
+/// Called, inside the async runtime, for each connection that an instance makes to the platform's endpoint; must not
+/// wait. The stream is in non-blocking mode. How many connections one instance may hold is for the callee to bound.
+pub type PlatformConnection = Arc<dyn Fn(TcpStream, Arc<InstanceSpec>) + Send + Sync>;
+
+#[derive(Clone)]
+pub struct SandboxConfig {
+    /// For the files that all instances share; made if absent, not readable by others than its owner.
+    pub data_dir: PathBuf,
+    /// Holds `node/host.js` and `python/host.py`; appears at `/var/runtime`.
+    pub runtime_dir: PathBuf,
+    pub network: Network,
+    /// The first of the 65 536 addresses that instances have among themselves and the host, ending in `.0.0`.
+    pub network_range: Ipv4Addr,
+    /// Where interpreters are looked for before `PATH`: executables, or directories of them.
+    pub interpreters: Vec<PathBuf>,
+    /// Take the nearest version of an interpreter when the right one is not there.
+    pub lenient_versions: bool,
+    /// Serves `http://127.0.0.1:4566` inside instances.
+    pub platform: Option<PlatformConnection>,
+    /// First of the 2^24 user numbers of the host that functions run under, where the platform is root.
+    pub uid_base: u32,
+}
+
+/// Beyond what distributions and container tools hand out.
+const UID_BASE: u32 = 1_900_000_000;
+
+/// From the range for carriers' own use (RFC 6598), which meets no home or company network.
+const NETWORK_RANGE: Ipv4Addr = Ipv4Addr::new(100, 64, 0, 0);
+
+impl SandboxConfig {
+    /// The defaults for everything that has one.
+    pub fn new(data_dir: PathBuf, runtime_dir: PathBuf) -> SandboxConfig {
+        SandboxConfig {
+            data_dir,
+            runtime_dir,
+            network: Network::None,
+            network_range: NETWORK_RANGE,
+            interpreters: Vec::new(),
+            lenient_versions: false,
+            platform: None,
+            uid_base: UID_BASE,
+        }
+    }
+}
+
+impl fmt::Debug for SandboxConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SandboxConfig")
+            .field("data_dir", &self.data_dir)
+            .field("runtime_dir", &self.runtime_dir)
+            .field("network", &self.network)
+            .field("network_range", &self.network_range)
+            .field("interpreters", &self.interpreters)
+            .field("lenient_versions", &self.lenient_versions)
+            .field("platform", &self.platform.is_some())
+            .field("uid_base", &self.uid_base)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges() {
+        for good in ["10.1.0.0/16", "0.0.0.0/0", "1.2.3.4/32"] {
+            assert_eq!(
+                good.parse::<Cidr>().map(|c| c.to_string()),
+                Ok(good.to_owned())
+            );
+        }
+        for bad in ["", "10.1.0.0/33", "10.1/16", "::1/128", "1.2.3.4/8; drop"] {
+            assert!(bad.parse::<Cidr>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,367 @@
+//! The engine's sandbox port: turns a function version into a plan, starts it, and joins process and channel into an
+//! instance. What is said over the channel is in `channel`, how the process is confined in `launch`.
+
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cumulet_engine::function::Runtime;
+use cumulet_engine::invocation::Invocation;
+use cumulet_engine::output::InvocationLog;
+use cumulet_engine::sandbox::{
+    Answer, Deadline, Failure, Instance, InstanceSpec, Sandbox, StartError, Usage,
+};
+use tokio::task::JoinHandle;
+
+use crate::channel::{ChannelError, Io};
+use crate::config::{PlatformConnection, SandboxConfig};
+use crate::interpreter::{Interpreter, Interpreters};
+use crate::launch::{LaunchError, Launcher, Plan};
+use crate::process::Process;
+use crate::sys::Exit;
+
+const RUNTIME_API_PORT: u16 = 9001;
+const PLATFORM_PORT: u16 = 4566;
+/// A process that has closed its channel has this long to end before that counts as a breach.
+const ENDING_MS: u64 = 500;
+/// What an ended process has sent is read for this long.
+const LAST_WORDS_MS: u64 = 100;
+
+/// Starts instances as confined processes of this machine. They die with it.
+pub struct LinuxSandbox {
+    config: SandboxConfig,
+    launcher: Launcher,
+    interpreters: Arc<Interpreters>,
+}
+
+impl LinuxSandbox {
+    /// Prepares shared files and control groups, and removes what a crashed platform left behind.
+    ///
+    /// # Errors
+    /// When the data directory cannot be used.
+    pub fn new(config: SandboxConfig) -> Result<LinuxSandbox, LaunchError> {
+        let launcher = Launcher::new(&config)?;
+        let interpreters = Interpreters::new(config.interpreters.clone(), config.lenient_versions);
+        Ok(LinuxSandbox {
+            config,
+            launcher,
+            interpreters: Arc::new(interpreters),
+        })
+    }
+
+    /// What this machine or user keeps the sandbox from doing, in sentences for the operator.
+    pub fn lacking(&self) -> Vec<String> {
+        self.launcher.lacking()
+    }
+
+    async fn interpreter(&self, runtime: &Runtime) -> Result<Interpreter, StartError> {
+        let (interpreters, runtime) = (self.interpreters.clone(), runtime.clone());
+        tokio::task::spawn_blocking(move || interpreters.find(&runtime))
+            .await
+            .map_err(|error| StartError::Platform(error.to_string()))?
+            .map_err(StartError::RuntimeMissing)
+    }
+
+    async fn plan(&self, spec: &InstanceSpec) -> Result<Plan, StartError> {
+        let function = &spec.function;
+        let mut plan = Plan {
+            owner: format!("{}/{}/{}", function.account, function.region, function.name),
+            argv: Vec::new(),
+            environment: spec.environment.clone(),
+            code_dir: spec.code_dir.clone(),
+            runtime_dir: None,
+            prefixes: Vec::new(),
+            memory_mb: function.memory_mb,
+            ephemeral_mb: function.ephemeral_mb,
+            channel: None,
+            listen: Vec::new(),
+        };
+        let mut path = "/var/lang/bin:/usr/local/bin:/usr/bin:/bin:/opt/bin".to_owned();
+        match &function.runtime {
+            Runtime::Provided { .. } => {
+                find_bootstrap(&spec.code_dir)?;
+                plan.argv = vec!["/var/task/bootstrap".to_owned()];
+                plan.listen.push(RUNTIME_API_PORT);
+                set(
+                    &mut plan.environment,
+                    "AWS_LAMBDA_RUNTIME_API",
+                    format!("127.0.0.1:{RUNTIME_API_PORT}"),
+                );
+            }
+            managed => {
+                let interpreter = self.interpreter(managed).await?;
+                let executable = interpreter.executable.to_string_lossy().into_owned();
+                if let (Some(_), Some(bin)) = (&interpreter.prefix, interpreter.executable.parent())
+                {
+                    path = format!("{}:{path}", bin.display());
+                }
+                plan.prefixes.extend(interpreter.prefix);
+                plan.runtime_dir = Some(self.config.runtime_dir.clone());
+                plan.argv = match managed {
+                    Runtime::Node { .. } => vec![
+                        executable,
+                        // V8 would size its heap by the machine's memory.
+                        format!("--max-old-space-size={}", function.memory_mb * 9 / 10),
+                        "/var/runtime/node/host.js".to_owned(),
+                    ],
+                    _ => vec![executable, "/var/runtime/python/host.py".to_owned()],
+                };
+            }
+        }
+        set_default(&mut plan.environment, "PATH", path);
+        if self.config.platform.is_some() {
+            plan.listen.push(PLATFORM_PORT);
+            set_default(
+                &mut plan.environment,
+                "AWS_ENDPOINT_URL",
+                format!("http://127.0.0.1:{PLATFORM_PORT}"),
+            );
+        }
+        Ok(plan)
+    }
+}
+
+fn set_default(environment: &mut Vec<(String, String)>, name: &str, value: String) {
+    if !environment.iter().any(|(known, _)| known == name) {
+        environment.push((name.to_owned(), value));
+    }
+}
+
+fn set(environment: &mut Vec<(String, String)>, name: &str, value: String) {
+    environment.retain(|(known, _)| known != name);
+    environment.push((name.to_owned(), value));
+}
+
+/// A custom runtime's program, as in Lambda an executable file named `bootstrap` in the code.
+fn find_bootstrap(code_dir: &Path) -> Result<(), StartError> {
+    let missing = |what: &str| Err(StartError::RuntimeMissing(what.to_owned()));
+    // A link's target is only meaningful inside, so links are taken as they are.
+    match std::fs::symlink_metadata(code_dir.join("bootstrap")) {
+        Ok(kind) if kind.is_dir() => missing("`bootstrap` in the function's code is a directory"),
+        Ok(kind) if kind.is_file() && kind.permissions().mode() & 0o001 == 0 => {
+            missing("`bootstrap` in the function's code is not executable")
+        }
+        Ok(_) => Ok(()),
+        Err(_) => missing("the function's code has no executable named `bootstrap`"),
+    }
+}
+
+#[async_trait]
+impl Sandbox for LinuxSandbox {
+    async fn start(&self, spec: Arc<InstanceSpec>) -> Result<Box<dyn Instance>, StartError> {
+        let platform_error =
+            |doing: &str, error: std::io::Error| StartError::Platform(format!("{doing}: {error}"));
+        let mut plan = self.plan(&spec).await?;
+        let managed = !matches!(spec.function.runtime, Runtime::Provided { .. });
+        let ours = if managed {
+            let (ours, theirs) = UnixStream::pair()
+                .map_err(|error| platform_error("making the runtime's channel", error))?;
+            plan.channel = Some(theirs.into());
+            Some(ours)
+        } else {
+            None
+        };
+        let launched = self
+            .launcher
+            .launch(plan)
+            .await
+            .map_err(|error| StartError::Platform(error.to_string()))?;
+        let mut listeners = launched.listeners.into_iter();
+        let io = match ours {
+            Some(ours) => Io::frames(ours, launched.stdout, launched.stderr),
+            None => {
+                let listener = listeners.next().ok_or_else(|| {
+                    StartError::Platform("the Runtime API's listener is missing".to_owned())
+                })?;
+                Io::runtime_api(
+                    listener,
+                    launched.stdout,
+                    launched.stderr,
+                    spec.function.clone(),
+                )
+            }
+        }
+        .map_err(|error| platform_error("opening the instance's channel", error))?;
+        let platform = match (listeners.next(), &self.config.platform) {
+            (Some(listener), Some(serve)) => Some(
+                serve_platform(listener, serve.clone(), spec)
+                    .map_err(|error| platform_error("serving the platform's endpoint", error))?,
+            ),
+            _ => None,
+        };
+        Ok(Box::new(LinuxInstance {
+            io,
+            process: launched.process,
+            platform,
+        }))
+    }
+}
+
+/// Ends the task when the instance is gone, whichever way.
+struct PlatformTask(JoinHandle<()>);
+
+impl Drop for PlatformTask {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn serve_platform(
+    listener: TcpListener,
+    serve: PlatformConnection,
+    spec: Arc<InstanceSpec>,
+) -> std::io::Result<PlatformTask> {
+    listener.set_nonblocking(true)?;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    Ok(PlatformTask(tokio::spawn(async move {
+        loop {
+            match listener.accept().await.map(|(stream, _)| stream.into_std()) {
+                Ok(Ok(stream)) => serve(stream, spec.clone()),
+                Ok(Err(error)) => tracing::warn!("an instance's connection: {error}"),
+                Err(error) => {
+                    // Out of descriptors, most likely; an instance may not make the host spin over it.
+                    tracing::warn!("accepting an instance's connection: {error}");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    })))
+}
+
+struct LinuxInstance {
+    io: Io,
+    process: Process,
+    platform: Option<PlatformTask>,
+}
+
+impl LinuxInstance {
+    async fn failure(&mut self, error: ChannelError) -> Failure {
+        match error {
+            ChannelError::Init(object) => Failure::Init(object),
+            ChannelError::ResponseTooLarge { bytes } => Failure::ResponseTooLarge { bytes },
+            ChannelError::Protocol(what) => Failure::Protocol(what),
+            ChannelError::Closed => self.ending().await,
+        }
+    }
+
+    /// Why the channel was closed.
+    async fn ending(&mut self) -> Failure {
+        let ended =
+            tokio::time::timeout(Duration::from_millis(ENDING_MS), self.process.ended()).await;
+        let out_of_memory = self.process.ran_out_of_memory();
+        match ended {
+            Ok(Ok(Exit::Code(0))) => exited(Some(0), None),
+            // A kill that the function survived (of a child process, say) is no reason for an orderly exit.
+            Ok(Ok(_)) if out_of_memory => Failure::OutOfMemory,
+            Ok(Ok(Exit::Code(code))) => exited(Some(code), None),
+            Ok(Ok(Exit::Signal(signal))) => exited(None, Some(signal)),
+            Ok(Err(error)) => Failure::Protocol(format!("waiting for the runtime's end: {error}")),
+            Err(_) => Failure::Protocol("the runtime closed its channel and runs on".to_owned()),
+        }
+    }
+}
+
+/// What the channel comes to, or `Closed` when the process ends without it: a custom runtime may end without ever having
+/// connected, which its listener cannot tell. What it said just before it ended is still heard.
+async fn until_end<T>(
+    talk: impl Future<Output = Result<T, ChannelError>>,
+    process: &Process,
+) -> Result<T, ChannelError> {
+    tokio::pin!(talk);
+    tokio::select! {
+        biased;
+        result = &mut talk => result,
+        _ = process.ended() => tokio::time::timeout(Duration::from_millis(LAST_WORDS_MS), talk)
+            .await
+            .unwrap_or(Err(ChannelError::Closed)),
+    }
+}
+
+fn exited(code: Option<i32>, signal: Option<i32>) -> Failure {
+    Failure::Exited { code, signal }
+}
+
+#[async_trait]
+impl Instance for LinuxInstance {
+    async fn init(&mut self, log: &mut InvocationLog) -> Result<(), Failure> {
+        let ready = self.io.ready(log);
+        let Err(error) = until_end(ready, &self.process).await else {
+            return Ok(());
+        };
+        let failure = self.failure(error).await;
+        self.io.drain(log);
+        Err(failure)
+    }
+
+    async fn invoke(
+        &mut self,
+        event: &Invocation,
+        deadline: Deadline,
+        log: &mut InvocationLog,
+    ) -> Result<Answer, Failure> {
+        let answer = self.io.invoke(event, deadline, log);
+        let error = match until_end(answer, &self.process).await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        let failure = self.failure(error).await;
+        self.io.drain(log);
+        Err(failure)
+    }
+
+    fn is_alive(&mut self) -> bool {
+        self.process.is_alive()
+    }
+
+    fn drain(&mut self, log: &mut InvocationLog) {
+        self.io.drain(log);
+    }
+
+    fn usage(&mut self) -> Usage {
+        self.process.usage()
+    }
+
+    async fn stop(self: Box<Self>) {
+        let LinuxInstance {
+            io,
+            process,
+            platform,
+        } = *self;
+        drop(platform);
+        process.stop().await;
+        drop(io);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn bootstrap_must_be_there_and_executable() {
+        let code = tempfile::tempdir().unwrap();
+        assert!(find_bootstrap(code.path()).is_err());
+        let file = code.path().join("bootstrap");
+        std::fs::write(&file, "").unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(find_bootstrap(code.path()).is_err());
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(find_bootstrap(code.path()), Ok(()));
+    }
+
+    #[test]
+    fn the_users_environment_stands_but_for_the_runtime_api() {
+        let mut environment = vec![("A".to_owned(), "user".to_owned())];
+        set_default(&mut environment, "A", "ours".to_owned());
+        set_default(&mut environment, "B", "ours".to_owned());
+        assert_eq!(environment[0].1, "user");
+        set(&mut environment, "A", "ours".to_owned());
+        assert_eq!(environment.len(), 2);
+        assert!(environment.iter().all(|(_, value)| value == "ours"));
+    }
+}

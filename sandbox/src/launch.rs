@@ -1,0 +1,403 @@
+//! Starts processes in sandboxes. Everything that can be is done before the clone; a small fixed set of threads does it,
+//! because an instance dies with the *thread* that made it, and threads of an async runtime come and go.
+//! Knows no runtime and no protocol.
+#![allow(unsafe_code)]
+
+use std::ffi::{CString, c_char};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, Write};
+use std::net::TcpListener;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use cumulet_base::limits;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::cgroup::{Cgroups, Group, Limits};
+use crate::child::{self, INNER_GID, INNER_UID, LISTEN_MAX, Orders, STAGES};
+use crate::config::{Network, SandboxConfig};
+use crate::network::{self, Gateway, Lease};
+use crate::process::Process;
+use crate::root::{self, Layout};
+use crate::seccomp::{self, Instruction};
+use crate::sys::{self, CloneArgs};
+
+const LAUNCHERS: usize = 4;
+const LAUNCH_QUEUE_MAX: usize = 256;
+const UID_RANGE: u64 = 1 << 24;
+
+/// What is to be started.
+#[derive(Debug)]
+pub struct Plan {
+    /// Whose user the process runs as; plans with the same owner share one.
+    pub owner: String,
+    /// The program by its path inside, and its arguments.
+    pub argv: Vec<String>,
+    pub environment: Vec<(String, String)>,
+    /// Appears at `/var/task`; must be readable by everyone.
+    pub code_dir: PathBuf,
+    /// Appears at `/var/runtime`.
+    pub runtime_dir: Option<PathBuf>,
+    /// Directories that appear at their own path.
+    pub prefixes: Vec<PathBuf>,
+    pub memory_mb: u32,
+    pub ephemeral_mb: u32,
+    /// Descriptor 3 of the process.
+    pub channel: Option<OwnedFd>,
+    /// Ports of the instance's loopback that the host listens on; at most four.
+    pub listen: Vec<u16>,
+}
+
+/// A started process and its connections.
+pub struct Launched {
+    pub process: Process,
+    pub stdout: OwnedFd,
+    pub stderr: OwnedFd,
+    /// In the order of [`Plan::listen`].
+    pub listeners: Vec<TcpListener>,
+}
+
+/// A sandbox could not be built.
+#[derive(Debug, thiserror::Error)]
+#[error("{doing}: {source}")]
+pub struct LaunchError {
+    pub doing: String,
+    pub source: io::Error,
+}
+
+fn failed(doing: impl Into<String>) -> impl FnOnce(io::Error) -> LaunchError {
+    let doing = doing.into();
+    move |source| LaunchError { doing, source }
+}
+
+type Job = (Plan, oneshot::Sender<Result<Launched, LaunchError>>);
+
+/// Makes sandboxes. Its processes are killed when it is dropped.
+pub struct Launcher {
+    jobs: mpsc::Sender<Job>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    privileged: bool,
+    uid_base: u32,
+    cgroups: Cgroups,
+    gateway: Option<Arc<Gateway>>,
+    lacking: Vec<String>,
+    etc: PathBuf,
+    filter: Vec<Instruction>,
+}
+
+impl Launcher {
+    /// Prepares the shared files and starts the launching threads.
+    ///
+    /// # Errors
+    /// When `data_dir` cannot be written or no thread can be started.
+    pub fn new(config: &SandboxConfig) -> Result<Launcher, LaunchError> {
+        let privileged = sys::effective_ids().0 == 0;
+        let mut lacking = Vec::new();
+        let mut resolv_conf = String::new();
+        let mut gateway = None;
+        if config.network != Network::None {
+            let nameservers = network::nameservers();
+            match Gateway::open(
+                &config.network,
+                config.network_range,
+                &nameservers,
+                privileged,
+            ) {
+                Ok(open) => gateway = Some(open),
+                Err(why) => lacking.push(format!("no network but loopback for functions: {why}")),
+            }
+            for server in nameservers {
+                resolv_conf.push_str(&format!("nameserver {server}\n"));
+            }
+        }
+        let etc = config.data_dir.join("etc");
+        root::prepare_etc(&etc, &resolv_conf)
+            .map_err(failed(format!("preparing `{}`", etc.display())))?;
+        let etc = etc
+            .canonicalize()
+            .map_err(failed(format!("finding `{}`", etc.display())))?;
+        let shared = Arc::new(Shared {
+            privileged,
+            uid_base: config.uid_base,
+            cgroups: Cgroups::detect(),
+            gateway,
+            lacking,
+            etc,
+            filter: seccomp::program(),
+        });
+        let (jobs, queue) = mpsc::channel::<Job>(LAUNCH_QUEUE_MAX);
+        let queue = Arc::new(Mutex::new(queue));
+        for index in 0..LAUNCHERS {
+            let (shared, queue) = (shared.clone(), queue.clone());
+            std::thread::Builder::new()
+                .name(format!("launch-{index}"))
+                .spawn(move || work(&shared, &queue))
+                .map_err(failed("starting a launching thread"))?;
+        }
+        let launcher = Launcher { jobs, shared };
+        for lack in launcher.lacking() {
+            tracing::warn!("sandbox: {lack}");
+        }
+        Ok(launcher)
+    }
+
+    /// What this machine or user keeps the sandbox from doing, in sentences.
+    pub fn lacking(&self) -> Vec<String> {
+        let mut lacking = self.shared.lacking.clone();
+        lacking.extend(self.shared.cgroups.lacking.iter().cloned());
+        if self.shared.cgroups.describe() == "none" {
+            lacking.push(
+                "no control groups: memory and processor are not limited, and running out of memory is not recognised"
+                    .to_owned(),
+            );
+        }
+        if !self.shared.privileged {
+            lacking.push(
+                "not root: all functions run as the platform's own user on the host, each in its own user namespace"
+                    .to_owned(),
+            );
+        }
+        lacking
+    }
+
+    /// Starts a process; returns when it executes its program.
+    ///
+    /// # Errors
+    /// When a step fails; nothing is left behind.
+    pub async fn launch(&self, plan: Plan) -> Result<Launched, LaunchError> {
+        let gone = |_| LaunchError {
+            doing: "launching".to_owned(),
+            source: io::Error::other("the launching threads are gone"),
+        };
+        let (reply, answer) = oneshot::channel();
+        self.jobs
+            .send((plan, reply))
+            .await
+            .map_err(|_| ())
+            .map_err(gone)?;
+        answer.await.map_err(|_| ()).map_err(gone)?
+    }
+}
+
+fn work(shared: &Shared, queue: &Mutex<mpsc::Receiver<Job>>) {
+    loop {
+        let job = match queue.lock() {
+            Ok(mut queue) => queue.blocking_recv(),
+            Err(_) => return,
+        };
+        let Some((plan, reply)) = job else { return };
+        // A caller who has gone away drops the answer, and with it the process.
+        let _ = reply.send(launch(shared, plan));
+    }
+}
+
+fn c_strings(values: impl IntoIterator<Item = String>) -> Result<Vec<CString>, LaunchError> {
+    values
+        .into_iter()
+        .map(|value| {
+            CString::new(value).map_err(|error| LaunchError {
+                doing: "passing arguments and environment".to_owned(),
+                source: error.into(),
+            })
+        })
+        .collect()
+}
+
+/// The array that exec takes: pointers into `values`, then null.
+fn pointers(values: &[CString]) -> Vec<*const c_char> {
+    values
+        .iter()
+        .map(|value| value.as_ptr())
+        .chain([std::ptr::null()])
+        .collect()
+}
+
+fn launch(shared: &Shared, plan: Plan) -> Result<Launched, LaunchError> {
+    static SERIAL: AtomicU64 = AtomicU64::new(0);
+    if plan.listen.len() > LISTEN_MAX {
+        return Err(failed("opening listeners")(io::Error::other("too many")));
+    }
+    let argv = c_strings(plan.argv)?;
+    let environment = c_strings(
+        plan.environment
+            .into_iter()
+            .map(|(name, value)| format!("{name}={value}")),
+    )?;
+    let layout = Layout {
+        code_dir: &plan.code_dir,
+        runtime_dir: plan.runtime_dir.as_deref(),
+        prefixes: &plan.prefixes,
+        ephemeral_mb: plan.ephemeral_mb,
+    };
+    let root = root::compile(&layout, &shared.etc, shared.privileged)
+        .map_err(failed("laying out the root"))?;
+    let limits = Limits {
+        memory_mb: plan.memory_mb,
+        tasks: limits::INSTANCE_TASKS_MAX,
+    };
+    let id = format!("i{}", SERIAL.fetch_add(1, Ordering::Relaxed));
+    let group = shared
+        .cgroups
+        .create(&id, limits)
+        .map_err(failed("making the control group"))?;
+    let (stdout, stdout_child) = sys::pipe().map_err(failed("making a pipe"))?;
+    let (stderr, stderr_child) = sys::pipe().map_err(failed("making a pipe"))?;
+    let (status, status_child) = sys::packet_pair().map_err(failed("making a socket pair"))?;
+    let (argv_pointers, environment_pointers) = (pointers(&argv), pointers(&environment));
+    let join = group.as_ref().map(Group::join_fds).unwrap_or_default();
+    let mut lease = shared
+        .gateway
+        .as_ref()
+        .map(Gateway::lease)
+        .transpose()
+        .map_err(failed("reserving an address"))?;
+    let orders = Orders {
+        root: &root,
+        argv: &argv_pointers,
+        environment: &environment_pointers,
+        status: status_child.as_raw_fd(),
+        stdout: stdout_child.as_raw_fd(),
+        stderr: stderr_child.as_raw_fd(),
+        channel: plan.channel.as_ref().map(AsRawFd::as_raw_fd),
+        listen: &plan.listen,
+        outbound: lease.as_ref().map(Lease::outbound),
+        join: &join,
+        filter: &shared.filter,
+        files_max: limits::INSTANCE_FILES_MAX,
+        tasks_max: limits::INSTANCE_TASKS_MAX.into(),
+        drop_groups: shared.privileged,
+    };
+    let mut process = clone_child(&orders, group).map_err(failed("cloning into new namespaces"))?;
+    drop((status_child, stdout_child, stderr_child));
+    map_user(&process, shared, &plan.owner).map_err(failed("mapping the function's user"))?;
+    expose_to_oom(process.pid);
+    if let Some(lease) = &mut lease {
+        lease
+            .connect(process.pid)
+            .map_err(failed("connecting the instance's network"))?;
+    }
+    process.lease = lease;
+    let mut status = std::os::unix::net::UnixStream::from(status);
+    status
+        .write_all(b"g")
+        .map_err(failed("letting the child go"))?;
+    let listeners = follow(&status, plan.listen.len())?;
+    if let Some(group) = &mut process.group {
+        group.started();
+    }
+    Ok(Launched {
+        process,
+        stdout,
+        stderr,
+        listeners,
+    })
+}
+
+fn clone_child(orders: &Orders<'_>, group: Option<Group>) -> io::Result<Process> {
+    const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
+    const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+    let mut pidfd: libc::c_int = -1;
+    let mut arguments = CloneArgs {
+        flags: (libc::CLONE_NEWUSER
+            | libc::CLONE_NEWPID
+            | libc::CLONE_NEWNS
+            | libc::CLONE_NEWIPC
+            | libc::CLONE_NEWUTS
+            | libc::CLONE_NEWNET
+            | libc::CLONE_PIDFD) as u64
+            | CLONE_CLEAR_SIGHAND,
+        pidfd: (&raw mut pidfd) as u64,
+        exit_signal: libc::SIGCHLD as u64,
+        ..CloneArgs::default()
+    };
+    if let Some(into) = group.as_ref().and_then(Group::target_fd) {
+        arguments.flags |= CLONE_INTO_CGROUP;
+        arguments.cgroup = into.as_raw_fd() as u64;
+    }
+    // SAFETY: without CLONE_VM the child has its own copy of this thread's stack and of all that `orders` points to,
+    // and `run` keeps to what may be done there. Signals are blocked meanwhile so that no handler runs in the child.
+    // std's Command can make neither namespaces nor a pidfd in the same step.
+    unsafe {
+        let mut all: libc::sigset_t = std::mem::zeroed();
+        let mut before: libc::sigset_t = std::mem::zeroed();
+        libc::sigfillset(&mut all);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut before);
+        let pid = libc::syscall(libc::SYS_clone3, &raw mut arguments, size_of::<CloneArgs>());
+        if pid == 0 {
+            child::run(orders);
+        }
+        let error = io::Error::last_os_error();
+        libc::pthread_sigmask(libc::SIG_SETMASK, &before, std::ptr::null_mut());
+        if pid < 0 {
+            return Err(error);
+        }
+        Ok(Process {
+            pid: pid as i32,
+            pidfd: OwnedFd::from_raw_fd(pidfd),
+            group,
+            lease: None,
+        })
+    }
+}
+
+/// One user and one group exist inside: the function's own. There is no root to become.
+fn map_user(process: &Process, shared: &Shared, owner: &str) -> io::Result<()> {
+    let (uid, gid) = if shared.privileged {
+        let mut hasher = DefaultHasher::new();
+        owner.hash(&mut hasher);
+        // Two functions may meet on a number; they still share no namespace.
+        let uid = shared.uid_base + (hasher.finish() % UID_RANGE) as u32;
+        (uid, uid)
+    } else {
+        std::fs::write(format!("/proc/{}/setgroups", process.pid), "deny")?;
+        sys::effective_ids()
+    };
+    let write = |name: &str, inner: u32, outer: u32| {
+        std::fs::write(
+            format!("/proc/{}/{name}", process.pid),
+            format!("{inner} {outer} 1"),
+        )
+    };
+    write("uid_map", INNER_UID, uid)?;
+    write("gid_map", INNER_GID, gid)
+}
+
+/// When the whole machine is short of memory, instances go before the platform; and a platform that is itself exempt
+/// does not pass that on, which would keep the kernel from enforcing the memory limit.
+fn expose_to_oom(pid: i32) {
+    const SCORE: &str = "500";
+    if let Err(error) = std::fs::write(format!("/proc/{pid}/oom_score_adj"), SCORE) {
+        tracing::warn!("exposing an instance to the kernel's memory killer: {error}");
+    }
+}
+
+/// Hears the child out until it has executed its program.
+fn follow(
+    status: &std::os::unix::net::UnixStream,
+    expected: usize,
+) -> Result<Vec<TcpListener>, LaunchError> {
+    let mut listeners = Vec::new();
+    loop {
+        let (record, descriptors) =
+            sys::receive(status.as_fd()).map_err(failed("listening to the child"))?;
+        match record.as_slice() {
+            [b'L'] => listeners.extend(descriptors.into_iter().map(TcpListener::from)),
+            [b'E', stage, a, b, c, d] => {
+                let doing = STAGES.get(usize::from(*stage)).unwrap_or(&"starting");
+                let errno = i32::from_le_bytes([*a, *b, *c, *d]);
+                return Err(failed(*doing)(io::Error::from_raw_os_error(errno)));
+            }
+            [] if listeners.len() == expected => return Ok(listeners),
+            _ => {
+                return Err(failed("starting the runtime")(io::Error::other(
+                    "the child ended early",
+                )));
+            }
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! A running instance as a process: its end, its usage, and giving everything back. Knows no protocol.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use cumulet_engine::sandbox::Usage;
+
+use crate::cgroup::Group;
+use crate::network::Lease;
+use crate::sys::{self, Exit};
+
+/// The first process of an instance's pid namespace. Dropping it ends the whole instance and waits for that, which
+/// takes about a millisecond; in asynchronous code use [`Process::stop`].
+pub struct Process {
+    pub(crate) pid: i32,
+    pub(crate) pidfd: OwnedFd,
+    pub(crate) group: Option<Group>,
+    /// Held for as long as the address is used.
+    pub(crate) lease: Option<Lease>,
+}
+
+impl Process {
+    /// Its number on the host.
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// One cheap look.
+    pub fn is_alive(&self) -> bool {
+        !sys::is_readable(self.pidfd.as_fd())
+    }
+
+    /// Waits for the end without taking the process out of the table; that happens when `self` is dropped.
+    ///
+    /// # Errors
+    /// When the runtime has no room to watch another descriptor.
+    pub async fn ended(&self) -> io::Result<Exit> {
+        if self.is_alive() {
+            sys::watch(self.pidfd.try_clone()?)?
+                .readable()
+                .await?
+                .retain_ready();
+        }
+        self.exit()?
+            .ok_or_else(|| io::Error::other("the process has not ended after all"))
+    }
+
+    /// How it ended, if it has.
+    pub(crate) fn exit(&self) -> io::Result<Option<Exit>> {
+        sys::pidfd_exit(self.pidfd.as_fd(), false, false)
+    }
+
+    /// Whether the kernel ended a process of the instance because the memory limit was passed. `false` also where
+    /// there are no control groups to tell.
+    pub fn ran_out_of_memory(&self) -> bool {
+        self.group.as_ref().is_some_and(Group::ran_out_of_memory)
+    }
+
+    /// From the control group, else of the first process alone.
+    pub fn usage(&self) -> Usage {
+        match &self.group {
+            Some(group) => group.usage(),
+            None => usage_of(self.pid),
+        }
+    }
+
+    /// Ends every process of the instance and gives its resources back.
+    pub async fn stop(self) {
+        if let Err(error) = tokio::task::spawn_blocking(move || drop(self)).await {
+            tracing::error!("stopping an instance: {error}");
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Some(group) = &self.group {
+            group.kill();
+        }
+        // With its first process the kernel ends all others of the pid namespace, and the first counts as ended only
+        // after them.
+        sys::pidfd_signal(self.pidfd.as_fd(), libc::SIGKILL);
+        if let Err(error) = sys::pidfd_exit(self.pidfd.as_fd(), true, true) {
+            tracing::error!("waiting for process {}: {error}", self.pid);
+        }
+    }
+}
+
+fn usage_of(pid: i32) -> Usage {
+    let read = |name: &str| std::fs::read_to_string(format!("/proc/{pid}/{name}"));
+    let mut usage = Usage::default();
+    if let Ok(stat) = read("schedstat") {
+        let nanoseconds: u64 = stat
+            .split_whitespace()
+            .next()
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(0);
+        usage.cpu_us = nanoseconds / 1000;
+    }
+    if let Ok(status) = read("status") {
+        let kilobytes: u64 = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .and_then(|text| text.split_whitespace().next())
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(0);
+        usage.memory_peak_bytes = kilobytes * 1024;
+    }
+    usage
+}

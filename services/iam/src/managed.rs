@@ -1,0 +1,106 @@
+//! The AWS managed policies that exist here, by ARN, with documents written after
+//! <https://docs.aws.amazon.com/aws-managed-policy/latest/reference/about-managed-policy-reference.html>.
+//! Others do not exist: attaching them is an error, so that nobody counts on rights that are not given.
+
+pub struct Managed {
+    pub arn: &'static str,
+    /// `ANPA…`, ours.
+    pub id: &'static str,
+    pub description: &'static str,
+    pub document: &'static str,
+}
+
+impl Managed {
+    pub fn name(&self) -> &'static str {
+        self.arn.rsplit('/').next().unwrap_or(self.arn)
+    }
+
+    /// `/` or `/service-role/`.
+    pub fn path(&self) -> String {
+        let inside = self.arn.split_once(":policy").map_or("/", |(_, path)| path);
+        inside[..inside.len() - self.name().len()].to_owned()
+    }
+}
+
+pub fn find(arn: &str) -> Option<&'static Managed> {
+    ALL.iter().find(|policy| policy.arn == arn)
+}
+
+#[rustfmt::skip]
+const ALL: &[Managed] = &[
+    Managed {
+        arn: "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole",
+        id: "ANPACUMULETLAMBDABASIC",
+        description: "Provides write permissions to CloudWatch Logs.",
+        document: r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["logs:CreateLogGroup","logs:CreateLogStream","logs:PutLogEvents"],"Resource":"*"}]}"#,
+    },
+    Managed {
+        arn: "arn:aws:iam::aws:policy/service-role/AWSLambdaVPCAccessExecutionRole",
+        id: "ANPACUMULETLAMBDAVPCAC",
+        description: "Provides minimum permissions for a Lambda function to execute while accessing a resource within a VPC.",
+        document: r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["logs:CreateLogGroup","logs:CreateLogStream","logs:PutLogEvents","ec2:CreateNetworkInterface","ec2:DescribeNetworkInterfaces","ec2:DescribeSubnets","ec2:DeleteNetworkInterface","ec2:AssignPrivateIpAddresses","ec2:UnassignPrivateIpAddresses"],"Resource":"*"}]}"#,
+    },
+    Managed {
+        arn: "arn:aws:iam::aws:policy/service-role/AWSLambdaSQSQueueExecutionRole",
+        id: "ANPACUMULETLAMBDASQSQU",
+        description: "Provides receive message, delete message, and read attribute access to SQS queues, and write permissions to CloudWatch Logs.",
+        document: r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["sqs:ReceiveMessage","sqs:DeleteMessage","sqs:GetQueueAttributes","logs:CreateLogGroup","logs:CreateLogStream","logs:PutLogEvents"],"Resource":"*"}]}"#,
+    },
+    Managed {
+        arn: "arn:aws:iam::aws:policy/service-role/AWSLambdaDynamoDBExecutionRole",
+        id: "ANPACUMULETLAMBDADYNAM",
+        description: "Provides list and read access to DynamoDB streams and write permissions to CloudWatch Logs.",
+        document: r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["dynamodb:DescribeStream","dynamodb:GetRecords","dynamodb:GetShardIterator","dynamodb:ListStreams","logs:CreateLogGroup","logs:CreateLogStream","logs:PutLogEvents"],"Resource":"*"}]}"#,
+    },
+    Managed {
+        arn: "arn:aws:iam::aws:policy/service-role/AWSLambdaRole",
+        id: "ANPACUMULETLAMBDAROLE0",
+        description: "Default policy for AWS Lambda service role.",
+        document: r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["lambda:InvokeFunction"],"Resource":["*"]}]}"#,
+    },
+    Managed {
+        arn: "arn:aws:iam::aws:policy/AWSXRayDaemonWriteAccess",
+        id: "ANPACUMULETXRAYDAEMONW",
+        description: "Allow the AWS X-Ray Daemon to relay raw trace segments data to the service's API and retrieve sampling data.",
+        document: r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["xray:PutTraceSegments","xray:PutTelemetryRecords","xray:GetSamplingRules","xray:GetSamplingTargets","xray:GetSamplingStatisticSummaries"],"Resource":["*"]}]}"#,
+    },
+    Managed {
+        arn: "arn:aws:iam::aws:policy/AWSXrayWriteOnlyAccess",
+        id: "ANPACUMULETXRAYWRITEON",
+        description: "AWS X-Ray write only managed policy.",
+        document: r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["xray:PutTraceSegments","xray:PutTelemetryRecords","xray:GetSamplingRules","xray:GetSamplingTargets","xray:GetSamplingStatisticSummaries"],"Resource":["*"]}]}"#,
+    },
+    Managed {
+        arn: "arn:aws:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs",
+        id: "ANPACUMULETAPIGATEWAYL",
+        description: "Allows API Gateway to push logs to user's account.",
+        document: r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["logs:CreateLogGroup","logs:CreateLogStream","logs:DescribeLogGroups","logs:DescribeLogStreams","logs:PutLogEvents","logs:GetLogEvents","logs:FilterLogEvents"],"Resource":"*"}]}"#,
+    },
+    Managed {
+        arn: "arn:aws:iam::aws:policy/AdministratorAccess",
+        id: "ANPACUMULETADMINISTRAT",
+        description: "Provides full access to AWS services and resources.",
+        document: r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#,
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy;
+
+    #[test]
+    fn documents_are_policies() {
+        for managed in ALL {
+            assert!(policy::check(managed.document, policy::Kind::Identity).is_ok(), "{}", managed.arn);
+        }
+    }
+
+    #[test]
+    fn paths() {
+        let basic = &ALL[0];
+        assert_eq!((basic.path().as_str(), basic.name()), ("/service-role/", "AWSLambdaBasicExecutionRole"));
+        let admin = find("arn:aws:iam::aws:policy/AdministratorAccess").map(Managed::path);
+        assert_eq!(admin.as_deref(), Some("/"));
+    }
+}

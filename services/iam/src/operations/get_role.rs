@@ -1,0 +1,15 @@
+//! GetRole (<https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetRole.html>).
+
+use cumulet_wire::call::{Answer, Call};
+use cumulet_wire::error::ApiError;
+
+use serde_json::json;
+
+use super::required;
+use crate::Iam;
+
+pub async fn run(iam: &Iam, call: Call) -> Result<Answer, ApiError> {
+    let name = required(&call, "RoleName")?;
+    let role = iam.storage.require(call.context.account(), name).await?;
+    Answer::json(json!({"Role": role.shape(true)}))
+}

@@ -1,0 +1,259 @@
+//! Who calls and what they may do: the owner's key, sessions of roles, and the decision over a role's policies.
+//! Sessions are not stored: the token says whose it is and until when, and is signed; its secret key follows from it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use cumulet_base::arn::Arn;
+use cumulet_base::clock::Clock;
+use cumulet_base::id;
+use cumulet_engine::catalog::{SessionCredentials, Sessions};
+use cumulet_store::Store;
+use cumulet_wire::auth::{Authorizer, Caller, Credential, Credentials, Principal};
+use cumulet_wire::error::ApiError;
+use hmac::{Hmac, Mac};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use tokio::sync::OnceCell;
+
+use crate::errors;
+use crate::managed;
+use crate::model::Role;
+use crate::policy::{self, Decision};
+use crate::storage::Storage;
+
+/// Sessions of functions; the engine renews instances long before.
+const FUNCTION_SESSION_S: u64 = 12 * 3600;
+const TOKEN_BYTES_MAX: usize = 4096;
+const TOKEN_FORMAT: u8 = 1;
+
+/// The key that may do everything.
+#[derive(Clone, Debug)]
+pub struct Owner {
+    pub account: String,
+    pub access_key_id: String,
+    pub secret_access_key: String,
+}
+
+/// What a token says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Claims {
+    v: u8,
+    key: String,
+    role: String,
+    role_id: String,
+    session: String,
+    expires_s: u64,
+}
+
+/// A session as AssumeRole hands it out.
+#[derive(Clone, Debug)]
+pub struct Assumed {
+    pub credentials: SessionCredentials,
+    /// Milliseconds since 1970.
+    pub expires_ms: u64,
+    /// `arn:aws:sts::A:assumed-role/NAME/SESSION`
+    pub arn: String,
+    /// `AROA…:SESSION`
+    pub user_id: String,
+}
+
+/// Implements the ports [`Credentials`], [`Authorizer`] and [`Sessions`].
+pub struct Access {
+    storage: Storage,
+    owner: Owner,
+    clock: Arc<dyn Clock>,
+    secret: OnceCell<[u8; 32]>,
+}
+
+/// The name of a role and its account, from its ARN with or without a path.
+fn role_of(arn: &str) -> Option<(String, String)> {
+    let arn: Arn = arn.parse().ok()?;
+    let name = arn.resource.strip_prefix("role/")?.rsplit('/').next()?;
+    (arn.service == "iam" && !name.is_empty()).then(|| (arn.account.clone(), name.to_owned()))
+}
+
+fn mac(secret: &[u8; 32], purpose: &str, text: &str) -> Hmac<Sha256> {
+    let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(secret).expect("HMAC takes keys of any length");
+    mac.update(purpose.as_bytes());
+    mac.update(text.as_bytes());
+    mac
+}
+
+/// Forty characters, as long as AWS's secrets.
+fn secret_key(secret: &[u8; 32], body: &str) -> String {
+    STANDARD.encode(&mac(secret, "key\n", body).finalize().into_bytes()[..30])
+}
+
+impl Access {
+    pub fn new(store: Arc<dyn Store>, owner: Owner, clock: Arc<dyn Clock>) -> Access {
+        Access { storage: Storage::new(store), owner, clock, secret: OnceCell::new() }
+    }
+
+    async fn secret(&self) -> Result<&[u8; 32], ApiError> {
+        self.secret.get_or_try_init(|| self.storage.session_secret()).await
+    }
+
+    async fn open(
+        &self,
+        role_arn: &str,
+        role: Option<&Role>,
+        session: &str,
+        duration_s: u64,
+    ) -> Result<Assumed, ApiError> {
+        let (account, name) =
+            role_of(role_arn).ok_or_else(|| errors::invalid_input(format!("{role_arn} is not a role")))?;
+        let claims = Claims {
+            v: TOKEN_FORMAT,
+            key: format!("ASIA{}", id::upper(16)),
+            role: role_arn.to_owned(),
+            role_id: role.map_or_else(|| "AROAUNKNOWN".to_owned(), |role| role.id.clone()),
+            session: session.to_owned(),
+            expires_s: self.clock.now_ms() / 1000 + duration_s,
+        };
+        let json =
+            serde_json::to_vec(&claims).map_err(|e| ApiError::internal(format!("writing a session token: {e}")))?;
+        let body = URL_SAFE_NO_PAD.encode(json);
+        let secret = self.secret().await?;
+        let signature = URL_SAFE_NO_PAD.encode(mac(secret, "token\n", &body).finalize().into_bytes());
+        Ok(Assumed {
+            credentials: SessionCredentials {
+                access_key_id: claims.key,
+                secret_access_key: secret_key(secret, &body),
+                session_token: format!("{body}.{signature}"),
+            },
+            expires_ms: claims.expires_s * 1000,
+            arn: format!("arn:aws:sts::{account}:assumed-role/{name}/{session}"),
+            user_id: format!("{}:{session}", claims.role_id),
+        })
+    }
+
+    async fn find_session(&self, access_key_id: &str, token: &str) -> Result<Option<Credential>, ApiError> {
+        if token.len() > TOKEN_BYTES_MAX {
+            return Ok(None);
+        }
+        let Some((body, signature)) = token.split_once('.') else {
+            return Ok(None);
+        };
+        let secret = self.secret().await?;
+        let is_signed = URL_SAFE_NO_PAD
+            .decode(signature)
+            .is_ok_and(|bytes| mac(secret, "token\n", body).verify_slice(&bytes).is_ok());
+        if !is_signed {
+            return Ok(None);
+        }
+        let claims = URL_SAFE_NO_PAD.decode(body).ok().and_then(|json| serde_json::from_slice::<Claims>(&json).ok());
+        let Some(claims) = claims.filter(|claims| {
+            claims.v == TOKEN_FORMAT && claims.key == access_key_id && self.clock.now_ms() / 1000 < claims.expires_s
+        }) else {
+            return Ok(None);
+        };
+        let Some((account, name)) = role_of(&claims.role) else {
+            return Ok(None);
+        };
+        Ok(Some(Credential {
+            secret_access_key: secret_key(secret, body),
+            caller: Caller {
+                arn: format!("arn:aws:sts::{account}:assumed-role/{name}/{}", claims.session),
+                user_id: format!("{}:{}", claims.role_id, claims.session),
+                account,
+                kind: Principal::Role { role_arn: claims.role },
+            },
+        }))
+    }
+
+    /// AssumeRole: the role has to be there and to trust the caller, whose own policies have been asked already.
+    ///
+    /// # Errors
+    /// `AccessDenied` in both cases, as on AWS, so that names cannot be probed.
+    pub async fn assume_role(
+        &self,
+        caller: &Caller,
+        role_arn: &str,
+        session_name: &str,
+        duration_s: u64,
+    ) -> Result<Assumed, ApiError> {
+        let denied = || {
+            ApiError::new(
+                403,
+                "AccessDenied",
+                format!("User: {} is not authorized to perform: sts:AssumeRole on resource: {role_arn}", caller.arn),
+            )
+        };
+        let (account, name) = role_of(role_arn).ok_or_else(denied)?;
+        let role =
+            self.storage.find(&account, &name).await?.filter(|role| role.arn() == role_arn).ok_or_else(denied)?;
+        let mut principals = vec![caller.arn.as_str()];
+        if let Principal::Role { role_arn } = &caller.kind {
+            principals.push(role_arn);
+        }
+        if !policy::trusts(&role.trust, &caller.account, &principals) {
+            return Err(denied());
+        }
+        if duration_s > u64::from(role.max_session_s) {
+            return Err(ApiError::new(
+                400,
+                "ValidationError",
+                "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
+            ));
+        }
+        self.open(role_arn, Some(&role), session_name, duration_s).await
+    }
+}
+
+#[async_trait]
+impl Credentials for Access {
+    async fn find(&self, access_key_id: &str, session_token: Option<&str>) -> Result<Option<Credential>, ApiError> {
+        match session_token {
+            Some(token) => self.find_session(access_key_id, token).await,
+            None if access_key_id == self.owner.access_key_id => Ok(Some(Credential {
+                secret_access_key: self.owner.secret_access_key.clone(),
+                caller: Caller::owner(&self.owner.account),
+            })),
+            None => Ok(None),
+        }
+    }
+}
+
+#[async_trait]
+impl Sessions for Access {
+    async fn issue(&self, role_arn: &str, session_name: &str) -> Result<SessionCredentials, String> {
+        let (account, name) = role_of(role_arn).ok_or_else(|| format!("{role_arn} is not a role"))?;
+        // A role that is not there has no policies and may do nothing; functions are created with such on AWS's tools' word.
+        let role = self.storage.find(&account, &name).await.map_err(|e| e.to_string())?;
+        self.open(role_arn, role.as_ref(), session_name, FUNCTION_SESSION_S)
+            .await
+            .map(|assumed| assumed.credentials)
+            .map_err(|e| e.to_string())
+    }
+}
+
+#[async_trait]
+impl Authorizer for Access {
+    async fn authorize(&self, caller: &Caller, action: &str, resource: &str) -> Result<(), ApiError> {
+        let role_arn = match &caller.kind {
+            Principal::Owner => return Ok(()),
+            // AWS answers it whatever the policies say.
+            Principal::Role { .. } if action == "sts:GetCallerIdentity" => return Ok(()),
+            Principal::Role { role_arn } => role_arn,
+            Principal::Service { .. } | Principal::Anonymous => {
+                return Err(errors::access_denied(&caller.arn, action, resource, false));
+            }
+        };
+        let role = match role_of(role_arn) {
+            Some((account, name)) => self.storage.find(&account, &name).await?,
+            None => None,
+        };
+        let Some(role) = role.filter(|role| role.arn() == *role_arn) else {
+            return Err(errors::access_denied(&caller.arn, action, resource, false));
+        };
+        let attached = role.attached.iter().filter_map(|arn| managed::find(arn)).map(|policy| policy.document);
+        let documents = role.inline.values().map(String::as_str).chain(attached);
+        match policy::decide(documents, action, resource) {
+            Decision::Allow => Ok(()),
+            decision => Err(errors::access_denied(&caller.arn, action, resource, decision == Decision::ExplicitDeny)),
+        }
+    }
+}

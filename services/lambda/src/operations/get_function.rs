@@ -1,0 +1,49 @@
+//! GetFunction (<https://docs.aws.amazon.com/lambda/latest/api/API_GetFunction.html>).
+
+use cumulet_wire::call::{Answer, Call};
+use cumulet_wire::error::ApiError;
+use serde_json::json;
+
+use super::{FunctionInput, input};
+use crate::{Lambda, names};
+
+pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
+    let context = call.context.clone();
+    let input: FunctionInput = input(call)?;
+    let named = names::read_version(&context, &input.function_name, input.qualifier.as_deref())?;
+    let known = lambda.functions.require(&named).await?;
+    let function = &known.function;
+    let location = lambda.links.location(&context.host, &function.code_digest, context.now_ms);
+    let mut shape = json!({
+        "Configuration": function.configuration(named.qualifier.is_some()),
+        "Code": {"RepositoryType": "S3", "Location": location},
+    });
+    if !function.tags.is_empty() {
+        shape["Tags"] = json!(function.tags);
+    }
+    if let Some(max) = function.concurrency_max {
+        shape["Concurrency"] = json!({"ReservedConcurrentExecutions": max});
+    }
+    Answer::json(shape)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
+    use crate::tests::Fixture;
+
+    #[tokio::test]
+    async fn gives_configuration_and_code() {
+        let fixture = Fixture::new();
+        fixture.create("f").await.unwrap();
+        let got = fixture.call("GetFunction", json!({"FunctionName": "f"})).await.unwrap();
+        assert_eq!(got["Code"]["RepositoryType"], "S3");
+        assert_eq!(got["Configuration"]["PackageType"], "Zip");
+        let error = fixture.call("GetFunction", json!({"FunctionName": "g"})).await.unwrap_err();
+        assert_eq!(error.message, "Function not found: arn:aws:lambda:us-east-1:000000000000:function:g");
+        let error = fixture.call("GetFunction", json!({"FunctionName": "f", "Qualifier": "1"})).await.unwrap_err();
+        assert_eq!(error.status, 404);
+    }
+}

@@ -1,0 +1,20 @@
+//! GetFunctionConcurrency (<https://docs.aws.amazon.com/lambda/latest/api/API_GetFunctionConcurrency.html>); tested
+//! with PutFunctionConcurrency.
+
+use cumulet_wire::call::{Answer, Call};
+use cumulet_wire::error::ApiError;
+use serde_json::json;
+
+use super::{FunctionInput, input};
+use crate::{Lambda, names};
+
+pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
+    let context = call.context.clone();
+    let input: FunctionInput = input(call)?;
+    let named = names::read_version(&context, &input.function_name, None)?;
+    let known = lambda.functions.require(&named).await?;
+    Answer::json(match known.function.concurrency_max {
+        Some(max) => json!({"ReservedConcurrentExecutions": max}),
+        None => json!({}),
+    })
+}

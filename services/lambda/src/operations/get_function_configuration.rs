@@ -1,0 +1,34 @@
+//! GetFunctionConfiguration (<https://docs.aws.amazon.com/lambda/latest/api/API_GetFunctionConfiguration.html>).
+
+use cumulet_wire::call::{Answer, Call};
+use cumulet_wire::error::ApiError;
+
+use super::{FunctionInput, input};
+use crate::{Lambda, names};
+
+pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
+    let context = call.context.clone();
+    let input: FunctionInput = input(call)?;
+    let named = names::read_version(&context, &input.function_name, input.qualifier.as_deref())?;
+    let known = lambda.functions.require(&named).await?;
+    Answer::json(known.function.configuration(named.qualifier.is_some()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
+    use crate::tests::Fixture;
+
+    #[tokio::test]
+    async fn is_what_was_created() {
+        let fixture = Fixture::new();
+        let made = fixture.create("f").await.unwrap();
+        let name = json!({"FunctionName": "f"});
+        assert_eq!(fixture.call("GetFunctionConfiguration", name).await.unwrap(), made);
+        let qualified = json!({"FunctionName": "f", "Qualifier": "$LATEST"});
+        let got = fixture.call("GetFunctionConfiguration", qualified).await.unwrap();
+        assert_eq!(got["FunctionArn"], "arn:aws:lambda:us-east-1:000000000000:function:f:$LATEST");
+    }
+}

@@ -1,0 +1,171 @@
+//! Invoke (<https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html>): synchronous and dry run. Asynchronous
+//! invocation (`Event`) is absent until there is a queue of events.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use cumulet_base::{id, limits};
+use cumulet_engine::catalog::{Access, Target};
+use cumulet_engine::invocation::Invocation;
+use cumulet_wire::call::{Answer, Call};
+use cumulet_wire::error::ApiError;
+use cumulet_wire::validate::Validation;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::Value;
+
+use super::input;
+use crate::{Lambda, errors, names};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Input {
+    function_name: String,
+    qualifier: Option<String>,
+    invocation_type: Option<String>,
+    log_type: Option<String>,
+    client_context: Option<String>,
+    /// Not a member of AWS's shape: the trace header of the request.
+    trace_header: Option<String>,
+    durable_execution_name: Option<String>,
+    tenant_id: Option<String>,
+}
+
+pub async fn run(lambda: &Lambda, mut call: Call) -> Result<Answer, ApiError> {
+    let context = call.context.clone();
+    let payload = std::mem::take(&mut call.payload);
+    let input: Input = input(call)?;
+    let named = names::read_version(&context, &input.function_name, input.qualifier.as_deref())?;
+    let mut checks = Validation::new();
+    checks.one_of("invocationType", input.invocation_type.as_deref(), &["Event", "RequestResponse", "DryRun"]).one_of(
+        "logType",
+        input.log_type.as_deref(),
+        &["None", "Tail"],
+    );
+    checks.finish("ValidationException")?;
+    match input.invocation_type.as_deref() {
+        Some("Event") => return Err(errors::not_built("InvocationType Event (Events)")),
+        Some("DryRun") => {
+            lambda.functions.require(&named).await?;
+            return Ok(Answer { status: Some(204), ..Answer::empty() });
+        }
+        _ => {}
+    }
+    if input.durable_execution_name.is_some() {
+        return Err(errors::not_built("DurableExecutionName"));
+    }
+    if input.tenant_id.is_some() {
+        return Err(errors::not_built("TenantId"));
+    }
+    let client_context = input.client_context.as_deref().map(read_client_context).transpose()?;
+    let payload = check_payload(payload)?;
+    let target = Target {
+        account: named.account.clone(),
+        region: named.region.clone(),
+        name: named.name.clone(),
+        qualifier: named.qualifier.clone(),
+    };
+    let invocation = Invocation {
+        request_id: context.request_id,
+        payload,
+        invoked_arn: named.qualified_arn(),
+        trace: input.trace_header.unwrap_or_else(|| id::trace_header(context.now_ms)),
+        client_context,
+    };
+    let outcome = lambda.invoker.invoke(&target, &Access::Authorised, invocation).await.map_err(errors::from_invoke)?;
+    let mut headers = vec![("x-amz-executed-version", outcome.executed_version)];
+    if let Some(error) = outcome.function_error {
+        headers.push(("x-amz-function-error", error.to_owned()));
+    }
+    if input.log_type.as_deref() == Some("Tail") {
+        headers.push(("x-amz-log-result", STANDARD.encode(&outcome.log_tail)));
+    }
+    Ok(Answer { payload: Some(outcome.payload), headers, ..Answer::empty() })
+}
+
+/// The payload, `{}` where there was none.
+fn check_payload(payload: Bytes) -> Result<Bytes, ApiError> {
+    if payload.len() > limits::INVOKE_PAYLOAD_BYTES_MAX {
+        return Err(errors::payload_too_large(payload.len(), limits::INVOKE_PAYLOAD_BYTES_MAX));
+    }
+    if payload.is_empty() {
+        return Ok(Bytes::from_static(b"{}"));
+    }
+    let text = std::str::from_utf8(&payload).map_err(|e| errors::bad_payload(&e.to_string()))?;
+    serde_json::from_str::<IgnoredAny>(text).map_err(|e| errors::bad_payload(&e.to_string()))?;
+    Ok(payload)
+}
+
+fn read_client_context(text: &str) -> Result<String, ApiError> {
+    const ENCODED_BYTES_MAX: usize = 3583;
+    if text.len() > ENCODED_BYTES_MAX {
+        return Err(errors::bad_client_context(&format!("It has more than {ENCODED_BYTES_MAX} bytes.")));
+    }
+    let bytes = STANDARD.decode(text).map_err(|e| errors::bad_client_context(&e.to_string()))?;
+    let json: Value = serde_json::from_slice(&bytes).map_err(|e| errors::bad_client_context(&e.to_string()))?;
+    if !json.is_object() {
+        return Err(errors::bad_client_context("It is not an object."));
+    }
+    String::from_utf8(bytes).map_err(|e| errors::bad_client_context(&e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use cumulet_engine::invocation::InvokeError;
+    use serde_json::json;
+
+    use super::*;
+    use crate::tests::Fixture;
+
+    #[tokio::test]
+    async fn runs_and_answers_with_headers() {
+        let fixture = Fixture::new();
+        fixture.create("f").await.unwrap();
+        let input = json!({"FunctionName": "f", "LogType": "Tail", "ClientContext": "e30="});
+        let answer = fixture.call_raw("Invoke", input, Bytes::from_static(b"{\"a\":1}")).await.unwrap();
+        assert_eq!(answer.payload.as_deref(), Some(&b"{\"a\":1}"[..]));
+        assert_eq!(
+            answer.headers,
+            [("x-amz-executed-version", "$LATEST".to_owned()), ("x-amz-log-result", "bG9n".to_owned())]
+        );
+        let answer = fixture.call_raw("Invoke", json!({"FunctionName": "f"}), Bytes::new()).await.unwrap();
+        assert_eq!(answer.payload.as_deref(), Some(&b"{}"[..]));
+    }
+
+    #[tokio::test]
+    async fn refusals() {
+        let fixture = Fixture::new();
+        fixture.create("f").await.unwrap();
+        let big = Bytes::from(vec![b'1'; limits::INVOKE_PAYLOAD_BYTES_MAX + 1]);
+        for (input, payload, status, code) in [
+            (json!({"FunctionName": "f"}), big, 413, "RequestTooLargeException"),
+            (json!({"FunctionName": "f"}), Bytes::from_static(b"{"), 400, "InvalidRequestContentException"),
+            (json!({"FunctionName": "f"}), Bytes::from_static(b"\"\xff\""), 400, "InvalidRequestContentException"),
+            (json!({"FunctionName": "f", "ClientContext": "!"}), Bytes::new(), 400, "InvalidRequestContentException"),
+            (
+                json!({"FunctionName": "f", "ClientContext": "MQ=="}),
+                Bytes::new(),
+                400,
+                "InvalidRequestContentException",
+            ),
+            (json!({"FunctionName": "f", "InvocationType": "Event"}), Bytes::new(), 501, "NotImplemented"),
+            (json!({"FunctionName": "f", "InvocationType": "Later"}), Bytes::new(), 400, "ValidationException"),
+            (json!({"FunctionName": "g"}), Bytes::new(), 404, "ResourceNotFoundException"),
+            (json!({"FunctionName": "g", "InvocationType": "DryRun"}), Bytes::new(), 404, "ResourceNotFoundException"),
+            (json!({"FunctionName": "f:1"}), Bytes::new(), 404, "ResourceNotFoundException"),
+        ] {
+            let error = fixture.call_raw("Invoke", input.clone(), payload).await.unwrap_err();
+            assert_eq!((error.status, error.code.as_str()), (status, code), "{input}");
+        }
+        let dry = json!({"FunctionName": "f", "InvocationType": "DryRun"});
+        let answer = fixture.call_raw("Invoke", dry, Bytes::new()).await.unwrap();
+        assert_eq!(answer.status, Some(204));
+        fixture.fail_with(InvokeError::Throttled { reason: "ReservedFunctionConcurrentInvocationLimitExceeded" });
+        let error = fixture.call_raw("Invoke", json!({"FunctionName": "f"}), Bytes::new()).await.unwrap_err();
+        assert_eq!(
+            (error.status, &error.fields["Reason"]),
+            (429, &json!("ReservedFunctionConcurrentInvocationLimitExceeded"))
+        );
+    }
+}

@@ -1,0 +1,17 @@
+//! ListVersionsByFunction (<https://docs.aws.amazon.com/lambda/latest/api/API_ListVersionsByFunction.html>): `$LATEST`
+//! only, for published versions are absent.
+
+use cumulet_wire::call::{Answer, Call};
+use cumulet_wire::error::ApiError;
+use serde_json::json;
+
+use super::{FunctionInput, input};
+use crate::{Lambda, names};
+
+pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
+    let context = call.context.clone();
+    let input: FunctionInput = input(call)?;
+    let named = names::read_version(&context, &input.function_name, None)?;
+    let known = lambda.functions.require(&named).await?;
+    Answer::json(json!({"Versions": [known.function.configuration(true)]}))
+}

@@ -1,0 +1,97 @@
+//! UpdateFunctionCode (<https://docs.aws.amazon.com/lambda/latest/api/API_UpdateFunctionCode.html>).
+
+use cumulet_wire::call::{Answer, Call};
+use cumulet_wire::error::ApiError;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{check_revision, code, input};
+use crate::{Lambda, errors, names};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Input {
+    function_name: String,
+    publish: Option<bool>,
+    dry_run: Option<bool>,
+    revision_id: Option<String>,
+    architectures: Option<Vec<String>>,
+    publish_to: Option<Value>,
+    #[serde(flatten)]
+    source: code::Source,
+}
+
+pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
+    let context = call.context.clone();
+    let input: Input = input(call)?;
+    let named = names::read_version(&context, &input.function_name, None)?;
+    if input.publish == Some(true) || input.publish_to.is_some() {
+        return Err(errors::not_built("Publish (function versions)"));
+    }
+    let architecture = code::architecture(input.architectures)?;
+    let known = lambda.functions.require(&named).await?;
+    check_revision(&known.function, input.revision_id.as_deref())?;
+    let stored = lambda.take_code(input.source, "UpdateFunctionCode").await?;
+    let is_dry_run = input.dry_run == Some(true);
+    let change = |function: &mut crate::model::Function| {
+        check_revision(function, input.revision_id.as_deref())?;
+        function.code_digest.clone_from(&stored.digest);
+        function.code_bytes = stored.bytes;
+        if let Some(architecture) = &architecture {
+            function.architecture.clone_from(architecture);
+        }
+        function.revise(context.now_ms);
+        Ok(())
+    };
+    if is_dry_run {
+        let mut function = known.function.clone();
+        change(&mut function)?;
+        return Answer::json(function.configuration(false));
+    }
+    let (_, function) = lambda.functions.update(&named, change).await?;
+    lambda.retire(&function);
+    Answer::json(function.configuration(false))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
+    use crate::tests::{Fixture, other_zip, zip};
+
+    #[tokio::test]
+    async fn changes_code_and_retires_instances() {
+        let fixture = Fixture::new();
+        let made = fixture.create("f").await.unwrap();
+        let input = json!({"FunctionName": "f", "ZipFile": other_zip()});
+        let mut dry = input.clone();
+        dry["DryRun"] = json!(true);
+        let dry = fixture.call("UpdateFunctionCode", dry).await.unwrap();
+        assert_ne!(dry["CodeSha256"], made["CodeSha256"]);
+        assert!(fixture.retired().is_empty());
+
+        let mut stale = input.clone();
+        stale["RevisionId"] = json!("other");
+        let error = fixture.call("UpdateFunctionCode", stale).await.unwrap_err();
+        assert_eq!((error.status, error.code.as_str()), (412, "PreconditionFailedException"));
+
+        let changed = fixture.call("UpdateFunctionCode", input).await.unwrap();
+        assert_eq!(changed["CodeSha256"], dry["CodeSha256"]);
+        assert_ne!(changed["RevisionId"], made["RevisionId"]);
+        assert_eq!(fixture.retired().len(), 1);
+        let missing = json!({"FunctionName": "g", "ZipFile": zip()});
+        assert_eq!(fixture.call("UpdateFunctionCode", missing).await.unwrap_err().status, 404);
+    }
+
+    #[tokio::test]
+    async fn takes_what_was_uploaded_before() {
+        let fixture = Fixture::new();
+        fixture.create("f").await.unwrap();
+        let made = fixture.create("g").await.unwrap();
+        let digest = fixture.digest("g").await;
+        let input = json!({"FunctionName": "f", "S3Bucket": "cumulet-artifacts", "S3Key": digest});
+        let changed = fixture.call("UpdateFunctionCode", input).await.unwrap();
+        assert_eq!(changed["CodeSha256"], made["CodeSha256"]);
+    }
+}

@@ -1,0 +1,393 @@
+//! The part of a function's configuration that CreateFunction and UpdateFunctionConfiguration share: its constraints
+//! and how it changes a function. What AWS has and this cloud has not is refused by name, never ignored.
+
+use std::collections::BTreeMap;
+
+use cumulet_base::limits;
+use cumulet_wire::error::ApiError;
+use cumulet_wire::validate::Validation;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::errors;
+use crate::model::{Function, Logging};
+
+/// Runtimes that can be run where the machine has the interpreter; newest first, as AWS lists them.
+const RUNTIMES: &[&str] = &[
+    "nodejs24.x",
+    "nodejs22.x",
+    "nodejs20.x",
+    "nodejs18.x",
+    "python3.14",
+    "python3.13",
+    "python3.12",
+    "python3.11",
+    "python3.10",
+    "python3.9",
+    "provided.al2023",
+    "provided.al2",
+];
+
+const ROLE_PATTERN: &str = "arn:(aws[a-zA-Z-]*)?:iam::\\d{12}:role/?[a-zA-Z_0-9+=,.@\\-_/]+";
+const ENVIRONMENT_NAME_PATTERN: &str = "[a-zA-Z]([a-zA-Z0-9_])+";
+
+/// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime>, reserved.
+const RESERVED_VARIABLES: &[&str] = &[
+    "_HANDLER",
+    "_X_AMZN_TRACE_ID",
+    "AWS_DEFAULT_REGION",
+    "AWS_REGION",
+    "AWS_EXECUTION_ENV",
+    "AWS_LAMBDA_FUNCTION_NAME",
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+    "AWS_LAMBDA_FUNCTION_VERSION",
+    "AWS_LAMBDA_INITIALIZATION_TYPE",
+    "AWS_LAMBDA_LOG_GROUP_NAME",
+    "AWS_LAMBDA_LOG_STREAM_NAME",
+    "AWS_ACCESS_KEY",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_LAMBDA_RUNTIME_API",
+    "LAMBDA_TASK_ROOT",
+    "LAMBDA_RUNTIME_DIR",
+];
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Settings {
+    pub role: Option<String>,
+    pub handler: Option<String>,
+    pub description: Option<String>,
+    pub timeout: Option<i64>,
+    pub memory_size: Option<i64>,
+    pub environment: Option<Environment>,
+    pub runtime: Option<String>,
+    pub tracing_config: Option<Tracing>,
+    pub ephemeral_storage: Option<Ephemeral>,
+    pub snap_start: Option<SnapStart>,
+    pub logging_config: Option<LoggingInput>,
+    pub vpc_config: Option<Value>,
+    pub dead_letter_config: Option<Value>,
+    #[serde(rename = "KMSKeyArn")]
+    pub kms_key_arn: Option<Value>,
+    pub layers: Option<Value>,
+    pub file_system_configs: Option<Value>,
+    pub image_config: Option<Value>,
+    pub capacity_provider_config: Option<Value>,
+    pub durable_config: Option<Value>,
+    pub tenancy_config: Option<Value>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Environment {
+    pub variables: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Tracing {
+    pub mode: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Ephemeral {
+    pub size: i64,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct SnapStart {
+    pub apply_on: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct LoggingInput {
+    pub log_format: Option<String>,
+    pub log_group: Option<String>,
+    pub application_log_level: Option<String>,
+    pub system_log_level: Option<String>,
+}
+
+/// Whether a member says something: `{}`, `[]`, `""` and lists of nothing do not.
+fn says_something(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(list) => list.iter().any(says_something),
+        Value::Object(members) => {
+            members.iter().any(|(name, v)| name != "Ipv6AllowedForDualStack" && says_something(v))
+        }
+        Value::Bool(_) | Value::Number(_) => true,
+    }
+}
+
+fn is_role(text: &str) -> bool {
+    let Some(rest) = text.strip_prefix("arn:aws") else {
+        return false;
+    };
+    let Some((partition, rest)) = rest.split_once(":iam::") else {
+        return false;
+    };
+    let Some((account, role)) = rest.split_once(":role") else {
+        return false;
+    };
+    partition.bytes().all(|b| b.is_ascii_alphabetic() || b == b'-')
+        && account.len() == 12
+        && account.bytes().all(|b| b.is_ascii_digit())
+        && role.len() > 1
+        && role.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+=,.@-/".contains(&b))
+}
+
+fn is_variable_name(text: &str) -> bool {
+    text.len() >= 2
+        && text.as_bytes()[0].is_ascii_alphabetic()
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+fn is_log_group(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._/#-".contains(&b))
+}
+
+impl Settings {
+    /// All constraints of the model and of the service.
+    pub fn check(&self) -> Result<(), ApiError> {
+        self.check_shape()?;
+        self.check_absent_features()?;
+        if let Some(runtime) = self.runtime.as_deref().filter(|r| !RUNTIMES.contains(r)) {
+            return Err(errors::invalid_parameter(format!(
+                "Value {runtime} at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: [{}] or be a valid ARN",
+                RUNTIMES.join(", ")
+            )));
+        }
+        if let Some(variables) = self.environment.as_ref().and_then(|environment| environment.variables.as_ref()) {
+            check_environment(variables)?;
+        }
+        Ok(())
+    }
+
+    fn check_shape(&self) -> Result<(), ApiError> {
+        let memory = (i64::from(limits::FUNCTION_MEMORY_MB_MIN), i64::from(limits::FUNCTION_MEMORY_MB_MAX));
+        let ephemeral = (i64::from(limits::FUNCTION_EPHEMERAL_MB_MIN), i64::from(limits::FUNCTION_EPHEMERAL_MB_MAX));
+        let logging = self.logging_config.as_ref();
+        let levels = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"];
+        let mut checks = Validation::new();
+        checks
+            .pattern("role", self.role.as_deref(), ROLE_PATTERN, is_role)
+            .length("handler", self.handler.as_deref(), 0, 128)
+            .pattern("handler", self.handler.as_deref(), "[^\\s]+", |text| {
+                !text.is_empty() && !text.chars().any(char::is_whitespace)
+            })
+            .length("description", self.description.as_deref(), 0, limits::FUNCTION_DESCRIPTION_MAX)
+            .between("timeout", self.timeout, 1, i64::from(limits::FUNCTION_TIMEOUT_S_MAX))
+            .between("memorySize", self.memory_size, memory.0, memory.1)
+            .between("ephemeralStorage.size", self.ephemeral_storage.as_ref().map(|e| e.size), ephemeral.0, ephemeral.1)
+            .one_of(
+                "tracingConfig.mode",
+                self.tracing_config.as_ref().and_then(|t| t.mode.as_deref()),
+                &["Active", "PassThrough"],
+            )
+            .one_of(
+                "snapStart.applyOn",
+                self.snap_start.as_ref().and_then(|s| s.apply_on.as_deref()),
+                &["PublishedVersions", "None"],
+            )
+            .one_of("loggingConfig.logFormat", logging.and_then(|l| l.log_format.as_deref()), &["JSON", "Text"])
+            .one_of(
+                "loggingConfig.applicationLogLevel",
+                logging.and_then(|l| l.application_log_level.as_deref()),
+                &levels,
+            )
+            .one_of(
+                "loggingConfig.systemLogLevel",
+                logging.and_then(|l| l.system_log_level.as_deref()),
+                &["DEBUG", "INFO", "WARN"],
+            )
+            .length("loggingConfig.logGroup", logging.and_then(|l| l.log_group.as_deref()), 1, 512)
+            .pattern(
+                "loggingConfig.logGroup",
+                logging.and_then(|l| l.log_group.as_deref()),
+                "[\\.\\-_/#A-Za-z0-9]+",
+                is_log_group,
+            );
+        checks.finish("ValidationException")
+    }
+
+    fn check_absent_features(&self) -> Result<(), ApiError> {
+        for (value, feature) in [
+            (&self.layers, "Layers"),
+            (&self.vpc_config, "VpcConfig (functions have no VPC)"),
+            (&self.dead_letter_config, "DeadLetterConfig (Events)"),
+            (&self.kms_key_arn, "KMSKeyArn"),
+            (&self.file_system_configs, "FileSystemConfigs"),
+            (&self.image_config, "ImageConfig (container images)"),
+            (&self.capacity_provider_config, "CapacityProviderConfig"),
+            (&self.durable_config, "DurableConfig"),
+            (&self.tenancy_config, "TenancyConfig"),
+        ] {
+            if value.as_ref().is_some_and(says_something) {
+                return Err(errors::not_built(feature));
+            }
+        }
+        if self.snap_start.as_ref().and_then(|s| s.apply_on.as_deref()).is_some_and(|on| on != "None") {
+            return Err(errors::not_built("SnapStart"));
+        }
+        if self.logging_config.as_ref().and_then(|l| l.log_format.as_deref()) == Some("JSON") {
+            return Err(errors::not_built("LoggingConfig.LogFormat JSON"));
+        }
+        Ok(())
+    }
+
+    /// Changes what was given and leaves the rest. The constraints hold already.
+    pub fn apply(self, function: &mut Function) {
+        let number = |value: i64| u32::try_from(value).unwrap_or(u32::MAX);
+        if let Some(role) = self.role {
+            function.role = role;
+        }
+        if let Some(handler) = self.handler {
+            function.handler = handler;
+        }
+        if let Some(description) = self.description {
+            function.description = description;
+        }
+        if let Some(timeout) = self.timeout {
+            function.timeout_s = number(timeout);
+        }
+        if let Some(memory) = self.memory_size {
+            function.memory_mb = number(memory);
+        }
+        if let Some(runtime) = self.runtime {
+            function.runtime = runtime;
+        }
+        if let Some(ephemeral) = self.ephemeral_storage {
+            function.ephemeral_mb = number(ephemeral.size);
+        }
+        if let Some(variables) = self.environment.and_then(|e| e.variables) {
+            function.environment = Some(variables).filter(|v| !v.is_empty());
+        }
+        if let Some(mode) = self.tracing_config.and_then(|t| t.mode) {
+            function.tracing_mode = mode;
+        }
+        if let Some(apply_on) = self.snap_start.and_then(|s| s.apply_on) {
+            function.snap_start = apply_on;
+        }
+        if let Some(logging) = self.logging_config {
+            function.logging = Logging {
+                format: logging.log_format.unwrap_or_else(|| function.logging.format.clone()),
+                group: logging.log_group.unwrap_or_else(|| function.logging.group.clone()),
+                application_level: logging.application_log_level,
+                system_level: logging.system_log_level,
+            };
+        }
+    }
+}
+
+fn check_environment(variables: &BTreeMap<String, String>) -> Result<(), ApiError> {
+    if let Some(name) =
+        variables.keys().find(|name| !is_variable_name(name) && !RESERVED_VARIABLES.contains(&name.as_str()))
+    {
+        return Err(ApiError::new(
+            400,
+            "ValidationException",
+            format!(
+                "1 validation error detected: Value '{name}' at 'environment.variables' failed to satisfy constraint: \
+                 Map keys must satisfy constraint: [Member must satisfy regular expression pattern: {ENVIRONMENT_NAME_PATTERN}]"
+            ),
+        ));
+    }
+    let reserved: Vec<&str> =
+        variables.keys().map(String::as_str).filter(|name| RESERVED_VARIABLES.contains(name)).collect();
+    if !reserved.is_empty() {
+        return Err(errors::invalid_parameter(format!(
+            "Lambda was unable to configure your environment variables because the environment variables you have provided \
+             contains reserved keys that are currently not supported for modification. Reserved keys used in this request: {}",
+            reserved.join(", ")
+        )));
+    }
+    let bytes: usize = variables.iter().map(|(k, v)| k.len() + v.len()).sum();
+    if bytes > limits::FUNCTION_ENVIRONMENT_BYTES_MAX {
+        return Err(errors::invalid_parameter(
+            "Lambda was unable to configure your environment variables because the environment variables you have provided \
+             exceeded the 4KB limit.",
+        ));
+    }
+    if variables.values().any(|value| value.contains('\0')) {
+        return Err(errors::invalid_parameter(
+            "Lambda was unable to configure your environment variables because a value contains a zero byte.",
+        ));
+    }
+    Ok(())
+}
+
+const TAGS_MAX: usize = 50;
+
+/// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-tags.html#tag-restrictions>
+pub fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), ApiError> {
+    if tags.len() > TAGS_MAX {
+        return Err(errors::invalid_parameter(format!("The number of tags exceeds the limit of {TAGS_MAX}.")));
+    }
+    for (key, value) in tags {
+        if key.is_empty() || key.chars().count() > 128 || value.chars().count() > 256 {
+            return Err(errors::invalid_parameter(format!(
+                "The tag `{key}` has a key of more than 128 or a value of more than 256 characters, or no key."
+            )));
+        }
+        if key.to_ascii_lowercase().starts_with("aws:") {
+            return Err(errors::invalid_parameter("aws: prefixed tag key names are not allowed for external use."));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
+    use super::*;
+
+    fn check(input: Value) -> Result<(), (String, u16)> {
+        serde_json::from_value::<Settings>(input).unwrap().check().map_err(|e| (e.code, e.status))
+    }
+
+    #[test]
+    fn constraints() {
+        let big = "x".repeat(4100);
+        let role = "arn:aws:iam::000000000000:role/r";
+        assert!(check(json!({"Role": role, "Handler": "a.b", "Timeout": 900, "MemorySize": 10240, "Runtime": "nodejs22.x",
+            "VpcConfig": {"SubnetIds": [], "SecurityGroupIds": []}, "Layers": [], "Environment": {"Variables": {"AB": "c"}}}))
+        .is_ok());
+        for (input, code) in [
+            (json!({"Timeout": 0}), "ValidationException"),
+            (json!({"Timeout": 901}), "ValidationException"),
+            (json!({"MemorySize": 127}), "ValidationException"),
+            (json!({"MemorySize": 10241}), "ValidationException"),
+            (json!({"Handler": "a b"}), "ValidationException"),
+            (json!({"Handler": "x".repeat(129)}), "ValidationException"),
+            (json!({"Role": "nobody"}), "ValidationException"),
+            (json!({"Description": "x".repeat(257)}), "ValidationException"),
+            (json!({"EphemeralStorage": {"Size": 511}}), "ValidationException"),
+            (json!({"TracingConfig": {"Mode": "Off"}}), "ValidationException"),
+            (json!({"Runtime": "nodejs99.x"}), "InvalidParameterValueException"),
+            (json!({"Environment": {"Variables": {"AWS_REGION": "x"}}}), "InvalidParameterValueException"),
+            (json!({"Environment": {"Variables": {"1A": "x"}}}), "ValidationException"),
+            (json!({"Environment": {"Variables": {"AB": big}}}), "InvalidParameterValueException"),
+            (json!({"Layers": ["arn:aws:lambda:us-east-1:000000000000:layer:x:1"]}), "NotImplemented"),
+            (json!({"VpcConfig": {"SubnetIds": ["subnet-1"]}}), "NotImplemented"),
+            (json!({"SnapStart": {"ApplyOn": "PublishedVersions"}}), "NotImplemented"),
+        ] {
+            assert_eq!(check(input.clone()).unwrap_err().0, code, "{input}");
+        }
+    }
+
+    #[test]
+    fn tags() {
+        let one = |k: &str| check_tags(&BTreeMap::from([(k.to_owned(), String::new())]));
+        assert!(one("team").is_ok());
+        assert!(one("aws:x").is_err());
+        assert!(one("").is_err());
+    }
+}

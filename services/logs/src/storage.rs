@@ -1,0 +1,448 @@
+//! Where log groups, streams and events are kept. The only file that knows the store and the layout of its keys
+//! (`docs/formats/logs.md`). Events of a group lie in the order of time, so that a time range is a range of keys and
+//! retention deletes one; a chunk larger than a row lies in several.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use cumulet_base::id;
+use cumulet_base::limits;
+use cumulet_store::{Check, Key, KeyReader, KeyWriter, Outcome, Row, Shard, Space, Store, StoreExt, Txn};
+use cumulet_wire::error::ApiError;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::errors;
+use crate::model::{CHUNK_SPAN_MS, Chunk, Event, FORMAT, Group, Place, Position, Stream};
+
+const SPACE: Space = Space(5);
+const UNKNOWN_ATTEMPTS_MAX: usize = 8;
+const UPDATE_ATTEMPTS_MAX: usize = 16;
+const PAGE_ROWS: u32 = 100;
+/// Bytes of a chunk in one row, below [`limits::STORE_VALUE_BYTES_MAX`].
+const ROW_BYTES_MAX: usize = 48 * 1024;
+const ROWS_OF_CHUNK_HEAD: usize = 3;
+const DAY_MS: u64 = 86_400_000;
+
+pub struct Storage {
+    store: Arc<dyn Store>,
+    sequence: AtomicU64,
+}
+
+/// New events of one stream.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    pub stream: String,
+    /// Timestamp in milliseconds and message.
+    pub events: Vec<(u64, String)>,
+}
+
+/// What [`Storage::append`] does about groups and streams that are not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    Create,
+    Refuse,
+}
+
+fn shard(place: &Place) -> Shard {
+    Shard::of(&format!("logs/{}/{}", place.account, place.region))
+}
+
+fn prefix(kind: &str, place: &Place) -> KeyWriter {
+    KeyWriter::new().text(kind).text(&place.account).text(&place.region).text(&place.group)
+}
+
+fn group_key(place: &Place) -> Key {
+    prefix("group", place).key()
+}
+
+fn stream_key(place: &Place, stream: &str) -> Key {
+    prefix("stream", place).text(stream).key()
+}
+
+fn event_key(place: &Place, first_ms: u64, sequence: u64, part: u16) -> Key {
+    prefix("event", place).u64(first_ms).u64(sequence).bytes(&part.to_be_bytes()).key()
+}
+
+fn after(key: &[u8]) -> Key {
+    let mut next = key.to_vec();
+    next.push(0);
+    next.into()
+}
+
+fn damaged(what: &str) -> ApiError {
+    errors::storage("Reading", &cumulet_store::Error::Format(what.to_owned()))
+}
+
+fn decode<T: DeserializeOwned>(value: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(value).map_err(|e| damaged(&e.to_string()))
+}
+
+fn encode(value: &impl Serialize) -> Result<Vec<u8>, ApiError> {
+    serde_json::to_vec(value).map_err(|e| ApiError::internal(format!("writing a log row: {e}")))
+}
+
+/// Cuts events into chunks of bounded span and, but for a single large event, of one row.
+fn chunks(batch: &Batch, ingested_ms: u64) -> Vec<Chunk> {
+    let mut out: Vec<Chunk> = Vec::new();
+    let mut bytes = 0;
+    for (timestamp, message) in &batch.events {
+        let size = message.len() + message.len() / 8 + 32;
+        let fits = out.last().is_some_and(|chunk| {
+            bytes + size <= ROW_BYTES_MAX
+                && chunk
+                    .events
+                    .first()
+                    .is_some_and(|(first, _)| first <= timestamp && timestamp - first <= CHUNK_SPAN_MS)
+        });
+        if !fits {
+            bytes = 0;
+            out.push(Chunk { v: FORMAT, stream: batch.stream.clone(), ingested_ms, events: Vec::new() });
+        }
+        bytes += size;
+        if let Some(chunk) = out.last_mut() {
+            chunk.events.push((*timestamp, message.clone()));
+        }
+    }
+    out
+}
+
+impl Storage {
+    pub fn new(store: Arc<dyn Store>) -> Storage {
+        Storage { store, sequence: AtomicU64::new(0) }
+    }
+
+    /// Larger than every one before, across restarts too as long as the clock does not go back by much.
+    fn next_sequence(&self, now_ms: u64) -> u64 {
+        let floor = now_ms << 20;
+        let bump = |last: u64| Some(floor.max(last + 1));
+        let before = self.sequence.fetch_update(Ordering::Relaxed, Ordering::Relaxed, bump).unwrap_or_default();
+        floor.max(before + 1)
+    }
+
+    pub async fn group(&self, place: &Place) -> Result<Option<Group>, ApiError> {
+        let row = self.get(place, group_key(place)).await?;
+        row.map(|row| decode(&row.value)).transpose()
+    }
+
+    pub async fn stream(&self, place: &Place, name: &str) -> Result<Option<Stream>, ApiError> {
+        let row = self.get(place, stream_key(place, name)).await?;
+        row.map(|row| decode(&row.value)).transpose()
+    }
+
+    async fn get(&self, place: &Place, key: Key) -> Result<Option<Row>, ApiError> {
+        self.store.get(shard(place), SPACE, key).await.map_err(|e| errors::storage("Reading a log group", &e))
+    }
+
+    /// Groups after the one named whose name begins so, in the order of their names; `place.group` is not used.
+    pub async fn groups(
+        &self,
+        place: &Place,
+        name_prefix: &str,
+        after_name: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, Group)>, ApiError> {
+        let base = KeyWriter::new().text("group").text(&place.account).text(&place.region);
+        let (lo, hi) = base.clone().bytes(name_prefix.as_bytes()).range();
+        let lo = after_name.map_or(lo, |name| after(&base.text(name).key()));
+        self.named(place, lo, hi, limit, 4).await
+    }
+
+    /// Streams of a group, likewise.
+    pub async fn streams(
+        &self,
+        place: &Place,
+        name_prefix: &str,
+        after_name: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, Stream)>, ApiError> {
+        let (lo, hi) = prefix("stream", place).bytes(name_prefix.as_bytes()).range();
+        let lo = after_name.map_or(lo, |name| after(&stream_key(place, name)));
+        self.named(place, lo, hi, limit, 5).await
+    }
+
+    /// Rows whose name is the `parts`-th part of the key.
+    async fn named<T: DeserializeOwned>(
+        &self,
+        place: &Place,
+        mut lo: Key,
+        hi: Key,
+        limit: usize,
+        parts: usize,
+    ) -> Result<Vec<(String, T)>, ApiError> {
+        let mut found = Vec::new();
+        while found.len() < limit && lo < hi {
+            let rows = self
+                .store
+                .range(shard(place), SPACE, lo.clone(), hi.clone(), PAGE_ROWS)
+                .await
+                .map_err(|e| errors::storage("Listing", &e))?;
+            let Some(last) = rows.last() else { break };
+            lo = after(&last.key);
+            for row in &rows {
+                let mut reader = KeyReader::new(&row.key);
+                let name = (0..parts).filter_map(|_| reader.text()).last();
+                let name = name.ok_or_else(|| damaged("a key"))?;
+                found.push((name, decode(&row.value)?));
+            }
+        }
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    pub async fn create_group(&self, place: &Place, group: &Group) -> Result<(), ApiError> {
+        let key = group_key(place);
+        let txn = Txn::new(shard(place)).check(Check::Absent(SPACE, key.clone())).put(SPACE, key, encode(group)?);
+        match self.commit(txn).await? {
+            true => Ok(()),
+            false => Err(errors::exists("log group")),
+        }
+    }
+
+    pub async fn create_stream(&self, place: &Place, name: &str, stream: &Stream) -> Result<(), ApiError> {
+        let key = stream_key(place, name);
+        let txn = Txn::new(shard(place))
+            .check(Check::Exists(SPACE, group_key(place)))
+            .check(Check::Absent(SPACE, key.clone()))
+            .put(SPACE, key, encode(stream)?);
+        if self.commit(txn).await? {
+            return Ok(());
+        }
+        match self.group(place).await? {
+            None => Err(errors::group_not_found()),
+            Some(_) => Err(errors::exists("log stream")),
+        }
+    }
+
+    pub async fn update_group(
+        &self,
+        place: &Place,
+        mut change: impl FnMut(&mut Group) -> Result<(), ApiError>,
+    ) -> Result<(), ApiError> {
+        for _ in 0..UPDATE_ATTEMPTS_MAX {
+            let key = group_key(place);
+            let row = self.get(place, key.clone()).await?.ok_or_else(errors::group_not_found)?;
+            let mut group: Group = decode(&row.value)?;
+            change(&mut group)?;
+            let txn = Txn::new(shard(place)).check(Check::RevIs(SPACE, key.clone(), row.rev)).put(
+                SPACE,
+                key,
+                encode(&group)?,
+            );
+            if self.commit(txn).await? {
+                return Ok(());
+            }
+        }
+        Err(errors::aborted())
+    }
+
+    pub async fn delete_group(&self, place: &Place) -> Result<(), ApiError> {
+        let key = group_key(place);
+        let (streams_lo, streams_hi) = prefix("stream", place).range();
+        let (events_lo, events_hi) = prefix("event", place).range();
+        let txn = Txn::new(shard(place))
+            .check(Check::Exists(SPACE, key.clone()))
+            .delete(SPACE, key)
+            .delete_range(SPACE, streams_lo, streams_hi)
+            .delete_range(SPACE, events_lo, events_hi);
+        match self.commit(txn).await? {
+            true => Ok(()),
+            false => Err(errors::group_not_found()),
+        }
+    }
+
+    /// Appends events, and removes what has outlived the group's retention. Durable when it returns.
+    pub async fn append(
+        &self,
+        place: &Place,
+        batches: &[Batch],
+        now_ms: u64,
+        missing: Missing,
+    ) -> Result<(), ApiError> {
+        let mut txn: Option<Txn> = None;
+        let mut bytes = 0;
+        for batch in batches {
+            for chunk in chunks(batch, now_ms) {
+                let first_ms = chunk.events.first().map_or(now_ms, |(t, _)| *t);
+                let json = encode(&chunk)?;
+                let sequence = self.next_sequence(now_ms);
+                let count = json.len().div_ceil(ROW_BYTES_MAX);
+                bytes += json.len() + count * 256;
+                let is_full = txn.as_ref().is_some_and(|t| {
+                    t.ops.len() + count + batches.len() + 8 > limits::STORE_TXN_OPS_MAX / 2
+                        || bytes > limits::STORE_TXN_BYTES_MAX / 2
+                });
+                if is_full && let Some(full) = txn.take() {
+                    self.commit_events(place, batches, full, now_ms, missing).await?;
+                    bytes = json.len();
+                }
+                let mut open = txn.take().unwrap_or_else(|| Txn::new(shard(place)));
+                for (part, slice) in json.chunks(ROW_BYTES_MAX).enumerate() {
+                    let number = u16::try_from(part).unwrap_or(u16::MAX);
+                    let total = u16::try_from(count).unwrap_or(u16::MAX).to_be_bytes();
+                    let mut value = Vec::with_capacity(slice.len() + ROWS_OF_CHUNK_HEAD);
+                    value.push(FORMAT);
+                    value.extend(total);
+                    value.extend(slice);
+                    open = open.put(SPACE, event_key(place, first_ms, sequence, number), value);
+                }
+                txn = Some(open);
+            }
+        }
+        match txn {
+            Some(last) => self.commit_events(place, batches, last, now_ms, missing).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Adds what the events change about group and streams, and commits.
+    async fn commit_events(
+        &self,
+        place: &Place,
+        batches: &[Batch],
+        events: Txn,
+        now_ms: u64,
+        missing: Missing,
+    ) -> Result<(), ApiError> {
+        for _ in 0..UPDATE_ATTEMPTS_MAX {
+            let mut txn = events.clone();
+            let group = self.get(place, group_key(place)).await?;
+            match &group {
+                Some(row) => {
+                    txn = txn.check(Check::RevIs(SPACE, group_key(place), row.rev));
+                    let group: Group = decode(&row.value)?;
+                    if let Some(days) = group.retention_days {
+                        let (lo, _) = prefix("event", place).range();
+                        let cut = now_ms.saturating_sub(u64::from(days) * DAY_MS).saturating_sub(CHUNK_SPAN_MS);
+                        let hi = prefix("event", place).u64(cut).key();
+                        txn = txn.delete_range(SPACE, lo, hi);
+                    }
+                }
+                None if missing == Missing::Refuse => return Err(errors::group_not_found()),
+                None => {
+                    let group = Group { v: FORMAT, created_ms: now_ms, retention_days: None, tags: BTreeMap::new() };
+                    txn =
+                        txn.check(Check::Absent(SPACE, group_key(place))).put(SPACE, group_key(place), encode(&group)?);
+                }
+            }
+            for batch in batches {
+                let key = stream_key(place, &batch.stream);
+                let row = self.get(place, key.clone()).await?;
+                let mut stream = match &row {
+                    Some(row) => {
+                        txn = txn.check(Check::RevIs(SPACE, key.clone(), row.rev));
+                        decode(&row.value)?
+                    }
+                    None if missing == Missing::Refuse => {
+                        return Err(errors::stream_not_found());
+                    }
+                    None => {
+                        txn = txn.check(Check::Absent(SPACE, key.clone()));
+                        Stream {
+                            v: FORMAT,
+                            created_ms: now_ms,
+                            first_event_ms: None,
+                            last_event_ms: None,
+                            last_ingestion_ms: None,
+                        }
+                    }
+                };
+                let times = || batch.events.iter().map(|(t, _)| *t);
+                stream.first_event_ms = times().chain(stream.first_event_ms).min();
+                stream.last_event_ms = times().chain(stream.last_event_ms).max();
+                stream.last_ingestion_ms = Some(now_ms);
+                txn = txn.put(SPACE, key, encode(&stream)?);
+            }
+            if self.commit(txn).await? {
+                return Ok(());
+            }
+        }
+        Err(errors::aborted())
+    }
+
+    /// Reads events with `from <= position` and `timestamp < end_ms` in their order, until `take` says no.
+    pub async fn read(
+        &self,
+        place: &Place,
+        from: Position,
+        end_ms: u64,
+        mut take: impl FnMut(Event) -> bool + Send,
+    ) -> Result<(), ApiError> {
+        let first = from.timestamp_ms.saturating_sub(CHUNK_SPAN_MS);
+        let mut lo = prefix("event", place).u64(first).key();
+        let hi = prefix("event", place).u64(end_ms).key();
+        let mut pending: BTreeMap<Position, Event> = BTreeMap::new();
+        let mut open: Vec<u8> = Vec::new();
+        while lo < hi {
+            let rows = self
+                .store
+                .range(shard(place), SPACE, lo.clone(), hi.clone(), PAGE_ROWS)
+                .await
+                .map_err(|e| errors::storage("Reading events", &e))?;
+            let Some(last) = rows.last() else { break };
+            lo = after(&last.key);
+            for row in &rows {
+                let (first_ms, sequence, part) = event_position(&row.key).ok_or_else(|| damaged("a key"))?;
+                let (&head, slice) =
+                    row.value.split_first_chunk::<ROWS_OF_CHUNK_HEAD>().ok_or_else(|| damaged("a chunk"))?;
+                if head[0] != FORMAT {
+                    return Err(damaged("a chunk of another format"));
+                }
+                if part == 0 {
+                    open.clear();
+                }
+                open.extend(slice);
+                if part + 1 < u16::from_be_bytes([head[1], head[2]]) {
+                    continue;
+                }
+                // Nothing that comes later is earlier than this chunk's first event.
+                let later = pending.split_off(&Position { timestamp_ms: first_ms, ..Position::MIN });
+                for event in std::mem::replace(&mut pending, later).into_values() {
+                    if !take(event) {
+                        return Ok(());
+                    }
+                }
+                let chunk: Chunk = decode(&open)?;
+                for (index, (timestamp_ms, message)) in chunk.events.into_iter().enumerate() {
+                    let position = Position { timestamp_ms, sequence, index: u32::try_from(index).unwrap_or(u32::MAX) };
+                    if position >= from && timestamp_ms < end_ms {
+                        let event =
+                            Event { position, stream: chunk.stream.clone(), ingested_ms: chunk.ingested_ms, message };
+                        pending.insert(position, event);
+                    }
+                }
+            }
+        }
+        for event in pending.into_values() {
+            if !take(event) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it was done; otherwise a check failed.
+    async fn commit(&self, mut txn: Txn) -> Result<bool, ApiError> {
+        txn.id = Some(id::random());
+        for _ in 0..UNKNOWN_ATTEMPTS_MAX {
+            let outcome = self.store.commit(txn.clone()).await.map_err(|e| errors::storage("Writing logs", &e))?;
+            match outcome {
+                Outcome::Done(_) => return Ok(true),
+                Outcome::Conflict { .. } => return Ok(false),
+                Outcome::Unknown => {}
+            }
+        }
+        Err(ApiError::internal("the end of a commit stayed unknown"))
+    }
+}
+
+fn event_position(key: &[u8]) -> Option<(u64, u64, u16)> {
+    let mut reader = KeyReader::new(key);
+    for _ in 0..4 {
+        reader.text()?;
+    }
+    let (first_ms, sequence) = (reader.u64()?, reader.u64()?);
+    let part = <[u8; 2]>::try_from(reader.rest()).ok()?;
+    Some((first_ms, sequence, u16::from_be_bytes(part)))
+}

@@ -1,0 +1,49 @@
+//! What invocations cost. The default prices are those AWS asked for x86 in us-east-1, duration and requests, without
+//! the free tier and without tiers of volume (<https://aws.amazon.com/lambda/pricing/>).
+
+use serde::{Deserialize, Serialize};
+
+/// Prices in US dollars; the caller reads them from its configuration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Prices {
+    pub currency: String,
+    pub per_million_requests: f64,
+    pub per_gb_second: f64,
+    /// Where the prices are from.
+    pub source: String,
+}
+
+impl Default for Prices {
+    fn default() -> Prices {
+        Prices {
+            currency: "USD".to_owned(),
+            per_million_requests: 0.20,
+            per_gb_second: 0.000_016_666_7,
+            source: "https://aws.amazon.com/lambda/pricing/ (x86, us-east-1)".to_owned(),
+        }
+    }
+}
+
+impl Prices {
+    pub fn requests(&self, count: u64) -> f64 {
+        count as f64 * self.per_million_requests / 1e6
+    }
+
+    pub fn compute(&self, gb_seconds: f64) -> f64 {
+        gb_seconds * self.per_gb_second
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn awss_example_without_the_free_tier() {
+        // Three million requests of 120 ms at 1536 MB.
+        let prices = Prices::default();
+        let cost = prices.requests(3_000_000) + prices.compute(3_000_000.0 * 0.12 * 1.5);
+        assert!((cost - 9.6).abs() < 0.001, "{cost}");
+    }
+}

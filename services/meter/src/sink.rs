@@ -1,0 +1,89 @@
+//! Takes the records of invocations from the engine and writes them by batches: what arrives while a commit is under
+//! way goes into the next one. Producers wait when the queue is full; records are never dropped while the store works.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cumulet_base::limits;
+use cumulet_engine::record::{MeterSink, Record};
+use cumulet_store::Store;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::storage::Storage;
+
+const ROUND_RECORDS_MAX: usize = 500;
+const ATTEMPTS_MAX: u32 = 8;
+const ATTEMPT_PAUSE_MS: u64 = 50;
+
+enum Job {
+    Record(Box<Record>),
+    Flush(oneshot::Sender<()>),
+}
+
+/// The engine's meter.
+pub struct Sink {
+    queue: mpsc::Sender<Job>,
+}
+
+impl Sink {
+    /// Starts the task that writes; it ends when the sink is dropped and the queue is empty.
+    pub fn start(store: Arc<dyn Store>) -> Sink {
+        let (queue, jobs) = mpsc::channel(limits::RECORD_QUEUE_MAX);
+        tokio::spawn(write(Storage::new(store), jobs));
+        Sink { queue }
+    }
+}
+
+#[async_trait]
+impl MeterSink for Sink {
+    async fn record(&self, record: Record) {
+        if self.queue.send(Job::Record(Box::new(record))).await.is_err() {
+            tracing::error!("a record was dropped: the writer has ended");
+        }
+    }
+
+    async fn flush(&self) {
+        let (done, wait) = oneshot::channel();
+        if self.queue.send(Job::Flush(done)).await.is_ok() {
+            // An error says that the writer has ended, and with it everything that was to be written.
+            let _ended = wait.await;
+        }
+    }
+}
+
+async fn write(storage: Storage, mut jobs: mpsc::Receiver<Job>) {
+    while let Some(first) = jobs.recv().await {
+        let mut next = Some(first);
+        let mut records = Vec::new();
+        let mut waiting = Vec::new();
+        while let Some(job) = next {
+            match job {
+                Job::Record(record) => records.push(*record),
+                Job::Flush(done) => waiting.push(done),
+            }
+            next = if records.len() < ROUND_RECORDS_MAX { jobs.try_recv().ok() } else { None };
+        }
+        if !records.is_empty() {
+            put(&storage, &records).await;
+        }
+        for done in waiting {
+            // Whoever asked may have gone.
+            let _gone = done.send(());
+        }
+    }
+}
+
+async fn put(storage: &Storage, records: &[Record]) {
+    for attempt in 1..=ATTEMPTS_MAX {
+        match storage.put(records).await {
+            Ok(()) => return,
+            Err(error) if attempt == ATTEMPTS_MAX => {
+                tracing::error!(records = records.len(), %error, "records dropped");
+            }
+            Err(_) => {
+                tokio::time::sleep(Duration::from_millis(ATTEMPT_PAUSE_MS << attempt)).await;
+            }
+        }
+    }
+}

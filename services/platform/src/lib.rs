@@ -1,0 +1,103 @@
+//! The platform's own API, for the command line: uploads of code until there is an object store, and a look at the
+//! instances. Model `cumulet`, REST-JSON, signed like any other.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cumulet_base::limits;
+use cumulet_blobs::Blobs;
+use cumulet_engine::Engine;
+use cumulet_engine::code::check_zip;
+use cumulet_wire::call::{Answer, Call};
+use cumulet_wire::data_plane::{DataPlane, HttpRequest};
+use cumulet_wire::error::ApiError;
+use cumulet_wire::operation::{Operation, Protocol, Service, ServiceModel};
+use http::Response;
+use serde_json::json;
+
+/// The bucket uploaded code seems to lie in; its keys are digests.
+pub const ARTIFACTS_BUCKET: &str = "cumulet-artifacts";
+
+static OPERATIONS: [Operation; 2] = [
+    Operation::rest("PutArtifact", "POST", "/_cumulet/artifacts", 200).raw_payload(),
+    Operation::rest("ListInstances", "GET", "/_cumulet/instances", 200),
+];
+
+static MODEL: ServiceModel = ServiceModel {
+    name: "cumulet",
+    protocol: Protocol::RestJson,
+    target: "",
+    xmlns: "",
+    operations: &OPERATIONS,
+    absent: &[],
+};
+
+pub struct Platform {
+    blobs: Arc<Blobs>,
+    engine: Engine,
+}
+
+impl Platform {
+    pub fn new(blobs: Arc<Blobs>, engine: Engine) -> Platform {
+        Platform { blobs, engine }
+    }
+
+    /// Takes a zip of code; durable before it answers with the place that templates may name.
+    async fn put_artifact(&self, zip: Bytes) -> Result<Answer, ApiError> {
+        if zip.len() > limits::CODE_ZIP_BYTES_MAX {
+            let message = format!("the archive has {} bytes, more than {}", zip.len(), limits::CODE_ZIP_BYTES_MAX);
+            return Err(ApiError::new(413, "RequestTooLargeException", message));
+        }
+        check_zip(&zip).map_err(|e| ApiError::new(400, "InvalidParameterValueException", e.to_string()))?;
+        let digest = self.blobs.put(zip).await.map_err(|e| ApiError::internal(e.to_string()))?;
+        Answer::json(json!({ "Bucket": ARTIFACTS_BUCKET, "Key": digest.to_string() }))
+    }
+
+    fn list_instances(&self, account: &str, region: &str) -> Result<Answer, ApiError> {
+        let mine = self.engine.pools().into_iter().filter(|p| p.account == account && p.region == region);
+        let views: Vec<_> = mine
+            .map(|p| json!({ "FunctionName": p.function, "Version": p.version, "Idle": p.idle, "Busy": p.busy, "Starting": p.starting }))
+            .collect();
+        Answer::json(json!({ "Instances": views }))
+    }
+}
+
+#[async_trait]
+impl Service for Platform {
+    fn model(&self) -> &'static ServiceModel {
+        &MODEL
+    }
+
+    async fn call(&self, call: Call) -> Result<Answer, ApiError> {
+        match call.operation.name {
+            "PutArtifact" => self.put_artifact(call.payload).await,
+            "ListInstances" => self.list_instances(call.context.account(), &call.context.region),
+            other => Err(ApiError::not_implemented(MODEL.name, other)),
+        }
+    }
+}
+
+/// `GET /_cumulet/health`: whether the front door answers; for load balancers and scripts, unsigned.
+pub struct Health;
+
+#[async_trait]
+impl DataPlane for Health {
+    fn claims(&self, _host_name: &str, path: &str) -> bool {
+        path == "/_cumulet/health"
+    }
+
+    fn body_bytes_max(&self) -> usize {
+        0
+    }
+
+    fn too_large(&self) -> Response<Bytes> {
+        let mut response = Response::new(Bytes::new());
+        *response.status_mut() = http::StatusCode::PAYLOAD_TOO_LARGE;
+        response
+    }
+
+    async fn serve(&self, _request: HttpRequest) -> Response<Bytes> {
+        Response::new(Bytes::from_static(b"{\"status\":\"ok\"}"))
+    }
+}
