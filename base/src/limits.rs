@@ -90,3 +90,15 @@ pub const STORE_TRIM_ROWS_MAX: usize = 4096;
 pub const STORE_STATEMENTS_CACHED: usize = 32;
 /// A blob that is put and got whole, in memory.
 pub const BLOB_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// CloudFormation: templates and stacks. AWS takes 1 MB by URL and less in a request; here a request may bring it all.
+pub const TEMPLATE_BYTES_MAX: usize = 1_000_000;
+pub const TEMPLATE_NODES_MAX: usize = 100_000;
+pub const TEMPLATE_DEPTH_MAX: usize = 64;
+pub const STACK_RESOURCES_MAX: usize = 500;
+pub const STACKS_MAX: usize = 2000;
+/// Stacks that are being created, changed or deleted at the same time.
+pub const STACKS_RUNNING_MAX: usize = 64;
+pub const STACK_EVENTS_PAGE: u32 = 100;
+/// Change sets of one stack.
+pub const STACK_CHANGE_SETS_MAX: usize = 100;

@@ -1,0 +1,280 @@
+//! Change sets. They are computed while the request waits, so that none is ever seen in progress.
+
+use cumulet_base::{clock, id, limits};
+use cumulet_store::Rev;
+use cumulet_wire::call::Context;
+use cumulet_wire::error::ApiError;
+use serde_json::{Value, json};
+
+use super::stacks::{check_updatable, is_change, on_failure};
+use super::{Input, flag, given, needed, new_stack, owner, pseudo, tag_list, text, wish};
+use crate::CloudFormation;
+use crate::errors::Error;
+use crate::executor::OnFailure;
+use crate::plan::{Kind, Plan};
+use crate::prepared::{check_capabilities, given_of, prepare};
+use crate::stack::{ChangeSet, Stack, Texts, Wish};
+use crate::storage::Owner;
+
+const NO_CHANGES: &str =
+    "The submitted information didn't contain changes. Submit different information to create a change set.";
+
+fn changes(plan: &Plan, stack: &Stack) -> Vec<Value> {
+    let of = |action: &crate::plan::Action| {
+        let (name, replacement) = match action.kind {
+            Kind::Create => ("Add", None),
+            Kind::Update => ("Modify", Some("False")),
+            Kind::Replace => ("Modify", Some("True")),
+            Kind::Delete => ("Remove", None),
+        };
+        let details: Vec<Value> = action
+            .changed
+            .iter()
+            .map(|property| {
+                let recreation = if replacement == Some("True") { "Conditionally" } else { "Never" };
+                json!({
+                    "Target": { "Attribute": "Properties", "Name": property, "RequiresRecreation": recreation },
+                    "Evaluation": "Static",
+                    "ChangeSource": "DirectModification",
+                })
+            })
+            .collect();
+        let scope: Vec<&str> = if details.is_empty() { vec![] } else { vec!["Properties"] };
+        json!({
+            "Type": "Resource",
+            "ResourceChange": {
+                "Action": name,
+                "LogicalResourceId": action.logical_id,
+                "PhysicalResourceId": stack.resources.get(&action.logical_id).map(|r| &r.made.physical_id),
+                "ResourceType": action.resource_type,
+                "Replacement": replacement,
+                "Scope": scope,
+                "Details": details,
+            }
+        })
+    };
+    plan.actions.iter().map(of).collect()
+}
+
+impl CloudFormation {
+    pub(super) async fn create_change_set(&self, ctx: &Context, input: &Input) -> Result<Value, ApiError> {
+        let owner = owner(ctx);
+        let stack_name = needed(input, "StackName")?;
+        let name = needed(input, "ChangeSetName")?;
+        let kind = text(input, "ChangeSetType").unwrap_or_else(|| "UPDATE".into());
+        on_failure(input, "OnStackFailure")?;
+        let found = self.find(&owner, &stack_name).await?;
+        let (stack, is_new) = match (kind.as_str(), found) {
+            ("CREATE", None) => (new_stack(ctx, &stack_name)?, true),
+            ("CREATE", Some((stack, _))) if stack.status == "REVIEW_IN_PROGRESS" => (stack, false),
+            ("CREATE", Some(_)) => return Err(Error::StackExists(stack_name).into()),
+            ("UPDATE", Some((stack, _))) => {
+                check_updatable(&stack)?;
+                (stack, false)
+            }
+            ("UPDATE", None) => {
+                return Err(Error::Validation(format!("Stack [{stack_name}] does not exist")).into());
+            }
+            (other, _) => return Err(Error::NotBuilt(format!("ChangeSetType {other}")).into()),
+        };
+        let others = self.storage.change_sets(&owner, &stack.id).await?;
+        if others.iter().any(|other| other.name == name) {
+            return Err(Error::ChangeSetExists(name).into());
+        }
+        if others.len() >= limits::STACK_CHANGE_SETS_MAX {
+            return Err(Error::Limit("change sets", limits::STACK_CHANGE_SETS_MAX).into());
+        }
+        let wish = wish(input, (!is_new).then_some(&stack))?;
+        let set_id = id::uuid();
+        let mut set = ChangeSet {
+            v: 1,
+            arn: ctx.arn("cloudformation", format!("changeSet/{name}/{set_id}")),
+            id: set_id,
+            name,
+            kind: kind.clone(),
+            stack_key: stack.id.clone(),
+            status: "CREATE_COMPLETE".into(),
+            reason: None,
+            execution_status: "AVAILABLE".into(),
+            description: text(input, "Description"),
+            wish: wish.clone(),
+            changes: Vec::new(),
+            on_stack_failure: text(input, "OnStackFailure"),
+            created_ms: ctx.now_ms,
+        };
+        self.fill(ctx, &mut set, &stack, wish, input)?;
+        if is_new {
+            let mut stack = stack.clone();
+            stack.status = "REVIEW_IN_PROGRESS".into();
+            stack.reason = Some("User Initiated".into());
+            let event = crate::stack::Event {
+                stack_id: stack.arn.clone(),
+                event_id: id::uuid(),
+                stack_name: stack.name.clone(),
+                logical_resource_id: stack.name.clone(),
+                physical_resource_id: stack.arn.clone(),
+                resource_type: "AWS::CloudFormation::Stack".into(),
+                timestamp: clock::iso_ms(ctx.now_ms),
+                resource_status: stack.status.clone(),
+                resource_status_reason: stack.reason.clone(),
+                client_request_token: text(input, "ClientToken"),
+            };
+            self.storage.create(&owner, &stack, &[event]).await?;
+        }
+        self.storage.put_change_set(&owner, &set).await?;
+        Ok(json!({ "Id": set.arn, "StackId": stack.arn }))
+    }
+
+    /// Computes the changes. What the template asks for and is not built makes a set that failed, with the reason.
+    fn fill(&self, ctx: &Context, set: &mut ChangeSet, stack: &Stack, wish: Wish, input: &Input) -> Result<(), Error> {
+        let prepared = prepare(wish, &given(input)?, &stack.wish.parameters, pseudo(ctx, stack), &stack.existing());
+        let failed = |set: &mut ChangeSet, reason: String| {
+            set.status = "FAILED".into();
+            set.execution_status = "UNAVAILABLE".into();
+            set.reason = Some(reason);
+        };
+        match prepared {
+            Ok(prepared) => {
+                check_capabilities(&prepared.template, &prepared.wish.capabilities, false)?;
+                set.changes = changes(&prepared.plan, stack);
+                if set.kind == "UPDATE" && !is_change(stack, &prepared)? {
+                    failed(set, NO_CHANGES.to_owned());
+                }
+                set.wish = prepared.wish;
+                Ok(())
+            }
+            Err(error @ Error::NotBuilt(_)) => {
+                failed(set, error.to_string());
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn find_set(&self, owner: &Owner, input: &Input) -> Result<(Stack, Rev, ChangeSet), Error> {
+        let name = needed(input, "ChangeSetName")?;
+        let missing = || Error::NoChangeSet(name.clone());
+        if name.starts_with("arn:") && !input.contains_key("StackName") {
+            // The ARN of a set does not say whose it is.
+            let id = name.rsplit('/').next().unwrap_or_default();
+            for stack in self.storage.stacks(owner).await? {
+                if let Some(set) = self.storage.change_set(owner, &stack.id, id).await? {
+                    let (stack, rev) = self.stack(owner, &stack.arn).await?;
+                    return Ok((stack, rev, set));
+                }
+            }
+            return Err(missing());
+        }
+        let stack_name = needed(input, "StackName")?;
+        let (stack, rev) = match self.find(owner, &stack_name).await? {
+            Some(found) => found,
+            None => {
+                return Err(Error::Validation(format!("Stack [{stack_name}] does not exist")));
+            }
+        };
+        let sets = self.storage.change_sets(owner, &stack.id).await?;
+        let set = sets.into_iter().find(|set| set.name == name || set.arn == name).ok_or_else(missing)?;
+        Ok((stack, rev, set))
+    }
+
+    pub(super) async fn describe_change_set(&self, ctx: &Context, input: &Input) -> Result<Value, ApiError> {
+        let (stack, _, set) = self.find_set(&owner(ctx), input).await?;
+        let parameters: Vec<Value> = super::look::shown_parameters(&set.wish);
+        Ok(json!({
+            "ChangeSetName": set.name,
+            "ChangeSetId": set.arn,
+            "StackId": stack.arn,
+            "StackName": stack.name,
+            "Description": set.description,
+            "Parameters": parameters,
+            "CreationTime": clock::iso_ms(set.created_ms),
+            "ExecutionStatus": set.execution_status,
+            "Status": set.status,
+            "StatusReason": set.reason,
+            "NotificationARNs": [],
+            "RollbackConfiguration": {},
+            "Capabilities": set.wish.capabilities,
+            "Tags": tag_list(&set.wish.tags),
+            "Changes": set.changes,
+            "IncludeNestedStacks": false,
+            "OnStackFailure": set.on_stack_failure,
+        }))
+    }
+
+    pub(super) async fn list_change_sets(&self, ctx: &Context, input: &Input) -> Result<Value, ApiError> {
+        let owner = owner(ctx);
+        let (stack, _) = self.stack(&owner, &needed(input, "StackName")?).await?;
+        let sets = self.storage.change_sets(&owner, &stack.id).await?;
+        let shown = |set: &ChangeSet| {
+            json!({
+                "StackId": stack.arn,
+                "StackName": stack.name,
+                "ChangeSetId": set.arn,
+                "ChangeSetName": set.name,
+                "ExecutionStatus": set.execution_status,
+                "Status": set.status,
+                "StatusReason": set.reason,
+                "CreationTime": clock::iso_ms(set.created_ms),
+                "Description": set.description,
+                "IncludeNestedStacks": false,
+            })
+        };
+        let summaries: Vec<Value> = sets.iter().map(shown).collect();
+        Ok(json!({ "Summaries": summaries }))
+    }
+
+    pub(super) async fn delete_change_set(&self, ctx: &Context, input: &Input) -> Result<Value, ApiError> {
+        let owner = owner(ctx);
+        match self.find_set(&owner, input).await {
+            Ok((stack, _, set)) => {
+                self.storage.delete_change_set(&owner, &stack.id, &set.id).await?;
+                Ok(Value::Null)
+            }
+            Err(Error::NoChangeSet(_)) => Ok(Value::Null),
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    pub(super) async fn execute_change_set(&self, ctx: &Context, input: &Input) -> Result<Value, ApiError> {
+        let owner = owner(ctx);
+        let (mut stack, rev, set) = self.find_set(&owner, input).await?;
+        if set.execution_status != "AVAILABLE" {
+            return Err(Error::ChangeSetStatus(set.arn, set.status).into());
+        }
+        let is_new = stack.status == "REVIEW_IN_PROGRESS";
+        if !is_new {
+            check_updatable(&stack)?;
+        }
+        // Planned anew, because the stack may have changed since.
+        let prepared =
+            prepare(set.wish.clone(), &given_of(&set.wish), &Texts::new(), pseudo(ctx, &stack), &stack.existing())?;
+        stack.change_set_id = Some(set.arn.clone());
+        let disable_rollback = flag(input, "DisableRollback");
+        let on_failure = match (set.on_stack_failure.as_deref(), disable_rollback) {
+            (_, true) | (Some("DO_NOTHING"), _) => OnFailure::Nothing,
+            (Some("DELETE"), _) => OnFailure::Delete,
+            _ => OnFailure::Rollback,
+        };
+        if is_new {
+            stack.wish = prepared.wish.clone();
+            stack.description.clone_from(&prepared.template.description);
+            stack.disable_rollback = on_failure == OnFailure::Nothing;
+        } else {
+            stack.updated_ms = Some(ctx.now_ms);
+        }
+        let stack_id = stack.id.clone();
+        let status = if is_new { "CREATE_IN_PROGRESS" } else { "UPDATE_IN_PROGRESS" };
+        self.start(ctx, owner.clone(), stack, Some(rev), status, input, move |run| async move {
+            match is_new {
+                true => run.create(prepared, on_failure).await,
+                false => run.update(prepared, on_failure == OnFailure::Nothing).await,
+            }
+        })
+        .await?;
+        // A stack's change sets are over with the execution of one of them.
+        for other in self.storage.change_sets(&owner, &stack_id).await? {
+            self.storage.delete_change_set(&owner, &stack_id, &other.id).await?;
+        }
+        Ok(Value::Null)
+    }
+}

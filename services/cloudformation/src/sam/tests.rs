@@ -1,0 +1,88 @@
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::prepared;
+use crate::stack::Wish;
+
+pub(crate) const EXAMPLE: &str = "
+AWSTemplateFormatVersion: '2010-09-09'
+Transform: AWS::Serverless-2016-10-31
+Globals:
+  Function:
+    Timeout: 5
+    Environment:
+      Variables: {A: '1'}
+Resources:
+  Hello:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: s3://cumulet-artifacts/0123
+      Handler: index.handler
+      Runtime: nodejs22.x
+      Environment:
+        Variables: {B: !Ref AWS::Region}
+      Policies:
+        - Statement: [{Effect: Allow, Action: 'logs:*', Resource: '*'}]
+      FunctionUrlConfig: {AuthType: NONE}
+      Events:
+        Get:
+          Type: HttpApi
+          Properties: {Path: '/hello/{name}', Method: get}
+Outputs:
+  Url:
+    Value: !Sub 'https://${ServerlessHttpApi}.execute-api.${AWS::Region}.${AWS::URLSuffix}/hello'
+";
+
+#[test]
+fn the_function_behind_an_http_api() {
+    let (value, template) = prepared::processed(EXAMPLE).unwrap();
+    let resources = value["Resources"].as_object().unwrap();
+    let mut names: Vec<_> =
+        resources.iter().map(|(name, resource)| format!("{name} {}", resource["Type"].as_str().unwrap())).collect();
+    names.sort();
+    assert_eq!(
+        names,
+        [
+            "Hello AWS::Lambda::Function",
+            "HelloGetIntegration AWS::ApiGatewayV2::Integration",
+            "HelloGetPermission AWS::Lambda::Permission",
+            "HelloGetRoute AWS::ApiGatewayV2::Route",
+            "HelloRole AWS::IAM::Role",
+            "HelloUrl AWS::Lambda::Url",
+            "HelloUrlPublicPermissions AWS::Lambda::Permission",
+            "ServerlessHttpApi AWS::ApiGatewayV2::Api",
+            "ServerlessHttpApiApiGatewayDefaultStage AWS::ApiGatewayV2::Stage",
+        ]
+    );
+    let function = &value["Resources"]["Hello"]["Properties"];
+    assert_eq!(function["Timeout"], 5);
+    assert_eq!(function["Environment"]["Variables"], json!({"A": "1", "B": {"Ref": "AWS::Region"}}));
+    assert_eq!(function["Code"], json!({"S3Bucket": "cumulet-artifacts", "S3Key": "0123"}));
+    let arn = &value["Resources"]["HelloGetPermission"]["Properties"]["SourceArn"]["Fn::Sub"][0];
+    assert!(arn.as_str().unwrap().ends_with("${__ApiId__}/*/GET/hello/*"), "{arn}");
+    assert_eq!(prepared::capabilities(&template), ["CAPABILITY_IAM"]);
+    let wish = Wish { template: EXAMPLE.to_owned(), ..Wish::default() };
+    let prepared = prepared::prepare(wish, &[], &BTreeMap::new(), Default::default(), &BTreeMap::new()).unwrap();
+    assert_eq!(prepared.plan.actions.len(), 9);
+}
+
+#[test]
+fn what_is_refused_is_named() {
+    for (resource, name) in [
+        ("{Type: AWS::Serverless::Api}", "AWS::Serverless::Api"),
+        ("{Type: AWS::Serverless::Function, Properties: {InlineCode: x, Events: {E: {Type: SQS}}}}", "SQS"),
+        (
+            "{Type: AWS::Serverless::Function, Properties: {InlineCode: x, Policies: [{S3ReadPolicy: {}}]}}",
+            "S3ReadPolicy",
+        ),
+        ("{Type: AWS::Serverless::Function, Properties: {InlineCode: x, AutoPublishAlias: live}}", "AutoPublishAlias"),
+        ("{Type: AWS::Serverless::Function, Properties: {CodeUri: ./src}}", "CodeUri"),
+        ("{Type: AWS::Serverless::HttpApi, Properties: {Auth: {}}}", "Auth"),
+    ] {
+        let text = format!("Transform: AWS::Serverless-2016-10-31\nResources:\n  X: {resource}\n");
+        let error = prepared::processed(&text).unwrap_err().to_string();
+        assert!(error.contains(name), "{error}");
+    }
+}

@@ -1,0 +1,280 @@
+//! Where stacks, change sets and events are stored; the only file that names the store. `docs/formats/cloudformation.md`
+//! fixes the bytes. Documents may be larger than a value: they are cut into chunks, which are always rewritten together.
+
+use std::sync::Arc;
+
+use cumulet_base::limits;
+use cumulet_store::{
+    Check, Key, KeyReader, KeyWriter, Op, Outcome, Read, Rev, Row, Shard, Space, Store, StoreExt, Txn,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::errors::Error;
+use crate::stack::{ChangeSet, Event, Stack};
+
+const SPACE: Space = Space(4);
+const CHUNK_BYTES: usize = 48 * 1024;
+const PAGE_ROWS: u32 = 64;
+
+/// Whose stacks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    pub account: String,
+    pub region: String,
+}
+
+#[derive(Clone)]
+pub struct Storage {
+    store: Arc<dyn Store>,
+}
+
+fn shard(owner: &Owner) -> Shard {
+    Shard::of(&format!("cloudformation/{}/{}", owner.account, owner.region))
+}
+
+fn running_shard() -> Shard {
+    Shard::of("cloudformation/running")
+}
+
+fn key(owner: &Owner, kind: &str) -> KeyWriter {
+    KeyWriter::new().text(kind).text(&owner.account).text(&owner.region)
+}
+
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    serde_json::from_slice(bytes).map_err(|e| Error::Row(e.to_string()))
+}
+
+fn encode(value: &impl Serialize) -> Result<Vec<u8>, Error> {
+    serde_json::to_vec(value).map_err(|e| Error::Row(e.to_string()))
+}
+
+/// Replaces a document.
+fn put_document(txn: &mut Txn, at: KeyWriter, bytes: &[u8]) {
+    let (lo, hi) = at.clone().range();
+    txn.ops.push(Op::DeleteRange(SPACE, lo, hi));
+    for (i, chunk) in bytes.chunks(CHUNK_BYTES).enumerate() {
+        let key = at.clone().u64(i as u64).key();
+        txn.ops.push(Op::Put(SPACE, key, chunk.to_vec().into()));
+    }
+}
+
+impl Storage {
+    pub fn new(store: Arc<dyn Store>) -> Storage {
+        Storage { store }
+    }
+
+    async fn rows(&self, shard: Shard, lo: Key, hi: Key, max: usize) -> Result<Vec<Row>, Error> {
+        let mut lo = lo;
+        let mut rows = Vec::new();
+        loop {
+            let page = self.store.range(shard, SPACE, lo.clone(), hi.clone(), PAGE_ROWS).await?;
+            let is_last = page.len() < PAGE_ROWS as usize;
+            if let Some(last) = page.last() {
+                lo = [last.key.as_ref(), &[0]].concat().into();
+            }
+            rows.extend(page);
+            if is_last || rows.len() >= max {
+                return Ok(rows);
+            }
+        }
+    }
+
+    /// A document and the revision of its first chunk. One that is rewritten between two pages is read again.
+    async fn document<T: DeserializeOwned>(&self, owner: &Owner, at: KeyWriter) -> Result<Option<(T, Rev)>, Error> {
+        let (lo, hi) = at.range();
+        for _ in 0..8 {
+            let rows = self.rows(shard(owner), lo.clone(), hi.clone(), usize::MAX).await?;
+            let Some(first) = rows.first() else {
+                return Ok(None);
+            };
+            if rows.iter().any(|row| row.rev != first.rev) {
+                continue;
+            }
+            let bytes: Vec<u8> = rows.iter().flat_map(|r| r.value.iter().copied()).collect();
+            return Ok(Some((decode(&bytes)?, first.rev)));
+        }
+        Err(Error::Busy)
+    }
+
+    /// The id (last part of the ARN) of the stack that has the name now.
+    pub async fn named(&self, owner: &Owner, name: &str) -> Result<Option<String>, Error> {
+        let row = self.store.get(shard(owner), SPACE, key(owner, "name").text(name).key()).await?;
+        Ok(row.and_then(|row| String::from_utf8(row.value.to_vec()).ok()))
+    }
+
+    pub async fn stack(&self, owner: &Owner, id: &str) -> Result<Option<(Stack, Rev)>, Error> {
+        self.document(owner, key(owner, "stack").text(id)).await
+    }
+
+    /// All stacks, deleted ones too.
+    pub async fn stacks(&self, owner: &Owner) -> Result<Vec<Stack>, Error> {
+        let (lo, hi) = key(owner, "listed").range();
+        let rows = self.rows(shard(owner), lo, hi, limits::STACKS_MAX).await?;
+        let mut stacks = Vec::new();
+        for row in rows {
+            let mut parts = KeyReader::new(&row.key);
+            let id = (0..3).try_for_each(|_| parts.text().map(drop)).and_then(|()| parts.text());
+            if let Some(id) = id
+                && let Some((stack, _)) = self.stack(owner, &id).await?
+            {
+                stacks.push(stack);
+            }
+        }
+        Ok(stacks)
+    }
+
+    /// Stores a new stack under its name, which must be free.
+    pub async fn create(&self, owner: &Owner, stack: &Stack, events: &[Event]) -> Result<Rev, Error> {
+        let name = key(owner, "name").text(&stack.name).key();
+        let mut txn = Txn::new(shard(owner))
+            .check(Check::Absent(SPACE, name.clone()))
+            .put(SPACE, name, stack.id.clone())
+            .put(SPACE, key(owner, "listed").text(&stack.id).key(), Vec::new());
+        self.put_stack(&mut txn, owner, stack, events)?;
+        self.commit(txn).await
+    }
+
+    /// Rewrites a stack that was not rewritten since `rev`, together with new events.
+    pub async fn save(&self, owner: &Owner, stack: &Stack, rev: Rev, events: &[Event]) -> Result<Rev, Error> {
+        let first = key(owner, "stack").text(&stack.id).u64(0).key();
+        let mut txn = Txn::new(shard(owner)).check(Check::RevIs(SPACE, first, rev));
+        if stack.status == "DELETE_COMPLETE" {
+            txn = txn.delete(SPACE, key(owner, "name").text(&stack.name).key());
+        }
+        self.put_stack(&mut txn, owner, stack, events)?;
+        self.commit(txn).await
+    }
+
+    fn put_stack(&self, txn: &mut Txn, owner: &Owner, stack: &Stack, events: &[Event]) -> Result<(), Error> {
+        put_document(txn, key(owner, "stack").text(&stack.id), &encode(stack)?);
+        for event in events {
+            txn.ops.push(Op::PutAt {
+                space: SPACE,
+                prefix: key(owner, "event").text(&stack.id).key(),
+                suffix: Key::new(),
+                value: encode(event)?.into(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Removes every trace of a stack: of one that was only under review.
+    pub async fn forget(&self, owner: &Owner, stack: &Stack, rev: Rev) -> Result<(), Error> {
+        let first = key(owner, "stack").text(&stack.id).u64(0).key();
+        let mut txn = Txn::new(shard(owner))
+            .check(Check::RevIs(SPACE, first, rev))
+            .delete(SPACE, key(owner, "name").text(&stack.name).key())
+            .delete(SPACE, key(owner, "listed").text(&stack.id).key());
+        for kind in ["stack", "event", "change"] {
+            let (lo, hi) = key(owner, kind).text(&stack.id).range();
+            txn = txn.delete_range(SPACE, lo, hi);
+        }
+        self.commit(txn).await.map(drop)
+    }
+
+    /// Events, newest first; the token leads to the older ones.
+    pub async fn events(
+        &self,
+        owner: &Owner,
+        stack_id: &str,
+        token: Option<&str>,
+    ) -> Result<(Vec<Event>, Option<String>), Error> {
+        let (lo, hi) = key(owner, "event").text(stack_id).range();
+        let hi = match token {
+            None => hi,
+            Some(token) => hex::decode(token)
+                .ok()
+                .map(Key::from)
+                .filter(|key| (&lo..&hi).contains(&key))
+                .ok_or_else(|| Error::Validation("Invalid NextToken".into()))?,
+        };
+        let read =
+            Read::Range { space: SPACE, lo, hi, limit: limits::STACK_EVENTS_PAGE, bytes: u32::MAX, reverse: true };
+        let (_, mut answers) = self.store.read(shard(owner), vec![read]).await?;
+        let rows = answers.pop().unwrap_or_default();
+        let is_full = rows.len() == limits::STACK_EVENTS_PAGE as usize;
+        let next = rows.last().filter(|_| is_full).map(|row| hex::encode(&row.key));
+        let events: Result<_, _> = rows.iter().map(|row| decode(&row.value)).collect();
+        Ok((events?, next))
+    }
+
+    pub async fn change_set(&self, owner: &Owner, stack_id: &str, id: &str) -> Result<Option<ChangeSet>, Error> {
+        let at = key(owner, "change").text(stack_id).text(id);
+        Ok(self.document(owner, at).await?.map(|(found, _)| found))
+    }
+
+    pub async fn change_sets(&self, owner: &Owner, stack_id: &str) -> Result<Vec<ChangeSet>, Error> {
+        let (lo, hi) = key(owner, "change").text(stack_id).range();
+        let rows = self.rows(shard(owner), lo, hi, usize::MAX).await?;
+        let mut ids: Vec<String> = rows
+            .iter()
+            .filter_map(|row| {
+                let mut parts = KeyReader::new(&row.key);
+                (0..4).try_for_each(|_| parts.text().map(drop))?;
+                parts.text()
+            })
+            .collect();
+        ids.dedup();
+        let mut found = Vec::new();
+        for id in ids {
+            found.extend(self.change_set(owner, stack_id, &id).await?);
+        }
+        Ok(found)
+    }
+
+    pub async fn put_change_set(&self, owner: &Owner, change_set: &ChangeSet) -> Result<(), Error> {
+        let mut txn = Txn::new(shard(owner));
+        let at = key(owner, "change").text(&change_set.stack_key).text(&change_set.id);
+        put_document(&mut txn, at, &encode(change_set)?);
+        self.commit(txn).await.map(drop)
+    }
+
+    pub async fn delete_change_set(&self, owner: &Owner, stack_id: &str, id: &str) -> Result<(), Error> {
+        let (lo, hi) = key(owner, "change").text(stack_id).text(id).range();
+        self.commit(Txn::new(shard(owner)).delete_range(SPACE, lo, hi)).await.map(drop)
+    }
+
+    /// Notes that a stack is being worked on, so that it is found after a crash. Each run has a note of its own:
+    /// the next may begin before the last has taken its note away.
+    pub async fn mark_running(
+        &self,
+        owner: &Owner,
+        stack_id: &str,
+        run_id: &str,
+        is_running: bool,
+    ) -> Result<(), Error> {
+        let at = key(owner, "running").text(stack_id).text(run_id).key();
+        let txn = Txn::new(running_shard());
+        let txn = match is_running {
+            true => txn.put(SPACE, at, Vec::new()),
+            false => txn.delete(SPACE, at),
+        };
+        self.commit(txn).await.map(drop)
+    }
+
+    /// Stacks that were being worked on when the process ended.
+    pub async fn running(&self) -> Result<Vec<(Owner, String, String)>, Error> {
+        let (lo, hi) = KeyWriter::new().text("running").range();
+        let rows = self.rows(running_shard(), lo, hi, usize::MAX).await?;
+        let named = |row: &Row| {
+            let mut parts = KeyReader::new(&row.key);
+            parts.text()?;
+            let (account, region) = (parts.text()?, parts.text()?);
+            Some((Owner { account, region }, parts.text()?, parts.text()?))
+        };
+        Ok(rows.iter().filter_map(named).collect())
+    }
+
+    async fn commit(&self, mut txn: Txn) -> Result<Rev, Error> {
+        txn.id = Some(cumulet_base::id::random());
+        for _ in 0..5 {
+            match self.store.commit(txn.clone()).await? {
+                Outcome::Done(rev) => return Ok(rev),
+                Outcome::Conflict { .. } => return Err(Error::Busy),
+                Outcome::Unknown => {}
+            }
+        }
+        Err(Error::Row("whether a commit was applied stayed unknown".into()))
+    }
+}
