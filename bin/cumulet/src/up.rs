@@ -150,7 +150,7 @@ impl Cloud {
         let lambda =
             Arc::new(cumulet_lambda::Lambda::new(functions.clone(), code.clone(), invoker.clone(), links.clone()));
         let gateway = Arc::new(cumulet_apigateway::ApiGateway::new(store.clone(), invoker.clone(), logs));
-        let stacks = Arc::new(cumulet_cloudformation::CloudFormation::new(store.clone(), code.clone()));
+        let stacks = Arc::new(cumulet_cloudformation::CloudFormation::new(store.clone(), clock.clone()));
         let registry = Registry::default()
             .with(lambda)
             .with(Arc::new(cumulet_iam::Iam::new(store.clone())))
@@ -160,7 +160,8 @@ impl Cloud {
             .with(gateway.clone())
             .with(stacks.clone())
             .with(Arc::new(cumulet_platform::Platform::new(blobs, engine.clone())));
-        stacks.connect(registry.clone()).await.map_err(|e| failed("resuming stacks", &e))?;
+        stacks.connect(registry.clone(), access.clone());
+        stacks.recover().await.map_err(|e| failed("resuming stacks", &e))?;
         let planes: Vec<Arc<dyn DataPlane>> = vec![
             gateway,
             Arc::new(cumulet_lambda::UrlPlane::new(functions, invoker, Arc::new(SignedUrls(access.clone())))),

@@ -14,7 +14,7 @@ mod resources;
 mod sam;
 mod stack;
 mod storage;
-mod template;
+pub mod template;
 #[cfg(test)]
 mod tests;
 

@@ -5,7 +5,7 @@ use cumulet_wire::call::{Answer, Call};
 use cumulet_wire::error::ApiError;
 use cumulet_wire::validate::Validation;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{check_revision, input};
 use crate::policy::{self, Grant};
@@ -130,7 +130,7 @@ pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use crate::tests::Fixture;
 
