@@ -1,3 +1,5 @@
+//! The transform of whole templates, and what it refuses.
+
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;

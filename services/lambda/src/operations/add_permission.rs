@@ -143,12 +143,12 @@ mod tests {
         let input = json!({"FunctionName": "f", "StatementId": "api", "Action": "lambda:InvokeFunction",
             "Principal": "apigateway.amazonaws.com", "SourceArn": "arn:aws:execute-api:us-east-1:000000000000:x/*"});
         let added = fixture.call("AddPermission", input.clone()).await.unwrap();
-        let statement: Value = serde_json::from_str(added["Statement"].as_str().unwrap()).unwrap();
+        let statement: serde_json::Value = serde_json::from_str(added["Statement"].as_str().unwrap()).unwrap();
         assert_eq!(statement["Principal"], json!({"Service": "apigateway.amazonaws.com"}));
         assert_eq!(fixture.call("AddPermission", input).await.unwrap_err().code, "ResourceConflictException");
         let got = fixture.call("GetPolicy", name.clone()).await.unwrap();
         assert_ne!(got["RevisionId"], made["RevisionId"]);
-        let policy: Value = serde_json::from_str(got["Policy"].as_str().unwrap()).unwrap();
+        let policy: serde_json::Value = serde_json::from_str(got["Policy"].as_str().unwrap()).unwrap();
         assert_eq!(policy["Statement"], json!([statement]));
 
         let stale = json!({"FunctionName": "f", "StatementId": "api", "RevisionId": made["RevisionId"]});
