@@ -15,6 +15,10 @@ pub const REQUEST_HEADERS_MAX: usize = 200;
 pub const REQUEST_HEAD_TIMEOUT_MS: u64 = 20_000;
 /// Time a client has between two pieces of a body.
 pub const REQUEST_BODY_IDLE_TIMEOUT_MS: u64 = 20_000;
+/// The rate below which a body is given up, once the time for one pause has passed.
+pub const REQUEST_BODY_BYTES_PER_S_MIN: u64 = 16 * 1024;
+/// Connections that come out of sandboxes, so that functions cannot use up those of everybody else.
+pub const SANDBOX_CONNECTIONS_MAX: usize = 4096;
 pub const CONNECTIONS_MAX: usize = 20_000;
 /// Memory that bodies being received may take together; beyond it new ones wait.
 pub const REQUEST_BODIES_BYTES_MAX: usize = 512 * 1024 * 1024;
@@ -43,6 +47,8 @@ pub const INSTANCE_INIT_TIMEOUT_MS: u64 = 10_000;
 pub const FUNCTION_CONCURRENCY_MAX: usize = 1000;
 /// Invocations that wait for an instance of one function version.
 pub const PLACEMENT_QUEUE_MAX: usize = 10_000;
+/// How long an invocation waits for an instance before it is throttled; longer than an initialisation may take.
+pub const PLACEMENT_WAIT_MS: u64 = 60_000;
 /// An idle instance is given back after this long.
 pub const INSTANCE_IDLE_MS: u64 = 300_000;
 /// An instance takes no more invocations after this, however busy; its credentials last longer.

@@ -1,7 +1,7 @@
 //! Function code on disk: a zip is checked when it is uploaded and unpacked when first needed.
 //! The unpacked folders are a cache of the blob store: losing them loses nothing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{Cursor, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
@@ -54,10 +54,12 @@ fn walk(zip: &[u8], mut visit: impl FnMut(&Path, Entry<'_>) -> Result<(), BadZip
         return Err(BadZip::TooManyEntries);
     }
     let mut left = limits::CODE_UNZIPPED_BYTES_MAX;
+    let (mut paths, mut links) = (Vec::new(), HashSet::new());
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index).map_err(unreadable)?;
         let name = entry.name().to_owned();
         let path = inner_path(&name)?;
+        paths.push(path.clone());
         if entry.is_dir() {
             visit(&path, Entry::Folder)?;
         } else if entry.is_symlink() {
@@ -65,6 +67,7 @@ fn walk(zip: &[u8], mut visit: impl FnMut(&Path, Entry<'_>) -> Result<(), BadZip
             entry.by_ref().take(4096).read_to_string(&mut target).map_err(|e| BadZip::Unreadable(e.to_string()))?;
             let target = PathBuf::from(target);
             stays_inside(&path, &target).then_some(()).ok_or_else(|| BadZip::Escapes(name.clone()))?;
+            links.insert(path.clone());
             visit(&path, Entry::Link { target })?;
         } else {
             let executable = entry.unix_mode().is_none_or(|mode| mode & 0o111 != 0);
@@ -76,7 +79,11 @@ fn walk(zip: &[u8], mut visit: impl FnMut(&Path, Entry<'_>) -> Result<(), BadZip
             result?;
         }
     }
-    Ok(())
+    // Each link stays inside by itself; through another link it need not, so nothing may lie beneath one.
+    match paths.iter().find(|path| path.ancestors().skip(1).any(|above| links.contains(above))) {
+        Some(path) => Err(BadZip::Escapes(path.display().to_string())),
+        None => Ok(()),
+    }
 }
 
 /// Counts what really comes out; the sizes an archive states about itself prove nothing.
@@ -273,6 +280,19 @@ mod tests {
         ] {
             assert_eq!(stays_inside(Path::new(link), Path::new(target)), inside, "{link} -> {target}");
         }
+    }
+
+    #[test]
+    fn links_beneath_links_are_refused() {
+        let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        let options = SimpleFileOptions::default();
+        writer.add_symlink("a/b/c/x", "../../..", options).unwrap();
+        writer.add_symlink("a/b/c/x/l", "../../../..", options).unwrap();
+        let zip = writer.finish().unwrap().into_inner();
+        assert!(matches!(check_zip(&zip), Err(BadZip::Escapes(_))));
+        let folder = tempfile::tempdir().unwrap();
+        assert!(matches!(unpack(&zip, folder.path()), Err(BadZip::Escapes(_))));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
     #[tokio::test]

@@ -19,6 +19,7 @@ use crate::function::FunctionVersion;
 use crate::invocation::{Invocation, InvokeError, Outcome};
 use crate::outcome::{self, Finish, Report, Verdict};
 use crate::output::InvocationLog;
+use crate::placement;
 use crate::pool::{Admitted, Bounds, Init, NotReady, Place, Pool, Ready};
 use crate::record::{LogSink, MeterSink, Record};
 use crate::sandbox::{Deadline, InstanceSpec, Sandbox, StartError, Usage};
@@ -122,8 +123,13 @@ impl Engine {
         let pools: Vec<_> = inner.pools.write().unwrap_or_else(PoisonError::into_inner).drain().collect();
         let idle = pools.iter().flat_map(|(_, pool)| pool.retire());
         futures_join(idle.map(|ready| ready.instance.stop())).await;
-        inner.ports.logs.flush().await;
-        inner.ports.meter.flush().await;
+        self.flush().await;
+    }
+
+    /// Returns when all that invocations have left behind so far is durable.
+    pub async fn flush(&self) {
+        self.0.ports.logs.flush().await;
+        self.0.ports.meter.flush().await;
     }
 }
 
@@ -221,10 +227,18 @@ impl Inner {
         invocation: &Invocation,
     ) -> Option<Result<Outcome, InvokeError>> {
         let pool = self.pool(&function);
+        let mut may_evict = true;
         loop {
             let placed = match pool.admit() {
                 Admitted::Ready(ready) => Ok(*ready),
-                Admitted::Throttled(reason) => return Some(Err(InvokeError::Throttled { reason })),
+                Admitted::Throttled(reason) => {
+                    // Somebody's idle instance makes room where the machine is full.
+                    if !may_evict || !self.evict_idle().await {
+                        return Some(Err(InvokeError::Throttled { reason }));
+                    }
+                    may_evict = false;
+                    continue;
+                }
                 Admitted::Retired => {
                     // A pool retired and still in the map would be found again for ever.
                     let mut pools = self.pools.write().unwrap_or_else(PoisonError::into_inner);
@@ -237,9 +251,11 @@ impl Inner {
                     if start {
                         tokio::spawn(self.clone().start(pool.clone()));
                     }
-                    match handover.await {
-                        Ok(placed) => placed,
-                        Err(_) => {
+                    let limit = Duration::from_millis(limits::PLACEMENT_WAIT_MS);
+                    match tokio::time::timeout(limit, handover).await {
+                        Ok(Ok(placed)) => placed,
+                        Err(_) => return Some(Err(InvokeError::Throttled { reason: placement::MACHINE_FULL })),
+                        Ok(Err(_)) => {
                             return Some(Err(InvokeError::Internal {
                                 message: "the instance's start was given up".into(),
                             }));
@@ -262,6 +278,23 @@ impl Inner {
         }
     }
 
+    /// Ends the instance that has been idle for longest, of whatever function, when the machine is full.
+    async fn evict_idle(&self) -> bool {
+        if self.total.load(Ordering::Relaxed) < self.config.bounds.instances_max {
+            return false;
+        }
+        let oldest = {
+            let pools = self.pools.read().unwrap_or_else(PoisonError::into_inner);
+            let idle = pools.values().filter_map(|pool| Some((pool.idle_since()?, pool)));
+            idle.min_by_key(|(since, _)| *since).map(|(_, pool)| pool.clone())
+        };
+        let Some(evicted) = oldest.and_then(|pool| pool.evict()) else { return false };
+        let Ready { instance, place, .. } = evicted;
+        instance.stop().await;
+        drop(place);
+        true
+    }
+
     fn start_for_waiters(self: &Arc<Self>, pool: &Arc<Pool>) {
         while pool.claim_start() {
             tokio::spawn(self.clone().start(pool.clone()));
@@ -270,13 +303,11 @@ impl Inner {
 
     async fn start(self: Arc<Self>, pool: Arc<Pool>) {
         let result = self.start_instance(&pool.function).await;
-        let failed = result.is_err();
         if let Some(unused) = pool.started(result) {
             unused.instance.stop().await;
         }
-        if failed {
-            self.start_for_waiters(&pool);
-        }
+        // One start has ended: another may begin for those who still wait.
+        self.start_for_waiters(&pool);
     }
 
     async fn start_instance(&self, function: &Arc<FunctionVersion>) -> Result<Ready, NotReady> {

@@ -34,6 +34,9 @@ pub enum Decision {
     Throttle(&'static str),
 }
 
+/// The machine holds no more instances, and this function has none it could wait for.
+pub const MACHINE_FULL: &str = "ConcurrentInvocationLimitExceeded";
+
 pub fn decide(load: &Load) -> Decision {
     let in_flight = load.busy + load.waiting;
     if in_flight >= load.limits.concurrency {
@@ -45,6 +48,9 @@ pub fn decide(load: &Load) -> Decision {
     }
     if load.idle > 0 {
         return Decision::Reuse;
+    }
+    if load.machine_free == 0 && load.busy + load.starting == 0 {
+        return Decision::Throttle(MACHINE_FULL);
     }
     if load.waiting >= load.limits.waiting {
         return Decision::Throttle("ConcurrentInvocationLimitExceeded");
@@ -75,7 +81,8 @@ mod tests {
         check(Load { starting: 1, waiting: 1, ..LOAD }, Decision::Start);
         check(Load { starting: 2, waiting: 2, ..LOAD }, Decision::Wait);
         check(Load { starting: 1, ..LOAD }, Decision::Wait);
-        check(Load { machine_free: 0, ..LOAD }, Decision::Wait);
+        check(Load { machine_free: 0, busy: 1, ..LOAD }, Decision::Wait);
+        check(Load { machine_free: 0, ..LOAD }, Decision::Throttle(MACHINE_FULL));
         check(Load { busy: 10, idle: 1, ..LOAD }, Decision::Throttle("ConcurrentInvocationLimitExceeded"));
         check(Load { busy: 2, waiting: 5, ..LOAD }, Decision::Throttle("ConcurrentInvocationLimitExceeded"));
         let reserved = Limits { concurrency: 0, is_reserved: true, ..LIMITS };

@@ -26,7 +26,7 @@ pub struct Ready {
     pub usage_before: Usage,
     born: Instant,
     /// Given back when the instance is gone.
-    _place: Place,
+    pub place: Place,
 }
 
 #[derive(Debug)]
@@ -74,7 +74,7 @@ impl Ready {
             init: Some(init),
             usage_before: Usage::default(),
             born: Instant::now(),
-            _place: place,
+            place,
         }
     }
 }
@@ -264,6 +264,17 @@ impl Pool {
                 None => return,
             }
         }
+    }
+
+    /// The instance that has been idle for longest, and since when, without taking it.
+    pub fn idle_since(&self) -> Option<Instant> {
+        self.lock().idle.first().map(|(_, since)| *since)
+    }
+
+    /// Gives up the instance that has been idle for longest.
+    pub fn evict(&self) -> Option<Ready> {
+        let mut state = self.lock();
+        (!state.idle.is_empty()).then(|| state.idle.remove(0).0)
     }
 
     /// Takes nothing more; hands out the idle instances to be stopped.

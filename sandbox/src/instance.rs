@@ -245,7 +245,8 @@ async fn until_end<T>(
     tokio::select! {
         biased;
         result = &mut talk => result,
-        _ = process.ended() => tokio::time::timeout(Duration::from_millis(LAST_WORDS_MS), talk)
+        // When the end cannot be watched, the deadline still holds.
+        Ok(_) = process.ended() => tokio::time::timeout(Duration::from_millis(LAST_WORDS_MS), talk)
             .await
             .unwrap_or(Err(ChannelError::Closed)),
     }

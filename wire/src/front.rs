@@ -40,6 +40,7 @@ pub struct Parts {
 pub struct Front {
     parts: Parts,
     connections: Arc<Semaphore>,
+    sandbox_connections: Arc<Semaphore>,
     body_memory: Arc<Semaphore>,
     is_draining: AtomicBool,
 }
@@ -55,6 +56,7 @@ impl Front {
         Front {
             parts,
             connections: Arc::new(Semaphore::new(limits::CONNECTIONS_MAX)),
+            sandbox_connections: Arc::new(Semaphore::new(limits::SANDBOX_CONNECTIONS_MAX)),
             body_memory: Arc::new(Semaphore::new(limits::REQUEST_BODIES_BYTES_MAX / BODY_PERMIT_BYTES)),
             is_draining: AtomicBool::new(false),
         }
@@ -83,13 +85,17 @@ impl Front {
             };
             // Only costs latency where it cannot be set.
             let _best_effort = stream.set_nodelay(true);
-            let connection = self.clone().connection(stream, peer);
-            let watched = graceful.watch(connection);
+            let (front, watcher) = (self.clone(), graceful.watcher());
             tokio::spawn(async move {
-                if let Err(e) = watched.await {
+                let _permit = permit;
+                // Those that connect and say nothing do not stay; the protocol's own limits begin with the first byte.
+                let limit = Duration::from_millis(limits::REQUEST_HEAD_TIMEOUT_MS);
+                if !matches!(tokio::time::timeout(limit, stream.readable()).await, Ok(Ok(()))) {
+                    return;
+                }
+                if let Err(e) = watcher.watch(front.connection(stream, peer)).await {
                     tracing::debug!(error = %e, "a connection ended with an error");
                 }
-                drop(permit);
             });
         }
         self.is_draining.store(true, Ordering::SeqCst);
@@ -102,6 +108,10 @@ impl Front {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        let Ok(_permit) = self.sandbox_connections.clone().try_acquire_owned() else {
+            tracing::warn!("too many connections out of sandboxes, one was refused");
+            return;
+        };
         if let Err(e) = self.connection(stream, peer).await {
             tracing::debug!(error = %e, "a sandbox's connection ended with an error");
         }
@@ -226,7 +236,7 @@ impl Front {
             return self.parts.registry.services().find(|s| !s.model().target.is_empty() && s.model().target == prefix);
         }
         if body.starts_with(b"Action=") || body.windows(8).take(4096).any(|w| w == b"&Action=") {
-            let (action, _) = protocol::query_input(body).ok()?;
+            let (_, action) = form_urlencoded::parse(body).find(|(name, _)| name == "Action")?;
             let knows = |s: &&Arc<dyn Service>| {
                 s.model().protocol == Protocol::Query && s.model().operations.iter().any(|o| o.name == action)
             };
@@ -280,20 +290,17 @@ impl Front {
         if body.is_end_stream() {
             return Ok(Received { bytes: Bytes::new(), _memory: None });
         }
-        let expected = stated.unwrap_or(max);
         let idle = Duration::from_millis(limits::REQUEST_BODY_IDLE_TIMEOUT_MS);
-        let memory = if expected > SMALL_BODY_BYTES {
-            let permits = u32::try_from(expected.div_ceil(BODY_PERMIT_BYTES)).unwrap_or(u32::MAX);
-            let permit = tokio::time::timeout(idle, self.body_memory.clone().acquire_many_owned(permits)).await;
-            Some(permit.map_err(|_| BodyError::Busy)?.map_err(|_| BodyError::Busy)?)
-        } else {
-            None
-        };
+        let began = tokio::time::Instant::now();
+        let mut memory = Memory { held: None, until: began + idle };
+        memory.grow(&self.body_memory, stated.unwrap_or(0)).await?;
         let mut first: Option<Bytes> = None;
         let mut rest = BytesMut::new();
         let mut length = 0;
         loop {
-            let frame = match tokio::time::timeout(idle, body.frame()).await {
+            // A pause is allowed once; a trickle is not.
+            let earned = Duration::from_millis(length as u64 * 1000 / limits::REQUEST_BODY_BYTES_PER_S_MIN);
+            let frame = match tokio::time::timeout_at(began + idle + earned, body.frame()).await {
                 Err(_) => return Err(BodyError::Slow),
                 Ok(None) => break,
                 Ok(Some(frame)) => frame.map_err(|_| BodyError::Broken)?,
@@ -303,6 +310,7 @@ impl Front {
             if length > max {
                 return Err(BodyError::TooLarge);
             }
+            memory.grow(&self.body_memory, length).await?;
             // One piece, the usual case, is passed on as it came.
             match first.take() {
                 None if rest.is_empty() => first = Some(data),
@@ -314,7 +322,29 @@ impl Front {
                 }
             }
         }
-        Ok(Received { bytes: first.unwrap_or_else(|| rest.freeze()), _memory: memory })
+        Ok(Received { bytes: first.unwrap_or_else(|| rest.freeze()), _memory: memory.held })
+    }
+}
+
+/// The share of the memory for bodies that one request holds.
+struct Memory {
+    held: Option<OwnedSemaphorePermit>,
+    until: tokio::time::Instant,
+}
+
+impl Memory {
+    /// Makes the share large enough for a body of `length`; small bodies need none.
+    async fn grow(&mut self, all: &Arc<Semaphore>, length: usize) -> Result<(), BodyError> {
+        let have = self.held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let need = if length > SMALL_BODY_BYTES { length.div_ceil(BODY_PERMIT_BYTES) } else { 0 };
+        let Ok(more @ 1..) = u32::try_from(need.saturating_sub(have)) else { return Ok(()) };
+        let permit = tokio::time::timeout_at(self.until, all.clone().acquire_many_owned(more)).await;
+        let permit = permit.map_err(|_| BodyError::Busy)?.map_err(|_| BodyError::Busy)?;
+        match &mut self.held {
+            Some(held) => held.merge(permit),
+            None => self.held = Some(permit),
+        }
+        Ok(())
     }
 }
 

@@ -1,5 +1,7 @@
 //! Requests into calls and answers into responses, for each of AWS's protocols that is spoken here.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use http::{HeaderMap, Response};
 use percent_encoding::percent_decode_str;
@@ -140,6 +142,8 @@ struct Node {
     text: Option<String>,
     children: Map<String, Value>,
     nested: Vec<(String, Node)>,
+    /// Where in `nested` a name is.
+    index: HashMap<String, usize>,
 }
 
 impl Node {
@@ -150,10 +154,11 @@ impl Node {
         }
         let mut node = self;
         for part in name.split('.') {
-            let at = match node.nested.iter().position(|(known, _)| known == part) {
-                Some(at) => at,
+            let at = match node.index.get(part) {
+                Some(at) => *at,
                 None => {
                     node.nested.push((part.to_owned(), Node::default()));
+                    node.index.insert(part.to_owned(), node.nested.len() - 1);
                     node.nested.len() - 1
                 }
             };
@@ -164,7 +169,7 @@ impl Node {
     }
 
     fn value(self) -> Value {
-        let Node { text, mut children, mut nested } = self;
+        let Node { text, mut children, mut nested, .. } = self;
         if nested.is_empty() {
             return text.map_or(Value::Object(children), Value::String);
         }

@@ -65,9 +65,18 @@ async fn serve(config: Config, format: Format) -> Result<(), Failure> {
     wait_for_signal().await?;
     tracing::info!("draining");
     let _front_gone_already = stop.send(true);
-    cloud.engine.drain().await;
+    // Asked a second time, it does not wait for what still runs.
+    tokio::select! {
+        () = cloud.engine.drain() => {}
+        again = wait_for_signal() => {
+            again?;
+            cloud.engine.flush().await;
+        }
+    }
     // Connections that idle clients keep open do not hold the end up.
     let _cut_off = tokio::time::timeout(Duration::from_secs(2), server).await;
+    // What the last requests left behind.
+    cloud.engine.flush().await;
     cloud.store.close().await.map_err(|e| Failure::new(format!("closing the store: {e}")))
 }
 
@@ -114,6 +123,7 @@ impl Cloud {
         let secret = secret(&config.data_dir.join("secret")).map_err(|e| failed("reading the secret", &e))?;
         let store: Arc<dyn Store> =
             EmbeddedStore::open(&config.data_dir).map_err(|e| failed("opening the store", &e))?;
+        forget_code(&config.data_dir).map_err(|e| failed("clearing the unpacked code", &e))?;
         let blobs =
             Arc::new(Blobs::local(&config.data_dir.join("blobs")).map_err(|e| failed("opening the blobs", &e))?);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -194,6 +204,29 @@ fn prepare(data_dir: &Path) -> io::Result<()> {
             fs::write(&path, text)?;
         }
     }
+    Ok(())
+}
+
+/// Unpacked code is a cache, and one that was being written when the power went may be torn: each start begins without.
+fn forget_code(data_dir: &Path) -> io::Result<()> {
+    let old = data_dir.join(format!("code-old-{}", id::hex(8)));
+    match fs::rename(data_dir.join("code"), &old) {
+        Ok(()) => {}
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        Err(e) => return Err(e),
+    }
+    let olds: Vec<_> = fs::read_dir(data_dir)?
+        .filter_map(Result::ok)
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with("code-old-"))
+        .map(|entry| entry.path())
+        .collect();
+    tokio::task::spawn_blocking(move || {
+        for old in olds {
+            if let Err(e) = fs::remove_dir_all(&old) {
+                tracing::warn!(error = %e, folder = %old.display(), "clearing unpacked code");
+            }
+        }
+    });
     Ok(())
 }
 

@@ -135,13 +135,18 @@ fn from_query(query: &str) -> Result<Claim, ApiError> {
 fn scope(credential: &str) -> Result<Scope, ApiError> {
     let parts: Vec<&str> = credential.split('/').collect();
     match parts[..] {
-        [key, date, region, service, "aws4_request"] if ![key, date, region, service].contains(&"") => {
+        [key, date, region, service, "aws4_request"] if ![key, date, service].contains(&"") && is_region(region) => {
             Ok(Scope { access_key_id: key.into(), date: date.into(), region: region.into(), service: service.into() })
         }
         _ => Err(incomplete(format!(
             "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '{credential}'"
         ))),
     }
+}
+
+/// Regions become part of names and stored keys.
+fn is_region(text: &str) -> bool {
+    (1..=32).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
 fn pairs(query: &str) -> Vec<(String, String)> {
@@ -171,6 +176,15 @@ pub fn verify(claim: &Claim, request: &Signed<'_>, secret: &str, now_ms: u64) ->
             "InvalidSignatureException",
             "'Host' must be a 'SignedHeader' in the AWS Authorization.",
         ));
+    }
+    // What is not signed could have been put in on the way, as the name of another operation.
+    let is_signed =
+        |name: &str| name == "x-amz-content-sha256" || claim.signed_headers.iter().any(|known| known == name);
+    if let Some(name) =
+        request.headers.keys().map(http::HeaderName::as_str).find(|n| n.starts_with("x-amz-") && !is_signed(n))
+    {
+        let message = format!("'{name}' must be a 'SignedHeader' in the AWS Authorization.");
+        return Err(ApiError::new(403, "InvalidSignatureException", message));
     }
     let body_hash = body_hash(claim, request).ok_or_else(mismatch)?;
     let canonical = canonical_request(claim, request, &body_hash);
