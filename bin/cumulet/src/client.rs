@@ -144,15 +144,18 @@ impl Client {
         // Its errors come back through the request, too.
         let driver = tokio::spawn(async move { connection.await.is_ok() });
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let signed = Signed { method, path, query, headers: &HeaderMap::new(), host: &self.host, body: &body };
-        let signature = sigv4::sign(&signed, &self.keys(), self.region(), service, SystemClock.now_ms());
-        let mut request = Request::builder().method(method).uri(target).header("host", &self.host);
+        let bad = |e: &dyn std::fmt::Display| Failure::usage(format!("the request cannot be written: {e}"));
+        let mut map = HeaderMap::new();
         for (name, value) in headers {
-            request = request.header(*name, *value);
+            let name = http::HeaderName::try_from(*name).map_err(|e| bad(&e))?;
+            map.insert(name, http::HeaderValue::try_from(*value).map_err(|e| bad(&e))?);
         }
-        let mut request =
-            request.body(Full::new(body)).map_err(|e| Failure::usage(format!("the request cannot be written: {e}")))?;
-        request.headers_mut().extend(signature);
+        let signed = Signed { method, path, query, headers: &map, host: &self.host, body: &body };
+        let mut map = sigv4::sign(&signed, &self.keys(), self.region(), service, SystemClock.now_ms());
+        map.insert("host", http::HeaderValue::try_from(&self.host).map_err(|e| bad(&e))?);
+        let request = Request::builder().method(method).uri(target).body(Full::new(body));
+        let mut request = request.map_err(|e| bad(&e))?;
+        *request.headers_mut() = map;
         let response = sender.send_request(request).await.map_err(|e| unreachable(&e))?;
         let (head, body) = response.into_parts();
         let body = body.collect().await.map_err(|e| unreachable(&e))?.to_bytes();

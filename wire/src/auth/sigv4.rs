@@ -320,7 +320,8 @@ pub fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |different, (x, y)| different | (x ^ y)) == 0
 }
 
-/// Signs a request of our own command line: sets `x-amz-date`, `authorization` and, with a token, `x-amz-security-token`.
+/// Signs a request of our own command line: its headers with `x-amz-date`, `authorization` and, with a token,
+/// `x-amz-security-token`. All that begin with `x-amz-` are signed.
 pub fn sign(request: &Signed<'_>, keys: &Keys<'_>, region: &str, service: &str, now_ms: u64) -> HeaderMap {
     let iso = cumulet_base::clock::iso_ms(now_ms);
     let timestamp = format!("{}T{}Z", iso[..10].replace('-', ""), iso[11..19].replace(':', ""));
@@ -330,14 +331,15 @@ pub fn sign(request: &Signed<'_>, keys: &Keys<'_>, region: &str, service: &str, 
         region: region.into(),
         service: service.into(),
     };
-    let mut headers = HeaderMap::new();
+    let mut headers = request.headers.clone();
     let value = |text: &str| http::HeaderValue::from_str(text).unwrap_or_else(|_| http::HeaderValue::from_static(""));
     headers.insert("x-amz-date", value(&timestamp));
-    let mut signed_headers = vec!["host".to_owned(), "x-amz-date".to_owned()];
     if let Some(token) = keys.session_token {
         headers.insert("x-amz-security-token", value(token));
-        signed_headers.push("x-amz-security-token".to_owned());
     }
+    let own = headers.keys().map(|name| name.as_str().to_owned()).filter(|name| name.starts_with("x-amz-"));
+    let mut signed_headers: Vec<String> = own.chain(["host".to_owned()]).collect();
+    signed_headers.sort_unstable();
     let claim =
         Claim { scope, signed_headers, signature: String::new(), timestamp, session_token: None, presigned_s: None };
     let canonical = canonical_request(
