@@ -108,3 +108,5 @@ pub const STACKS_RUNNING_MAX: usize = 64;
 pub const STACK_EVENTS_PAGE: u32 = 100;
 /// Change sets of one stack.
 pub const STACK_CHANGE_SETS_MAX: usize = 100;
+/// Log events that wait for the writer or are being written, in bytes; producers wait beyond it.
+pub const LOG_QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;

@@ -308,3 +308,28 @@ async fn functions_that_take_too_long() {
     f.world.hangs.store(true, std::sync::atomic::Ordering::Relaxed);
     assert_eq!(f.get(&host, "GET", "/").await, (503, r#"{"message":"Service Unavailable"}"#.into()));
 }
+
+#[tokio::test]
+async fn access_logs_go_to_groups_of_the_apis_own_place() {
+    let f = Fixture::new();
+    let (id, _) = f.quick().await;
+    let to = |arn: String| {
+        let settings = json!({"destinationArn": arn, "format": "$context.status"});
+        json!({"apiId": id, "stageName": "$default", "accessLogSettings": settings})
+    };
+    let own = "arn:aws:logs:us-east-1:000000000000:log-group";
+    for bad in [
+        "arn:aws:logs:us-east-1:111111111111:log-group:g".to_owned(),
+        "arn:aws:logs:eu-west-1:000000000000:log-group:g".to_owned(),
+        "arn:aws:firehose:us-east-1:000000000000:deliverystream/g".to_owned(),
+        format!("{own}:a b"),
+        format!("{own}:g:log-stream:s"),
+        format!("{own}:"),
+        format!("{own}:{}", "x".repeat(513)),
+    ] {
+        assert_eq!(f.fails("UpdateStage", to(bad)).await, (400, "BadRequestException".to_owned()));
+    }
+    for good in [format!("{own}:/a_b/c.d#e-f:*"), format!("{own}:{}", "x".repeat(512))] {
+        f.call("UpdateStage", to(good)).await;
+    }
+}

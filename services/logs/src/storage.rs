@@ -2,9 +2,9 @@
 //! (`docs/formats/logs.md`). Events of a group lie in the order of time, so that a time range is a range of keys and
 //! retention deletes one; a chunk larger than a row lies in several.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use cumulet_base::id;
 use cumulet_base::limits;
@@ -25,9 +25,158 @@ const ROW_BYTES_MAX: usize = 48 * 1024;
 const ROWS_OF_CHUNK_HEAD: usize = 3;
 const DAY_MS: u64 = 86_400_000;
 
+/// The last sequence given out. One for the process: several [`Storage`] write to the same groups.
+static SEQUENCE: AtomicU64 = AtomicU64::new(0);
+/// Below the milliseconds of a sequence, so that processes hardly ever meet; where they do, a check finds it.
+static SEQUENCE_LOW: LazyLock<u64> = LazyLock::new(|| u64::from(u32::from_be_bytes(id::random()) >> 13));
+
 pub struct Storage {
     store: Arc<dyn Store>,
-    sequence: AtomicU64,
+}
+
+/// Why something could not be written.
+#[derive(Debug)]
+pub enum Failure {
+    Store {
+        doing: &'static str,
+        error: cumulet_store::Error,
+    },
+    /// Others were in the way, or the end is unknown: worth another try.
+    Passing(ApiError),
+    Refused(ApiError),
+}
+
+impl Failure {
+    /// Whether the same thing may succeed later.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Failure::Passing(_) | Failure::Store { error: cumulet_store::Error::Backend { .. }, .. })
+    }
+
+    pub fn is_closed(&self) -> bool {
+        matches!(self, Failure::Store { error: cumulet_store::Error::Closed, .. })
+    }
+}
+
+impl From<ApiError> for Failure {
+    fn from(error: ApiError) -> Failure {
+        Failure::Refused(error)
+    }
+}
+
+impl From<Failure> for ApiError {
+    fn from(failure: Failure) -> ApiError {
+        match failure {
+            Failure::Store { doing, error } => errors::storage(doing, &error),
+            Failure::Passing(error) | Failure::Refused(error) => error,
+        }
+    }
+}
+
+/// Events on their way into the store, by transactions. What is committed is no longer part of it, so that going on
+/// after a failure repeats nothing.
+pub struct Plan {
+    now_ms: u64,
+    parts: VecDeque<Part>,
+}
+
+/// What one transaction writes.
+#[derive(Default)]
+struct Part {
+    chunks: Vec<Encoded>,
+    /// Was handed to the store without an answer that settles it; must be repeated with the same id first.
+    unsettled: Option<Txn>,
+}
+
+struct Encoded {
+    stream: String,
+    first_ms: u64,
+    last_ms: u64,
+    events: usize,
+    rows: Vec<bytes::Bytes>,
+}
+
+impl Plan {
+    /// Cuts events into transactions.
+    ///
+    /// # Errors
+    /// When an event cannot be encoded.
+    pub fn new(batches: &[Batch], now_ms: u64) -> Result<Plan, ApiError> {
+        let mut parts = VecDeque::new();
+        let mut open = Part::default();
+        let (mut bytes, mut ops) = (0, 0);
+        for chunk in batches.iter().flat_map(|batch| chunks(batch, now_ms)) {
+            let json = encode(&chunk)?;
+            let count = json.len().div_ceil(ROW_BYTES_MAX);
+            // Rows, and the row of a stream.
+            ops += count + 1;
+            bytes += json.len() + count * 256;
+            let is_full = ops + 8 > limits::STORE_TXN_OPS_MAX / 2 || bytes > limits::STORE_TXN_BYTES_MAX / 2;
+            if is_full && !open.chunks.is_empty() {
+                parts.push_back(std::mem::take(&mut open));
+                (bytes, ops) = (json.len() + count * 256, count + 1);
+            }
+            open.chunks.push(Encoded::new(&chunk, &json, now_ms));
+        }
+        if !open.chunks.is_empty() {
+            parts.push_back(open);
+        }
+        Ok(Plan { now_ms, parts })
+    }
+
+    pub fn is_done(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    /// Events that are not committed.
+    pub fn events(&self) -> usize {
+        self.parts.iter().map(Part::events).sum()
+    }
+
+    /// Gives up the next transaction, but for what may succeed without the rest of it; how many events that are.
+    pub fn drop_next(&mut self) -> usize {
+        let Some(part) = self.parts.pop_front() else { return 0 };
+        if part.chunks.len() == 1 {
+            return part.events();
+        }
+        for chunk in part.chunks.into_iter().rev() {
+            self.parts.push_front(Part { chunks: vec![chunk], unsettled: None });
+        }
+        0
+    }
+}
+
+impl Part {
+    fn events(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.events).sum()
+    }
+}
+
+impl Encoded {
+    fn new(chunk: &Chunk, json: &[u8], now_ms: u64) -> Encoded {
+        let total = u16::try_from(json.len().div_ceil(ROW_BYTES_MAX)).unwrap_or(u16::MAX).to_be_bytes();
+        let row = |slice: &[u8]| {
+            let mut value = Vec::with_capacity(slice.len() + ROWS_OF_CHUNK_HEAD);
+            value.push(FORMAT);
+            value.extend(total);
+            value.extend(slice);
+            value.into()
+        };
+        Encoded {
+            stream: chunk.stream.clone(),
+            first_ms: chunk.events.first().map_or(now_ms, |(t, _)| *t),
+            last_ms: chunk.events.iter().map(|(t, _)| *t).max().unwrap_or(now_ms),
+            events: chunk.events.len(),
+            rows: json.chunks(ROW_BYTES_MAX).map(row).collect(),
+        }
+    }
+}
+
+/// Larger than every one before in this process; after a restart too, as long as the clock does not go back by much.
+fn next_sequence(now_ms: u64) -> u64 {
+    let floor = now_ms << 20 | *SEQUENCE_LOW;
+    let bump = |last: u64| Some(floor.max(last + 1));
+    let before = SEQUENCE.fetch_update(Ordering::Relaxed, Ordering::Relaxed, bump).unwrap_or_default();
+    floor.max(before + 1)
 }
 
 /// New events of one stream.
@@ -110,15 +259,7 @@ fn chunks(batch: &Batch, ingested_ms: u64) -> Vec<Chunk> {
 
 impl Storage {
     pub fn new(store: Arc<dyn Store>) -> Storage {
-        Storage { store, sequence: AtomicU64::new(0) }
-    }
-
-    /// Larger than every one before, across restarts too as long as the clock does not go back by much.
-    fn next_sequence(&self, now_ms: u64) -> u64 {
-        let floor = now_ms << 20;
-        let bump = |last: u64| Some(floor.max(last + 1));
-        let before = self.sequence.fetch_update(Ordering::Relaxed, Ordering::Relaxed, bump).unwrap_or_default();
-        floor.max(before + 1)
+        Storage { store }
     }
 
     pub async fn group(&self, place: &Place) -> Result<Option<Group>, ApiError> {
@@ -131,8 +272,9 @@ impl Storage {
         row.map(|row| decode(&row.value)).transpose()
     }
 
-    async fn get(&self, place: &Place, key: Key) -> Result<Option<Row>, ApiError> {
-        self.store.get(shard(place), SPACE, key).await.map_err(|e| errors::storage("Reading a log group", &e))
+    async fn get(&self, place: &Place, key: Key) -> Result<Option<Row>, Failure> {
+        let row = self.store.get(shard(place), SPACE, key).await;
+        row.map_err(|error| Failure::Store { doing: "Reading a log group", error })
     }
 
     /// Groups after the one named whose name begins so, in the order of their names; `place.group` is not used.
@@ -252,113 +394,98 @@ impl Storage {
         }
     }
 
-    /// Appends events, and removes what has outlived the group's retention. Durable when it returns.
-    pub async fn append(
-        &self,
-        place: &Place,
-        batches: &[Batch],
-        now_ms: u64,
-        missing: Missing,
-    ) -> Result<(), ApiError> {
-        let mut txn: Option<Txn> = None;
-        let mut bytes = 0;
-        for batch in batches {
-            for chunk in chunks(batch, now_ms) {
-                let first_ms = chunk.events.first().map_or(now_ms, |(t, _)| *t);
-                let json = encode(&chunk)?;
-                let sequence = self.next_sequence(now_ms);
-                let count = json.len().div_ceil(ROW_BYTES_MAX);
-                bytes += json.len() + count * 256;
-                let is_full = txn.as_ref().is_some_and(|t| {
-                    t.ops.len() + count + batches.len() + 8 > limits::STORE_TXN_OPS_MAX / 2
-                        || bytes > limits::STORE_TXN_BYTES_MAX / 2
-                });
-                if is_full && let Some(full) = txn.take() {
-                    self.commit_events(place, batches, full, now_ms, missing).await?;
-                    bytes = json.len();
-                }
-                let mut open = txn.take().unwrap_or_else(|| Txn::new(shard(place)));
-                for (part, slice) in json.chunks(ROW_BYTES_MAX).enumerate() {
-                    let number = u16::try_from(part).unwrap_or(u16::MAX);
-                    let total = u16::try_from(count).unwrap_or(u16::MAX).to_be_bytes();
-                    let mut value = Vec::with_capacity(slice.len() + ROWS_OF_CHUNK_HEAD);
-                    value.push(FORMAT);
-                    value.extend(total);
-                    value.extend(slice);
-                    open = open.put(SPACE, event_key(place, first_ms, sequence, number), value);
-                }
-                txn = Some(open);
-            }
+    /// Appends events, and removes what has outlived the group's retention. Durable when it returns; after a failure
+    /// the plan holds what is not written.
+    ///
+    /// # Errors
+    /// The store's; when groups or streams are missing and that is refused; when others keep changing the same rows.
+    pub async fn append(&self, place: &Place, plan: &mut Plan, missing: Missing) -> Result<(), Failure> {
+        while let Some(part) = plan.parts.front_mut() {
+            self.commit_part(place, part, plan.now_ms, missing).await?;
+            plan.parts.pop_front();
         }
-        match txn {
-            Some(last) => self.commit_events(place, batches, last, now_ms, missing).await,
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     /// Adds what the events change about group and streams, and commits.
-    async fn commit_events(
-        &self,
-        place: &Place,
-        batches: &[Batch],
-        events: Txn,
-        now_ms: u64,
-        missing: Missing,
-    ) -> Result<(), ApiError> {
+    async fn commit_part(&self, place: &Place, part: &mut Part, now_ms: u64, missing: Missing) -> Result<(), Failure> {
         for _ in 0..UPDATE_ATTEMPTS_MAX {
-            let mut txn = events.clone();
-            let group = self.get(place, group_key(place)).await?;
-            match &group {
-                Some(row) => {
-                    txn = txn.check(Check::RevIs(SPACE, group_key(place), row.rev));
-                    let group: Group = decode(&row.value)?;
-                    if let Some(days) = group.retention_days {
-                        let (lo, _) = prefix("event", place).range();
-                        let cut = now_ms.saturating_sub(u64::from(days) * DAY_MS).saturating_sub(CHUNK_SPAN_MS);
-                        let hi = prefix("event", place).u64(cut).key();
-                        txn = txn.delete_range(SPACE, lo, hi);
-                    }
+            let txn = match part.unsettled.take() {
+                Some(txn) => txn,
+                None => self.events_txn(place, part, now_ms, missing).await?,
+            };
+            match self.repeat(&txn).await {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(failure) => {
+                    part.unsettled = failure.is_passing().then_some(txn);
+                    return Err(failure);
                 }
-                None if missing == Missing::Refuse => return Err(errors::group_not_found()),
-                None => {
-                    let group = Group { v: FORMAT, created_ms: now_ms, retention_days: None, tags: BTreeMap::new() };
-                    txn =
-                        txn.check(Check::Absent(SPACE, group_key(place))).put(SPACE, group_key(place), encode(&group)?);
-                }
-            }
-            for batch in batches {
-                let key = stream_key(place, &batch.stream);
-                let row = self.get(place, key.clone()).await?;
-                let mut stream = match &row {
-                    Some(row) => {
-                        txn = txn.check(Check::RevIs(SPACE, key.clone(), row.rev));
-                        decode(&row.value)?
-                    }
-                    None if missing == Missing::Refuse => {
-                        return Err(errors::stream_not_found());
-                    }
-                    None => {
-                        txn = txn.check(Check::Absent(SPACE, key.clone()));
-                        Stream {
-                            v: FORMAT,
-                            created_ms: now_ms,
-                            first_event_ms: None,
-                            last_event_ms: None,
-                            last_ingestion_ms: None,
-                        }
-                    }
-                };
-                let times = || batch.events.iter().map(|(t, _)| *t);
-                stream.first_event_ms = times().chain(stream.first_event_ms).min();
-                stream.last_event_ms = times().chain(stream.last_event_ms).max();
-                stream.last_ingestion_ms = Some(now_ms);
-                txn = txn.put(SPACE, key, encode(&stream)?);
-            }
-            if self.commit(txn).await? {
-                return Ok(());
             }
         }
-        Err(errors::aborted())
+        Err(Failure::Passing(errors::aborted()))
+    }
+
+    async fn events_txn(&self, place: &Place, part: &Part, now_ms: u64, missing: Missing) -> Result<Txn, Failure> {
+        let mut txn = Txn::new(shard(place));
+        txn.id = Some(id::random());
+        for chunk in &part.chunks {
+            let sequence = next_sequence(now_ms);
+            // The parts of a chunk come and go together: the first stands for all.
+            txn = txn.check(Check::Absent(SPACE, event_key(place, chunk.first_ms, sequence, 0)));
+            for (number, row) in chunk.rows.iter().enumerate() {
+                let number = u16::try_from(number).unwrap_or(u16::MAX);
+                txn = txn.put(SPACE, event_key(place, chunk.first_ms, sequence, number), row.clone());
+            }
+        }
+        match self.get(place, group_key(place)).await? {
+            Some(row) => {
+                txn = txn.check(Check::RevIs(SPACE, group_key(place), row.rev));
+                let group: Group = decode(&row.value)?;
+                if let Some(days) = group.retention_days {
+                    let (lo, _) = prefix("event", place).range();
+                    let cut = now_ms.saturating_sub(u64::from(days) * DAY_MS).saturating_sub(CHUNK_SPAN_MS);
+                    let hi = prefix("event", place).u64(cut).key();
+                    txn = txn.delete_range(SPACE, lo, hi);
+                }
+            }
+            None if missing == Missing::Refuse => return Err(errors::group_not_found().into()),
+            None => {
+                let group = Group { v: FORMAT, created_ms: now_ms, retention_days: None, tags: BTreeMap::new() };
+                txn = txn.check(Check::Absent(SPACE, group_key(place))).put(SPACE, group_key(place), encode(&group)?);
+            }
+        }
+        let mut streams: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+        for chunk in &part.chunks {
+            let times = streams.entry(&chunk.stream).or_insert((chunk.first_ms, chunk.last_ms));
+            *times = (times.0.min(chunk.first_ms), times.1.max(chunk.last_ms));
+        }
+        for (name, (first_ms, last_ms)) in streams {
+            let key = stream_key(place, name);
+            let row = self.get(place, key.clone()).await?;
+            let mut stream = match &row {
+                Some(row) => {
+                    txn = txn.check(Check::RevIs(SPACE, key.clone(), row.rev));
+                    decode(&row.value)?
+                }
+                None if missing == Missing::Refuse => return Err(errors::stream_not_found().into()),
+                None => {
+                    txn = txn.check(Check::Absent(SPACE, key.clone()));
+                    Stream {
+                        v: FORMAT,
+                        created_ms: now_ms,
+                        first_event_ms: None,
+                        last_event_ms: None,
+                        last_ingestion_ms: None,
+                    }
+                }
+            };
+            stream.first_event_ms = Some(stream.first_event_ms.map_or(first_ms, |t| t.min(first_ms)));
+            stream.last_event_ms = Some(stream.last_event_ms.map_or(last_ms, |t| t.max(last_ms)));
+            stream.last_ingestion_ms = Some(now_ms);
+            txn = txn.put(SPACE, key, encode(&stream)?);
+        }
+        Ok(txn)
     }
 
     /// Reads events with `from <= position` and `timestamp < end_ms` in their order, until `take` says no.
@@ -423,17 +550,22 @@ impl Storage {
     }
 
     /// Whether it was done; otherwise a check failed.
-    async fn commit(&self, mut txn: Txn) -> Result<bool, ApiError> {
+    async fn commit(&self, mut txn: Txn) -> Result<bool, Failure> {
         txn.id = Some(id::random());
+        self.repeat(&txn).await
+    }
+
+    /// Likewise, for a transaction that has an id and may have been tried before.
+    async fn repeat(&self, txn: &Txn) -> Result<bool, Failure> {
         for _ in 0..UNKNOWN_ATTEMPTS_MAX {
-            let outcome = self.store.commit(txn.clone()).await.map_err(|e| errors::storage("Writing logs", &e))?;
-            match outcome {
+            let outcome = self.store.commit(txn.clone()).await;
+            match outcome.map_err(|error| Failure::Store { doing: "Writing logs", error })? {
                 Outcome::Done(_) => return Ok(true),
                 Outcome::Conflict { .. } => return Ok(false),
                 Outcome::Unknown => {}
             }
         }
-        Err(ApiError::internal("the end of a commit stayed unknown"))
+        Err(Failure::Passing(ApiError::internal("the end of a commit stayed unknown")))
     }
 }
 

@@ -145,4 +145,18 @@ mod tests {
         }
         assert_eq!(call(&meter, "GetRecords", json!({})).await.unwrap_err().status, 400);
     }
+
+    #[tokio::test]
+    async fn a_record_too_large_costs_no_other() {
+        let store = Arc::new(MemoryStore::new());
+        let sink = Sink::start(store.clone());
+        for (n, function) in ["a", &"x".repeat(2000), "a"].into_iter().enumerate() {
+            sink.record(record(function, n as u64, Ending::Success)).await;
+        }
+        sink.flush().await;
+        let meter = Meter::new(store, Prices::default());
+        let bill = call(&meter, "GetBill", json!({})).await.unwrap();
+        assert_eq!(bill["rows"].as_array().unwrap().len(), 1);
+        assert_eq!(bill["rows"][0]["invocations"], json!(2));
+    }
 }

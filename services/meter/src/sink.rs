@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cumulet_base::limits;
 use cumulet_engine::record::{MeterSink, Record};
-use cumulet_store::Store;
+use cumulet_store::{Error, Store};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::storage::Storage;
@@ -75,15 +75,30 @@ async fn write(storage: Storage, mut jobs: mpsc::Receiver<Job>) {
 }
 
 async fn put(storage: &Storage, records: &[Record]) {
-    for attempt in 1..=ATTEMPTS_MAX {
+    match tried(storage, records).await {
+        Ok(()) => {}
+        // One record that no store takes does not cost the others.
+        Err(Error::TooLarge { .. }) if records.len() > 1 => {
+            for record in records {
+                if let Err(error) = tried(storage, std::slice::from_ref(record)).await {
+                    tracing::error!(records = 1, %error, "records dropped");
+                }
+            }
+        }
+        Err(error) => tracing::error!(records = records.len(), %error, "records dropped"),
+    }
+}
+
+/// Tries again while the backend fails; a commit whose end stays unknown counts as that.
+async fn tried(storage: &Storage, records: &[Record]) -> Result<(), Error> {
+    let mut attempt = 1;
+    loop {
         match storage.put(records).await {
-            Ok(()) => return,
-            Err(error) if attempt == ATTEMPTS_MAX => {
-                tracing::error!(records = records.len(), %error, "records dropped");
-            }
-            Err(_) => {
+            Err(Error::Backend { .. }) if attempt < ATTEMPTS_MAX => {
                 tokio::time::sleep(Duration::from_millis(ATTEMPT_PAUSE_MS << attempt)).await;
+                attempt += 1;
             }
+            settled => return settled,
         }
     }
 }

@@ -24,6 +24,16 @@ fn find<'a>(rows: &'a ApiRows, input: &Map<String, Value>) -> Result<&'a Stage, 
     rows.stages.get(name).ok_or_else(|| Error::NotFound("Stage", name.to_owned()))
 }
 
+/// The gateway writes without asking the group's owner: another account's groups must not be reachable.
+fn is_own_log_group(arn: &str, rows: &ApiRows) -> bool {
+    crate::access_log::group(arn).is_some_and(|(account, region, name)| {
+        let is_known = |b: u8| b.is_ascii_alphanumeric() || b"_/.#-".contains(&b);
+        (account, region) == (rows.api.account.clone(), rows.api.region.clone())
+            && (1..=512).contains(&name.len())
+            && name.bytes().all(is_known)
+    })
+}
+
 fn check(stage: &Stage, rows: &ApiRows) -> Result<(), Error> {
     let name = &stage.stage_name;
     let is_name = name == "$default"
@@ -41,9 +51,11 @@ fn check(stage: &Stage, rows: &ApiRows) -> Result<(), Error> {
         }
     }
     if let Some(arn) = stage.access_log_settings.as_ref().and_then(|s| s.destination_arn.as_deref())
-        && crate::access_log::group(arn).is_none()
+        && !is_own_log_group(arn, rows)
     {
-        return Err(Error::Invalid(format!("Invalid ARN specified in the request. {arn} is not that of a log group")));
+        return Err(Error::Invalid(format!(
+            "Invalid ARN specified in the request. {arn} is not that of a log group of the API's account and region"
+        )));
     }
     Ok(())
 }

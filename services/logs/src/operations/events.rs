@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{limit, place, required};
 use crate::model::{Event, Place, Position};
 use crate::pattern::Pattern;
-use crate::storage::{Batch, Missing};
+use crate::storage::{Batch, Missing, Plan};
 use crate::{Logs, errors};
 
 const PUT_EVENTS_MAX: usize = 10_000;
@@ -59,7 +59,8 @@ pub async fn put(logs: &Logs, call: &Call) -> Result<Answer, ApiError> {
         ));
     }
     let batch = Batch { stream, events: events.into_iter().map(|e| (e.timestamp, e.message)).collect() };
-    logs.storage.append(&place, &[batch], call.context.now_ms, Missing::Refuse).await?;
+    let mut plan = Plan::new(&[batch], call.context.now_ms)?;
+    logs.storage.append(&place, &mut plan, Missing::Refuse).await?;
     Answer::json(json!({"nextSequenceToken": "0"}))
 }
 
