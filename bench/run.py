@@ -95,7 +95,10 @@ def measure(endpoint, rows, name):
                                   Code={"ZipFile": zipped(file, text)}, MemorySize=512, Timeout=10)["FunctionArn"]
         lam.get_waiter("function_active_v2").wait(FunctionName=function)
         assert json.load(lam.invoke(FunctionName=function)["Payload"])["statusCode"] == 200
-        made = api.create_api(Name=function, ProtocolType="HTTP", Target=arn)
+        made = api.create_api(Name=function, ProtocolType="HTTP")
+        way = api.create_integration(ApiId=made["ApiId"], IntegrationType="AWS_PROXY", IntegrationUri=arn, PayloadFormatVersion="2.0")
+        api.create_route(ApiId=made["ApiId"], RouteKey="$default", Target=f"integrations/{way['IntegrationId']}")
+        api.create_stage(ApiId=made["ApiId"], StageName="$default", AutoDeploy=True)
         with contextlib.suppress(Exception):
             lam.add_permission(FunctionName=function, StatementId="api", Action="lambda:InvokeFunction", Principal="apigateway.amazonaws.com")
         host = f"{made['ApiId']}.execute-api.us-east-1.localhost:{endpoint.rsplit(':', 1)[1]}"
@@ -115,7 +118,7 @@ def main():
     ministack = os.path.join(ROOT, ".venv-bench", "bin", "ministack")
     subjects = [
         ("cumulet", [f"{TARGET}/cumulet", "up", "--listen", "127.0.0.1:4581", "--data-dir", data], {}, "http://127.0.0.1:4581", "/_cumulet/health"),
-        ("ministack", [ministack], {"GATEWAY_PORT": "4582", "MINISTACK_HOST": "127.0.0.1"}, "http://127.0.0.1:4582", "/_ministack/health"),
+        ("ministack", [ministack], {"GATEWAY_PORT": "4582", "BIND_HOST": "127.0.0.1"}, "http://127.0.0.1:4582", "/_ministack/health"),
     ]
     for name, argv, env, endpoint, health in subjects:
         with server(argv, env, endpoint + health) as (process, seconds):
