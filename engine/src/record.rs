@@ -58,3 +58,26 @@ pub trait MeterSink: Send + Sync + 'static {
 
     async fn flush(&self);
 }
+
+/// What a service used on somebody's behalf, other than by invoking: read units, stored byte-hours, requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Usage {
+    pub account: String,
+    pub region: String,
+    /// The service's name on the wire: `dynamodb`, `s3`.
+    pub service: &'static str,
+    /// The table, bucket or queue.
+    pub resource: String,
+    /// What is counted, in AWS's words: `read-request-units`, `write-request-units`, `byte-hours`, `put-requests`.
+    pub unit: &'static str,
+    /// In millionths of the unit, so that half a read unit and a small object's byte-hours add up exactly.
+    pub quantity_micro: u64,
+    /// Milliseconds since 1970.
+    pub at_ms: u64,
+}
+
+/// Where usage goes. Adding never waits and never fails: it is summed in memory by account, resource, unit and day, and
+/// the sums become durable within seconds and when the cloud stops.
+pub trait UsageSink: Send + Sync + 'static {
+    fn used(&self, usage: Usage);
+}
