@@ -110,3 +110,10 @@ pub const STACK_EVENTS_PAGE: u32 = 100;
 pub const STACK_CHANGE_SETS_MAX: usize = 100;
 /// Log events that wait for the writer or are being written, in bytes; producers wait beyond it.
 pub const LOG_QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Live templates of functions at a time; each holds some 40 to 80 MB.
+pub const TEMPLATES_MAX: usize = 32;
+/// Function versions of which it is remembered whether they can be cloned.
+pub const TEMPLATES_KNOWN_MAX: usize = 10_000;
+/// Tasks of a template and all its clones together, where the kernel counts them by user; each clone has its own limit.
+pub const TEMPLATE_TASKS_MAX: u64 = 1 << 16;

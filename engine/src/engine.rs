@@ -52,6 +52,8 @@ pub struct PoolView {
     pub idle: usize,
     pub busy: usize,
     pub starting: usize,
+    /// How its instances come to be, in words.
+    pub how: Option<String>,
 }
 
 #[derive(Clone)]
@@ -101,6 +103,7 @@ impl Engine {
                 idle,
                 busy,
                 starting,
+                how: self.0.ports.sandbox.how(f),
             }
         };
         pools.values().map(view).collect()

@@ -69,6 +69,12 @@ pub struct Usage {
 pub trait Sandbox: Send + Sync + 'static {
     /// Starts the runtime in a new sandbox; returns as soon as the process runs, before it is initialised.
     async fn start(&self, spec: Arc<InstanceSpec>) -> Result<Box<dyn Instance>, StartError>;
+
+    /// How instances of the function version come to be, in words for the operator; `None` where there is nothing to say.
+    fn how(&self, function: &FunctionVersion) -> Option<String> {
+        let _ = function;
+        None
+    }
 }
 
 #[async_trait]

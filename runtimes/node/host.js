@@ -1,6 +1,7 @@
 // The Node.js host: loads the function's handler as Lambda does and serves events over the frames of
 // docs/formats/frames.md on descriptor 3. Between events it sits in a blocking read, so that nothing of the function
-// runs there. Absent: response streaming, SnapStart hooks, extensions.
+// runs there. Started as a template it serves nothing itself: it loads the handler, rehearses what most handlers will use
+// and parks in the clone library; each clone goes on from there. Absent: response streaming, SnapStart hooks, extensions.
 'use strict';
 
 const fs = require('fs');
@@ -83,6 +84,17 @@ function readSome(buffer, from) {
       else if (error.code !== 'EINTR') exit(1);
     }
   }
+}
+
+// The frame that a clone begins with: a JSON object.
+function readFrame() {
+  let have = 0;
+  while (have < 4) have += readSome(input.subarray(0, 4), have);
+  const total = input.readUInt32LE(0);
+  const buffer = Buffer.allocUnsafe(total);
+  have = 0;
+  while (have < total) have += readSome(buffer, have);
+  return parse(buffer.toString('utf8', 1));
 }
 
 // Waits for the next event: its header parsed, its payload as text.
@@ -497,7 +509,95 @@ function die(what, error, code) {
   exit(code);
 }
 
+// ---- templates
+
+// Random numbers made before the clones are parted would be the same in all of them, where an engine keeps some in stock.
+// So until then they come from the kernel; the engine's own generators stay unused, and are seeded in the clone.
+function withholdRandomness() {
+  const crypto = require('crypto');
+  const { random } = Math;
+  const { randomUUID, randomInt } = crypto;
+  let isClone = false;
+  const draw = () => crypto.randomBytes(6).readUIntBE(0, 6);
+  Math.random = () => (isClone ? random() : draw() / 2 ** 48);
+  crypto.randomUUID = (options) =>
+    isClone ? randomUUID(options) : randomUUID({ ...options, disableEntropyCache: true });
+  crypto.randomInt = (...args) => {
+    if (isClone || args.some((arg) => typeof arg === 'function')) return randomInt(...args);
+    const [least, bound] = args.length === 1 ? [0, args[0]] : args;
+    const range = bound - least;
+    if (!Number.isSafeInteger(range) || range <= 0) return randomInt(...args);
+    for (;;) {
+      const drawn = draw();
+      if (drawn < 2 ** 48 - (2 ** 48 % range)) return least + (drawn % range);
+    }
+  };
+  return () => {
+    isClone = true;
+    const seed = crypto.randomBytes(4).readUInt32LE(0) & 0x7fffffff;
+    require('v8').setFlagsFromString(`--random-seed=${seed || 1}`);
+    Math.random = random;
+    crypto.randomUUID = randomUUID;
+    crypto.randomInt = randomInt;
+  };
+}
+
+// What is not compiled yet would be compiled in each clone again: once through what most handlers use.
+async function rehearse() {
+  const http = require('http');
+  require('dns');
+  const server = http.createServer((_request, response) => response.end('{}'));
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const url = `http://127.0.0.1:${server.address().port}`;
+  const agent = new http.Agent({ keepAlive: false });
+  for (let turn = 0; turn < 2; turn++) {
+    if (typeof fetch === 'function') await (await fetch(url, { headers: { connection: 'close' } })).json();
+    await new Promise((resolve, reject) => {
+      http.get(url, { agent }, (message) => message.resume().on('end', resolve)).on('error', reject);
+    });
+  }
+  if (server.closeAllConnections) server.closeAllConnections();
+  await new Promise((resolve) => server.close(resolve));
+}
+
+const SETTLE_MS = 20;
+const SETTLE_TURNS_MAX = 100;
+// What a clone would share with its siblings, or what goes on by itself. Sockets are ended in the clone, in order.
+const UNCLONABLE = /^(TCPServerWrap|PipeServerWrap|UDPWRAP|ProcessWrap|FSEventWrap|StatWatcher|MessagePort|TLSServer)/;
+// Work under way, which each clone would finish again.
+const BUSY = /^(FSReq|FileHandleCloseReq|GetAddrInfoReq|TCPConnectWrap|RandomBytes|ScryptJob|ZipWrap|WorkHeap|ShutdownWrap|Write)/;
+
+async function settle() {
+  const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+  let quiet = 0;
+  for (let turn = 0; turn < SETTLE_TURNS_MAX && quiet < 5; turn++) {
+    await pause(SETTLE_MS);
+    const busy = process.getActiveResourcesInfo().some((name) => BUSY.test(name));
+    quiet = busy ? 0 : quiet + 1;
+  }
+  const found = process.getActiveResourcesInfo().find((name) => UNCLONABLE.test(name));
+  if (found) throw new Error(`an open ${found}`);
+}
+
+// Returns in each clone.
+async function park(release) {
+  const library = { exports: {} };
+  process.dlopen(library, '/var/runtime/clone.so');
+  await rehearse();
+  await settle();
+  const why = library.exports.park(CHANNEL);
+  if (why) throw new Error(why);
+  release();
+  // Handlers of `exit` have run when this is called.
+  process.reallyExit = (code) => library.exports.end(code || 0);
+  Object.assign(env, readFrame().environment);
+  IDENTITY.logStreamName = env.AWS_LAMBDA_LOG_STREAM_NAME;
+}
+
 function main() {
+  const isTemplate = env.CUMULET_TEMPLATE === '1';
+  delete env.CUMULET_TEMPLATE;
+  const release = isTemplate ? withholdRandomness() : null;
   patchConsole();
   process.on('uncaughtException', (error) => die('Uncaught Exception', error, 129));
   process.on('unhandledRejection', (reason, promise) => {
@@ -516,9 +616,24 @@ function main() {
     (found) => {
       handler = found;
       isAsync = Object.prototype.toString.call(found) === '[object AsyncFunction]';
-      initialised = true;
-      send('R', '');
-      serveLater();
+      if (!isTemplate) {
+        initialised = true;
+        send('R', '');
+        serveLater();
+        return;
+      }
+      park(release).then(
+        () => {
+          initialised = true;
+          send('R', '');
+          // One turn more: whoever owns a socket that was open sees its end before the first event.
+          setImmediate(serveLater);
+        },
+        (error) => {
+          send('I', errorText(error));
+          exit(1);
+        },
+      );
     },
     (error) => die('Uncaught Exception', error, 129),
   );

@@ -380,8 +380,50 @@ def _run(handler, header, payload):
         return b"F", _error_bytes(described)
 
 
+# ---- templates
+
+
+def _park():
+    """Parks this process as a template, and returns in each clone of it; see the clone library."""
+    import ctypes
+    import gc
+
+    library = ctypes.PyDLL("/var/runtime/clone.so")
+    library.cumulet_park.restype = ctypes.c_char_p
+    gc.collect()
+    # What is frozen is not touched by later collections, and so stays shared between the clones.
+    gc.freeze()
+    why = library.cumulet_park(CHANNEL)
+    if why:
+        raise RuntimeError(why.decode())
+    _seed_anew()
+    length = int.from_bytes(_read_exactly(4), "little")
+    os.environ.update(json.loads(_read_exactly(length)[1:])["environment"])
+
+
+def _seed_anew():
+    """Generators that were seeded before the clones were parted; the kernel's own need nothing."""
+    if "random" in sys.modules:
+        sys.modules["random"].seed()
+    if "ssl" in sys.modules:
+        sys.modules["ssl"].RAND_add(os.urandom(32), 32.0)
+    if "numpy.random" in sys.modules:
+        sys.modules["numpy.random"].seed()
+
+
+def _read_exactly(count):
+    pieces = b""
+    while len(pieces) < count:
+        piece = os.read(CHANNEL, count - len(pieces))
+        if not piece:
+            os._exit(0)
+        pieces += piece
+    return pieces
+
+
 def main():
     global _request_id
+    is_template = os.environ.pop("CUMULET_TEMPLATE", "") == "1"
     os.set_inheritable(CHANNEL, False)
     for stream in (sys.stdout, sys.stderr):
         # A line printed is out at once, so that a function that never answers still tells what it did.
@@ -397,6 +439,12 @@ def main():
         _send(b"I", _error_bytes(described))
         sys.exit(1)
     _flush()
+    if is_template:
+        try:
+            _park()
+        except Exception as error:
+            _send(b"I", _error_bytes(_describe(error)))
+            os._exit(1)
     _send(b"R")
     while True:
         header, payload = _read_event()

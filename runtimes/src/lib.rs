@@ -4,3 +4,6 @@
 /// The files, by their path under `/var/runtime`. They depend on nothing but the interpreter.
 pub const FILES: &[(&str, &str)] =
     &[("node/host.js", include_str!("../node/host.js")), ("python/host.py", include_str!("../python/host.py"))];
+
+/// The library that clones live processes, for `/var/runtime/clone.so`; empty where it is not built for this processor.
+pub const CLONE_LIBRARY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/clone.so"));

@@ -70,6 +70,8 @@ pub struct SandboxConfig {
     pub lenient_versions: bool,
     /// Serves `http://127.0.0.1:4566` inside instances.
     pub platform: Option<PlatformConnection>,
+    /// Clone instances of Node.js and Python functions from a live template of the function, where the machine can.
+    pub clones: bool,
     /// First of the 2^24 user numbers of the host that functions run under, where the platform is root.
     pub uid_base: u32,
 }
@@ -91,6 +93,7 @@ impl SandboxConfig {
             interpreters: Vec::new(),
             lenient_versions: false,
             platform: None,
+            clones: false,
             uid_base: UID_BASE,
         }
     }
@@ -106,6 +109,7 @@ impl fmt::Debug for SandboxConfig {
             .field("interpreters", &self.interpreters)
             .field("lenient_versions", &self.lenient_versions)
             .field("platform", &self.platform.is_some())
+            .field("clones", &self.clones)
             .field("uid_base", &self.uid_base)
             .finish()
     }

@@ -9,18 +9,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cumulet_engine::function::Runtime;
+use cumulet_engine::function::{FunctionVersion, Runtime};
 use cumulet_engine::invocation::Invocation;
 use cumulet_engine::output::InvocationLog;
 use cumulet_engine::sandbox::{Answer, Deadline, Failure, Instance, InstanceSpec, Sandbox, StartError, Usage};
 use tokio::task::JoinHandle;
 
 use crate::channel::{ChannelError, Io};
+use crate::clone::Template;
 use crate::config::{PlatformConnection, SandboxConfig};
 use crate::interpreter::{Interpreter, Interpreters};
-use crate::launch::{LaunchError, Launcher, Plan};
+use crate::launch::{CloneOrder, LaunchError, Launcher, Plan};
 use crate::process::Process;
 use crate::sys::Exit;
+use crate::templates::{Choice, Live, Templates};
 
 const RUNTIME_API_PORT: u16 = 9001;
 const PLATFORM_PORT: u16 = 4566;
@@ -28,12 +30,19 @@ const PLATFORM_PORT: u16 = 4566;
 const ENDING_MS: u64 = 500;
 /// What an ended process has sent is read for this long.
 const LAST_WORDS_MS: u64 = 100;
+/// Boot, the function's initialisation, rehearsal and settling of a template.
+const TEMPLATE_BOOT_MS: u64 = 30_000;
 
 /// Starts instances as confined processes of this machine. They die with it.
 pub struct LinuxSandbox {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
     config: SandboxConfig,
     launcher: Launcher,
     interpreters: Arc<Interpreters>,
+    templates: Templates,
 }
 
 impl LinuxSandbox {
@@ -44,14 +53,31 @@ impl LinuxSandbox {
     pub fn new(config: SandboxConfig) -> Result<LinuxSandbox, LaunchError> {
         let launcher = Launcher::new(&config)?;
         let interpreters = Interpreters::new(config.interpreters.clone(), config.lenient_versions);
-        Ok(LinuxSandbox { config, launcher, interpreters: Arc::new(interpreters) })
+        let interpreters = Arc::new(interpreters);
+        Ok(LinuxSandbox { inner: Arc::new(Inner { config, launcher, interpreters, templates: Templates::default() }) })
     }
 
     /// What this machine or user keeps the sandbox from doing, in sentences for the operator.
     pub fn lacking(&self) -> Vec<String> {
-        self.launcher.lacking()
+        let mut lacking = self.inner.launcher.lacking();
+        if self.inner.config.clones && !self.inner.launcher.can_clone() {
+            lacking.push(
+                "no clones of live templates: they need root and Linux 6.17; instances are started one by one"
+                    .to_owned(),
+            );
+        }
+        lacking
     }
+}
 
+/// Set to `on` or `off` in a function's environment, it overrides the platform's setting.
+const CLONE_VARIABLE: &str = "CUMULET_CLONE";
+
+fn version_key(function: &FunctionVersion) -> String {
+    format!("{}:{}", function.arn(), function.version)
+}
+
+impl Inner {
     async fn interpreter(&self, runtime: &Runtime) -> Result<Interpreter, StartError> {
         let (interpreters, runtime) = (self.interpreters.clone(), runtime.clone());
         tokio::task::spawn_blocking(move || interpreters.find(&runtime))
@@ -73,6 +99,7 @@ impl LinuxSandbox {
             ephemeral_mb: function.ephemeral_mb,
             channel: None,
             listen: Vec::new(),
+            is_template: false,
         };
         let mut path = "/var/lang/bin:/usr/local/bin:/usr/bin:/bin:/opt/bin".to_owned();
         match &function.runtime {
@@ -138,6 +165,98 @@ fn find_bootstrap(code_dir: &Path) -> Result<(), StartError> {
 #[async_trait]
 impl Sandbox for LinuxSandbox {
     async fn start(&self, spec: Arc<InstanceSpec>) -> Result<Box<dyn Instance>, StartError> {
+        let inner = &self.inner;
+        if !inner.is_cloned(&spec.function) {
+            return inner.start_plainly(spec).await;
+        }
+        let version = version_key(&spec.function);
+        match inner.templates.choose(&version, &spec.function.revision) {
+            Choice::Plain => {}
+            Choice::Boot => {
+                let (inner, spec) = (inner.clone(), spec.clone());
+                tokio::spawn(async move { inner.boot_template(&version, spec).await });
+            }
+            Choice::Clone(live) => match inner.clone_instance(live, &spec).await {
+                Ok(instance) => return Ok(instance),
+                Err(error) => inner.templates.refuse(&version, &spec.function.revision, error.to_string()),
+            },
+        }
+        inner.start_plainly(spec).await
+    }
+
+    /// `None` before the first start, and where functions are not cloned.
+    fn how(&self, function: &FunctionVersion) -> Option<String> {
+        self.inner.templates.describe(&version_key(function))
+    }
+}
+
+/// What differs between the environments of the template and of this instance, as a frame without its length.
+fn difference(template: &[(String, String)], instance: &[(String, String)]) -> Vec<u8> {
+    let changed: serde_json::Map<_, _> = instance
+        .iter()
+        .filter(|variable| !template.contains(variable))
+        .map(|(name, value)| (name.clone(), value.clone().into()))
+        .collect();
+    let mut frame = vec![b'N'];
+    frame.extend(serde_json::json!({ "environment": changed }).to_string().into_bytes());
+    frame
+}
+
+impl Inner {
+    fn is_cloned(&self, function: &FunctionVersion) -> bool {
+        let is_wanted = match function.environment.get(CLONE_VARIABLE).map(String::as_str) {
+            Some("on") => true,
+            Some("off") => false,
+            _ => self.config.clones,
+        };
+        is_wanted && !matches!(function.runtime, Runtime::Provided { .. }) && self.launcher.can_clone()
+    }
+
+    async fn clone_instance(&self, live: Arc<Live>, spec: &InstanceSpec) -> Result<Box<dyn Instance>, LaunchError> {
+        let first = difference(&live.environment, &spec.environment);
+        let order = CloneOrder { live: live.clone(), memory_mb: spec.function.memory_mb, first };
+        let made = self.launcher.clone_of(order).await?;
+        let io = Io::frames(made.channel, made.stdout, made.stderr)
+            .map_err(|source| LaunchError { doing: "opening the clone's channel".to_owned(), source })?;
+        Ok(Box::new(LinuxInstance { io, process: made.process, platform: None, template: Some(live) }))
+    }
+
+    async fn boot_template(&self, version: &str, spec: Arc<InstanceSpec>) {
+        let revision = spec.function.revision.clone();
+        let limit = Duration::from_millis(TEMPLATE_BOOT_MS);
+        let made = tokio::time::timeout(limit, self.make_template(spec)).await;
+        match made.unwrap_or_else(|_| Err("its initialisation takes too long".to_owned())) {
+            Ok(live) => self.templates.ready(version, &revision, live),
+            Err(reason) => self.templates.refuse(version, &revision, reason),
+        }
+    }
+
+    async fn make_template(&self, spec: Arc<InstanceSpec>) -> Result<Live, String> {
+        let mut plan = self.plan(&spec).await.map_err(|error| error.to_string())?;
+        let (ours, theirs) = UnixStream::pair().map_err(|error| error.to_string())?;
+        plan.channel = Some(theirs.into());
+        plan.is_template = true;
+        plan.environment.push(("CUMULET_TEMPLATE".to_owned(), "1".to_owned()));
+        let launched = self.launcher.launch(plan).await.map_err(|error| error.to_string())?;
+        let mut io = Io::frames(ours, launched.stdout, launched.stderr).map_err(|error| error.to_string())?;
+        // What initialisation prints belongs to the instances that are started plainly; here it is said once more.
+        let mut log = InvocationLog::new();
+        until_end(io.ready(&mut log), &launched.process).await.map_err(|error| match error {
+            ChannelError::Init(object) => String::from_utf8_lossy(&object).into_owned(),
+            other => other.to_string(),
+        })?;
+        let platform = match (launched.listeners.into_iter().next(), &self.config.platform) {
+            (Some(listener), Some(serve)) => {
+                Some(serve_platform(listener, serve.clone(), spec.clone()).map_err(|error| error.to_string())?)
+            }
+            _ => None,
+        };
+        let control = io.into_socket().map_err(|error| error.to_string())?;
+        let template = Template::new(launched.process, control, launched.steps).map_err(|error| error.to_string())?;
+        Ok(Live { template, environment: spec.environment.clone(), _platform: platform })
+    }
+
+    async fn start_plainly(&self, spec: Arc<InstanceSpec>) -> Result<Box<dyn Instance>, StartError> {
         let platform_error = |doing: &str, error: std::io::Error| StartError::Platform(format!("{doing}: {error}"));
         let mut plan = self.plan(&spec).await?;
         let managed = !matches!(spec.function.runtime, Runtime::Provided { .. });
@@ -168,12 +287,12 @@ impl Sandbox for LinuxSandbox {
             ),
             _ => None,
         };
-        Ok(Box::new(LinuxInstance { io, process: launched.process, platform }))
+        Ok(Box::new(LinuxInstance { io, process: launched.process, platform, template: None }))
     }
 }
 
 /// Ends the task when the instance is gone, whichever way.
-struct PlatformTask(JoinHandle<()>);
+pub(crate) struct PlatformTask(JoinHandle<()>);
 
 impl Drop for PlatformTask {
     fn drop(&mut self) {
@@ -207,6 +326,8 @@ struct LinuxInstance {
     io: Io,
     process: Process,
     platform: Option<PlatformTask>,
+    /// Dies with the last of its clones, once it is forgotten.
+    template: Option<Arc<Live>>,
 }
 
 impl LinuxInstance {
@@ -297,10 +418,10 @@ impl Instance for LinuxInstance {
     }
 
     async fn stop(self: Box<Self>) {
-        let LinuxInstance { io, process, platform } = *self;
+        let LinuxInstance { io, process, platform, template } = *self;
         drop(platform);
         process.stop().await;
-        drop(io);
+        drop((io, template));
     }
 }
 

@@ -17,12 +17,14 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::cgroup::{Cgroups, Group, Limits};
 use crate::child::{self, INNER_GID, INNER_UID, LISTEN_MAX, Orders, STAGES};
+use crate::clone::{self, Clone, Visitor};
 use crate::config::{Network, SandboxConfig};
 use crate::network::{self, Gateway, Lease};
 use crate::process::Process;
-use crate::root::{self, Layout};
-use crate::seccomp::{self, Instruction};
+use crate::root::{self, Layout, Step};
+use crate::seccomp::{self, Instruction, Of};
 use crate::sys::{self, CloneArgs};
+use crate::templates::Live;
 
 const LAUNCHERS: usize = 4;
 const LAUNCH_QUEUE_MAX: usize = 256;
@@ -48,6 +50,8 @@ pub struct Plan {
     pub channel: Option<OwnedFd>,
     /// Ports of the instance's loopback that the host listens on; at most four.
     pub listen: Vec<u16>,
+    /// It will make clones of itself.
+    pub is_template: bool,
 }
 
 /// A started process and its connections.
@@ -57,6 +61,8 @@ pub struct Launched {
     pub stderr: OwnedFd,
     /// In the order of [`Plan::listen`].
     pub listeners: Vec<TcpListener>,
+    /// How its root was made; what clones of it take again.
+    pub(crate) steps: Vec<Step>,
 }
 
 /// A sandbox could not be built.
@@ -67,12 +73,23 @@ pub struct LaunchError {
     pub source: io::Error,
 }
 
-fn failed(doing: impl Into<String>) -> impl FnOnce(io::Error) -> LaunchError {
+pub(crate) fn failed(doing: impl Into<String>) -> impl FnOnce(io::Error) -> LaunchError {
     let doing = doing.into();
     move |source| LaunchError { doing, source }
 }
 
-type Job = (Plan, oneshot::Sender<Result<Launched, LaunchError>>);
+enum Job {
+    Launch(Box<Plan>, oneshot::Sender<Result<Launched, LaunchError>>),
+    Clone(CloneOrder, oneshot::Sender<Result<Clone, LaunchError>>),
+}
+
+/// What a clone is made of.
+pub(crate) struct CloneOrder {
+    pub live: Arc<Live>,
+    pub memory_mb: u32,
+    /// What it reads first from its channel.
+    pub first: Vec<u8>,
+}
 
 /// Makes sandboxes. Its processes are killed when it is dropped.
 pub struct Launcher {
@@ -88,6 +105,8 @@ struct Shared {
     lacking: Vec<String>,
     etc: PathBuf,
     filter: Vec<Instruction>,
+    template_filter: Vec<Instruction>,
+    can_clone: bool,
 }
 
 impl Launcher {
@@ -120,7 +139,9 @@ impl Launcher {
             gateway,
             lacking,
             etc,
-            filter: seccomp::program(),
+            filter: seccomp::program(Of::Instance),
+            template_filter: seccomp::program(Of::Template),
+            can_clone: privileged && clone::is_possible(),
         });
         let (jobs, queue) = mpsc::channel::<Job>(LAUNCH_QUEUE_MAX);
         let queue = Arc::new(Mutex::new(queue));
@@ -162,26 +183,59 @@ impl Launcher {
     /// # Errors
     /// When a step fails; nothing is left behind.
     pub async fn launch(&self, plan: Plan) -> Result<Launched, LaunchError> {
-        let gone = |_| LaunchError {
-            doing: "launching".to_owned(),
-            source: io::Error::other("the launching threads are gone"),
-        };
         let (reply, answer) = oneshot::channel();
-        self.jobs.send((plan, reply)).await.map_err(|_| ()).map_err(gone)?;
-        answer.await.map_err(|_| ()).map_err(gone)?
+        self.jobs.send(Job::Launch(Box::new(plan), reply)).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    /// Whether this platform can clone instances: it must be root, on a kernel that mounts other namespaces' `/proc`.
+    pub(crate) fn can_clone(&self) -> bool {
+        self.shared.can_clone
+    }
+
+    /// Makes a clone; it runs when this returns.
+    pub(crate) async fn clone_of(&self, order: CloneOrder) -> Result<Clone, LaunchError> {
+        let (reply, answer) = oneshot::channel();
+        self.jobs.send(Job::Clone(order, reply)).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
     }
 }
 
+fn gone() -> LaunchError {
+    LaunchError { doing: "launching".to_owned(), source: io::Error::other("the launching threads are gone") }
+}
+
+fn next_id() -> String {
+    static SERIAL: AtomicU64 = AtomicU64::new(0);
+    format!("i{}", SERIAL.fetch_add(1, Ordering::Relaxed))
+}
+
 fn work(shared: &Shared, queue: &Mutex<mpsc::Receiver<Job>>) {
+    let visitor = if shared.can_clone { Visitor::new() } else { Err(io::Error::other("clones are off")) };
     loop {
         let job = match queue.lock() {
             Ok(mut queue) => queue.blocking_recv(),
             Err(_) => return,
         };
-        let Some((plan, reply)) = job else { return };
         // A caller who has gone away drops the answer, and with it the process.
-        let _ = reply.send(launch(shared, plan));
+        match job {
+            None => return,
+            Some(Job::Launch(plan, reply)) => drop(reply.send(launch(shared, *plan))),
+            Some(Job::Clone(order, reply)) => {
+                let result = match &visitor {
+                    Ok(visitor) => make_clone(shared, visitor, &order),
+                    Err(error) => Err(failed("cloning")(io::Error::other(error.to_string()))),
+                };
+                drop(reply.send(result));
+            }
+        }
     }
+}
+
+fn make_clone(shared: &Shared, visitor: &Visitor, order: &CloneOrder) -> Result<Clone, LaunchError> {
+    let limits = Limits { memory_mb: order.memory_mb, tasks: limits::INSTANCE_TASKS_MAX };
+    let group = shared.cgroups.create(&next_id(), limits).map_err(failed("making the control group"))?;
+    clone::make(visitor, &order.live.template, group, &shared.filter, &order.first)
 }
 
 fn c_strings(values: impl IntoIterator<Item = String>) -> Result<Vec<CString>, LaunchError> {
@@ -202,7 +256,6 @@ fn pointers(values: &[CString]) -> Vec<*const c_char> {
 }
 
 fn launch(shared: &Shared, plan: Plan) -> Result<Launched, LaunchError> {
-    static SERIAL: AtomicU64 = AtomicU64::new(0);
     if plan.listen.len() > LISTEN_MAX {
         return Err(failed("opening listeners")(io::Error::other("too many")));
     }
@@ -216,8 +269,7 @@ fn launch(shared: &Shared, plan: Plan) -> Result<Launched, LaunchError> {
     };
     let root = root::compile(&layout, &shared.etc, shared.privileged).map_err(failed("laying out the root"))?;
     let limits = Limits { memory_mb: plan.memory_mb, tasks: limits::INSTANCE_TASKS_MAX };
-    let id = format!("i{}", SERIAL.fetch_add(1, Ordering::Relaxed));
-    let group = shared.cgroups.create(&id, limits).map_err(failed("making the control group"))?;
+    let group = shared.cgroups.create(&next_id(), limits).map_err(failed("making the control group"))?;
     let (stdout, stdout_child) = sys::pipe().map_err(failed("making a pipe"))?;
     let (stderr, stderr_child) = sys::pipe().map_err(failed("making a pipe"))?;
     let (status, status_child) = sys::packet_pair().map_err(failed("making a socket pair"))?;
@@ -235,10 +287,11 @@ fn launch(shared: &Shared, plan: Plan) -> Result<Launched, LaunchError> {
         listen: &plan.listen,
         outbound: lease.as_ref().map(Lease::outbound),
         join: &join,
-        filter: &shared.filter,
+        filter: if plan.is_template { &shared.template_filter } else { &shared.filter },
         files_max: limits::INSTANCE_FILES_MAX,
-        tasks_max: limits::INSTANCE_TASKS_MAX.into(),
+        tasks_max: if plan.is_template { limits::TEMPLATE_TASKS_MAX } else { limits::INSTANCE_TASKS_MAX.into() },
         drop_groups: shared.privileged,
+        is_template: plan.is_template,
     };
     let mut process = clone_child(&orders, group).map_err(failed("cloning into new namespaces"))?;
     drop((status_child, stdout_child, stderr_child));
@@ -254,7 +307,7 @@ fn launch(shared: &Shared, plan: Plan) -> Result<Launched, LaunchError> {
     if let Some(group) = &mut process.group {
         group.started();
     }
-    Ok(Launched { process, stdout, stderr, listeners })
+    Ok(Launched { process, stdout, stderr, listeners, steps: root.steps })
 }
 
 fn clone_child(orders: &Orders<'_>, group: Option<Group>) -> io::Result<Process> {
@@ -295,7 +348,7 @@ fn clone_child(orders: &Orders<'_>, group: Option<Group>) -> io::Result<Process>
         if pid < 0 {
             return Err(error);
         }
-        Ok(Process { pid: pid as i32, pidfd: OwnedFd::from_raw_fd(pidfd), group, lease: None })
+        Ok(Process { pid: pid as i32, pidfd: OwnedFd::from_raw_fd(pidfd), group, lease: None, is_child: true })
     }
 }
 

@@ -1,10 +1,11 @@
 //! Linux isolation: starts each instance of a function in its own namespaces, with a read-only root, resource limits
 //! and a system call filter, and implements the engine's sandbox port. The only crate with `unsafe` code, and that only
-//! in `sys`, `child`, `launch` and `host`. No scheduling, no knowledge of languages beyond how to start their interpreters.
+//! in `sys`, `child`, `launch`, `clone` and `host`. No scheduling, no knowledge of languages beyond how to start their interpreters.
 
 mod cgroup;
 pub mod channel;
 mod child;
+mod clone;
 mod config;
 mod host;
 mod instance;
@@ -16,6 +17,7 @@ mod process;
 mod root;
 mod seccomp;
 mod sys;
+mod templates;
 
 pub use config::{Cidr, Network, NotCidr, PlatformConnection, SandboxConfig};
 pub use host::{newest_node, newest_python, raise_open_files};

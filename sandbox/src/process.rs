@@ -17,7 +17,12 @@ pub struct Process {
     pub(crate) group: Option<Group>,
     /// Held for as long as the address is used.
     pub(crate) lease: Option<Lease>,
+    /// A clone is its template's child, not ours: nobody has to wait for it, and how it ended is asked otherwise.
+    pub(crate) is_child: bool,
 }
+
+/// A clone that was killed is gone after this, or the kernel is stuck.
+const GONE_MS: i32 = 10_000;
 
 impl Process {
     /// Its number on the host.
@@ -43,7 +48,13 @@ impl Process {
 
     /// How it ended, if it has.
     pub(crate) fn exit(&self) -> io::Result<Option<Exit>> {
-        sys::pidfd_exit(self.pidfd.as_fd(), false, false)
+        if self.is_child {
+            sys::pidfd_exit(self.pidfd.as_fd(), false, false)
+        } else if self.is_alive() {
+            Ok(None)
+        } else {
+            sys::pidfd_exit_of_other(self.pidfd.as_fd())
+        }
     }
 
     /// Whether the kernel ended a process of the instance because the memory limit was passed. `false` also where
@@ -76,7 +87,11 @@ impl Drop for Process {
         // With its first process the kernel ends all others of the pid namespace, and the first counts as ended only
         // after them.
         sys::pidfd_signal(self.pidfd.as_fd(), libc::SIGKILL);
-        if let Err(error) = sys::pidfd_exit(self.pidfd.as_fd(), true, true) {
+        if !self.is_child {
+            if !sys::wait_readable(self.pidfd.as_fd(), GONE_MS) {
+                tracing::error!("process {} does not end", self.pid);
+            }
+        } else if let Err(error) = sys::pidfd_exit(self.pidfd.as_fd(), true, true) {
             tracing::error!("waiting for process {}: {error}", self.pid);
         }
     }

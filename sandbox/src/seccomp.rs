@@ -143,8 +143,19 @@ fn for_call(program: &mut Vec<Instruction>, number: c_long, block: &[Instruction
     program.extend_from_slice(block);
 }
 
+/// Whom a filter is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Of {
+    Instance,
+    /// May also make clones of itself in new namespaces; each clone gets the instance's filter on top.
+    Template,
+}
+
+/// The namespaces that a clone of a template is made in.
+const CLONE_NAMESPACES: u32 = (libc::CLONE_NEWPID | libc::CLONE_NEWNS | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS) as u32;
+
 /// The whole filter.
-pub(crate) fn program() -> Vec<Instruction> {
+pub(crate) fn program(of: Of) -> Vec<Instruction> {
     let eperm = statement(RETURN, refuse(libc::EPERM));
     let enosys = statement(RETURN, refuse(libc::ENOSYS));
     let allow = statement(RETURN, ALLOW);
@@ -164,17 +175,13 @@ pub(crate) fn program() -> Vec<Instruction> {
         for_call(&mut program, *number, &[enosys]);
     }
     for number in [libc::SYS_clone, libc::SYS_unshare] {
-        for_call(
-            &mut program,
-            number,
-            &[
-                statement(LOAD, argument(0)),
-                // The low byte of clone's flags is the exit signal, so CLONE_NEWTIME can only be asked of unshare.
-                jump(ANY_BIT, if number == libc::SYS_clone { NAMESPACES & !0xff } else { NAMESPACES }, 0, 1),
-                eperm,
-                allow,
-            ],
-        );
+        let refused = match (number, of) {
+            (libc::SYS_clone, Of::Template) => NAMESPACES & !0xff & !CLONE_NAMESPACES,
+            // The low byte of clone's flags is the exit signal, so CLONE_NEWTIME can only be asked of unshare.
+            (libc::SYS_clone, Of::Instance) => NAMESPACES & !0xff,
+            _ => NAMESPACES,
+        };
+        for_call(&mut program, number, &[statement(LOAD, argument(0)), jump(ANY_BIT, refused, 0, 1), eperm, allow]);
     }
     for_call(&mut program, libc::SYS_socket, &socket_rules());
     for_call(
@@ -234,7 +241,11 @@ mod tests {
 
     /// What the kernel would answer: the value of the program's return.
     fn run(number: c_long, arguments: [u64; 3]) -> u32 {
-        let program = program();
+        run_of(Of::Instance, number, arguments)
+    }
+
+    fn run_of(of: Of, number: c_long, arguments: [u64; 3]) -> u32 {
+        let program = program(of);
         let mut data = Vec::new();
         data.extend((number as u32).to_le_bytes());
         data.extend(ARCH.to_le_bytes());
@@ -315,8 +326,25 @@ mod tests {
     }
 
     #[test]
+    fn a_template_may_clone_and_nothing_else() {
+        let flags = |flags: i32| [flags as u64 | libc::SIGCHLD as u64, 0, 0];
+        let eperm = refuse(libc::EPERM);
+        for (number, arguments, expect) in [
+            (libc::SYS_clone, flags(libc::CLONE_NEWPID | libc::CLONE_NEWNS), ALLOW),
+            (libc::SYS_clone, flags(libc::CLONE_NEWPID | libc::CLONE_NEWUSER), eperm),
+            (libc::SYS_clone, flags(libc::CLONE_NEWNET), eperm),
+            (libc::SYS_unshare, flags(libc::CLONE_NEWNS), eperm),
+            (libc::SYS_mount, [0, 0, 0], eperm),
+            (libc::SYS_setns, [0, 0, 0], eperm),
+            (libc::SYS_clone3, [0, 0, 0], refuse(libc::ENOSYS)),
+        ] {
+            assert_eq!(run_of(Of::Template, number, arguments), expect, "call {number} {arguments:?}");
+        }
+    }
+
+    #[test]
     fn every_jump_lands_inside_and_the_kernel_takes_the_length() {
-        let program = program();
+        let program = program(Of::Template);
         assert!(program.len() < 4096);
         for (at, instruction) in program.iter().enumerate() {
             if instruction.code & 7 == 5 {

@@ -139,6 +139,68 @@ pub(crate) fn receive(socket: BorrowedFd<'_>) -> io::Result<(Vec<u8>, Vec<OwnedF
     Ok((bytes[..received].to_vec(), descriptors))
 }
 
+/// Sends bytes with descriptors; how many bytes went.
+pub(crate) fn send(
+    socket: &std::os::unix::net::UnixStream,
+    bytes: io::IoSlice<'_>,
+    descriptors: &[RawFd],
+) -> io::Result<usize> {
+    let mut control = [0u64; 16];
+    let data_bytes = size_of_val(descriptors) as libc::c_uint;
+    // SAFETY: an all-zero msghdr is a valid one; an IoSlice has the layout of iovec; the control buffer, aligned for its
+    // header, is asserted to have room for the descriptors that are copied into it.
+    unsafe {
+        assert!(libc::CMSG_SPACE(data_bytes) as usize <= size_of_val(&control), "few descriptors are passed");
+        let mut message: libc::msghdr = std::mem::zeroed();
+        message.msg_iov = (&raw const bytes).cast_mut().cast();
+        message.msg_iovlen = 1;
+        message.msg_control = control.as_mut_ptr().cast();
+        message.msg_controllen = libc::CMSG_SPACE(data_bytes) as _;
+        let header = libc::CMSG_FIRSTHDR(&message);
+        (*header).cmsg_level = libc::SOL_SOCKET;
+        (*header).cmsg_type = libc::SCM_RIGHTS;
+        (*header).cmsg_len = libc::CMSG_LEN(data_bytes) as _;
+        std::ptr::copy_nonoverlapping(descriptors.as_ptr().cast(), libc::CMSG_DATA(header), data_bytes as usize);
+        check(libc::sendmsg(socket.as_raw_fd(), &message, libc::MSG_NOSIGNAL) as libc::c_long).map(|sent| sent as usize)
+    }
+}
+
+/// How a process that is not our child ended, once it has and its parent has taken notice; Linux 6.15 and later.
+pub(crate) fn pidfd_exit_of_other(pidfd: BorrowedFd<'_>) -> io::Result<Option<Exit>> {
+    /// The kernel's `struct pidfd_info`, first version.
+    #[repr(C)]
+    #[derive(Default)]
+    struct Info {
+        mask: u64,
+        cgroup: u64,
+        pids: [u32; 3],
+        ids: [u32; 8],
+        exit_code: i32,
+    }
+    const PIDFD_INFO_EXIT: u64 = 1 << 3;
+    const PIDFD_GET_INFO: libc::c_ulong = 0xc040_ff0b;
+    const { assert!(size_of::<Info>() == 64) };
+    let mut info = Info { mask: PIDFD_INFO_EXIT, ..Info::default() };
+    // SAFETY: `info` has the size that is part of the request's number, and outlives the call.
+    check(unsafe { libc::ioctl(pidfd.as_raw_fd(), PIDFD_GET_INFO, &raw mut info) }.into())?;
+    if info.mask & PIDFD_INFO_EXIT == 0 {
+        return Ok(None);
+    }
+    let status = info.exit_code;
+    Ok(Some(if libc::WIFEXITED(status) {
+        Exit::Code(libc::WEXITSTATUS(status))
+    } else {
+        Exit::Signal(libc::WTERMSIG(status))
+    }))
+}
+
+/// Waits until the descriptor can be read; whether that came to be in time.
+pub(crate) fn wait_readable(fd: BorrowedFd<'_>, limit_ms: i32) -> bool {
+    let mut poll = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // SAFETY: one live pollfd.
+    unsafe { libc::poll(&mut poll, 1, limit_ms) > 0 }
+}
+
 /// Sends a signal to the process behind a pidfd; no error when it is gone.
 pub(crate) fn pidfd_signal(pidfd: BorrowedFd<'_>, signal: libc::c_int) {
     // SAFETY: no memory is passed. The only failure is that the process is gone, which is what callers want.

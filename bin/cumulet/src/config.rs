@@ -64,6 +64,9 @@ pub struct Settings {
     /// Run functions on the nearest interpreter when theirs is not on this machine
     #[arg(long, env = "CUMULET_LENIENT_VERSIONS", num_args = 0..=1, default_missing_value = "true")]
     pub lenient_versions: Option<bool>,
+    /// Make instances of Node.js and Python functions as clones of a live template [default: false]
+    #[arg(long, env = "CUMULET_CLONES", num_args = 0..=1, default_missing_value = "true")]
+    pub clones: Option<bool>,
     /// Interpreters by runtime, in the file only
     #[arg(skip)]
     #[serde(default)]
@@ -85,6 +88,7 @@ pub struct Config {
     pub idle_seconds: u64,
     pub prices: Option<PathBuf>,
     pub lenient_versions: bool,
+    pub clones: bool,
     pub interpreters: BTreeMap<String, PathBuf>,
 }
 
@@ -129,6 +133,7 @@ impl Settings {
             idle_seconds: self.idle_seconds.or(file.idle_seconds),
             prices: self.prices.or(file.prices),
             lenient_versions: self.lenient_versions.or(file.lenient_versions),
+            clones: self.clones.or(file.clones),
             interpreters: file.interpreters,
         }
     }
@@ -177,6 +182,7 @@ impl Settings {
             idle_seconds: self.idle_seconds.unwrap_or(limits::INSTANCE_IDLE_MS / 1000),
             prices: self.prices,
             lenient_versions: self.lenient_versions.unwrap_or(false),
+            clones: self.clones.unwrap_or(false),
             interpreters: self.interpreters,
         })
     }

@@ -197,11 +197,12 @@ fn prepare(data_dir: &Path) -> io::Result<()> {
     for folder in ["", "blobs", "sandbox"] {
         private.create(data_dir.join(folder))?;
     }
-    for (path, text) in cumulet_runtimes::FILES {
+    let texts = cumulet_runtimes::FILES.iter().map(|(path, text)| (*path, text.as_bytes()));
+    for (path, bytes) in texts.chain([("clone.so", cumulet_runtimes::CLONE_LIBRARY)]) {
         let path = data_dir.join("runtime").join(path);
         fs::create_dir_all(path.parent().unwrap_or(data_dir))?;
-        if fs::read(&path).ok().as_deref() != Some(text.as_bytes()) {
-            fs::write(&path, text)?;
+        if fs::read(&path).ok().as_deref() != Some(bytes) {
+            fs::write(&path, bytes)?;
         }
     }
     Ok(())
@@ -281,6 +282,7 @@ fn sandbox_config(config: &Config, front: Arc<OnceLock<Arc<Front>>>) -> Result<S
         }
     };
     sandbox.lenient_versions = config.lenient_versions;
+    sandbox.clones = config.clones;
     sandbox.interpreters = config.interpreters.values().cloned().collect();
     sandbox.platform = Some(Arc::new(move |stream: std::net::TcpStream, _spec| {
         let Some(front) = front.get().cloned() else { return };

@@ -121,6 +121,14 @@ impl Group {
         self.join.iter().map(AsRawFd::as_raw_fd).collect()
     }
 
+    /// Moves a process that could not be cloned into the group: version 2 only, as in version 1 it joins by itself.
+    pub(crate) fn take_in(&self, pid: i32) -> io::Result<()> {
+        match &self.into {
+            Some(into) => std::fs::write(format!("/proc/self/fd/{}/cgroup.procs", into.as_raw_fd()), pid.to_string()),
+            None => Ok(()),
+        }
+    }
+
     /// Closes what only starting needs.
     pub(crate) fn started(&mut self) {
         self.into = None;

@@ -68,6 +68,14 @@ impl Frames {
         Ok(Frames { socket: UnixStream::from_std(socket)?, read: BytesMut::new(), head: Vec::new(), sent: 0 })
     }
 
+    pub fn into_socket(self) -> std::io::Result<StdUnixStream> {
+        if self.read.is_empty() {
+            self.socket.into_std()
+        } else {
+            Err(std::io::Error::other("more than was asked for"))
+        }
+    }
+
     pub async fn ready(&mut self, pipes: &mut Pipes, log: &mut InvocationLog) -> Result<(), ChannelError> {
         match poll_fn(|cx| self.poll_turn(cx, &[], pipes, log)).await? {
             Frame::Ready => Ok(()),

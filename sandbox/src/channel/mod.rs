@@ -88,6 +88,17 @@ impl Io {
         result
     }
 
+    /// Gives the socket back, when the runtime says on it what frames are not for.
+    ///
+    /// # Errors
+    /// When it has already said more, or the channel is none of frames.
+    pub(crate) fn into_socket(self) -> std::io::Result<UnixStream> {
+        match self.channel {
+            Channel::Frames(frames) => frames.into_socket(),
+            Channel::RuntimeApi(_) => Err(std::io::Error::other("a channel of requests")),
+        }
+    }
+
     /// Hands over one event and waits for the answer. All that was printed before the answer is in `log` on return.
     ///
     /// Dropping the future leaves the event under way: the process cannot be used again.

@@ -3,7 +3,7 @@
 //! Takes no decisions; the order of the steps is the order in which privileges are used up.
 #![allow(unsafe_code)]
 
-mod mounts;
+pub(crate) mod mounts;
 mod net;
 
 use std::ffi::{c_char, c_int};
@@ -39,6 +39,8 @@ pub(crate) struct Orders<'a> {
     pub files_max: u64,
     pub tasks_max: u64,
     pub drop_groups: bool,
+    /// Keeps, in the function's own user namespace, the capability that making clones in namespaces takes.
+    pub is_template: bool,
 }
 
 /// The instance's address and its way out, over an interface `eth0` that the platform has put there.
@@ -77,7 +79,7 @@ pub(crate) const STAGES: &[&str] = &[
 
 #[derive(Clone, Copy)]
 #[repr(u8)]
-enum Stage {
+pub(crate) enum Stage {
     Wait,
     User,
     Join,
@@ -103,7 +105,7 @@ enum Stage {
     Exec,
 }
 
-type Done = Result<(), Stage>;
+pub(crate) type Done = Result<(), Stage>;
 
 fn need(result: libc::c_long, stage: Stage) -> Result<libc::c_long, Stage> {
     if result < 0 { Err(stage) } else { Ok(result) }
@@ -149,7 +151,7 @@ unsafe fn steps(orders: &Orders<'_>, status: &mut RawFd) -> Done {
         net::open_listeners(orders.listen, *status)?;
         arrange_descriptors(orders, status)?;
         set_limits(orders)?;
-        drop_privileges()?;
+        drop_privileges(orders.is_template)?;
         need(libc::chdir(c"/var/task".as_ptr()).into(), Stage::Directory)?;
         tie_to_platform(*status)?;
         install_filter(orders.filter)?;
@@ -248,7 +250,9 @@ struct CapabilityHeader {
     pid: i32,
 }
 
-unsafe fn drop_privileges() -> Done {
+const CAP_SYS_ADMIN: c_int = 21;
+
+unsafe fn drop_privileges(is_template: bool) -> Done {
     // SAFETY: header and data have the layout of version 3 and outlive the call.
     unsafe {
         need(libc::setsid().into(), Stage::Privileges)?;
@@ -256,13 +260,24 @@ unsafe fn drop_privileges() -> Done {
         libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
         // Ends with EINVAL at the first capability the kernel does not know.
         for capability in 0..64 {
+            if is_template && capability == CAP_SYS_ADMIN {
+                continue;
+            }
             if libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) < 0 {
                 break;
             }
         }
         let header = CapabilityHeader { version: 0x2008_0522, pid: 0 };
-        let data = [0u32; 6];
+        let mut data = [0u32; 6];
+        if is_template {
+            // Effective, permitted and inheritable of the lower half.
+            data[..3].fill(1 << CAP_SYS_ADMIN);
+        }
         need(libc::syscall(libc::SYS_capset, &raw const header, data.as_ptr()), Stage::Privileges)?;
+        if is_template {
+            let raise = libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE, CAP_SYS_ADMIN, 0, 0);
+            need(raise.into(), Stage::Privileges)?;
+        }
     }
     Ok(())
 }

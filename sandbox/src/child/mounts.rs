@@ -73,7 +73,7 @@ unsafe fn open_source(path: &CStr, recursive: bool, attributes: u64) -> Result<R
     }
 }
 
-unsafe fn take(step: &Step, root: &Root) -> Done {
+pub(crate) unsafe fn take(step: &Step, root: &Root) -> Done {
     let none = std::ptr::null::<c_char>();
     // SAFETY: all strings are C strings owned by the step, or static.
     unsafe {

@@ -59,6 +59,7 @@ impl Lab {
             ephemeral_mb: 512,
             channel: None,
             listen: vec![],
+            is_template: false,
         }
     }
 

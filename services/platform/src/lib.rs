@@ -57,7 +57,7 @@ impl Platform {
     fn list_instances(&self, account: &str, region: &str) -> Result<Answer, ApiError> {
         let mine = self.engine.pools().into_iter().filter(|p| p.account == account && p.region == region);
         let views: Vec<_> = mine
-            .map(|p| json!({ "FunctionName": p.function, "Version": p.version, "Idle": p.idle, "Busy": p.busy, "Starting": p.starting }))
+            .map(|p| json!({ "FunctionName": p.function, "Version": p.version, "Idle": p.idle, "Busy": p.busy, "Starting": p.starting, "How": p.how }))
             .collect();
         Answer::json(json!({ "Instances": views }))
     }

@@ -27,6 +27,11 @@ pub async fn ls(client: &Client, format: Format) -> Result<(), Failure> {
                     .sum::<u64>()
                     .to_string()
             };
+            let how = |function: &Value| {
+                let mine = |i: &&Value| i["FunctionName"] == function["FunctionName"];
+                let known = instances.as_array().into_iter().flatten().filter(mine).find_map(|i| i["How"].as_str());
+                known.unwrap_or_default().to_owned()
+            };
             let rows: Vec<_> = functions
                 .iter()
                 .map(|f| {
@@ -37,10 +42,11 @@ pub async fn ls(client: &Client, format: Format) -> Result<(), Failure> {
                         text(f, "LastModified"),
                         count(f, "Idle"),
                         count(f, "Busy"),
+                        how(f),
                     ]
                 })
                 .collect();
-            output::table(&["FUNCTION", "RUNTIME", "MEMORY", "LAST MODIFIED", "IDLE", "BUSY"], &rows);
+            output::table(&["FUNCTION", "RUNTIME", "MEMORY", "LAST MODIFIED", "IDLE", "BUSY", "INSTANCES ARE"], &rows);
             let rows: Vec<_> =
                 apis.as_array().into_iter().flatten().map(|a| vec![text(a, "name"), text(a, "apiEndpoint")]).collect();
             if !rows.is_empty() {

@@ -1,0 +1,425 @@
+//! Clones of live templates: real interpreters in real sandboxes. Needs root and Linux 6.17; says so where it cannot run.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use cumulet_engine::function::{FunctionVersion, Runtime};
+use cumulet_engine::invocation::Invocation;
+use cumulet_engine::output::InvocationLog;
+use cumulet_engine::sandbox::{Answer, Deadline, Failure, Instance, InstanceSpec, Sandbox};
+use cumulet_sandbox::{LinuxSandbox, SandboxConfig};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct Lab {
+    scratch: tempfile::TempDir,
+    sandbox: LinuxSandbox,
+    function: Arc<FunctionVersion>,
+    environment: Vec<(String, String)>,
+}
+
+fn output(program: &str, arguments: &[&str]) -> u16 {
+    let output = Command::new(program).args(arguments).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
+}
+
+fn node() -> Runtime {
+    Runtime::Node { major: output("node", &["-p", "process.versions.node.split('.')[0]"]) }
+}
+
+fn python() -> Runtime {
+    Runtime::Python { minor: output("python3", &["-c", "import sys;print(sys.version_info[1])"]) }
+}
+
+/// `None` where this machine or user cannot clone.
+fn lab(runtime: Runtime, file: &str, code: &str) -> Option<Lab> {
+    let scratch = tempfile::tempdir().unwrap();
+    let runtime_dir = scratch.path().join("runtime");
+    for (path, text) in cumulet_runtimes::FILES {
+        let path = runtime_dir.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    std::fs::write(runtime_dir.join("clone.so"), cumulet_runtimes::CLONE_LIBRARY).unwrap();
+    let code_dir = scratch.path().join("code");
+    std::fs::create_dir(&code_dir).unwrap();
+    std::fs::write(code_dir.join(file), code).unwrap();
+    let mut config = SandboxConfig::new(scratch.path().join("data"), runtime_dir);
+    config.clones = true;
+    let sandbox = LinuxSandbox::new(config).unwrap();
+    if sandbox.lacking().iter().any(|lack| lack.starts_with("no clones")) {
+        eprintln!("skipped: this machine or user cannot clone");
+        return None;
+    }
+    let function = Arc::new(FunctionVersion {
+        account: "000000000000".to_owned(),
+        region: "eu-central-1".to_owned(),
+        name: "f".to_owned(),
+        version: "$LATEST".to_owned(),
+        revision: "1".to_owned(),
+        runtime,
+        handler: "index.handler".to_owned(),
+        memory_mb: 512,
+        timeout_ms: 30_000,
+        ephemeral_mb: 64,
+        environment: Default::default(),
+        code_digest: String::new(),
+        role_arn: String::new(),
+        log_group: "/aws/lambda/f".to_owned(),
+        concurrency_max: None,
+    });
+    let environment = [
+        ("_HANDLER", "index.handler"),
+        ("LAMBDA_TASK_ROOT", "/var/task"),
+        ("AWS_LAMBDA_FUNCTION_NAME", "f"),
+        ("AWS_LAMBDA_LOG_STREAM_NAME", "first"),
+        ("LANG", "en_US.UTF-8"),
+        ("TZ", ":UTC"),
+    ];
+    let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    Some(Lab { scratch, sandbox, function, environment })
+}
+
+impl Lab {
+    fn code_dir(&self) -> PathBuf {
+        self.scratch.path().join("code")
+    }
+
+    async fn start(&self, stream: &str) -> Box<dyn Instance> {
+        let mut environment = self.environment.clone();
+        environment.retain(|(name, _)| name != "AWS_LAMBDA_LOG_STREAM_NAME");
+        environment.push(("AWS_LAMBDA_LOG_STREAM_NAME".to_owned(), stream.to_owned()));
+        let spec = InstanceSpec {
+            instance_id: "i".to_owned(),
+            function: self.function.clone(),
+            code_dir: self.code_dir(),
+            environment,
+        };
+        let mut instance = self.sandbox.start(Arc::new(spec)).await.unwrap();
+        let mut log = InvocationLog::new();
+        let ready = tokio::time::timeout(PATIENCE, instance.init(&mut log)).await.unwrap();
+        assert_eq!(ready, Ok(()), "{:?}", log.take());
+        instance
+    }
+
+    /// Starts once, and waits until the template is there or refused.
+    async fn settled(&self) -> String {
+        let first = self.start("first").await;
+        let since = Instant::now();
+        let how = loop {
+            let how = self.sandbox.how(&self.function).unwrap();
+            if !how.contains("being made") {
+                break how;
+            }
+            assert!(since.elapsed() < PATIENCE, "{how}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        };
+        first.stop().await;
+        how
+    }
+}
+
+async fn invoke(instance: &mut Box<dyn Instance>, payload: &str) -> (Result<Answer, Failure>, InvocationLog) {
+    let event = Invocation {
+        request_id: "8476a536-e9f4-11e8-9739-2dfe598c3fcd".to_owned(),
+        payload: Bytes::copy_from_slice(payload.as_bytes()),
+        trace: String::new(),
+        client_context: None,
+        invoked_arn: "arn:aws:lambda:eu-central-1:000000000000:function:f".to_owned(),
+    };
+    let deadline = Deadline { at: tokio::time::Instant::now() + PATIENCE, epoch_ms: u64::MAX >> 16 };
+    let mut log = InvocationLog::new();
+    let answer = tokio::time::timeout(PATIENCE, instance.invoke(&event, deadline, &mut log)).await.unwrap();
+    (answer, log)
+}
+
+async fn ask(instance: &mut Box<dyn Instance>, payload: &str) -> serde_json::Value {
+    match invoke(instance, payload).await {
+        (Ok(Answer::Success(text)), _) => serde_json::from_slice(&text).unwrap(),
+        (other, mut log) => panic!("{other:?} {:?}", log.take()),
+    }
+}
+
+const NODE: &str = r#"
+const crypto = require('crypto');
+const fs = require('fs');
+const made = { random: Math.random(), uuid: crypto.randomUUID(), int: crypto.randomInt(1000) };
+let calls = 0;
+const T = {
+  state: () => ({ made, calls: ++calls, stream: process.env.AWS_LAMBDA_LOG_STREAM_NAME, pid: process.pid }),
+  random: () => [Math.random(), crypto.randomUUID(), crypto.randomInt(2 ** 40), crypto.randomBytes(8).toString('hex'),
+    crypto.getRandomValues(new Uint32Array(2)).join()],
+  timers: async () => { const t = Date.now(); await new Promise(r => setTimeout(r, 20)); return Date.now() - t >= 19; },
+  files: async () => {
+    await Promise.all([...Array(20).keys()].map(i => fs.promises.writeFile(`/tmp/f${i}`, 'x'.repeat(i))));
+    return (await Promise.all([...Array(20).keys()].map(i => fs.promises.readFile(`/tmp/f${i}`)))).every((b, i) => b.length === i);
+  },
+  tmp: () => { const before = fs.readdirSync('/tmp').length; fs.writeFileSync('/tmp/mine', 'x'); return before; },
+  proc: () => fs.readdirSync('/proc').filter(n => /^\d+$/.test(n)).length,
+  pbkdf2: () => new Promise((r, e) => crypto.pbkdf2('a', 'b', 1000, 16, 'sha256', (x, k) => x ? e(x) : r(k.length === 16))),
+  web: async () => (await crypto.subtle.digest('SHA-256', Buffer.from('x'))).byteLength === 32,
+  http: async () => {
+    const http = require('http');
+    const server = http.createServer((q, a) => a.end('pong'));
+    await new Promise(r => server.listen(0, '127.0.0.1', r));
+    const text = await (await fetch(`http://127.0.0.1:${server.address().port}`)).text();
+    server.closeAllConnections(); server.close();
+    return text === 'pong';
+  },
+  dns: async () => ['127.0.0.1', '::1'].includes((await require('dns').promises.lookup('localhost')).address),
+  exec: () => require('child_process').execFileSync('/bin/echo', ['hi']).toString() === 'hi\n',
+  execLater: () => new Promise((r, e) => require('child_process').execFile('/bin/echo', ['hi'], (x, out) => x ? e(x) : r(out === 'hi\n'))),
+  worker: () => new Promise((r, e) => {
+    const { Worker } = require('worker_threads');
+    const w = new Worker("require('worker_threads').parentPort.postMessage(6 * 7)", { eval: true });
+    w.on('message', m => r(m === 42)); w.on('error', e);
+  }),
+  zlib: async () => { const z = require('zlib'), p = require('util').promisify; return (await p(z.gunzip)(await p(z.gzip)('a'.repeat(1e5)))).length === 1e5; },
+  wasm: async () => {
+    const b = Uint8Array.from([0,97,115,109,1,0,0,0,1,7,1,96,2,127,127,1,127,3,2,1,0,7,7,1,3,97,100,100,0,0,10,9,1,7,0,32,0,32,1,106,11]);
+    return (await WebAssembly.instantiate(b)).instance.exports.add(40, 2) === 42;
+  },
+  gc: () => { let n = 0; for (let i = 0; i < 60; i++) { const a = new Array(1e5).fill(i).map(x => ({ x })); n += a.length; } return n === 6e6; },
+  jit: () => { let s = 0; for (let i = 0; i < 3e7; i++) s = (s + i * i) % 1000003; return s >= 0; },
+  functions: () => { let s = 0; for (let i = 0; i < 200; i++) s += new Function('x', `return x + ${i}`)(i); return s === 39800; },
+  signals: () => new Promise(r => { const t = setTimeout(() => r(false), 5000); process.once('SIGUSR2', () => { clearTimeout(t); r(true); }); process.kill(process.pid, 'SIGUSR2'); }),
+  tls: () => require('tls').createSecureContext() !== null,
+  print: () => { console.log('said'); process.stdout.write('written\n'); return true; },
+};
+exports.handler = async (event) => T[event]();
+exports.names = Object.keys(T);
+"#;
+
+/// Each in a clone of its own.
+const NODE_FEATURES: &[&str] = &[
+    "timers",
+    "files",
+    "pbkdf2",
+    "web",
+    "http",
+    "dns",
+    "exec",
+    "execLater",
+    "worker",
+    "zlib",
+    "wasm",
+    "gc",
+    "jit",
+    "functions",
+    "signals",
+    "tls",
+    "print",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn node_features_work_in_clones() {
+    let Some(lab) = lab(node(), "index.js", NODE) else { return };
+    assert_eq!(lab.settled().await, "cloned");
+    for feature in NODE_FEATURES {
+        let mut instance = lab.start("s").await;
+        assert_eq!(ask(&mut instance, &format!("{feature:?}")).await, true, "{feature}");
+        // And again, warm.
+        assert_eq!(ask(&mut instance, &format!("{feature:?}")).await, true, "{feature}");
+        instance.stop().await;
+    }
+    assert_eq!(lab.sandbox.how(&lab.function).as_deref(), Some("cloned"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn node_clones_share_what_was_made_and_nothing_else() {
+    let Some(lab) = lab(node(), "index.js", NODE) else { return };
+    assert_eq!(lab.settled().await, "cloned");
+    let (mut one, mut two) = (lab.start("one").await, lab.start("two").await);
+    let (first, second) = (ask(&mut one, r#""state""#).await, ask(&mut two, r#""state""#).await);
+    assert_eq!(first["made"], second["made"], "initialised once");
+    assert_eq!(first["calls"], 1);
+    assert_eq!(second["calls"], 1);
+    assert_eq!((first["stream"].as_str(), second["stream"].as_str()), (Some("one"), Some("two")));
+    assert_eq!(first["pid"], 1);
+    assert_eq!(ask(&mut one, r#""tmp""#).await, 0);
+    assert_eq!(ask(&mut two, r#""tmp""#).await, 0, "its /tmp is its own");
+    assert_eq!(ask(&mut one, r#""proc""#).await, 1, "it sees itself alone");
+    let mut seen = BTreeSet::new();
+    for instance in [&mut one, &mut two] {
+        for value in ask(instance, r#""random""#).await.as_array().unwrap() {
+            assert!(seen.insert(value.to_string()), "{value} came twice");
+        }
+    }
+    one.stop().await;
+    assert!(two.is_alive(), "the neighbour goes on");
+    assert_eq!(ask(&mut two, r#""state""#).await["calls"], 2);
+    two.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_printed_in_a_clone_is_its_own() {
+    let Some(lab) = lab(node(), "index.js", NODE) else { return };
+    assert_eq!(lab.settled().await, "cloned");
+    let mut instance = lab.start("s").await;
+    let (answer, mut log) = invoke(&mut instance, r#""print""#).await;
+    assert!(answer.is_ok());
+    let lines: String = log.take().0.iter().map(|event| event.message.clone()).collect();
+    assert!(lines.contains("said") && lines.contains("written"), "{lines}");
+    instance.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_a_clone_ended_is_told() {
+    let code = "exports.handler = async (e) => { if (e.exit !== undefined) process.exit(e.exit); process.kill(process.pid, 'SIGABRT'); await new Promise(() => setInterval(() => {}, 1000)); };";
+    let Some(lab) = lab(node(), "index.js", code) else { return };
+    assert_eq!(lab.settled().await, "cloned");
+    let mut instance = lab.start("s").await;
+    let (answer, _) = invoke(&mut instance, r#"{"exit":7}"#).await;
+    assert_eq!(answer, Err(Failure::Exited { code: Some(7), signal: None }));
+    instance.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clone_out_of_memory_is_told_from_others() {
+    let code = "exports.handler = async (e) => { if (!e.eat) return 1; const all = []; for (;;) all.push(Buffer.alloc(1 << 24, 1)); };";
+    let Some(lab) = lab(node(), "index.js", code) else { return };
+    assert_eq!(lab.settled().await, "cloned");
+    let (mut hungry, mut neighbour) = (lab.start("a").await, lab.start("b").await);
+    let (answer, _) = invoke(&mut hungry, r#"{"eat":true}"#).await;
+    assert_eq!(answer, Err(Failure::OutOfMemory));
+    assert_eq!(ask(&mut neighbour, "{}").await, 1);
+    hungry.stop().await;
+    neighbour.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_cloned_is_started_and_says_why() {
+    for (code, why) in [
+        (
+            "require('net').createServer(() => {}).listen(0, '127.0.0.1'); exports.handler = async () => 1;",
+            "TCPServerWrap",
+        ),
+        ("require('fs').openSync('/tmp/log', 'a'); exports.handler = async () => 1;", "open for writing"),
+        ("require('child_process').spawn('/bin/sleep', ['1000']); exports.handler = async () => 1;", "ProcessWrap"),
+    ] {
+        let Some(lab) = lab(node(), "index.js", code) else { return };
+        let how = lab.settled().await;
+        assert!(how.contains("not cloned") && how.contains(why), "{how}");
+        let mut instance = lab.start("s").await;
+        assert_eq!(ask(&mut instance, "{}").await, 1);
+        instance.stop().await;
+    }
+}
+
+/// A clone holds no capability, may not clone into namespaces, and leaves nothing in its template's `/tmp`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clone_is_confined_as_any_instance() {
+    let code = r#"
+const fs = require('fs');
+exports.handler = async () => {
+  const status = fs.readFileSync('/proc/self/status', 'utf8');
+  const field = (name) => status.match(new RegExp(`^${name}:\\s*(\\S+)`, 'm'))[1];
+  const refused = (act) => { try { act(); return false; } catch (e) { return true; } };
+  return { caps: ['CapEff', 'CapPrm', 'CapInh', 'CapAmb'].map(field), nnp: field('NoNewPrivs'), filters: field('Seccomp_filters'),
+    ro: refused(() => fs.writeFileSync('/var/task/x', '')), sys: refused(() => fs.writeFileSync('/proc/sys/kernel/hostname', 'x')),
+    unshare: refused(() => require('child_process').execFileSync('/usr/bin/unshare', ['-p', '-f', 'true'], { stdio: 'ignore' })),
+    hidden: fs.statSync('/proc/timer_list').isCharacterDevice() };
+};"#;
+    let Some(lab) = lab(node(), "index.js", code) else { return };
+    assert_eq!(lab.settled().await, "cloned");
+    let mut instance = lab.start("s").await;
+    let seen = ask(&mut instance, "{}").await;
+    let none = "0000000000000000";
+    assert_eq!(seen["caps"], serde_json::json!([none, none, none, none]));
+    assert_eq!((seen["nnp"].as_str(), seen["filters"].as_str()), (Some("1"), Some("2")));
+    for fact in ["ro", "sys", "unshare", "hidden"] {
+        assert_eq!(seen[fact], true, "{fact}");
+    }
+    instance.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_clones_leave_nothing_behind() {
+    const ROUNDS: usize = 150;
+    let Some(lab) = lab(node(), "index.js", NODE) else { return };
+    assert_eq!(lab.settled().await, "cloned");
+    let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    lab.start("s").await.stop().await;
+    let before = open();
+    for _ in 0..ROUNDS {
+        let mut both = (lab.start("a").await, lab.start("b").await);
+        assert_eq!(ask(&mut both.0, r#""state""#).await["calls"], 1);
+        both.0.stop().await;
+        both.1.stop().await;
+    }
+    assert_eq!(lab.sandbox.how(&lab.function).as_deref(), Some("cloned"));
+    assert!(open() <= before + 4, "{} descriptors more", open() - before);
+}
+
+const PYTHON: &str = r#"
+import os, random, uuid, threading, json, time, ssl, subprocess, asyncio, secrets, hashlib, gc, socket
+MADE = uuid.uuid4().hex
+random.random()
+CALLS = 0
+def state():
+    global CALLS
+    CALLS += 1
+    return {"made": MADE, "calls": CALLS, "stream": os.environ["AWS_LAMBDA_LOG_STREAM_NAME"], "pid": os.getpid()}
+def rand():
+    return [random.random(), uuid.uuid4().hex, secrets.token_hex(8), ssl.RAND_bytes(8).hex()]
+def thread():
+    got = []
+    t = threading.Thread(target=lambda: got.append(1)); t.start(); t.join()
+    return got == [1]
+def aio():
+    async def main():
+        await asyncio.sleep(0.01)
+        return await asyncio.to_thread(lambda: 42)
+    return asyncio.run(main()) == 42
+def exe():
+    return subprocess.run(["/bin/echo", "hi"], capture_output=True).stdout == b"hi\n"
+def tls():
+    return ssl.create_default_context() is not None
+def files():
+    before = os.listdir("/tmp")
+    open("/tmp/x", "w").write("1")
+    return before == [] or before == ["x"]
+def collect():
+    gc.collect()
+    return True
+def sock():
+    a, b = socket.socketpair(); a.send(b"x")
+    return b.recv(1) == b"x"
+def fork():
+    pid = os.fork()
+    if pid == 0: os._exit(3)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 3
+def handler(event, context):
+    return globals()[event]()
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn python_features_work_in_clones() {
+    let Some(lab) = lab(python(), "index.py", PYTHON) else { return };
+    assert_eq!(lab.settled().await, "cloned");
+    for feature in ["thread", "aio", "exe", "tls", "files", "collect", "sock", "fork"] {
+        let mut instance = lab.start("s").await;
+        assert_eq!(ask(&mut instance, &format!("{feature:?}")).await, true, "{feature}");
+        assert_eq!(ask(&mut instance, &format!("{feature:?}")).await, true, "{feature}");
+        instance.stop().await;
+    }
+    let (mut one, mut two) = (lab.start("one").await, lab.start("two").await);
+    let (first, second) = (ask(&mut one, r#""state""#).await, ask(&mut two, r#""state""#).await);
+    assert_eq!(first["made"], second["made"]);
+    assert_eq!((first["calls"].as_u64(), second["calls"].as_u64()), (Some(1), Some(1)));
+    assert_eq!((first["stream"].as_str(), second["stream"].as_str()), (Some("one"), Some("two")));
+    let mut seen = BTreeSet::new();
+    for instance in [&mut one, &mut two] {
+        for value in ask(instance, r#""rand""#).await.as_array().unwrap() {
+            assert!(seen.insert(value.to_string()), "{value} came twice");
+        }
+    }
+    one.stop().await;
+    two.stop().await;
+    assert!(Path::new("/proc").exists());
+}
