@@ -270,6 +270,10 @@ fn platform_name() -> String {
 fn started_at(pid: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, after) = stat.rsplit_once(')')?;
+    // Ended, and nobody has taken notice: as good as gone.
+    if after.trim_start().starts_with('Z') {
+        return None;
+    }
     after.split_whitespace().nth(19)?.parse().ok()
 }
 
