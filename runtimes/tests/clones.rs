@@ -424,3 +424,38 @@ async fn python_features_work_in_clones() {
     two.stop().await;
     assert!(Path::new("/proc").exists());
 }
+
+/// A template runs the function's code, which may take the host's commands itself and answer as it likes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_template_that_lies_is_not_believed() {
+    const LIARS: &[(&str, &str)] = &[
+        ("passed(os.pidfd_open(os.getpid()))", "no clone"),
+        ("passed(os.open('/dev/null', os.O_RDONLY))", "is no process"),
+        ("s.sendall(struct.pack('<i', 1))", "without its clone"),
+        ("s.sendall(struct.pack('<i', -12))", "os error 12"),
+        ("os._exit(1)", "has ended"),
+    ];
+    for (lie, why) in LIARS {
+        let code = format!(
+            r#"
+import array, os, socket, struct
+s = socket.socket(fileno=os.dup(3))
+def passed(fd):
+    s.sendmsg([struct.pack("<i", 1)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))])
+s.sendall(b"\x01\0\0\0R")
+while True:
+    data = s.recvmsg(65536, socket.CMSG_SPACE(64))[0]
+    if not data: os._exit(0)
+    if data[:4] == b"CLE1": {lie}
+    else: s.sendall(b"\x02\0\0\0S1")
+"#
+        );
+        let Some(lab) = lab(python(), "index.py", &code) else { return };
+        assert_eq!(lab.settled().await, "cloned");
+        let mut instance = lab.start("s").await;
+        assert_eq!(ask(&mut instance, "{}").await, 1, "{lie}: started plainly");
+        let how = lab.sandbox.how(&lab.function).unwrap();
+        assert!(how.contains("not cloned") && how.contains(why), "{lie}: {how}");
+        instance.stop().await;
+    }
+}
