@@ -26,6 +26,7 @@ use crate::call::{Call, Context};
 use crate::data_plane::{DataPlane, HttpRequest, host_name};
 use crate::error::ApiError;
 use crate::operation::{Operation, Protocol, Registry, Service};
+use crate::preamble;
 use crate::protocol::{self, QueryForm};
 
 /// What the front door stands before.
@@ -88,11 +89,8 @@ impl Front {
             let (front, watcher) = (self.clone(), graceful.watcher());
             tokio::spawn(async move {
                 let _permit = permit;
-                // Those that connect and say nothing do not stay; the protocol's own limits begin with the first byte.
                 let limit = Duration::from_millis(limits::REQUEST_HEAD_TIMEOUT_MS);
-                if !matches!(tokio::time::timeout(limit, stream.readable()).await, Ok(Ok(()))) {
-                    return;
-                }
+                let Some(stream) = preamble::read(stream, limit).await else { return };
                 if let Err(e) = watcher.watch(front.connection(stream, peer)).await {
                     tracing::debug!(error = %e, "a connection ended with an error");
                 }
@@ -112,6 +110,8 @@ impl Front {
             tracing::warn!("too many connections out of sandboxes, one was refused");
             return;
         };
+        let limit = Duration::from_millis(limits::REQUEST_HEAD_TIMEOUT_MS);
+        let Some(stream) = preamble::read(stream, limit).await else { return };
         if let Err(e) = self.connection(stream, peer).await {
             tracing::debug!(error = %e, "a sandbox's connection ended with an error");
         }

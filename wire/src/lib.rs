@@ -8,5 +8,7 @@ pub mod error;
 pub mod front;
 pub mod http_event;
 pub mod operation;
+pub mod patterns;
+pub mod preamble;
 pub mod protocol;
 pub mod validate;

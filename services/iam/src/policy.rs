@@ -4,6 +4,7 @@
 //! policies are absent.
 
 use cumulet_wire::error::ApiError;
+use cumulet_wire::patterns::matches;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -177,34 +178,6 @@ pub fn trusts(document: &str, account: &str, principals: &[&str]) -> bool {
         }
     }
     is_trusted
-}
-
-/// `*` stands for any text, `?` for one character.
-fn matches(pattern: &str, text: &str) -> bool {
-    let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
-    let (mut p, mut t) = (0, 0);
-    let mut star: Option<(usize, usize)> = None;
-    while t < text.len() {
-        match pattern.get(p) {
-            Some(b'*') => {
-                star = Some((p, t));
-                p += 1;
-            }
-            Some(&b) if b == b'?' || b == text[t] => {
-                p += 1;
-                t += 1;
-            }
-            _ => match star {
-                Some((star_p, star_t)) => {
-                    p = star_p + 1;
-                    t = star_t + 1;
-                    star = Some((star_p, star_t + 1));
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern[p..].iter().all(|&b| b == b'*')
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use cumulet_wire::patterns::{arn_matches, matches};
 use serde_json::{Map, Value, json};
 
 /// Who asks, and under which circumstances.
@@ -98,46 +99,6 @@ fn conditions_hold(condition: Option<&Value>, context: &BTreeMap<String, String>
             })
         })
     })
-}
-
-fn arn_matches(pattern: &str, arn: &str) -> bool {
-    let mut patterns = pattern.splitn(6, ':');
-    let mut fields = arn.splitn(6, ':');
-    loop {
-        match (patterns.next(), fields.next()) {
-            (None, None) => return true,
-            (Some(pattern), Some(field)) if matches(pattern, field) => {}
-            _ => return false,
-        }
-    }
-}
-
-/// `*` stands for any text, `?` for one character.
-fn matches(pattern: &str, text: &str) -> bool {
-    let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
-    let (mut p, mut t) = (0, 0);
-    let mut star: Option<(usize, usize)> = None;
-    while t < text.len() {
-        match pattern.get(p) {
-            Some(b'*') => {
-                star = Some((p, t));
-                p += 1;
-            }
-            Some(&b) if b == b'?' || b == text[t] => {
-                p += 1;
-                t += 1;
-            }
-            _ => match star {
-                Some((star_p, star_t)) => {
-                    p = star_p + 1;
-                    t = star_t + 1;
-                    star = Some((star_p, star_t + 1));
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern[p..].iter().all(|&b| b == b'*')
 }
 
 /// What AddPermission is given.
