@@ -9,4 +9,5 @@ pub mod front;
 pub mod http_event;
 pub mod operation;
 pub mod protocol;
+pub mod raw;
 pub mod validate;

@@ -181,6 +181,7 @@ impl Cloud {
         let parts = Parts {
             registry,
             planes,
+            raw: Vec::new(),
             credentials: access.clone() as Arc<dyn Credentials>,
             authorizer: access as Arc<dyn Authorizer>,
             clock,
