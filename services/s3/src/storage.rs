@@ -6,7 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cumulet_base::{id, limits};
 use cumulet_blobs::Blobs;
-use cumulet_store::{Check, Key, KeyReader, KeyWriter, Op, Outcome, Read, Rev, Row, Shard, Space, Store, StoreExt, Txn};
+use cumulet_store::{
+    Check, Key, KeyReader, KeyWriter, Op, Outcome, Read, Rev, Row, Shard, Space, Store, StoreExt, Txn,
+};
 use s3s::{S3Result, s3_error};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -427,5 +429,8 @@ fn no_bucket() -> s3s::S3Error {
 }
 
 fn no_upload() -> s3s::S3Error {
-    s3_error!(NoSuchUpload, "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.")
+    s3_error!(
+        NoSuchUpload,
+        "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed."
+    )
 }
