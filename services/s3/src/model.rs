@@ -57,6 +57,8 @@ pub struct Upload {
     pub attributes: Attributes,
     pub algorithm: String,
     pub is_composite: bool,
+    /// The client named no algorithm: its parts may bring any.
+    pub is_implied: bool,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -27,7 +27,7 @@ pub async fn create(s3: &Objects, request: S3Request<CreateBucketInput>) -> S3Re
             ));
         }
     }
-    Ok(S3Response::new(CreateBucketOutput { location: Some(format!("/{}", input.bucket)), ..Default::default() }))
+    Ok(S3Response::new(CreateBucketOutput { location: Some(format!("/{}", input.bucket)) }))
 }
 
 pub async fn head(s3: &Objects, request: S3Request<HeadBucketInput>) -> S3Result<S3Response<HeadBucketOutput>> {
@@ -66,13 +66,12 @@ pub async fn list(s3: &Objects, request: S3Request<ListBucketsInput>) -> S3Resul
         name: Some(name),
         creation_date: Some(timestamp(bucket.created_ms)),
         bucket_region: Some(bucket.region),
-        ..Default::default()
     });
     let owner = Owner { id: Some(account), ..Default::default() };
     Ok(S3Response::new(ListBucketsOutput {
         buckets: Some(shown.collect()),
         owner: Some(owner),
         continuation_token: next,
-        ..Default::default()
+        prefix: (!prefix.is_empty()).then_some(prefix),
     }))
 }

@@ -25,6 +25,7 @@ pub async fn create(
         (input.tagging.is_some(), "Tagging"),
         (input.acl.as_ref().is_some_and(|acl| is_shared(acl.as_str())), "ACL"),
     ])?;
+    let is_implied = input.checksum_algorithm.is_none();
     let algorithm = input.checksum_algorithm.as_ref().map_or("CRC64NVME", |a| a.as_str()).to_owned();
     if !content::ALGORITHMS.contains(&algorithm.as_str()) {
         return Err(s3_error!(InvalidRequest, "Checksum algorithm provided is unsupported."));
@@ -54,7 +55,7 @@ pub async fn create(
         expires_s: input.expires.as_ref().map(seconds),
         metadata: metadata(input.metadata)?,
     };
-    let record = Upload { initiated_ms: s3.clock.now_ms(), attributes, algorithm, is_composite };
+    let record = Upload { initiated_ms: s3.clock.now_ms(), attributes, algorithm, is_composite, is_implied };
     let upload = s3.storage.create_upload(&input.bucket, &input.key, &record).await?;
     Ok(S3Response::new(CreateMultipartUploadOutput {
         bucket: Some(input.bucket),
@@ -82,7 +83,7 @@ async fn take(s3: &Objects, to: &Target<'_>, body: Option<StreamingBlob>, expect
         return Err(s3_error!(InvalidArgument, "Part number must be an integer between 1 and 10000, inclusive"));
     }
     let upload = s3.storage.upload(to.bucket, to.key, to.upload).await?;
-    if expected.algorithm().is_some_and(|algorithm| algorithm != upload.algorithm) {
+    if !upload.is_implied && expected.algorithm().is_some_and(|algorithm| algorithm != upload.algorithm) {
         return Err(s3_error!(
             InvalidRequest,
             "Checksum Type mismatch occurred: the part's algorithm is not the upload's."
@@ -259,7 +260,10 @@ fn assemble(parts: &[(u64, PartRecord)], upload: &Upload, id: &str, now_ms: u64)
     for (_, part) in parts {
         md5.update(hex::decode(&part.etag).unwrap_or_default());
     }
-    let sums: Option<Vec<_>> = parts.iter().map(|(_, part)| Some((part.size, part.sum.as_ref()?))).collect();
+    // Parts with checksums of another algorithm make a whole without one.
+    let fitting = |part: &'_ PartRecord| part.sum.as_ref().is_some_and(|sum| sum.algorithm == upload.algorithm);
+    let sums: Option<Vec<_>> =
+        parts.iter().map(|(_, part)| Some((part.size, part.sum.as_ref().filter(|_| fitting(part))?))).collect();
     Record {
         size: parts.iter().map(|(_, part)| part.size).sum(),
         etag: format!("{}-{}", hex::encode(md5.finalize()), parts.len()),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use cumulet_base::limits;
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::StreamExt;
 use s3s::dto::{Range as AskedRange, *};
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 
@@ -13,7 +13,7 @@ use crate::content::{self, Content, Expected};
 use crate::model::{Attributes, Object as Record, Place};
 use crate::storage::{Along, New};
 use crate::stream::Pieces;
-use crate::{Objects, access, errors};
+use crate::{Objects, access};
 
 /// Metadata as the client sent it, within AWS's bound.
 pub fn metadata(given: Option<Metadata>) -> S3Result<BTreeMap<String, String>> {
@@ -384,15 +384,4 @@ pub async fn delete_many(
     }
     let output = DeleteObjectsOutput { deleted: Some(deleted), errors: Some(failed), ..Default::default() };
     Ok(S3Response::new(output))
-}
-
-/// The bytes of a range as one: for callers within the program that need a small object whole.
-pub async fn whole(s3: &Objects, bucket: &str, key: &str, max: usize) -> S3Result<bytes::Bytes> {
-    let (object, inline) = s3.storage.object(bucket, key).await?;
-    if object.size > max as u64 {
-        return Err(s3_error!(EntityTooLarge, "The object is too large"));
-    }
-    let pieces = Pieces::of(s3, bucket, &object, inline, 0..object.size).await?;
-    let pieces: Vec<bytes::Bytes> = pieces.try_collect().await.map_err(errors::internal)?;
-    Ok(pieces.concat().into())
 }
