@@ -10,7 +10,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-s3 = boto3.client("s3", config=Config(s3={"addressing_style": "path"}))
+s3 = boto3.client("s3", config=Config(signature_version="s3v4", s3={"addressing_style": "path"}))
 
 
 def refused(code, call, **arguments):
