@@ -62,8 +62,8 @@ pub const LOG_INVOCATION_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Log events and records on their way to the store; beyond it their producers wait.
 pub const RECORD_QUEUE_MAX: usize = 16_384;
 
-/// Store: one key, one value, one transaction. PostgreSQL can keep them all.
-pub const STORE_KEY_BYTES_MAX: usize = 1024;
+/// Store: one key, one value, one transaction. PostgreSQL can keep them all. A key of S3 and its bucket fit into a key.
+pub const STORE_KEY_BYTES_MAX: usize = 1280;
 pub const STORE_VALUE_BYTES_MAX: usize = 64 * 1024;
 pub const STORE_TXN_OPS_MAX: usize = 1000;
 pub const STORE_TXN_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -96,6 +96,18 @@ pub const STORE_TRIM_ROWS_MAX: usize = 4096;
 pub const STORE_STATEMENTS_CACHED: usize = 32;
 /// A blob that is put and got whole, in memory.
 pub const BLOB_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// What is held of a blob being streamed; S3 takes no smaller parts than this.
+pub const BLOB_PIECE_BYTES: usize = 5 * 1024 * 1024;
+
+/// S3 (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>): one PUT or part, and the smallest part but the last.
+pub const OBJECT_PUT_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
+pub const OBJECT_PART_BYTES_MIN: u64 = 5 * 1024 * 1024;
+pub const OBJECT_PARTS_MAX: i32 = 10_000;
+pub const OBJECT_METADATA_BYTES_MAX: usize = 2048;
+/// Objects up to this size live in the store, next to their records.
+pub const OBJECT_INLINE_BYTES_MAX: usize = 16 * 1024;
+/// How often a write that meets another one of the same key begins anew.
+pub const OBJECT_COMMIT_TRIES: usize = 64;
 
 /// CloudFormation: templates and stacks. AWS takes 1 MB by URL and less in a request; here a request may bring it all.
 pub const TEMPLATE_BYTES_MAX: usize = 1_000_000;

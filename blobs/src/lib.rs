@@ -1,8 +1,9 @@
 //! Immutable bytes named by their SHA-256 digest, in a directory or any object store. `docs/formats/blobs.md` fixes the layout.
 //! Knows not who refers to a blob: it exists for the world only when a committed record names it, and only the owner of the
-//! records may delete it. Streaming is absent; a blob is in memory whole.
+//! records may delete it. Those named by digest are in memory whole; `stream` is for larger ones, under names of their own.
 
 mod digest;
+mod stream;
 
 use std::fs::{self, File};
 use std::io;
@@ -15,6 +16,7 @@ use object_store::local::LocalFileSystem;
 use object_store::{ObjectStore, ObjectStoreExt};
 
 pub use digest::{Digest, NotADigest};
+pub use stream::Writer;
 
 const FOLDER: &str = "sha256";
 
@@ -55,6 +57,7 @@ impl Blobs {
         let failed = |source| Error::Directory { doing: "making the blobs' directory", source };
         // Made here and not by the first puts: of two at the same time, one would not wait for the other's fsync.
         make_durable(&dir.join(FOLDER)).map_err(failed)?;
+        stream::prepare(dir).map_err(failed)?;
         let store = LocalFileSystem::new_with_prefix(dir)
             .map_err(|source| Error::Backend { doing: "opening the blobs' directory", source })?;
         Ok(Blobs::new(Arc::new(store.with_fsync(true))))

@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use cumulet_base::clock::Clock;
 use cumulet_base::{id, limits};
 use http::{HeaderMap, Request, Response};
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Either, Full};
 use hyper::body::{Body, Incoming};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -28,11 +28,14 @@ use crate::error::ApiError;
 use crate::operation::{Operation, Protocol, Registry, Service};
 use crate::preamble;
 use crate::protocol::{self, QueryForm};
+use crate::raw::{RawBody, RawService};
 
 /// What the front door stands before.
 pub struct Parts {
     pub registry: Registry,
     pub planes: Vec<Arc<dyn DataPlane>>,
+    /// Services that stream.
+    pub raw: Vec<Arc<dyn RawService>>,
     pub credentials: Arc<dyn Credentials>,
     pub authorizer: Arc<dyn Authorizer>,
     pub clock: Arc<dyn Clock>,
@@ -50,7 +53,7 @@ pub struct Front {
 const SMALL_BODY_BYTES: usize = 64 * 1024;
 const BODY_PERMIT_BYTES: usize = 64 * 1024;
 
-type Reply = Response<Full<Bytes>>;
+type Reply = Response<Either<Full<Bytes>, RawBody>>;
 
 impl Front {
     pub fn new(parts: Parts) -> Front {
@@ -160,9 +163,22 @@ impl Front {
         let plane = self.parts.planes.iter().find(|plane| plane.claims(&name, &path)).cloned();
         let response = match plane {
             Some(plane) => self.data_plane(&*plane, head, body, host, peer, request_id).await,
-            None => self.api(&head, body, &host, &request_id).await,
+            None => match self.raw(&head, &name) {
+                Some(raw) => return raw.serve(Request::from_parts(head, body)).await.map(Either::Right),
+                None => self.api(&head, body, &host, &request_id).await,
+            },
         };
-        response.map(Full::new)
+        response.map(Full::new).map(Either::Left)
+    }
+
+    fn raw(&self, head: &http::request::Parts, host_name: &str) -> Option<Arc<dyn RawService>> {
+        if self.parts.raw.is_empty() || self.is_draining.load(Ordering::Relaxed) {
+            return None;
+        }
+        // A claim that cannot be read is answered where the other services' are.
+        let claim = sigv4::claim(&head.headers, head.uri.query().unwrap_or_default()).ok().flatten();
+        let scope = claim.as_ref().map(|claim| claim.scope.service.as_str());
+        self.parts.raw.iter().find(|raw| raw.claims(head, host_name, scope)).cloned()
     }
 
     async fn data_plane(

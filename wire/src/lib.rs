@@ -11,4 +11,5 @@ pub mod operation;
 pub mod patterns;
 pub mod preamble;
 pub mod protocol;
+pub mod raw;
 pub mod validate;

@@ -22,6 +22,7 @@ use cumulet_wire::data_plane::{DataPlane, HttpRequest};
 use cumulet_wire::error::ApiError;
 use cumulet_wire::front::{self, Front, Parts};
 use cumulet_wire::operation::Registry;
+use cumulet_wire::raw::RawService;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -126,6 +127,7 @@ impl Cloud {
         forget_code(&config.data_dir).map_err(|e| failed("clearing the unpacked code", &e))?;
         let blobs =
             Arc::new(Blobs::local(&config.data_dir.join("blobs")).map_err(|e| failed("opening the blobs", &e))?);
+        let object_blobs = blobs.clone();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
 
         let owner = cumulet_iam::Owner {
@@ -178,9 +180,19 @@ impl Cloud {
             Arc::new(cumulet_lambda::CodePlane::new(code, links)),
             Arc::new(cumulet_platform::Health),
         ];
+        let objects = cumulet_s3::S3::new(cumulet_s3::Ports {
+            store: store.clone(),
+            blobs: object_blobs,
+            credentials: access.clone(),
+            authorizer: access.clone(),
+            clock: clock.clone(),
+        });
+        objects.scrub();
+        let objects: Arc<dyn RawService> = Arc::new(objects);
         let parts = Parts {
             registry,
             planes,
+            raw: vec![objects],
             credentials: access.clone() as Arc<dyn Credentials>,
             authorizer: access as Arc<dyn Authorizer>,
             clock,

@@ -1,0 +1,192 @@
+//! Blobs too large for memory: written piece by piece under a name made before the bytes are known, read by ranges.
+//! They are not checked against their name; who needs that keeps a checksum in the record that names them.
+
+use std::fs::File;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use cumulet_base::limits::BLOB_PIECE_BYTES;
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use object_store::path::Path;
+use object_store::{GetOptions, GetRange, GetResultPayload, MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
+
+use crate::{Blobs, Error, Result};
+
+const FOLDER: &str = "stream";
+const READ_BYTES: u64 = 256 * 1024;
+
+/// A blob being written; nothing of it can be read before [`Writer::finish`]. Dropped unfinished, it leaves nothing but
+/// what a crash leaves: rubbish that the next start removes.
+pub struct Writer {
+    upload: Box<dyn MultipartUpload>,
+    pending: BytesMut,
+}
+
+impl Writer {
+    /// Takes one piece; waits while the one before is being written, so that memory stays constant.
+    ///
+    /// # Errors
+    /// [`Error::Backend`].
+    pub async fn write(&mut self, mut bytes: Bytes) -> Result<()> {
+        while !bytes.is_empty() {
+            let room = BLOB_PIECE_BYTES - self.pending.len();
+            self.pending.extend_from_slice(&bytes.split_to(room.min(bytes.len())));
+            if self.pending.len() == BLOB_PIECE_BYTES {
+                self.flush().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Durable when it returns.
+    ///
+    /// # Errors
+    /// [`Error::Backend`].
+    pub async fn finish(mut self) -> Result<()> {
+        self.flush().await?;
+        self.upload.complete().await.map(drop).map_err(|source| failed("finishing a blob", source))
+    }
+
+    async fn flush(&mut self) -> Result<()> {
+        let piece = PutPayload::from(self.pending.split().freeze());
+        self.upload.put_part(piece).await.map_err(|source| failed("writing a piece of a blob", source))
+    }
+}
+
+impl Blobs {
+    /// Begins a blob. `name` is letters, digits and `-`, and never used before.
+    ///
+    /// # Errors
+    /// [`Error::Backend`].
+    pub async fn create(&self, name: &str) -> Result<Writer> {
+        let upload =
+            self.store.put_multipart(&path(name)).await.map_err(|source| failed("beginning a blob", source))?;
+        Ok(Writer { upload, pending: BytesMut::new() })
+    }
+
+    /// The bytes of a half-open range, in pieces.
+    ///
+    /// # Errors
+    /// [`Error::Backend`], also where there is no such blob.
+    pub async fn read(&self, name: &str, range: Range<u64>) -> Result<BoxStream<'static, Result<Bytes>>> {
+        if range.is_empty() {
+            return Ok(futures_util::stream::empty().boxed());
+        }
+        let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
+        let found = self.store.get_opts(&path(name), options).await;
+        let found = found.map_err(|source| failed("reading a blob", source))?;
+        let range = found.range.clone();
+        match found.payload {
+            // Its own stream reads so little at a time that handing it over costs more than reading it.
+            GetResultPayload::File(file, _) => Ok(pieces(file, range)),
+            GetResultPayload::Stream(stream) => {
+                Ok(stream.map(|piece| piece.map_err(|source| failed("reading a blob", source))).boxed())
+            }
+        }
+    }
+
+    /// What is not there is removed already.
+    ///
+    /// # Errors
+    /// [`Error::Backend`].
+    pub async fn remove(&self, name: &str) -> Result<()> {
+        match self.store.delete(&path(name)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(source) => Err(failed("removing a blob", source)),
+        }
+    }
+
+    /// The names of all finished ones, in no order.
+    pub fn names(&self) -> BoxStream<'static, Result<String>> {
+        let named = |found: object_store::Result<object_store::ObjectMeta>| {
+            let meta = found.map_err(|source| failed("listing blobs", source))?;
+            Ok(meta.location.filename().unwrap_or_default().to_owned())
+        };
+        self.store.list(Some(&Path::from(FOLDER))).map(named).boxed()
+    }
+}
+
+/// A file's range, piece by piece, each read where blocking is allowed.
+fn pieces(file: File, range: Range<u64>) -> BoxStream<'static, Result<Bytes>> {
+    let next = |(file, range): (Arc<File>, Range<u64>)| async move {
+        if range.is_empty() {
+            return Ok(None);
+        }
+        let length = (range.end - range.start).min(READ_BYTES);
+        let (from, source) = (range.start, file.clone());
+        let read = tokio::task::spawn_blocking(move || {
+            let mut piece = vec![0; usize::try_from(length).unwrap_or_default()];
+            source.read_exact_at(&mut piece, from).map(|()| Bytes::from(piece))
+        });
+        let unreadable = |source| Error::Directory { doing: "reading a blob", source };
+        let piece = read.await.map_err(|e| unreadable(std::io::Error::other(e)))?.map_err(unreadable)?;
+        Ok(Some((piece, (file, range.start + length..range.end))))
+    };
+    futures_util::stream::try_unfold((Arc::new(file), range), next).boxed()
+}
+
+fn path(name: &str) -> Path {
+    Path::from_iter([FOLDER, name])
+}
+
+fn failed(doing: &'static str, source: object_store::Error) -> Error {
+    Error::Backend { doing, source }
+}
+
+/// Removes what was being written when the process before this one ended. Only at the start, when nothing is written.
+pub(crate) fn prepare(dir: &std::path::Path) -> std::io::Result<()> {
+    let dir = dir.join(FOLDER);
+    crate::make_durable(&dir)?;
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().contains('#') {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use futures_util::TryStreamExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn pieces_come_back_by_ranges() {
+        let dir = tempfile::tempdir().unwrap();
+        let blobs = Blobs::local(dir.path()).unwrap();
+        let bytes: Vec<u8> = (0..2 * BLOB_PIECE_BYTES + 17).map(|n| (n % 251) as u8).collect();
+        let mut writer = blobs.create("a-1").await.unwrap();
+        for piece in bytes.chunks(100_003) {
+            writer.write(Bytes::copy_from_slice(piece)).await.unwrap();
+        }
+        assert!(blobs.read("a-1", 0..1).await.is_err(), "unfinished blobs cannot be read");
+        writer.finish().await.unwrap();
+        let len = bytes.len();
+        for range in [0..len, 5..5, 1..2, len - 20..len, BLOB_PIECE_BYTES - 1..BLOB_PIECE_BYTES + 1] {
+            let read = blobs.read("a-1", range.start as u64..range.end as u64).await.unwrap();
+            let read: Vec<Bytes> = read.try_collect().await.unwrap();
+            assert_eq!(read.concat(), bytes[range]);
+        }
+        let names: Vec<String> = blobs.names().try_collect().await.unwrap();
+        assert_eq!(names, ["a-1"]);
+        blobs.remove("a-1").await.unwrap();
+        blobs.remove("a-1").await.unwrap();
+        assert!(blobs.read("a-1", 0..1).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_torn_write_is_gone_after_the_next_start() {
+        let dir = tempfile::tempdir().unwrap();
+        Blobs::local(dir.path()).unwrap();
+        let torn = dir.path().join("stream/a-1#1");
+        std::fs::write(&torn, "torn").unwrap();
+        Blobs::local(dir.path()).unwrap();
+        assert!(!torn.exists());
+    }
+}

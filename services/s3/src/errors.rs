@@ -1,0 +1,24 @@
+//! The one table from what goes wrong below to S3's errors. Those that only one operation knows are made there.
+
+use s3s::{S3Error, S3ErrorCode, s3_error};
+
+/// What the store or the blobs answered; the chain goes into the log, the client gets one sentence.
+pub fn internal(e: impl std::fmt::Display) -> S3Error {
+    tracing::error!(error = %e, "an S3 request failed");
+    s3_error!(InternalError, "We encountered an internal error. Please try again.")
+}
+
+pub fn store(e: cumulet_store::Error) -> S3Error {
+    match e {
+        cumulet_store::Error::TooLarge { .. } => s3_error!(KeyTooLongError, "Your key is too long"),
+        e => internal(e),
+    }
+}
+
+/// From the authorisation's shape into S3's own.
+pub fn denied(e: &cumulet_wire::error::ApiError) -> S3Error {
+    match e.status {
+        403 | 400 => S3Error::with_message(S3ErrorCode::AccessDenied, e.message.clone()),
+        _ => internal(e),
+    }
+}

@@ -1,0 +1,436 @@
+//! The key layout (`docs/formats/s3.md`) and the commits. The only file that names the store.
+//! Everything of a bucket is in one shard, so that an object, its bytes and its reference to a blob change together.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cumulet_base::{id, limits};
+use cumulet_blobs::Blobs;
+use cumulet_store::{
+    Check, Key, KeyReader, KeyWriter, Op, Outcome, Read, Rev, Row, Shard, Space, Store, StoreExt, Txn,
+};
+use s3s::{S3Result, s3_error};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::errors;
+use crate::model::{Bucket, Object, Part, Place, Upload};
+
+const SPACE: Space = Space(10);
+const PAGE: u32 = 1000;
+
+pub struct Storage {
+    store: Arc<dyn Store>,
+    pub blobs: Arc<Blobs>,
+    /// Tells the blobs of this process from those of earlier ones, which may be orphans.
+    boot: String,
+}
+
+/// An object to be written.
+pub struct New {
+    pub object: Object,
+    pub inline: Option<Bytes>,
+}
+
+/// Further conditions and changes of the commit that writes an object.
+#[derive(Default)]
+pub struct Along {
+    pub checks: Vec<Check>,
+    pub ops: Vec<Op>,
+}
+
+fn shard(bucket: &str) -> Shard {
+    Shard::of(&format!("s3/{bucket}"))
+}
+
+fn index_shard() -> Shard {
+    Shard::of("s3")
+}
+
+fn index_key(bucket: &str) -> Key {
+    KeyWriter::new().text("i").text(bucket).key()
+}
+
+fn bucket_key(bucket: &str) -> Key {
+    KeyWriter::new().text("b").text(bucket).key()
+}
+
+fn objects(bucket: &str) -> KeyWriter {
+    KeyWriter::new().text("o").text(bucket)
+}
+
+fn object_key(bucket: &str, key: &str) -> Key {
+    objects(bucket).bytes(key.as_bytes()).key()
+}
+
+fn inline_key(bucket: &str, key: &str) -> Key {
+    KeyWriter::new().text("d").text(bucket).bytes(key.as_bytes()).key()
+}
+
+fn uploads(bucket: &str) -> KeyWriter {
+    KeyWriter::new().text("u").text(bucket)
+}
+
+fn upload_key(bucket: &str, key: &str, upload: &str) -> Key {
+    uploads(bucket).text(key).text(upload).key()
+}
+
+fn parts(upload: &str) -> KeyWriter {
+    KeyWriter::new().text("p").text(upload)
+}
+
+/// References: a blob without one is an orphan. Those of an upload share its group, and go together.
+fn references(group: &str) -> KeyWriter {
+    KeyWriter::new().text("r").text(group)
+}
+
+/// The shard and group that a blob's name says.
+fn blob_parts(name: &str) -> Option<(Shard, &str, &str, &str)> {
+    let mut fields = name.split('-');
+    let shard = u32::from_str_radix(fields.next()?, 16).ok()?;
+    Some((Shard(shard), fields.next()?, fields.next()?, fields.next()?))
+}
+
+fn reference_key(name: &str) -> Option<Key> {
+    let (_, _, group, rest) = blob_parts(name)?;
+    Some(references(group).bytes(rest.as_bytes()).key())
+}
+
+fn encode(record: &impl Serialize) -> Bytes {
+    serde_json::to_vec(record).expect("records have string keys and finite numbers").into()
+}
+
+fn decode<T: DeserializeOwned>(row: &Row) -> S3Result<T> {
+    serde_json::from_slice(&row.value).map_err(errors::internal)
+}
+
+impl Storage {
+    pub fn new(store: Arc<dyn Store>, blobs: Arc<Blobs>) -> Storage {
+        Storage { store, blobs, boot: id::hex(16) }
+    }
+
+    /// A name for a blob of this bucket, in a group: an upload's, or its own.
+    pub fn blob_name(&self, bucket: &str, group: Option<&str>) -> String {
+        let group = group.map_or_else(|| id::hex(32), str::to_owned);
+        format!("{:04x}-{}-{group}-{}", shard(bucket).0, self.boot, id::hex(16))
+    }
+
+    async fn commit(&self, mut txn: Txn) -> S3Result<bool> {
+        txn.id = Some(id::random());
+        for _ in 0..limits::OBJECT_COMMIT_TRIES {
+            match self.store.commit(txn.clone()).await.map_err(errors::store)? {
+                Outcome::Done(_) => return Ok(true),
+                Outcome::Conflict { .. } => return Ok(false),
+                Outcome::Unknown => {}
+            }
+        }
+        Err(errors::internal("the store does not say what became of a commit"))
+    }
+
+    pub async fn bucket(&self, bucket: &str) -> S3Result<Bucket> {
+        let row = self.store.get(shard(bucket), SPACE, bucket_key(bucket)).await.map_err(errors::store)?;
+        decode(&row.ok_or_else(no_bucket)?)
+    }
+
+    /// `false`: there is one already.
+    pub async fn create_bucket(&self, bucket: &str, record: &Bucket) -> S3Result<bool> {
+        // The index goes first: an entry without a bucket is passed over, a bucket without an entry would be lost.
+        self.commit(Txn::new(index_shard()).put(SPACE, index_key(bucket), Bytes::new())).await?;
+        let txn = Txn::new(shard(bucket)).check(Check::Absent(SPACE, bucket_key(bucket)));
+        self.commit(txn.put(SPACE, bucket_key(bucket), encode(record))).await
+    }
+
+    pub async fn delete_bucket(&self, bucket: &str) -> S3Result<()> {
+        self.bucket(bucket).await?;
+        let (lo, hi) = objects(bucket).range();
+        let (ulo, uhi) = uploads(bucket).range();
+        let txn = Txn::new(shard(bucket))
+            .check(Check::RangeEmpty(SPACE, lo, hi))
+            .check(Check::RangeEmpty(SPACE, ulo, uhi))
+            .delete(SPACE, bucket_key(bucket));
+        if !self.commit(txn).await? {
+            return Err(s3_error!(BucketNotEmpty, "The bucket you tried to delete is not empty"));
+        }
+        Ok(())
+    }
+
+    pub async fn buckets(&self) -> S3Result<Vec<(String, Bucket)>> {
+        let (mut lo, hi) = KeyWriter::new().text("i").range();
+        let mut found = Vec::new();
+        loop {
+            let rows = self.store.range(index_shard(), SPACE, lo, hi.clone(), PAGE).await.map_err(errors::store)?;
+            for row in &rows {
+                let mut reader = KeyReader::new(&row.key);
+                let Some(name) = reader.text().and_then(|_| reader.text()) else { continue };
+                let read = self.store.get(shard(&name), SPACE, bucket_key(&name)).await.map_err(errors::store)?;
+                if let Some(row) = read {
+                    found.push((name, decode(&row)?));
+                }
+            }
+            match rows.last() {
+                Some(last) if rows.len() == PAGE as usize => lo = after(&last.key),
+                _ => return Ok(found),
+            }
+        }
+    }
+
+    /// The object and, where they are in the store, its bytes: of one moment.
+    pub async fn object(&self, bucket: &str, key: &str) -> S3Result<(Object, Bytes)> {
+        let get = |key| Read::Get(SPACE, key);
+        let reads = vec![get(bucket_key(bucket)), get(object_key(bucket, key)), get(inline_key(bucket, key))];
+        let (_, rows) = self.store.read(shard(bucket), reads).await.map_err(errors::store)?;
+        let [found, object, inline] = <[Vec<Row>; 3]>::try_from(rows).map_err(|_| errors::internal("rows missing"))?;
+        found.first().ok_or_else(no_bucket)?;
+        let object = object.first().ok_or_else(|| s3_error!(NoSuchKey, "The specified key does not exist."))?;
+        Ok((decode(object)?, inline.first().map(|row| row.value.clone()).unwrap_or_default()))
+    }
+
+    /// Puts, or with `None` deletes, what is under a key, in one commit with the references to its blobs; `admit` sees
+    /// what was there and may refuse. Returns what was there.
+    pub async fn replace(
+        &self,
+        bucket: &str,
+        key: &str,
+        new: Option<&New>,
+        along: Along,
+        admit: impl Fn(Option<&Object>) -> S3Result<()>,
+    ) -> S3Result<Option<Object>> {
+        let row_key = object_key(bucket, key);
+        for _ in 0..limits::OBJECT_COMMIT_TRIES {
+            let reads = vec![Read::Get(SPACE, bucket_key(bucket)), Read::Get(SPACE, row_key.clone())];
+            let (_, rows) = self.store.read(shard(bucket), reads).await.map_err(errors::store)?;
+            if rows[0].is_empty() {
+                return Err(no_bucket());
+            }
+            let row = rows[1].first();
+            let old: Option<Object> = row.map(decode).transpose()?;
+            admit(old.as_ref())?;
+            if old.is_none() && new.is_none() {
+                return Ok(None);
+            }
+            let unchanged = match row {
+                Some(row) => Check::RevIs(SPACE, row_key.clone(), row.rev),
+                None => Check::Absent(SPACE, row_key.clone()),
+            };
+            let mut txn = Txn::new(shard(bucket)).check(Check::Exists(SPACE, bucket_key(bucket))).check(unchanged);
+            txn.checks.extend(along.checks.clone());
+            let old_blobs = match &old {
+                Some(old) => self.release(bucket, key, old, &mut txn).await?,
+                None => Vec::new(),
+            };
+            match new {
+                Some(new) => {
+                    txn = txn.put(SPACE, row_key.clone(), encode(&new.object));
+                    if let Some(bytes) = &new.inline {
+                        txn = txn.put(SPACE, inline_key(bucket, key), bytes.clone());
+                    }
+                    if let Place::Blob(name) = &new.object.place {
+                        txn.ops.push(refer(name)?);
+                    }
+                }
+                None => txn = txn.delete(SPACE, row_key.clone()),
+            }
+            txn.ops.extend(along.ops.clone());
+            if self.commit(txn).await? {
+                self.discard(&old_blobs).await;
+                return Ok(old);
+            }
+            if !along.checks.is_empty() && !self.still(bucket, &along.checks).await? {
+                return Err(no_upload());
+            }
+        }
+        Err(s3_error!(OperationAborted, "A conflicting conditional operation is currently in progress."))
+    }
+
+    async fn still(&self, bucket: &str, checks: &[Check]) -> S3Result<bool> {
+        let mut txn = Txn::new(shard(bucket));
+        txn.checks = checks.to_vec();
+        self.commit(txn).await
+    }
+
+    /// Lets go of an object's bytes in a transaction; answers the blobs to be removed after it.
+    async fn release(&self, bucket: &str, key: &str, old: &Object, txn: &mut Txn) -> S3Result<Vec<String>> {
+        match &old.place {
+            Place::Inline => {
+                txn.ops.push(Op::Delete(SPACE, inline_key(bucket, key)));
+                Ok(Vec::new())
+            }
+            Place::Blob(name) => {
+                txn.ops.extend(reference_key(name).map(|key| Op::Delete(SPACE, key)));
+                Ok(vec![name.clone()])
+            }
+            Place::Parts(upload) => {
+                let names = self.parts(bucket, upload, 0, u32::MAX).await?.into_iter().map(|(_, part)| part.blob);
+                release_upload(upload, txn);
+                Ok(names.collect())
+            }
+        }
+    }
+
+    /// A blob that stays is an orphan, which the next start removes: nobody has to wait for it or be told.
+    pub async fn discard(&self, names: &[String]) {
+        for name in names {
+            if let Err(e) = self.blobs.remove(name).await {
+                tracing::warn!(error = %e, blob = name, "removing a blob that is no longer named");
+            }
+        }
+    }
+
+    /// Objects whose keys are not below `from`, in order, of those that begin with `prefix`.
+    pub async fn list(&self, bucket: &str, prefix: &str, from: &[u8], limit: u32) -> S3Result<Vec<(String, Object)>> {
+        let head = objects(bucket).key().len();
+        let (start, hi) = objects(bucket).bytes(prefix.as_bytes()).range();
+        let lo = start.max(objects(bucket).bytes(from).key());
+        if lo >= hi {
+            return Ok(Vec::new());
+        }
+        let rows = self.store.range(shard(bucket), SPACE, lo, hi, limit).await.map_err(errors::store)?;
+        rows.iter().map(|row| Ok((String::from_utf8_lossy(&row.key[head..]).into_owned(), decode(row)?))).collect()
+    }
+
+    pub async fn create_upload(&self, bucket: &str, key: &str, record: &Upload) -> S3Result<String> {
+        let upload = id::hex(32);
+        let txn = Txn::new(shard(bucket)).check(Check::Exists(SPACE, bucket_key(bucket)));
+        let row = upload_key(bucket, key, &upload);
+        if !self.commit(txn.put(SPACE, row, encode(record))).await? {
+            return Err(no_bucket());
+        }
+        Ok(upload)
+    }
+
+    pub async fn upload(&self, bucket: &str, key: &str, upload: &str) -> S3Result<Upload> {
+        let row = self.store.get(shard(bucket), SPACE, upload_key(bucket, key, upload)).await.map_err(errors::store)?;
+        decode(&row.ok_or_else(no_upload)?)
+    }
+
+    /// Uploads under way, by key and id, after a pair of them.
+    pub async fn uploads(&self, bucket: &str, after_pair: (&str, &str)) -> S3Result<Vec<(String, String, Upload)>> {
+        let (start, hi) = uploads(bucket).range();
+        let lo = match after_pair {
+            ("", "") => start,
+            (key, "") => cumulet_store::prefix_end(&uploads(bucket).text(key).key()),
+            (key, upload) => after(&upload_key(bucket, key, upload)),
+        };
+        let rows = self.store.range(shard(bucket), SPACE, lo, hi, PAGE).await.map_err(errors::store)?;
+        let mut found = Vec::new();
+        for row in &rows {
+            let mut reader = KeyReader::new(&row.key);
+            let _kind_and_bucket = (reader.text(), reader.text());
+            if let (Some(key), Some(upload)) = (reader.text(), reader.text()) {
+                found.push((key, upload, decode(row)?));
+            }
+        }
+        Ok(found)
+    }
+
+    /// A part of an upload that is still under way; one of the same number is replaced.
+    pub async fn put_part(&self, bucket: &str, key: &str, upload: &str, number: u64, part: &Part) -> S3Result<()> {
+        let row_key = parts(upload).u64(number).key();
+        for _ in 0..limits::OBJECT_COMMIT_TRIES {
+            let under_way = Check::Exists(SPACE, upload_key(bucket, key, upload));
+            let row = self.store.get(shard(bucket), SPACE, row_key.clone()).await.map_err(errors::store)?;
+            let old: Option<Part> = row.as_ref().map(decode).transpose()?;
+            let unchanged = match &row {
+                Some(row) => Check::RevIs(SPACE, row_key.clone(), row.rev),
+                None => Check::Absent(SPACE, row_key.clone()),
+            };
+            let mut txn = Txn::new(shard(bucket)).check(under_way).check(unchanged);
+            txn.ops.extend(old.iter().filter_map(|old| reference_key(&old.blob)).map(|key| Op::Delete(SPACE, key)));
+            txn.ops.push(refer(&part.blob)?);
+            if self.commit(txn.put(SPACE, row_key.clone(), encode(part))).await? {
+                self.discard(&old.map(|old| old.blob).into_iter().collect::<Vec<_>>()).await;
+                return Ok(());
+            }
+            self.upload(bucket, key, upload).await?;
+        }
+        Err(s3_error!(OperationAborted, "A conflicting conditional operation is currently in progress."))
+    }
+
+    /// Parts with numbers above `after`, in order.
+    pub async fn parts(&self, bucket: &str, upload: &str, after: u64, limit: u32) -> S3Result<Vec<(u64, Part)>> {
+        let (_, hi) = parts(upload).range();
+        let mut lo = parts(upload).u64(after + 1).key();
+        let mut found = Vec::new();
+        loop {
+            let left = limit - u32::try_from(found.len()).unwrap_or(limit).min(limit);
+            let page = left.min(PAGE);
+            let rows = self.store.range(shard(bucket), SPACE, lo, hi.clone(), page).await.map_err(errors::store)?;
+            for row in &rows {
+                let mut reader = KeyReader::new(&row.key);
+                let _kind_and_upload = (reader.text(), reader.text());
+                found.push((reader.u64().unwrap_or_default(), decode(row)?));
+            }
+            match rows.last() {
+                Some(last) if rows.len() == page as usize && left > page => lo = self::after(&last.key),
+                _ => return Ok(found),
+            }
+        }
+    }
+
+    /// The shard's revision, for [`Storage::completing`].
+    pub async fn revision(&self, bucket: &str) -> S3Result<Rev> {
+        let (rev, _) = self.store.read(shard(bucket), Vec::new()).await.map_err(errors::store)?;
+        Ok(rev)
+    }
+
+    /// What a commit needs to turn an upload into an object: no part came since `seen`, and `dropped` ones are left out.
+    pub fn completing(&self, bucket: &str, key: &str, upload: &str, seen: Rev, dropped: &[(u64, Part)]) -> Along {
+        let row = upload_key(bucket, key, upload);
+        let (lo, hi) = parts(upload).range();
+        let checks = vec![Check::Exists(SPACE, row.clone()), Check::RangeUnchangedSince(SPACE, lo, hi, seen)];
+        let mut ops = vec![Op::Delete(SPACE, row)];
+        for (number, part) in dropped {
+            ops.push(Op::Delete(SPACE, parts(upload).u64(*number).key()));
+            ops.extend(reference_key(&part.blob).map(|key| Op::Delete(SPACE, key)));
+        }
+        Along { checks, ops }
+    }
+
+    pub async fn abort(&self, bucket: &str, key: &str, upload: &str) -> S3Result<()> {
+        self.upload(bucket, key, upload).await?;
+        let row = upload_key(bucket, key, upload);
+        let mut txn = Txn::new(shard(bucket)).check(Check::Exists(SPACE, row.clone())).delete(SPACE, row);
+        let names: Vec<_> = self.parts(bucket, upload, 0, u32::MAX).await?;
+        release_upload(upload, &mut txn);
+        if !self.commit(txn).await? {
+            return Err(no_upload());
+        }
+        self.discard(&names.into_iter().map(|(_, part)| part.blob).collect::<Vec<_>>()).await;
+        Ok(())
+    }
+
+    /// Whether a blob was left behind by an earlier process. Those of this one may still get their record.
+    pub async fn is_orphan(&self, name: &str) -> S3Result<bool> {
+        let (Some((shard, boot, _, _)), Some(key)) = (blob_parts(name), reference_key(name)) else { return Ok(false) };
+        if boot == self.boot {
+            return Ok(false);
+        }
+        Ok(self.store.get(shard, SPACE, key).await.map_err(errors::store)?.is_none())
+    }
+}
+
+fn release_upload(upload: &str, txn: &mut Txn) {
+    for (lo, hi) in [parts(upload).range(), references(upload).range()] {
+        txn.ops.push(Op::DeleteRange(SPACE, lo, hi));
+    }
+}
+
+fn refer(name: &str) -> S3Result<Op> {
+    let key = reference_key(name).ok_or_else(|| errors::internal("a blob's name is not ours"))?;
+    Ok(Op::Put(SPACE, key, Bytes::new()))
+}
+
+fn after(key: &Key) -> Key {
+    [&key[..], &[0]].concat().into()
+}
+
+fn no_bucket() -> s3s::S3Error {
+    s3_error!(NoSuchBucket, "The specified bucket does not exist")
+}
+
+fn no_upload() -> s3s::S3Error {
+    s3_error!(
+        NoSuchUpload,
+        "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed."
+    )
+}
