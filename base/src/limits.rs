@@ -110,3 +110,14 @@ pub const STACK_EVENTS_PAGE: u32 = 100;
 pub const STACK_CHANGE_SETS_MAX: usize = 100;
 /// Log events that wait for the writer or are being written, in bytes; producers wait beyond it.
 pub const LOG_QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// SQS (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>).
+pub const QUEUE_MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+pub const QUEUE_BATCH_MAX: usize = 10;
+pub const QUEUE_VISIBILITY_S_MAX: u64 = 43_200;
+pub const QUEUE_DELAY_S_MAX: u64 = 900;
+pub const QUEUE_WAIT_S_MAX: u64 = 20;
+pub const QUEUE_DEDUPLICATION_MS: u64 = 300_000;
+pub const QUEUE_ATTRIBUTES_MAX: usize = 10;
+/// Rows that one receive looks at before it says that there is nothing, and those one commit of the sweep takes.
+pub const QUEUE_PAGE_ROWS: u32 = 100;
