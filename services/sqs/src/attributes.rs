@@ -21,7 +21,7 @@ pub fn default(name: &str) -> Option<&'static str> {
     }
 }
 
-/// What is shown of every queue, and of FIFO queues besides.
+/// What is shown of every queue.
 pub const DEFAULTS: &[&str] = &[
     "VisibilityTimeout",
     "MaximumMessageSize",
@@ -29,11 +29,6 @@ pub const DEFAULTS: &[&str] = &[
     "DelaySeconds",
     "ReceiveMessageWaitTimeSeconds",
     "SqsManagedSseEnabled",
-];
-pub const FIFO_DEFAULTS: &[(&str, &str)] = &[
-    ("ContentBasedDeduplication", "false"),
-    ("DeduplicationScope", "queue"),
-    ("FifoThroughputLimit", "perQueue"),
 ];
 /// Known, and only to be read.
 pub const COMPUTED: &[&str] = &[

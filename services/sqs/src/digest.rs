@@ -35,11 +35,6 @@ pub fn of_attributes(attributes: &BTreeMap<String, Attribute>) -> Option<String>
     Some(hex::encode(digest.finalize()))
 }
 
-/// What content-based deduplication goes by.
-pub fn of_content(body: &str) -> String {
-    hex::encode(sha2::Sha256::digest(body.as_bytes()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

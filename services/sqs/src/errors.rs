@@ -1,22 +1,6 @@
-//! The one table from SQS's failures to AWS's codes, statuses and sentences. Codes are those of the JSON protocol;
-//! [`QUERY_CODES`] says what the older protocol calls them.
+//! The one table from SQS's failures to AWS's codes, statuses and sentences.
 
 use cumulet_wire::error::ApiError;
-
-/// `(shape, code of the query protocol)`, from `awsQueryCompatible` of the service model.
-pub const QUERY_CODES: &[(&str, &str)] = &[
-    ("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"),
-    ("QueueNameExists", "QueueAlreadyExists"),
-    ("QueueDeletedRecently", "AWS.SimpleQueueService.QueueDeletedRecently"),
-    ("PurgeQueueInProgress", "AWS.SimpleQueueService.PurgeQueueInProgress"),
-    ("MessageNotInflight", "AWS.SimpleQueueService.MessageNotInflight"),
-    ("EmptyBatchRequest", "AWS.SimpleQueueService.EmptyBatchRequest"),
-    ("TooManyEntriesInBatchRequest", "AWS.SimpleQueueService.TooManyEntriesInBatchRequest"),
-    ("BatchEntryIdsNotDistinct", "AWS.SimpleQueueService.BatchEntryIdsNotDistinct"),
-    ("BatchRequestTooLong", "AWS.SimpleQueueService.BatchRequestTooLong"),
-    ("InvalidBatchEntryId", "AWS.SimpleQueueService.InvalidBatchEntryId"),
-    ("UnsupportedOperation", "AWS.SimpleQueueService.UnsupportedOperation"),
-];
 
 pub fn no_queue() -> ApiError {
     ApiError::new(400, "QueueDoesNotExist", "The specified queue does not exist.")
@@ -83,10 +67,6 @@ pub fn batch_id() -> ApiError {
 pub fn batch_too_long(max: usize, bytes: usize) -> ApiError {
     let text = format!("Batch requests cannot be longer than {max} bytes. You have sent {bytes} bytes.");
     ApiError::new(400, "BatchRequestTooLong", text)
-}
-
-pub fn over_limit() -> ApiError {
-    ApiError::new(403, "OverLimit", "Too many messages of the queue are in flight.")
 }
 
 pub fn not_built(feature: &str) -> ApiError {

@@ -1,5 +1,5 @@
 //! Amazon SQS: standard queues, with messages in the order of the time they become visible.
-//! Deliberately absent: FIFO queues, permissions, redrive tasks, encryption by KMS.
+//! Deliberately absent: FIFO queues, permissions, redrive tasks, encryption by KMS, the Query protocol.
 
 mod attributes;
 mod digest;

@@ -1,4 +1,4 @@
-//! Stored records: queues, messages, groups.
+//! Stored records: queues, messages, receipts.
 
 use std::collections::BTreeMap;
 
@@ -25,11 +25,9 @@ impl Place {
     pub fn from_arn(arn: &str) -> Option<Place> {
         let parts: Vec<&str> = arn.splitn(6, ':').collect();
         match parts.as_slice() {
-            ["arn", _, "sqs", region, account, name] if !name.is_empty() => Some(Place {
-                account: (*account).to_owned(),
-                region: (*region).to_owned(),
-                name: (*name).to_owned(),
-            }),
+            ["arn", _, "sqs", region, account, name] if !name.is_empty() => {
+                Some(Place { account: (*account).to_owned(), region: (*region).to_owned(), name: (*name).to_owned() })
+            }
             _ => None,
         }
     }
@@ -120,16 +118,6 @@ pub struct State {
     pub receives: u64,
     pub first_received_ms: u64,
     pub group: Option<String>,
-}
-
-/// A message group of a FIFO queue that has messages.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Group {
-    pub v: u8,
-    /// From when on its first messages may be received; the key of its row in the order of time.
-    pub visible_ms: u64,
-    /// Messages in flight, and until when.
-    pub flights: BTreeMap<u64, u64>,
 }
 
 /// What a receipt handle says.

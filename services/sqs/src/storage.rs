@@ -169,12 +169,7 @@ impl Storage {
     }
 
     /// Durable when it returns; answers each message's sequence.
-    pub async fn send(
-        &self,
-        queue: &Queue,
-        messages: &[(State, Content)],
-        now_ms: u64,
-    ) -> Result<Vec<u64>, ApiError> {
+    pub async fn send(&self, queue: &Queue, messages: &[(State, Content)], now_ms: u64) -> Result<Vec<u64>, ApiError> {
         for _ in 0..UNKNOWN_ATTEMPTS_MAX {
             let mut txn = Txn::new(shard(queue));
             let mut sequences = Vec::with_capacity(messages.len());
@@ -192,12 +187,7 @@ impl Storage {
     }
 
     /// Messages that are visible at `now_ms`, the longest visible first, and when the next one after them will be.
-    pub async fn visible(
-        &self,
-        queue: &Queue,
-        now_ms: u64,
-        limit: u32,
-    ) -> Result<(Vec<u64>, Option<u64>), ApiError> {
+    pub async fn visible(&self, queue: &Queue, now_ms: u64, limit: u32) -> Result<(Vec<u64>, Option<u64>), ApiError> {
         let (lo, hi) = of("when", queue).range();
         let rows = self.store.range(shard(queue), SPACE, lo, hi, limit + 1).await.map_err(reading)?;
         let mut due = Vec::new();
@@ -304,10 +294,11 @@ impl Storage {
 
 fn insert(mut txn: Txn, queue: &Queue, sequence: u64, state: &State, content: &Content) -> Result<Txn, ApiError> {
     let key = state_key(queue, sequence);
-    txn = txn
-        .check(Check::Absent(SPACE, key.clone()))
-        .put(SPACE, key, encode(state)?)
-        .put(SPACE, when_key(queue, state.visible_ms, sequence), when_value(state));
+    txn = txn.check(Check::Absent(SPACE, key.clone())).put(SPACE, key, encode(state)?).put(
+        SPACE,
+        when_key(queue, state.visible_ms, sequence),
+        when_value(state),
+    );
     let bytes = Bytes::from(encode(content)?);
     for (part, from) in (0..bytes.len()).step_by(ROW_BYTES_MAX).enumerate() {
         let slice = bytes.slice(from..bytes.len().min(from + ROW_BYTES_MAX));

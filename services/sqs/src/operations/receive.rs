@@ -143,8 +143,7 @@ async fn bury(
 }
 
 fn shape(call: &Call, queue: &Queue, found: &Found, content: &Content) -> Value {
-    let receipt =
-        Receipt { queue_id: queue.id.clone(), sequence: found.sequence, receives: found.state.receives };
+    let receipt = Receipt { queue_id: queue.id.clone(), sequence: found.sequence, receives: found.state.receives };
     let mut message = json!({
         "MessageId": content.id,
         "ReceiptHandle": receipt.write(),
