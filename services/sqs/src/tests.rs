@@ -1,3 +1,5 @@
+//! Each operation and the errors it declares, over the store in memory.
+
 #![allow(clippy::unwrap_used)]
 use std::sync::atomic::{AtomicU64, Ordering};
 
