@@ -136,4 +136,5 @@ def main():
         print(f"| {language} | {way} | {clients} | {name} | {r['per_second']:.0f} | {r['p50_us'] / 1000:.2f} | {r['p99_us'] / 1000:.2f} | {r['errors']} |")
 
 
-main()
+if __name__ == "__main__":
+    main()

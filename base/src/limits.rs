@@ -129,3 +129,13 @@ pub const TEMPLATES_MAX: usize = 32;
 pub const TEMPLATES_KNOWN_MAX: usize = 10_000;
 /// Tasks of a template and all its clones together, where the kernel counts them by user; each clone has its own limit.
 pub const TEMPLATE_TASKS_MAX: u64 = 1 << 16;
+/// SQS (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>).
+pub const QUEUE_MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+pub const QUEUE_BATCH_MAX: usize = 10;
+pub const QUEUE_VISIBILITY_S_MAX: u64 = 43_200;
+pub const QUEUE_DELAY_S_MAX: u64 = 900;
+pub const QUEUE_WAIT_S_MAX: u64 = 20;
+pub const QUEUE_DEDUPLICATION_MS: u64 = 300_000;
+pub const QUEUE_ATTRIBUTES_MAX: usize = 10;
+/// Rows that one receive looks at before it says that there is nothing, and those one commit of the sweep takes.
+pub const QUEUE_PAGE_ROWS: u32 = 100;

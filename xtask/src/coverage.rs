@@ -7,7 +7,7 @@ use cumulet_wire::operation::ServiceModel;
 
 const PAGE: &str = "docs/reference/coverage.md";
 
-fn models() -> [&'static ServiceModel; 6] {
+fn models() -> [&'static ServiceModel; 7] {
     [
         &cumulet_lambda::MODEL,
         &cumulet_apigateway::MODEL,
@@ -15,6 +15,7 @@ fn models() -> [&'static ServiceModel; 6] {
         &cumulet_logs::MODEL,
         &cumulet_iam::MODEL,
         &cumulet_sts::MODEL,
+        &cumulet_sqs::MODEL,
     ]
 }
 

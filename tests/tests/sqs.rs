@@ -1,0 +1,34 @@
+//! SQS through its real clients, and what it keeps over a kill.
+
+use std::collections::BTreeSet;
+
+use cumulet_tests::{Cloud, root, succeed};
+
+#[test]
+fn boto3() {
+    let cloud = Cloud::start();
+    succeed(cloud.command(root().join(".venv/bin/python")).arg(root().join("tests/clients/sqs.py")));
+}
+
+#[test]
+fn what_was_acknowledged_outlives_a_kill() {
+    let mut cloud = Cloud::start();
+    let made = cloud.aws(&["sqs", "create-queue", "--queue-name", "q"]);
+    let url = made["QueueUrl"].as_str().expect("a URL").to_owned();
+    let bodies: BTreeSet<String> = (0..5).map(|i| format!("m{i}")).collect();
+    for body in &bodies {
+        cloud.aws(&["sqs", "send-message", "--queue-url", &url, "--message-body", body]);
+    }
+    // Taken before the kill: its receipt holds after it.
+    let taken = cloud.aws(&["sqs", "receive-message", "--queue-url", &url, "--visibility-timeout", "3600"]);
+    cloud.kill_and_restart();
+    let handle = taken["Messages"][0]["ReceiptHandle"].as_str().expect("a handle");
+    cloud.aws(&["sqs", "delete-message", "--queue-url", &url, "--receipt-handle", handle]);
+    let mut seen = BTreeSet::from([taken["Messages"][0]["Body"].as_str().unwrap_or_default().to_owned()]);
+    while seen.len() < bodies.len() {
+        let more = cloud.aws(&["sqs", "receive-message", "--queue-url", &url, "--max-number-of-messages", "10"]);
+        let list = more["Messages"].as_array().expect("what was acknowledged is there").clone();
+        seen.extend(list.iter().filter_map(|m| m["Body"].as_str()).map(str::to_owned));
+    }
+    assert_eq!(seen, bodies);
+}
