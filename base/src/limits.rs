@@ -65,8 +65,9 @@ pub const RECORD_QUEUE_MAX: usize = 16_384;
 /// Store: one key, one value, one transaction. PostgreSQL can keep them all. A key of S3 and its bucket fit into a key.
 pub const STORE_KEY_BYTES_MAX: usize = 1280;
 pub const STORE_VALUE_BYTES_MAX: usize = 64 * 1024;
-pub const STORE_TXN_OPS_MAX: usize = 1000;
-pub const STORE_TXN_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// A transaction of a hundred items of DynamoDB, with their index entries, stream records and the pieces of large ones, fits.
+pub const STORE_TXN_OPS_MAX: usize = 16 * 1024;
+pub const STORE_TXN_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Transactions of one group commit, and those waiting for the writer.
 pub const STORE_GROUP_TXNS_MAX: usize = 1024;
 pub const STORE_QUEUE_MAX: usize = 4096;
@@ -84,7 +85,7 @@ pub const HTTP_APIS_READY_MAX: usize = 10_000;
 /// APIs of one account and region.
 pub const HTTP_APIS_MAX: usize = 600;
 /// Store: bytes of the transactions waiting for the writer, and of those one group commit takes.
-pub const STORE_QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
+pub const STORE_QUEUE_BYTES_MAX: usize = 128 * 1024 * 1024;
 pub const STORE_GROUP_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Reads of one store that run at the same time; further ones wait.
 pub const STORE_READERS_MAX: usize = 8;
