@@ -160,7 +160,7 @@ impl Number {
         let mut rest = self.mantissa.unsigned_abs();
         let mut unit = MANTISSA_ONE / 10;
         while rest != 0 {
-            out.push((rest / unit) as u8 + 1 ^ flip);
+            out.push(((rest / unit) as u8 + 1) ^ flip);
             rest %= unit;
             unit /= 100;
         }
