@@ -140,3 +140,7 @@ pub const QUEUE_DEDUPLICATION_MS: u64 = 300_000;
 pub const QUEUE_ATTRIBUTES_MAX: usize = 10;
 /// Rows that one receive looks at before it says that there is nothing, and those one commit of the sweep takes.
 pub const QUEUE_PAGE_ROWS: u32 = 100;
+
+/// DynamoDB (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>):
+/// levels of lists and maps in one attribute.
+pub const DYNAMODB_NESTING_MAX: usize = 32;

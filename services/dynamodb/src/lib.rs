@@ -1,0 +1,4 @@
+//! Amazon DynamoDB: tables, items, expressions.
+//! Deliberately absent: global tables, DAX.
+
+pub mod value;

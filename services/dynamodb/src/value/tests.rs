@@ -1,0 +1,163 @@
+//! Values on the wire, in the store and in keys.
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+#[test]
+fn the_wire_reads_back() {
+    let item = json!({
+        "s": {"S": ""}, "n": {"N": "1.50"}, "b": {"B": "AAEC"}, "yes": {"BOOL": true}, "null": {"NULL": true},
+        "ss": {"SS": ["b", "a"]}, "ns": {"NS": ["2", "-1"]}, "bs": {"BS": ["Yg=="]},
+        "l": {"L": [{"S": "x"}, {"M": {"deep": {"L": []}}}]},
+    });
+    let read = item_from_json(&item).unwrap();
+    assert_eq!(read["n"], Value::N(Number::parse("1.5").unwrap()));
+    let expect = json!({
+        "b": {"B": "AAEC"}, "bs": {"BS": ["Yg=="]}, "l": {"L": [{"S": "x"}, {"M": {"deep": {"L": []}}}]},
+        "n": {"N": "1.5"}, "ns": {"NS": ["-1", "2"]}, "null": {"NULL": true}, "s": {"S": ""}, "ss": {"SS": ["a", "b"]},
+        "yes": {"BOOL": true},
+    });
+    assert_eq!(item_to_json(&read), expect);
+}
+
+#[test]
+fn refuses_what_aws_refuses() {
+    let parameter = |text: &str| format!("One or more parameter values were invalid: {text}");
+    let cases = [
+        (json!({}), "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes".to_owned()),
+        (json!({"X": "a"}), "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes".to_owned()),
+        (json!({"S": "a", "N": "1"}), "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes".to_owned()),
+        (json!({"NULL": false}), parameter("Null attribute value types must have the value of true")),
+        (json!({"SS": []}), parameter("An string set  may not be empty")),
+        (json!({"NS": []}), parameter("An number set  may not be empty")),
+        (json!({"BS": []}), parameter("Binary sets should not be empty")),
+        (json!({"SS": ["a", ""]}), parameter("An string set may not have a empty string as a member")),
+        (json!({"BS": ["Yg==", ""]}), parameter("Binary sets may not contain null or empty values")),
+        (json!({"SS": ["a", "b", "a"]}), parameter("Input collection [a, b, a] contains duplicates.")),
+        (json!({"BS": ["Yg==", "Yg=="]}), parameter("Input collection [Yg==, Yg==]of type BS contains duplicates.")),
+        (json!({"NS": ["1", "1.0"]}), "Input collection contains duplicates".to_owned()),
+        (json!({"N": ""}), "The parameter cannot be converted to a numeric value".to_owned()),
+    ];
+    for (wire, expect) in cases {
+        assert_eq!(Value::from_json(&wire), Err(Invalid::Validation(expect)), "{wire}");
+    }
+    for wire in
+        [json!({"S": 1}), json!({"B": "!"}), json!({"SS": "a"}), json!({"M": []}), json!({"BOOL": "true"}), json!([])]
+    {
+        assert!(matches!(Value::from_json(&wire), Err(Invalid::Serialization(_))), "{wire}");
+    }
+}
+
+#[test]
+fn nests_to_32_levels() {
+    let nested = |levels: usize| (0..levels).fold(json!({"N": "1"}), |inner, _| json!({"L": [inner]}));
+    let deepest = Value::from_json(&nested(32)).unwrap();
+    assert_eq!(deepest.depth(), 32);
+    let mut bytes = Vec::new();
+    deepest.encode(&mut bytes);
+    assert_eq!(Value::decode(&bytes).unwrap(), deepest);
+    let message = Value::from_json(&nested(33)).unwrap_err().to_string();
+    assert_eq!(message, "Nesting Levels have exceeded supported limits");
+}
+
+#[test]
+fn sizes_follow_the_guide() {
+    let cases = [
+        (json!({"S": "é"}), 2),
+        (json!({"N": "-12"}), 3),
+        (json!({"B": "AAEC"}), 3),
+        (json!({"BOOL": false}), 1),
+        (json!({"NULL": true}), 1),
+        (json!({"SS": ["ab", "c"]}), 3),
+        (json!({"L": []}), 3),
+        (json!({"L": [{"S": "ab"}, {"BOOL": true}]}), 8),
+        (json!({"M": {"ab": {"S": "c"}}}), 7),
+    ];
+    for (wire, expect) in cases {
+        assert_eq!(Value::from_json(&wire).unwrap().size_bytes(), expect, "{wire}");
+    }
+    let item = item_from_json(&json!({"pk": {"S": "abc"}, "n": {"N": "7"}})).unwrap();
+    assert_eq!(item_size_bytes(&item), 2 + 3 + 1 + 2);
+}
+
+#[test]
+fn stored_bytes_do_not_change() {
+    let item =
+        item_from_json(&json!({"a": {"S": "x"}, "n": {"N": "-12"}, "l": {"L": [{"NULL": true}, {"BOOL": true}]}}));
+    let mut bytes = Vec::new();
+    encode_item(&item.unwrap(), &mut bytes);
+    #[rustfmt::skip]
+    let expect = [
+        1, 3,
+        1, b'a', 1, 1, b'x',
+        1, b'l', 10, 2, 6, 5,
+        1, b'n', 2, 0, 255 - 131, 255 - 13, 255,
+    ];
+    assert_eq!(bytes, expect);
+}
+
+fn key_bytes(value: &Value) -> Vec<u8> {
+    let mut out = Vec::new();
+    assert!(key::encode(value, &mut out));
+    out
+}
+
+#[test]
+fn other_types_are_no_keys() {
+    let mut out = Vec::new();
+    assert!(!key::encode(&Value::Null, &mut out) && !key::encode_prefix(&Value::N(Number::ZERO), &mut out));
+    assert!(out.is_empty());
+    assert_eq!(key::KeyType::of(&Value::Bool(true)), None);
+}
+
+proptest! {
+    #[test]
+    fn wire_and_store_read_back(item in arbitrary::item()) {
+        prop_assert_eq!(&item_from_json(&item_to_json(&item)).unwrap(), &item);
+        let mut bytes = Vec::new();
+        encode_item(&item, &mut bytes);
+        prop_assert_eq!(&decode_item(&bytes).unwrap(), &item);
+        for cut in 0..bytes.len() {
+            prop_assert!(decode_item(&bytes[..cut]).is_err());
+        }
+    }
+
+    #[test]
+    fn order_of_keys_is_that_of_their_bytes(a in arbitrary::scalar_key(), b in arbitrary::scalar_key(), tail in any::<Vec<u8>>()) {
+        let kind = key::KeyType::of(&a).unwrap();
+        let mut bytes = key_bytes(&a);
+        bytes.extend(&tail);
+        let mut rest = bytes.as_slice();
+        prop_assert_eq!(&key::decode(kind, &mut rest).unwrap(), &a);
+        prop_assert_eq!(rest, tail);
+        let (order, begins) = match (&a, &b) {
+            (Value::S(a), Value::S(b)) => (a.as_bytes().cmp(b.as_bytes()), a.starts_with(b.as_str())),
+            (Value::B(a), Value::B(b)) => (a.cmp(b), a.starts_with(b)),
+            (Value::N(a), Value::N(b)) => (a.cmp(b), false),
+            _ => return Ok(()),
+        };
+        prop_assert_eq!(key_bytes(&a).cmp(&key_bytes(&b)), order);
+        prop_assert!(a == b || !key_bytes(&a).starts_with(&key_bytes(&b)));
+        let mut prefix = Vec::new();
+        if key::encode_prefix(&b, &mut prefix) {
+            prop_assert_eq!(key_bytes(&a).starts_with(&prefix), begins);
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(bytes in any::<Vec<u8>>(), few in proptest::collection::vec(0u8..12, 0..40)) {
+        for bytes in [bytes, few] {
+            if let Ok(item) = decode_item(&bytes) {
+                let mut again = Vec::new();
+                encode_item(&item, &mut again);
+                prop_assert_eq!(&again, &bytes);
+            }
+            let _ = Value::decode(&bytes);
+            for kind in [key::KeyType::S, key::KeyType::N, key::KeyType::B] {
+                let _ = key::decode(kind, &mut bytes.as_slice());
+            }
+        }
+    }
+}
