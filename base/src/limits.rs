@@ -141,6 +141,38 @@ pub const QUEUE_ATTRIBUTES_MAX: usize = 10;
 /// Rows that one receive looks at before it says that there is nothing, and those one commit of the sweep takes.
 pub const QUEUE_PAGE_ROWS: u32 = 100;
 
-/// DynamoDB (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>):
-/// levels of lists and maps in one attribute.
-pub const DYNAMODB_NESTING_MAX: usize = 32;
+/// DynamoDB (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html>).
+pub const TABLES_MAX: usize = 2500;
+pub const TABLE_ITEM_BYTES_MAX: usize = 400 * 1024;
+pub const TABLE_HASH_KEY_BYTES_MAX: usize = 2048;
+pub const TABLE_RANGE_KEY_BYTES_MAX: usize = 1024;
+pub const TABLE_GLOBAL_INDEXES_MAX: usize = 20;
+pub const TABLE_LOCAL_INDEXES_MAX: usize = 5;
+/// Attributes named by the projections of all indexes of one table together.
+pub const TABLE_PROJECTED_ATTRIBUTES_MAX: usize = 100;
+/// What one Query or Scan looks at before it answers with a page.
+pub const TABLE_PAGE_BYTES_MAX: usize = 1024 * 1024;
+pub const TABLE_BATCH_GET_KEYS_MAX: usize = 100;
+pub const TABLE_BATCH_WRITE_MAX: usize = 25;
+/// What a batch answers or takes; keys beyond it come back as unprocessed.
+pub const TABLE_BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
+pub const TABLE_TRANSACTION_ITEMS_MAX: usize = 100;
+pub const TABLE_TRANSACTION_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// A repeated transaction is recognised by its token for this long.
+pub const TABLE_TOKEN_MS: u64 = 600_000;
+pub const TABLE_SEGMENTS_MAX: u32 = 1_000_000;
+/// Stream records are kept this long; at most so many are answered at once.
+pub const TABLE_STREAM_MS: u64 = 24 * 3_600_000;
+pub const TABLE_STREAM_RECORDS_MAX: u32 = 1000;
+/// Points in time that a table can be restored to.
+pub const TABLE_RECOVERY_DAYS_MAX: u64 = 35;
+/// Unused provisioned capacity is kept for this many seconds.
+pub const TABLE_BURST_S: u64 = 300;
+/// A write begins anew this often when the table or the item changes under it.
+pub const TABLE_WRITE_TRIES: usize = 64;
+/// Rows one step of work in the background takes: filling an index, copying, deleting, expiring.
+pub const TABLE_STEP_ROWS: u32 = 200;
+/// How often expired items are looked for.
+pub const TABLE_EXPIRY_PERIOD_MS: u64 = 5000;
+/// A projected item up to this size is kept in its index entry; a larger one is read from the table.
+pub const TABLE_INDEX_INLINE_BYTES_MAX: usize = 8 * 1024;
