@@ -9,6 +9,7 @@ pub mod front;
 pub mod http_event;
 pub mod operation;
 pub mod patterns;
+pub mod policy;
 pub mod preamble;
 pub mod protocol;
 pub mod raw;
