@@ -25,6 +25,8 @@ const RECORD: u8 = 9;
 const DIGEST_BYTES: usize = 16;
 const GROUP_BYTES: usize = 8;
 
+/// The key of a row.
+pub type Row = Key;
 pub type Digest16 = [u8; DIGEST_BYTES];
 
 fn of(rows: u64, kind: u8, parts: &[&[u8]]) -> Key {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use cumulet_base::id;
-use cumulet_store::{Check, Key, MultiOutcome, Op, Outcome, Row, Shard, Txn};
+use cumulet_store::{Check, Key, MultiOutcome, Op, Outcome, Shard, Txn};
 use cumulet_wire::error::ApiError;
 
 use super::{SPACE, Storage, UNKNOWN_ATTEMPTS_MAX};
@@ -24,7 +24,7 @@ impl<G> Default for Batch<G> {
 #[derive(Debug)]
 pub enum Ended<G> {
     Done,
-    Conflict { guard: G, current: Option<Row> },
+    Conflict { guard: G },
 }
 
 impl<G: Clone> Batch<G> {
@@ -59,25 +59,25 @@ impl<G: Clone> Batch<G> {
 impl Storage {
     /// Durable when it answers `Done`.
     pub async fn commit<G: Clone>(&self, batch: Batch<G>) -> Result<Ended<G>, ApiError> {
-        let failed = |error| errors::storage("Writing a table", &error);
+        let writing = |error| errors::storage("Writing a table", &error);
         let (mut txns, mut guards): (Vec<Txn>, Vec<Vec<G>>) = batch.txns.into_iter().unzip();
         let Some(first) = txns.first_mut() else { return Ok(Ended::Done) };
         first.id = Some(id::random());
         for _ in 0..UNKNOWN_ATTEMPTS_MAX {
-            let (txn, conflict) = if txns.len() == 1 {
-                match self.store.commit(txns[0].clone()).await.map_err(failed)? {
+            let (txn, failed) = if txns.len() == 1 {
+                match self.store.commit(txns[0].clone()).await.map_err(writing)? {
                     Outcome::Done(_) => return Ok(Ended::Done),
-                    Outcome::Conflict { failed, current } => (0, (failed, current)),
+                    Outcome::Conflict { failed, .. } => (0, failed),
                     Outcome::Unknown => continue,
                 }
             } else {
-                match self.store.commit_multi(txns.clone()).await.map_err(failed)? {
+                match self.store.commit_multi(txns.clone()).await.map_err(writing)? {
                     MultiOutcome::Done(_) => return Ok(Ended::Done),
-                    MultiOutcome::Conflict { txn, failed, current } => (txn, (failed, current)),
+                    MultiOutcome::Conflict { txn, failed, .. } => (txn, failed),
                     MultiOutcome::Unknown => continue,
                 }
             };
-            return Ok(Ended::Conflict { guard: guards.swap_remove(txn).swap_remove(conflict.0), current: conflict.1 });
+            return Ok(Ended::Conflict { guard: guards.swap_remove(txn).swap_remove(failed) });
         }
         Err(errors::internal("the end of a commit stayed unknown"))
     }
