@@ -143,3 +143,14 @@ pub const QUEUE_PAGE_ROWS: u32 = 100;
 /// DynamoDB (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>):
 /// levels of lists and maps in one attribute.
 pub const DYNAMODB_NESTING_MAX: usize = 32;
+/// The text of one expression, its operators and functions, the operands of `IN`.
+pub const DYNAMODB_EXPRESSION_BYTES_MAX: usize = 4096;
+pub const DYNAMODB_EXPRESSION_OPERATORS_MAX: usize = 300;
+pub const DYNAMODB_IN_OPERANDS_MAX: usize = 100;
+/// Levels of parentheses, functions and `NOT` in one expression.
+pub const DYNAMODB_EXPRESSION_DEPTH_MAX: usize = 100;
+/// Names and values of placeholders, all together and one of the former.
+pub const DYNAMODB_PLACEHOLDER_BYTES_MAX: usize = 2 * 1024 * 1024;
+pub const DYNAMODB_PLACEHOLDER_NAME_BYTES_MAX: usize = 255;
+/// The name of an attribute; of one that is part of a key it is less.
+pub const DYNAMODB_ATTRIBUTE_NAME_BYTES_MAX: usize = 64 * 1024 - 1;

@@ -1,4 +1,5 @@
 //! Amazon DynamoDB: tables, items, expressions.
 //! Deliberately absent: global tables, DAX.
 
+pub mod expression;
 pub mod value;
