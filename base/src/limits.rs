@@ -59,6 +59,8 @@ pub const LOG_TAIL_BYTES_MAX: usize = 4096;
 pub const LOG_EVENT_BYTES_MAX: usize = 256 * 1024;
 /// What one invocation may print before the rest is dropped, and said so.
 pub const LOG_INVOCATION_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// How often sums of usage are made durable.
+pub const USAGE_PERIOD_MS: u64 = 5000;
 /// Log events and records on their way to the store; beyond it their producers wait.
 pub const RECORD_QUEUE_MAX: usize = 16_384;
 
@@ -141,6 +143,20 @@ pub const QUEUE_ATTRIBUTES_MAX: usize = 10;
 /// Rows that one receive looks at before it says that there is nothing, and those one commit of the sweep takes.
 pub const QUEUE_PAGE_ROWS: u32 = 100;
 
+/// DynamoDB (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>):
+/// levels of lists and maps in one attribute.
+pub const DYNAMODB_NESTING_MAX: usize = 32;
+/// The text of one expression, its operators and functions, the operands of `IN`.
+pub const DYNAMODB_EXPRESSION_BYTES_MAX: usize = 4096;
+pub const DYNAMODB_EXPRESSION_OPERATORS_MAX: usize = 300;
+pub const DYNAMODB_IN_OPERANDS_MAX: usize = 100;
+/// Levels of parentheses, functions and `NOT` in one expression.
+pub const DYNAMODB_EXPRESSION_DEPTH_MAX: usize = 100;
+/// Names and values of placeholders, all together and one of the former.
+pub const DYNAMODB_PLACEHOLDER_BYTES_MAX: usize = 2 * 1024 * 1024;
+pub const DYNAMODB_PLACEHOLDER_NAME_BYTES_MAX: usize = 255;
+/// The name of an attribute; of one that is part of a key it is less.
+pub const DYNAMODB_ATTRIBUTE_NAME_BYTES_MAX: usize = 64 * 1024 - 1;
 /// DynamoDB (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html>).
 pub const TABLES_MAX: usize = 2500;
 pub const TABLE_ITEM_BYTES_MAX: usize = 400 * 1024;
@@ -160,6 +176,8 @@ pub const TABLE_TRANSACTION_ITEMS_MAX: usize = 100;
 pub const TABLE_TRANSACTION_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// A repeated transaction is recognised by its token for this long.
 pub const TABLE_TOKEN_MS: u64 = 600_000;
+/// How long clients keep the answer of DescribeEndpoints.
+pub const TABLE_ENDPOINT_MINUTES: u64 = 1440;
 pub const TABLE_SEGMENTS_MAX: u32 = 1_000_000;
 /// Stream records are kept this long; at most so many are answered at once.
 pub const TABLE_STREAM_MS: u64 = 24 * 3_600_000;

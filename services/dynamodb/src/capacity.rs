@@ -107,7 +107,9 @@ impl Wanted {
             None | Some("NONE") => Ok(Wanted::None),
             Some("TOTAL") => Ok(Wanted::Total),
             Some("INDEXES") => Ok(Wanted::Indexes),
-            Some(other) => Err(crate::input::enum_error("returnConsumedCapacity", other, &["INDEXES", "TOTAL", "NONE"])),
+            Some(other) => {
+                Err(crate::input::enum_error("returnConsumedCapacity", other, &["INDEXES", "TOTAL", "NONE"]))
+            }
         }
     }
 }

@@ -190,10 +190,8 @@ pub fn backup(backup: &Backup) -> Json {
             .insert("StreamDescription".into(), json!({"StreamEnabled": true, "StreamViewType": stream.view.name()}));
     }
     if let Some(attribute) = &table.ttl {
-        features.insert(
-            "TimeToLiveDescription".into(),
-            json!({"TimeToLiveStatus": "ENABLED", "AttributeName": attribute}),
-        );
+        features
+            .insert("TimeToLiveDescription".into(), json!({"TimeToLiveStatus": "ENABLED", "AttributeName": attribute}));
     }
     json!({
         "BackupDetails": backup_details(backup),

@@ -81,10 +81,8 @@ pub fn index_throughput() -> ApiError {
 
 pub fn cancelled(reasons: Vec<serde_json::Value>) -> ApiError {
     let codes: Vec<&str> = reasons.iter().map(|reason| reason["Code"].as_str().unwrap_or("None")).collect();
-    let text = format!(
-        "Transaction cancelled, please refer cancellation reasons for specific reasons [{}]",
-        codes.join(", ")
-    );
+    let text =
+        format!("Transaction cancelled, please refer cancellation reasons for specific reasons [{}]", codes.join(", "));
     // The message is capitalised on the wire, beside the usual one.
     ApiError::new(400, "TransactionCanceledException", text.clone())
         .with("Message", text)
@@ -137,12 +135,11 @@ pub fn restore_time() -> ApiError {
 }
 
 pub fn expired_iterator() -> ApiError {
-    ApiError::new(400, "ExpiredIteratorException", "Iterator expired. The iterator was created more than 15 minutes ago.")
-}
-
-pub fn trimmed() -> ApiError {
-    let text = "The operation attempted to read past the oldest stream record in a shard.";
-    ApiError::new(400, "TrimmedDataAccessException", text)
+    ApiError::new(
+        400,
+        "ExpiredIteratorException",
+        "Iterator expired. The iterator was created more than 15 minutes ago.",
+    )
 }
 
 pub fn not_built(feature: &str) -> ApiError {

@@ -22,6 +22,8 @@ use crate::{Shared, capacity};
 pub enum Next {
     Put(Item),
     Delete,
+    /// As it was.
+    Keep,
 }
 
 /// What became of it.
@@ -69,6 +71,7 @@ impl Shared {
             let new = match decide(table, old_item) {
                 Ok(Next::Put(item)) => Some(item),
                 Ok(Next::Delete) => None,
+                Ok(Next::Keep) => old_item.cloned(),
                 Err(refused) => {
                     // AWS charges for the look, too.
                     let units = capacity::write_units(old_item.map_or(0, item_size_bytes));
@@ -115,12 +118,7 @@ impl Shared {
     }
 
     /// One item, and what reading it cost.
-    pub async fn read(
-        &self,
-        live: &Live,
-        key: &ItemKey,
-        reading: Reading,
-    ) -> Result<(Option<Item>, Used), ApiError> {
+    pub async fn read(&self, live: &Live, key: &ItemKey, reading: Reading) -> Result<(Option<Item>, Used), ApiError> {
         live.runtime.buckets.admit(&live.table, None, false, self.now_ms())?;
         let found = self.storage().item(live.table.rows, key).await?.map(|stored| stored.item);
         let used = Used::reading(reading.half_units(found.as_ref().map_or(0, item_size_bytes)));

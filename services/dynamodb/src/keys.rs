@@ -109,11 +109,6 @@ pub fn expiry(rows: u64, second: u64, item: &Digest16) -> Key {
     of(rows, EXPIRY, &[&second.to_be_bytes(), item])
 }
 
-/// When an entry of the list of expiries is due.
-pub fn expiry_second(key: &[u8]) -> u64 {
-    key.get(10..18).and_then(|bytes| bytes.try_into().ok()).map_or(u64::MAX, u64::from_be_bytes)
-}
-
 pub fn undo_prefix(rows: u64) -> Key {
     of(rows, UNDO, &[])
 }
@@ -239,11 +234,11 @@ pub fn condition(rows: u64, index: Option<u16>, condition: &KeyCondition) -> (Ke
     };
     let Some(range) = &condition.range else { return (prefix, end) };
     match range {
-        RangeCondition::Eq(v) => (at(&raw(v)), after(&raw(v))),
-        RangeCondition::Lt(v) => (prefix.clone(), at(&raw(v))),
-        RangeCondition::Le(v) => (prefix.clone(), after(&raw(v))),
-        RangeCondition::Gt(v) => (after(&raw(v)), end),
-        RangeCondition::Ge(v) => (at(&raw(v)), end),
+        RangeCondition::Equal(v) => (at(&raw(v)), after(&raw(v))),
+        RangeCondition::Less(v) => (prefix.clone(), at(&raw(v))),
+        RangeCondition::LessOrEqual(v) => (prefix.clone(), after(&raw(v))),
+        RangeCondition::Greater(v) => (after(&raw(v)), end),
+        RangeCondition::GreaterOrEqual(v) => (at(&raw(v)), end),
         RangeCondition::Between(lo, hi) => (at(&raw(lo)), after(&raw(hi))),
         RangeCondition::BeginsWith(v) => {
             let bytes = raw(v);

@@ -63,9 +63,9 @@ pub fn select_of(input: &Input<'_>, index: Option<&Index>, is_specific: bool) ->
         None if index.is_some() => Ok(Select::Projected),
         None => Ok(Select::All),
         Some("SPECIFIC_ATTRIBUTES") if is_specific => Ok(Select::Specific),
-        Some("SPECIFIC_ATTRIBUTES") => {
-            Err(errors::invalid("Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES"))
-        }
+        Some("SPECIFIC_ATTRIBUTES") => Err(errors::invalid(
+            "Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES",
+        )),
         Some("COUNT") if is_specific => conflict("only the Count"),
         Some("COUNT") => Ok(Select::Count),
         Some(select) if is_specific => conflict(select),
@@ -116,8 +116,9 @@ pub fn start_of(table: &Table, index: Option<&Index>, input: &Input<'_>) -> Resu
     let key = ItemKey::of(&table.key, &start).ok_or_else(errors::start_key)?;
     let row = match index {
         None => key.row(table.rows),
-        Some(index) => keys::entry(table.rows, index.id, &index.key, &start, &key.digest())
-            .ok_or_else(errors::start_key)?,
+        Some(index) => {
+            keys::entry(table.rows, index.id, &index.key, &start, &key.digest()).ok_or_else(errors::start_key)?
+        }
     };
     Ok(Some(row))
 }
@@ -145,14 +146,17 @@ impl Page {
 
     /// Whether attributes are asked for that only the table has; a global index does not fetch them.
     fn needs_table(&self, index: &Index) -> Result<bool, ApiError> {
-        let Projected::Include(_) | Projected::KeysOnly = index.projection else { return Ok(false) };
+        if index.projection == Projected::All {
+            return Ok(false);
+        }
         let included = |name: &str| match &index.projection {
             Projected::Include(names) => names.iter().any(|n| n == name),
             _ => false,
         };
         let table = &self.live.table;
         let is_held = |name: &&str| table.key.has(name) || index.key.has(name) || included(name);
-        let named = self.projection.iter().flat_map(Projection::names).chain(self.filter.iter().flat_map(Condition::names));
+        let filtered = self.filter.iter().flat_map(Condition::paths).map(|path| path.head());
+        let named = self.projection.iter().flat_map(Projection::names).chain(filtered);
         let lacking: Vec<&str> = named.filter(|name| !is_held(name)).collect();
         if !lacking.is_empty() && index.is_global && self.projection.is_some() {
             return Err(errors::parameter(format!(
@@ -185,7 +189,7 @@ impl Page {
             seen.last = Some(last);
         }
         let matches = match &self.filter {
-            Some(filter) => filter.holds(Some(&item))?,
+            Some(filter) => filter.holds(Some(&item)),
             None => true,
         };
         if matches {
@@ -203,7 +207,12 @@ impl Page {
 impl Shared {
     /// Carries out a Query or Scan and writes its answer.
     pub async fn page(&self, mut page: Page) -> Result<Json, ApiError> {
-        page.live.runtime.buckets.admit(&page.live.table, page.index.filter(|_| is_global(&page)), false, self.now_ms())?;
+        page.live.runtime.buckets.admit(
+            &page.live.table,
+            page.index.filter(|_| is_global(&page)),
+            false,
+            self.now_ms(),
+        )?;
         let mut seen = Seen::default();
         match page.index().cloned() {
             None => self.table_page(&mut page, &mut seen).await?,

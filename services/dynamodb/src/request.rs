@@ -39,7 +39,7 @@ impl<'a> Language<'a> {
     /// `FilterExpression`, or the older filter.
     pub fn filter(&mut self, legacy: &str) -> Result<Option<Condition>, ApiError> {
         match self.input.text("FilterExpression")? {
-            Some(text) => Ok(Some(expression::condition(text, &mut self.placeholders)?)),
+            Some(text) => Ok(Some(expression::filter(text, &mut self.placeholders)?)),
             None => crate::legacy::filter(self.input.0, legacy).map_err(ApiError::from),
         }
     }
@@ -68,9 +68,11 @@ impl<'a> Language<'a> {
 
 /// Keys are not changed.
 pub fn check_update(table: &Table, update: &Update) -> Result<(), ApiError> {
-    for name in update.names() {
+    for name in update.paths().map(|path| path.head()) {
         if table.key.has(name) {
-            return Err(errors::parameter(format!("Cannot update attribute {name}. This attribute is part of the key")));
+            return Err(errors::parameter(format!(
+                "Cannot update attribute {name}. This attribute is part of the key"
+            )));
         }
     }
     Ok(())

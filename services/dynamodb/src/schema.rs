@@ -113,11 +113,15 @@ pub fn projection(input: &Input<'_>) -> Result<Projection, ApiError> {
 
 pub fn throughput(input: &Input<'_>) -> Result<Option<Throughput>, ApiError> {
     let Some(given) = input.inner("ProvisionedThroughput")? else { return Ok(None) };
-    let mut units = |member: &str| -> Result<u64, ApiError> {
+    let units = |member: &str| -> Result<u64, ApiError> {
         let value = given.between(member, 1, i64::MAX)?.ok_or_else(|| missing(member))?;
         Ok(value as u64)
     };
-    Ok(Some(Throughput { read: units("ReadCapacityUnits")?, write: units("WriteCapacityUnits")?, ..Throughput::default() }))
+    Ok(Some(Throughput {
+        read: units("ReadCapacityUnits")?,
+        write: units("WriteCapacityUnits")?,
+        ..Throughput::default()
+    }))
 }
 
 /// One index as CreateTable and UpdateTable describe it.

@@ -102,9 +102,8 @@ impl Tables {
         }
         let (items, bytes) = self.storage.counts(rows).await?;
         let mut runtimes = self.runtimes.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = || {
-            Arc::new(Runtime { items: AtomicI64::new(items), bytes: AtomicI64::new(bytes), ..Runtime::default() })
-        };
+        let fresh =
+            || Arc::new(Runtime { items: AtomicI64::new(items), bytes: AtomicI64::new(bytes), ..Runtime::default() });
         Ok(runtimes.entry(rows).or_insert_with(fresh).clone())
     }
 
@@ -170,15 +169,6 @@ impl Tables {
                 runtime.is_changed.store(true, Ordering::Release);
             }
         }
-    }
-
-    pub fn sizes(&self) -> Vec<(u64, i64)> {
-        let all = self.runtimes.lock().unwrap_or_else(PoisonError::into_inner);
-        all.iter().map(|(rows, runtime)| (*rows, runtime.counts().1)).collect()
-    }
-
-    pub fn known(&self) -> Vec<Arc<Live>> {
-        self.known.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 }
 

@@ -165,6 +165,35 @@ impl Storage {
         all.into_iter().map(|one| parsed(one).ok_or_else(|| damaged("a change to be undone"))).collect()
     }
 
+    /// The latest changes before a sequence, the latest first.
+    pub async fn undos_before(&self, rows: u64, before: u64, limit: u32) -> Result<Vec<(u64, Undo)>, ApiError> {
+        let prefix = keys::undo_prefix(rows);
+        let hi = if before == u64::MAX { cumulet_store::prefix_end(&prefix) } else { keys::appended(&prefix, before) };
+        let mut span = Span { lo: prefix.clone(), hi, is_reverse: true };
+        let mut found = Vec::new();
+        // Pieces come last first.
+        let mut pieces: Vec<Bytes> = Vec::new();
+        while found.len() < limit as usize {
+            let page = self.raw_page(rows, &span, limit).await?;
+            let Some(last) = page.last() else { break };
+            span.skip(&last.key);
+            for row in page {
+                let sequence = keys::sequence(&prefix, &row.key).ok_or_else(|| damaged("a key of a change"))?;
+                let is_first = row.value.first() == Some(&0);
+                pieces.push(row.value.slice(PIECE_HEAD.min(row.value.len())..));
+                if is_first {
+                    pieces.reverse();
+                    let whole: Vec<u8> = std::mem::take(&mut pieces).concat();
+                    found.push((sequence, undo_of(&whole).ok_or_else(|| damaged("a change to be undone"))?));
+                    if found.len() >= limit as usize {
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(found)
+    }
+
     /// Forgets what was appended before a sequence.
     pub async fn forget_records(&self, table_rows: u64, stream_rows: u64, before: u64) -> Result<(), ApiError> {
         let prefix = keys::record_prefix(stream_rows);

@@ -11,10 +11,10 @@ use std::sync::Arc;
 use cumulet_store::{Key, Read, Rev, Shard, Space, Store, StoreExt};
 use cumulet_wire::error::ApiError;
 
-pub use appended::{Event, Record, Undo, append_record, append_undo};
+pub use appended::{Event, Record, append_record, append_undo};
 pub use batch::{Batch, Ended};
 pub use large::put_large;
-pub use records::Registered;
+pub use records::{registry, token_key};
 
 use crate::errors;
 use crate::keys::{self, ItemKey};
@@ -160,7 +160,8 @@ impl Storage {
     pub async fn counts(&self, rows: u64) -> Result<(i64, i64), ApiError> {
         let row = self.store.get(shard(rows), SPACE, keys::counts(rows)).await.map_err(reading)?;
         let Some(row) = row else { return Ok((0, 0)) };
-        let number = |at: usize| row.value.get(at..at + 8).and_then(|b| b.try_into().ok()).map_or(0, i64::from_be_bytes);
+        let number =
+            |at: usize| row.value.get(at..at + 8).and_then(|b| b.try_into().ok()).map_or(0, i64::from_be_bytes);
         Ok((number(0), number(8)))
     }
 
@@ -178,9 +179,23 @@ impl Storage {
         Ok(row.map(|row| row.value))
     }
 
-    /// The revision of a table's shard changes with its rows: what waits for stream records waits for that.
-    pub fn watch(&self, rows: u64) -> tokio::sync::watch::Receiver<Rev> {
-        self.store.watch(shard(rows))
+    /// Marks a list that is to be filled, from its beginning.
+    pub async fn put_cursor(&self, rows: u64, index: u16) -> Result<(), ApiError> {
+        let mut batch = Batch::<()>::default();
+        batch.put(shard(rows), keys::cursor(rows, index), bytes::Bytes::new());
+        self.commit(batch).await.map(drop)
+    }
+
+    pub async fn delete_cursor(&self, rows: u64, index: u16) -> Result<(), ApiError> {
+        let mut batch = Batch::<()>::default();
+        batch.delete(shard(rows), keys::cursor(rows, index));
+        self.commit(batch).await.map(drop)
+    }
+
+    /// What comes after everything that was committed.
+    pub async fn next_sequence(&self, rows: u64) -> Result<u64, ApiError> {
+        let (rev, _) = self.store.read(shard(rows), Vec::new()).await.map_err(reading)?;
+        Ok((rev.0 + 1) << 16)
     }
 }
 

@@ -30,6 +30,16 @@ struct Token {
     at_ms: u64,
 }
 
+/// What the work in the background begins with.
+#[derive(Debug, Default)]
+pub struct Everything {
+    pub tables: Vec<Table>,
+    pub backups: Vec<Backup>,
+    pub streams: Vec<Stream>,
+    /// Rows that were marked to be deleted.
+    pub purges: Vec<u64>,
+}
+
 /// What the check of a change to the records stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Guard {
@@ -169,50 +179,27 @@ impl Storage {
         self.commit(batch).await.map(drop)
     }
 
-    /// Rows that were marked and not yet deleted when the cloud stopped. Looks into every shard: once, at the start.
-    pub async fn purges(&self) -> Result<Vec<u64>, ApiError> {
-        let mut found = Vec::new();
+    /// Everything there is, of all accounts and regions. Looks into every shard: once, at the start.
+    pub async fn everything(&self) -> Result<Everything, ApiError> {
+        let mut found = Everything::default();
         for n in 0..cumulet_base::limits::STORE_SHARDS {
+            let shard = Shard(n);
+            for bytes in self.dump(shard, KeyWriter::new().text("table")).await? {
+                found.tables.extend(self.definition(decode::<Registered>(&bytes)?.rows).await?.map(|(table, _)| table));
+            }
+            for bytes in self.dump(shard, KeyWriter::new().text("backup")).await? {
+                found.backups.push(self.backup_of(&bytes).await?);
+            }
+            for bytes in self.dump(shard, KeyWriter::new().text("stream")).await? {
+                found.streams.push(decode(&bytes)?);
+            }
             let (lo, hi) = KeyWriter::new().text("purge").range();
-            let rows = self.store.range(Shard(n), SPACE, lo, hi, u32::MAX).await.map_err(reading)?;
-            found.extend(rows.iter().filter_map(|row| {
+            let rows = self.store.range(shard, SPACE, lo, hi, u32::MAX).await.map_err(reading)?;
+            found.purges.extend(rows.iter().filter_map(|row| {
                 let mut reader = KeyReader::new(&row.key);
                 reader.text()?;
                 reader.u64()
             }));
-        }
-        Ok(found)
-    }
-
-    /// Every table there is, of all accounts and regions: for work that was under way when the cloud stopped.
-    pub async fn tables(&self) -> Result<Vec<Table>, ApiError> {
-        let mut found = Vec::new();
-        for n in 0..cumulet_base::limits::STORE_SHARDS {
-            for bytes in self.dump(Shard(n), KeyWriter::new().text("table")).await? {
-                if let Some((table, _)) = self.definition(decode::<Registered>(&bytes)?.rows).await? {
-                    found.push(table);
-                }
-            }
-        }
-        Ok(found)
-    }
-
-    pub async fn all_streams(&self) -> Result<Vec<Stream>, ApiError> {
-        let mut found = Vec::new();
-        for n in 0..cumulet_base::limits::STORE_SHARDS {
-            for bytes in self.dump(Shard(n), KeyWriter::new().text("stream")).await? {
-                found.push(decode(&bytes)?);
-            }
-        }
-        Ok(found)
-    }
-
-    pub async fn all_backups(&self) -> Result<Vec<Backup>, ApiError> {
-        let mut found = Vec::new();
-        for n in 0..cumulet_base::limits::STORE_SHARDS {
-            for bytes in self.dump(Shard(n), KeyWriter::new().text("backup")).await? {
-                found.push(self.backup_of(&bytes).await?);
-            }
         }
         Ok(found)
     }
@@ -288,12 +275,19 @@ impl Storage {
         Ok(found)
     }
 
-    /// The digest of the transaction that was carried out under a token, unless that is too long ago.
-    pub async fn token(&self, place: (&str, &str), token: &str, since_ms: u64) -> Result<Option<String>, ApiError> {
-        let row = self.store.get(registry(place.0, place.1), SPACE, token_key(place.0, place.1, token)).await;
-        let Some(row) = row.map_err(reading)? else { return Ok(None) };
+    /// The digest of the transaction that was carried out under a token, unless that is too long ago. The check is that
+    /// for a commit under it.
+    pub async fn token(
+        &self,
+        (account, region): (&str, &str),
+        token: &str,
+        since_ms: u64,
+    ) -> Result<(Option<String>, Check), ApiError> {
+        let key = token_key(account, region, token);
+        let row = self.store.get(registry(account, region), SPACE, key.clone()).await.map_err(reading)?;
+        let Some(row) = row else { return Ok((None, Check::Absent(SPACE, key))) };
         let found: Token = decode(&row.value)?;
-        Ok((found.at_ms >= since_ms).then_some(found.digest))
+        Ok(((found.at_ms >= since_ms).then_some(found.digest), Check::RevIs(SPACE, key, row.rev)))
     }
 
     pub fn token_value(digest: &str, at_ms: u64) -> Result<Vec<u8>, ApiError> {

@@ -147,7 +147,7 @@ impl Decimal {
     }
 
     fn fits(&self) -> bool {
-        self.span().is_none_or(|(first, last)| first <= 125 && first >= -130 && first - last < 38)
+        self.span().is_none_or(|(first, last)| (-130..=125).contains(&first) && first - last < 38)
     }
 
     fn text(&self) -> String {

@@ -1,0 +1,394 @@
+//! Updates: what `UpdateExpression` and `AttributeUpdates` become, and what they make of an item. Everything they read
+//! is of the item as it was before.
+//! Source: "Update expressions" of the DynamoDB Developer Guide.
+
+use std::borrow::Cow;
+
+use cumulet_base::limits;
+
+use super::check::{self, Findings, Rank};
+use super::parse::{self, Raw, RawAction, RawCall, RawSet};
+use super::path::{Path, Step};
+use super::placeholders::Placeholders;
+use super::projection::Projection;
+use crate::value::{Invalid, Item, Value};
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Update {
+    actions: Vec<Action>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    Set(Path, SetValue),
+    Remove(Path),
+    /// Adds a number to a number, or elements to a set; lists to lists in the older form only.
+    Add(Path, Value),
+    /// Takes elements out of a set.
+    Delete(Path, Value),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum SetValue {
+    Operand(Source),
+    Sum(Source, Source),
+    Difference(Source, Source),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source {
+    Path(Path),
+    Value(Value),
+    IfNotExists(Path, Box<Source>),
+    ListAppend(Box<Source>, Box<Source>),
+}
+
+impl Action {
+    pub fn path(&self) -> &Path {
+        match self {
+            Action::Set(path, _) | Action::Remove(path) | Action::Add(path, _) | Action::Delete(path, _) => path,
+        }
+    }
+}
+
+const WRONG_TYPE: &str = "An operand in the update expression has an incorrect data type";
+const WRONG_PATH: &str = "The document path provided in the update expression is invalid for update";
+const MISSING: &str = "The provided expression refers to an attribute that does not exist in the item";
+
+impl Update {
+    /// Of actions whose paths do not clash.
+    pub fn new(actions: Vec<Action>) -> Update {
+        Update { actions }
+    }
+
+    pub fn actions(&self) -> &[Action] {
+        &self.actions
+    }
+
+    /// What is written to.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.actions.iter().map(Action::path)
+    }
+
+    /// What becomes of an item that is there.
+    pub fn apply(&self, item: &Item) -> Result<Item, Invalid> {
+        self.run(item, true)
+    }
+
+    /// What becomes of an item that is not there yet, and has its keys only. Nothing can be taken out of it, so that
+    /// taking out is no error, whatever the path.
+    pub fn create(&self, keys: &Item) -> Result<Item, Invalid> {
+        self.run(keys, false)
+    }
+
+    /// Of an item as it was, the parts that the update writes to: `UPDATED_OLD`.
+    pub fn updated_old(&self, old: &Item) -> Item {
+        Projection::new(self.paths()).project(old)
+    }
+
+    /// Of an item as it is now, the parts that the update has written: `UPDATED_NEW`.
+    pub fn updated_new(&self, new: &Item) -> Item {
+        let written = self.actions.iter().filter(|action| !matches!(action, Action::Remove(_)));
+        Projection::new(written.map(Action::path)).project(new)
+    }
+
+    fn run(&self, old: &Item, is_there: bool) -> Result<Item, Invalid> {
+        let mut writes: Vec<(&Path, Value)> = Vec::new();
+        let mut removals: Vec<&Path> = Vec::new();
+        for action in &self.actions {
+            match action {
+                Action::Set(path, value) => writes.push((path, value.get(old)?)),
+                Action::Remove(path) => removals.push(path),
+                Action::Add(path, value) => writes.push((path, added(path.get(old), value)?)),
+                Action::Delete(path, value) => match path.get(old) {
+                    Some(present) => match without(present, value)? {
+                        Some(rest) => writes.push((path, rest)),
+                        None => removals.push(path),
+                    },
+                    None => removals.push(path),
+                },
+            }
+        }
+        let mut item = old.clone();
+        // Elements beyond the end of a list are appended in the order of their indexes.
+        writes.sort_by_key(|(path, _)| *path);
+        for (path, value) in writes {
+            write(&mut item, path, value)?;
+        }
+        // Indexes are those of the old item: the last are taken out first, and only what was there.
+        removals.sort_by(|one, other| other.cmp(one));
+        for path in removals {
+            if path.is_nested() && is_there && !has_parent(old, path) {
+                return Err(Invalid::new(WRONG_PATH));
+            }
+            if path.get(old).is_some() {
+                remove(&mut item, path);
+            }
+        }
+        let is_too_deep =
+            |path: &Path| item.get(path.head()).is_some_and(|value| value.depth() > limits::DYNAMODB_NESTING_MAX);
+        if self.paths().any(is_too_deep) {
+            return Err(Invalid::new("Nesting Levels have exceeded supported limits"));
+        }
+        Ok(item)
+    }
+}
+
+impl SetValue {
+    fn get(&self, item: &Item) -> Result<Value, Invalid> {
+        match self {
+            SetValue::Operand(source) => source.get(item).map(Cow::into_owned),
+            SetValue::Sum(left, right) => match (&*left.get(item)?, &*right.get(item)?) {
+                (Value::N(left), Value::N(right)) => left.checked_add(*right).map(Value::N),
+                _ => Err(Invalid::new(WRONG_TYPE)),
+            },
+            SetValue::Difference(left, right) => match (&*left.get(item)?, &*right.get(item)?) {
+                (Value::N(left), Value::N(right)) => left.checked_sub(*right).map(Value::N),
+                _ => Err(Invalid::new(WRONG_TYPE)),
+            },
+        }
+    }
+}
+
+impl Source {
+    fn get<'a>(&'a self, item: &'a Item) -> Result<Cow<'a, Value>, Invalid> {
+        match self {
+            Source::Path(path) => path.get(item).map(Cow::Borrowed).ok_or_else(|| Invalid::new(MISSING)),
+            Source::Value(value) => Ok(Cow::Borrowed(value)),
+            Source::IfNotExists(path, otherwise) => match path.get(item) {
+                Some(value) => Ok(Cow::Borrowed(value)),
+                None => otherwise.get(item),
+            },
+            Source::ListAppend(first, second) => {
+                match (first.get(item)?.into_owned(), second.get(item)?.into_owned()) {
+                    (Value::L(mut first), Value::L(second)) => {
+                        first.extend(second);
+                        Ok(Cow::Owned(Value::L(first)))
+                    }
+                    _ => Err(Invalid::new(WRONG_TYPE)),
+                }
+            }
+        }
+    }
+
+    /// The type, where the expression alone tells it.
+    fn known_type(&self) -> Option<&'static str> {
+        match self {
+            Source::Value(value) => Some(value.type_name()),
+            Source::ListAppend(..) => Some("L"),
+            Source::Path(_) | Source::IfNotExists(..) => None,
+        }
+    }
+}
+
+fn added(present: Option<&Value>, value: &Value) -> Result<Value, Invalid> {
+    Ok(match (present, value) {
+        (None, value) => value.clone(),
+        (Some(Value::N(present)), Value::N(value)) => Value::N(present.checked_add(*value)?),
+        (Some(Value::Ss(present)), Value::Ss(value)) => Value::Ss(present | value),
+        (Some(Value::Ns(present)), Value::Ns(value)) => Value::Ns(present | value),
+        (Some(Value::Bs(present)), Value::Bs(value)) => Value::Bs(present | value),
+        (Some(Value::L(present)), Value::L(value)) => Value::L([present.as_slice(), value].concat()),
+        _ => return Err(Invalid::new(WRONG_TYPE)),
+    })
+}
+
+/// What is left of a set; an empty one is none.
+fn without(present: &Value, value: &Value) -> Result<Option<Value>, Invalid> {
+    Ok(match (present, value) {
+        (Value::Ss(present), Value::Ss(value)) => Some(present - value).filter(|set| !set.is_empty()).map(Value::Ss),
+        (Value::Ns(present), Value::Ns(value)) => Some(present - value).filter(|set| !set.is_empty()).map(Value::Ns),
+        (Value::Bs(present), Value::Bs(value)) => Some(present - value).filter(|set| !set.is_empty()).map(Value::Bs),
+        _ => return Err(Invalid::new(WRONG_TYPE)),
+    })
+}
+
+/// Whether what would hold the last step of a nested path is there, and a list or a map as the step wants it.
+fn has_parent(item: &Item, path: &Path) -> bool {
+    let Some((last, before)) = path.steps().split_last() else { return true };
+    let parent = Path::new(path.head(), before.to_vec());
+    matches!((last, parent.get(item)), (Step::Name(_), Some(Value::M(_))) | (Step::Index(_), Some(Value::L(_))))
+}
+
+fn write(item: &mut Item, path: &Path, value: Value) -> Result<(), Invalid> {
+    let Some((last, before)) = path.steps().split_last() else {
+        item.insert(path.head().to_owned(), value);
+        return Ok(());
+    };
+    match (last, descend(item, path.head(), before)) {
+        (Step::Name(name), Some(Value::M(map))) => {
+            map.insert(name.clone(), value);
+        }
+        (Step::Index(index), Some(Value::L(list))) => match list.get_mut(*index as usize) {
+            Some(element) => *element = value,
+            None => list.push(value),
+        },
+        _ => return Err(Invalid::new(WRONG_PATH)),
+    }
+    Ok(())
+}
+
+fn remove(item: &mut Item, path: &Path) {
+    let Some((last, before)) = path.steps().split_last() else {
+        item.remove(path.head());
+        return;
+    };
+    match (last, descend(item, path.head(), before)) {
+        (Step::Name(name), Some(Value::M(map))) => {
+            map.remove(name);
+        }
+        (Step::Index(index), Some(Value::L(list))) if (*index as usize) < list.len() => {
+            list.remove(*index as usize);
+        }
+        _ => {}
+    }
+}
+
+fn descend<'a>(item: &'a mut Item, head: &str, steps: &[Step]) -> Option<&'a mut Value> {
+    let head = item.get_mut(head)?;
+    steps.iter().try_fold(head, |value, step| match (step, value) {
+        (Step::Name(name), Value::M(map)) => map.get_mut(name),
+        (Step::Index(index), Value::L(list)) => list.get_mut(*index as usize),
+        _ => None,
+    })
+}
+
+pub(super) fn read(text: &str, placeholders: &mut Placeholders) -> Result<Update, String> {
+    let sections = parse::update(text)?;
+    let mut findings = Findings::default();
+    let mut seen = Vec::new();
+    let mut actions = Vec::new();
+    for (section, raw) in &sections {
+        if seen.contains(section) {
+            let name = section.name();
+            let message = format!("The \"{name}\" section can only be used once in an update expression;");
+            findings.note(Rank::Section, message);
+        }
+        seen.push(*section);
+        actions.extend(raw.iter().map(|action| typed(action, placeholders, &mut findings)));
+    }
+    let paths: Vec<Path> = actions.iter().map(|(path, _)| path.clone()).collect();
+    check::clashes(&paths, &mut findings);
+    findings.result()?;
+    let actions = actions.into_iter().filter_map(|(_, action)| action).collect();
+    Ok(Update { actions })
+}
+
+/// The path that is written to, and the action unless a finding says why there is none.
+fn typed(raw: &RawAction, placeholders: &mut Placeholders, findings: &mut Findings) -> (Path, Option<Action>) {
+    let (RawAction::Set(target, _)
+    | RawAction::Remove(target)
+    | RawAction::Add(target, _)
+    | RawAction::Delete(target, _)) = raw;
+    check::reserved(target, findings);
+    let path = check::path(target, placeholders, findings);
+    let action = match raw {
+        RawAction::Set(_, value) => {
+            set_value(value, placeholders, findings).map(|value| Action::Set(path.clone(), value))
+        }
+        RawAction::Remove(_) => Some(Action::Remove(path.clone())),
+        RawAction::Add(_, name) => {
+            let value = check::value(name, placeholders, findings);
+            let value = value.filter(|value| of_section("ADD", value, findings));
+            value.map(|value| Action::Add(path.clone(), value))
+        }
+        RawAction::Delete(_, name) => {
+            let value = check::value(name, placeholders, findings);
+            let value = value.filter(|value| of_section("DELETE", value, findings));
+            value.map(|value| Action::Delete(path.clone(), value))
+        }
+    };
+    (path, action)
+}
+
+/// `ADD` takes numbers and sets, `DELETE` sets.
+fn of_section(section: &str, value: &Value, findings: &mut Findings) -> bool {
+    let name = match value {
+        Value::Ss(_) | Value::Ns(_) | Value::Bs(_) => return true,
+        Value::N(_) if section == "ADD" => return true,
+        Value::N(_) => "NUMBER",
+        Value::S(_) => "STRING",
+        Value::B(_) => "BINARY",
+        Value::Bool(_) => "BOOLEAN",
+        Value::Null => "NULL",
+        Value::L(_) => "LIST",
+        Value::M(_) => "MAP",
+    };
+    let message = format!("Incorrect operand type for operator or function; operator: {section}, operand type: {name}");
+    findings.note(Rank::Operand, message);
+    false
+}
+
+fn set_value(raw: &RawSet, placeholders: &mut Placeholders, findings: &mut Findings) -> Option<SetValue> {
+    let (operator, left, right) = match raw {
+        RawSet::Operand(operand) => {
+            survey(operand, findings);
+            return source(operand, placeholders, findings).map(SetValue::Operand);
+        }
+        RawSet::Sum(left, right) => ("+", left, right),
+        RawSet::Difference(left, right) => ("-", left, right),
+    };
+    [left, right].into_iter().for_each(|operand| survey(operand, findings));
+    let left = source(left, placeholders, findings);
+    let right = source(right, placeholders, findings);
+    let (left, right) = (left?, right?);
+    for operand in [&left, &right] {
+        if let Some(kind) = operand.known_type().filter(|kind| *kind != "N") {
+            findings.note(Rank::Function, check::operand_type(operator, kind));
+        }
+    }
+    Some(if operator == "+" { SetValue::Sum(left, right) } else { SetValue::Difference(left, right) })
+}
+
+/// Functions that are not there or not where they belong, and reserved words.
+fn survey(operand: &Raw, findings: &mut Findings) {
+    check::calls(operand, false, &mut |call, is_inner| {
+        let name = call.name.as_str();
+        if check::FUNCTIONS_OF_UPDATES.contains(&name) {
+            // AWS does not let one `list_append` stand in another.
+            if is_inner && name == "list_append" {
+                findings.note(Rank::MisusedFunction, check::misused_function(name));
+            }
+        } else if check::FUNCTIONS_OF_CONDITIONS.contains(&name) {
+            findings.note(Rank::MisusedFunction, check::misused_function(name));
+        } else {
+            findings.note(Rank::UnknownFunction, check::unknown_function(name));
+        }
+    });
+    check::paths(operand, &mut |path| check::reserved(path, findings));
+}
+
+/// `None` only where a finding says why.
+fn source(raw: &Raw, placeholders: &mut Placeholders, findings: &mut Findings) -> Option<Source> {
+    match raw {
+        Raw::Path(path) => Some(Source::Path(check::path(path, placeholders, findings))),
+        Raw::Value(name) => check::value(name, placeholders, findings).map(Source::Value),
+        Raw::Call(call) => called(call, placeholders, findings),
+    }
+}
+
+fn called(call: &RawCall, placeholders: &mut Placeholders, findings: &mut Findings) -> Option<Source> {
+    let operands: Vec<_> = call.operands.iter().map(|each| source(each, placeholders, findings)).collect();
+    let name = call.name.as_str();
+    let count = operands.len();
+    let Ok([first, second]) = <[_; 2]>::try_from(operands) else {
+        findings.note(Rank::Function, check::operand_count(name, count));
+        return None;
+    };
+    if name == "if_not_exists" {
+        return match first {
+            Some(Source::Path(path)) => Some(Source::IfNotExists(path, Box::new(second?))),
+            _ => {
+                findings.note(Rank::Function, check::needs_path(name));
+                None
+            }
+        };
+    }
+    let (first, second) = (first?, second?);
+    for operand in [&first, &second] {
+        if let Some(kind) = operand.known_type().filter(|kind| *kind != "L") {
+            findings.note(Rank::Function, check::operand_type(name, kind));
+        }
+    }
+    Some(Source::ListAppend(Box::new(first), Box::new(second)))
+}
