@@ -2,4 +2,5 @@
 //! Deliberately absent: global tables, DAX.
 
 pub mod expression;
+pub mod legacy;
 pub mod value;

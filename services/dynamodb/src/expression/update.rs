@@ -3,6 +3,7 @@
 //! Source: "Update expressions" of the DynamoDB Developer Guide.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use cumulet_base::limits;
 
@@ -13,9 +14,11 @@ use super::placeholders::Placeholders;
 use super::projection::Projection;
 use crate::value::{Invalid, Item, Value};
 
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Update {
     actions: Vec<Action>,
+    /// What is told where an attribute is not of the type that its action needs.
+    wrong_type: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -58,7 +61,12 @@ const MISSING: &str = "The provided expression refers to an attribute that does 
 impl Update {
     /// Of actions whose paths do not clash.
     pub fn new(actions: Vec<Action>) -> Update {
-        Update { actions }
+        Update { actions, wrong_type: WRONG_TYPE }
+    }
+
+    /// Of the older form, which has its own words.
+    pub(crate) fn of_attribute_updates(actions: Vec<Action>) -> Update {
+        Update { actions, wrong_type: "Type mismatch for attribute to update" }
     }
 
     pub fn actions(&self) -> &[Action] {
@@ -86,10 +94,16 @@ impl Update {
         Projection::new(self.paths()).project(old)
     }
 
-    /// Of an item as it is now, the parts that the update has written: `UPDATED_NEW`.
+    /// Of an item as it is now, the parts that the update writes to: `UPDATED_NEW`. As at AWS, what has been appended
+    /// to a list by an index beyond its end is not among them, and what has moved to the place of a removed element is.
     pub fn updated_new(&self, new: &Item) -> Item {
-        let written = self.actions.iter().filter(|action| !matches!(action, Action::Remove(_)));
-        Projection::new(written.map(Action::path)).project(new)
+        Projection::new(self.paths()).project(new)
+    }
+
+    /// Whether an item that is not there comes to be. An update that only takes out makes none.
+    pub fn creates(&self) -> bool {
+        let takes_out = |action: &Action| matches!(action, Action::Remove(_) | Action::Delete(..));
+        self.actions.is_empty() || !self.actions.iter().all(takes_out)
     }
 
     fn run(&self, old: &Item, is_there: bool) -> Result<Item, Invalid> {
@@ -99,13 +113,14 @@ impl Update {
             match action {
                 Action::Set(path, value) => writes.push((path, value.get(old)?)),
                 Action::Remove(path) => removals.push(path),
-                Action::Add(path, value) => writes.push((path, added(path.get(old), value)?)),
-                Action::Delete(path, value) => match path.get(old) {
-                    Some(present) => match without(present, value)? {
-                        Some(rest) => writes.push((path, rest)),
-                        None => removals.push(path),
-                    },
-                    None => removals.push(path),
+                Action::Add(path, value) => {
+                    let sum = path.get(old).map_or_else(|| Ok(Some(value.clone())), |present| added(present, value));
+                    writes.push((path, sum?.ok_or_else(|| Invalid::new(self.wrong_type))?));
+                }
+                Action::Delete(path, value) => match path.get(old).map(|present| without(present, value)) {
+                    Some(None) => return Err(Invalid::new(self.wrong_type)),
+                    Some(Some(Some(rest))) => writes.push((path, rest)),
+                    Some(Some(None)) | None => removals.push(path),
                 },
             }
         }
@@ -181,26 +196,30 @@ impl Source {
     }
 }
 
-fn added(present: Option<&Value>, value: &Value) -> Result<Value, Invalid> {
-    Ok(match (present, value) {
-        (None, value) => value.clone(),
-        (Some(Value::N(present)), Value::N(value)) => Value::N(present.checked_add(*value)?),
-        (Some(Value::Ss(present)), Value::Ss(value)) => Value::Ss(present | value),
-        (Some(Value::Ns(present)), Value::Ns(value)) => Value::Ns(present | value),
-        (Some(Value::Bs(present)), Value::Bs(value)) => Value::Bs(present | value),
-        (Some(Value::L(present)), Value::L(value)) => Value::L([present.as_slice(), value].concat()),
-        _ => return Err(Invalid::new(WRONG_TYPE)),
-    })
+/// `None` where the two are not of types that add up.
+fn added(present: &Value, value: &Value) -> Result<Option<Value>, Invalid> {
+    Ok(Some(match (present, value) {
+        (Value::N(present), Value::N(value)) => Value::N(present.checked_add(*value)?),
+        (Value::Ss(present), Value::Ss(value)) => Value::Ss(present | value),
+        (Value::Ns(present), Value::Ns(value)) => Value::Ns(present | value),
+        (Value::Bs(present), Value::Bs(value)) => Value::Bs(present | value),
+        (Value::L(present), Value::L(value)) => Value::L([present.as_slice(), value].concat()),
+        _ => return Ok(None),
+    }))
 }
 
-/// What is left of a set; an empty one is none.
-fn without(present: &Value, value: &Value) -> Result<Option<Value>, Invalid> {
-    Ok(match (present, value) {
-        (Value::Ss(present), Value::Ss(value)) => Some(present - value).filter(|set| !set.is_empty()).map(Value::Ss),
-        (Value::Ns(present), Value::Ns(value)) => Some(present - value).filter(|set| !set.is_empty()).map(Value::Ns),
-        (Value::Bs(present), Value::Bs(value)) => Some(present - value).filter(|set| !set.is_empty()).map(Value::Bs),
-        _ => return Err(Invalid::new(WRONG_TYPE)),
-    })
+/// What is left of a set, which is nothing rather than an empty one; `None` where the two are not sets of one type.
+fn without(present: &Value, value: &Value) -> Option<Option<Value>> {
+    match (present, value) {
+        (Value::Ss(present), Value::Ss(value)) => Some(left(present, value).map(Value::Ss)),
+        (Value::Ns(present), Value::Ns(value)) => Some(left(present, value).map(Value::Ns)),
+        (Value::Bs(present), Value::Bs(value)) => Some(left(present, value).map(Value::Bs)),
+        _ => None,
+    }
+}
+
+fn left<T: Ord + Clone>(present: &BTreeSet<T>, taken: &BTreeSet<T>) -> Option<BTreeSet<T>> {
+    Some(present - taken).filter(|set| !set.is_empty())
 }
 
 /// Whether what would hold the last step of a nested path is there, and a list or a map as the step wants it.
@@ -271,7 +290,7 @@ pub(super) fn read(text: &str, placeholders: &mut Placeholders) -> Result<Update
     check::clashes(&paths, &mut findings);
     findings.result()?;
     let actions = actions.into_iter().filter_map(|(_, action)| action).collect();
-    Ok(Update { actions })
+    Ok(Update::new(actions))
 }
 
 /// The path that is written to, and the action unless a finding says why there is none.
