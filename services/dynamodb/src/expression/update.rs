@@ -52,6 +52,22 @@ impl Action {
             Action::Set(path, _) | Action::Remove(path) | Action::Add(path, _) | Action::Delete(path, _) => path,
         }
     }
+
+    /// Types that the expression alone tells to be wrong.
+    fn check(&self, findings: &mut Findings) {
+        match self {
+            Action::Remove(_) => {}
+            Action::Add(_, value) => of_section("ADD", value, findings),
+            Action::Delete(_, value) => of_section("DELETE", value, findings),
+            Action::Set(_, SetValue::Operand(source)) => source.check(findings),
+            Action::Set(_, SetValue::Sum(left, right)) => {
+                [left, right].into_iter().for_each(|operand| operand.check_as("+", "N", findings));
+            }
+            Action::Set(_, SetValue::Difference(left, right)) => {
+                [left, right].into_iter().for_each(|operand| operand.check_as("-", "N", findings));
+            }
+        }
+    }
 }
 
 const WRONG_TYPE: &str = "An operand in the update expression has an incorrect data type";
@@ -62,6 +78,16 @@ impl Update {
     /// Of actions whose paths do not clash.
     pub fn new(actions: Vec<Action>) -> Update {
         Update { actions, wrong_type: WRONG_TYPE }
+    }
+
+    /// The same of actions that may clash, or may name values of types that they do not take, in AWS's words.
+    pub(crate) fn checked(actions: Vec<Action>) -> Result<Update, String> {
+        let mut findings = Findings::default();
+        let paths: Vec<&Path> = actions.iter().map(Action::path).collect();
+        check::clashes(&paths, &mut findings);
+        actions.iter().for_each(|action| action.check(&mut findings));
+        findings.result()?;
+        Ok(Update::new(actions))
     }
 
     /// Of the older form, which has its own words.
@@ -186,6 +212,24 @@ impl Source {
         }
     }
 
+    /// Lists are what `list_append` takes, wherever it stands.
+    fn check(&self, findings: &mut Findings) {
+        match self {
+            Source::Path(_) | Source::Value(_) => {}
+            Source::IfNotExists(_, otherwise) => otherwise.check(findings),
+            Source::ListAppend(first, second) => {
+                [first, second].into_iter().for_each(|operand| operand.check_as("list_append", "L", findings));
+            }
+        }
+    }
+
+    fn check_as(&self, function: &str, expected: &str, findings: &mut Findings) {
+        if let Some(kind) = self.known_type().filter(|kind| *kind != expected) {
+            findings.note(Rank::Function, check::operand_type(function, kind));
+        }
+        self.check(findings);
+    }
+
     /// The type, where the expression alone tells it.
     fn known_type(&self) -> Option<&'static str> {
         match self {
@@ -286,8 +330,9 @@ pub(super) fn read(text: &str, placeholders: &mut Placeholders) -> Result<Update
         seen.push(*section);
         actions.extend(raw.iter().map(|action| typed(action, placeholders, &mut findings)));
     }
-    let paths: Vec<Path> = actions.iter().map(|(path, _)| path.clone()).collect();
+    let paths: Vec<&Path> = actions.iter().map(|(path, _)| path).collect();
     check::clashes(&paths, &mut findings);
+    actions.iter().filter_map(|(_, action)| action.as_ref()).for_each(|action| action.check(&mut findings));
     findings.result()?;
     let actions = actions.into_iter().filter_map(|(_, action)| action).collect();
     Ok(Update::new(actions))
@@ -307,24 +352,20 @@ fn typed(raw: &RawAction, placeholders: &mut Placeholders, findings: &mut Findin
         }
         RawAction::Remove(_) => Some(Action::Remove(path.clone())),
         RawAction::Add(_, name) => {
-            let value = check::value(name, placeholders, findings);
-            let value = value.filter(|value| of_section("ADD", value, findings));
-            value.map(|value| Action::Add(path.clone(), value))
+            check::value(name, placeholders, findings).map(|value| Action::Add(path.clone(), value))
         }
         RawAction::Delete(_, name) => {
-            let value = check::value(name, placeholders, findings);
-            let value = value.filter(|value| of_section("DELETE", value, findings));
-            value.map(|value| Action::Delete(path.clone(), value))
+            check::value(name, placeholders, findings).map(|value| Action::Delete(path.clone(), value))
         }
     };
     (path, action)
 }
 
 /// `ADD` takes numbers and sets, `DELETE` sets.
-fn of_section(section: &str, value: &Value, findings: &mut Findings) -> bool {
+fn of_section(section: &str, value: &Value, findings: &mut Findings) {
     let name = match value {
-        Value::Ss(_) | Value::Ns(_) | Value::Bs(_) => return true,
-        Value::N(_) if section == "ADD" => return true,
+        Value::Ss(_) | Value::Ns(_) | Value::Bs(_) => return,
+        Value::N(_) if section == "ADD" => return,
         Value::N(_) => "NUMBER",
         Value::S(_) => "STRING",
         Value::B(_) => "BINARY",
@@ -335,7 +376,6 @@ fn of_section(section: &str, value: &Value, findings: &mut Findings) -> bool {
     };
     let message = format!("Incorrect operand type for operator or function; operator: {section}, operand type: {name}");
     findings.note(Rank::Operand, message);
-    false
 }
 
 fn set_value(raw: &RawSet, placeholders: &mut Placeholders, findings: &mut Findings) -> Option<SetValue> {
@@ -350,13 +390,7 @@ fn set_value(raw: &RawSet, placeholders: &mut Placeholders, findings: &mut Findi
     [left, right].into_iter().for_each(|operand| survey(operand, findings));
     let left = source(left, placeholders, findings);
     let right = source(right, placeholders, findings);
-    let (left, right) = (left?, right?);
-    for operand in [&left, &right] {
-        if let Some(kind) = operand.known_type().filter(|kind| *kind != "N") {
-            findings.note(Rank::Function, check::operand_type(operator, kind));
-        }
-    }
-    Some(if operator == "+" { SetValue::Sum(left, right) } else { SetValue::Difference(left, right) })
+    Some(if operator == "+" { SetValue::Sum(left?, right?) } else { SetValue::Difference(left?, right?) })
 }
 
 /// Functions that are not there or not where they belong, and reserved words.
@@ -403,11 +437,5 @@ fn called(call: &RawCall, placeholders: &mut Placeholders, findings: &mut Findin
             }
         };
     }
-    let (first, second) = (first?, second?);
-    for operand in [&first, &second] {
-        if let Some(kind) = operand.known_type().filter(|kind| *kind != "L") {
-            findings.note(Rank::Function, check::operand_type(name, kind));
-        }
-    }
-    Some(Source::ListAppend(Box::new(first), Box::new(second)))
+    Some(Source::ListAppend(Box::new(first?), Box::new(second?)))
 }
