@@ -3,4 +3,5 @@
 
 pub mod expression;
 pub mod legacy;
+pub mod partiql;
 pub mod value;

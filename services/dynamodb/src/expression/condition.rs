@@ -183,7 +183,7 @@ fn equal(left: Option<Cow<'_, Value>>, right: Option<Cow<'_, Value>>) -> bool {
 }
 
 /// Text, numbers and binaries have an order among their own.
-pub(super) fn order(left: Option<Cow<'_, Value>>, right: Option<Cow<'_, Value>>) -> Option<Ordering> {
+pub(crate) fn order(left: Option<Cow<'_, Value>>, right: Option<Cow<'_, Value>>) -> Option<Ordering> {
     match (left?.as_ref(), right?.as_ref()) {
         (Value::S(left), Value::S(right)) => Some(left.as_bytes().cmp(right.as_bytes())),
         (Value::N(left), Value::N(right)) => Some(left.cmp(right)),
