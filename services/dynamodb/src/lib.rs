@@ -2,6 +2,7 @@
 //! Deliberately absent: global tables, DAX.
 
 pub mod expression;
+pub mod fuzz;
 pub mod legacy;
 pub mod partiql;
 pub mod value;
