@@ -124,8 +124,8 @@ pub const TARGETS: &[Target] = &[
             let _either = legacy::expected(&input).map(|condition| condition.map(holds));
             let _either = legacy::filter(&input, "ScanFilter").map(|condition| condition.map(holds));
             let _either = legacy::key_conditions(&input, NAMES);
-            let _either = legacy::attributes_to_get(&input);
-            if let Ok(Some(update)) = legacy::attribute_updates(&input) {
+            let _either = legacy::projection(&input);
+            if let Ok(Some(update)) = legacy::update(&input) {
                 let _either = update.apply(&item());
             }
         },

@@ -56,7 +56,7 @@ pub fn filter(input: &Json, parameter: &str) -> Result<Option<Condition>, Invali
 }
 
 /// Reads `AttributeUpdates` of a request's input; `None` where it is absent.
-pub fn attribute_updates(input: &Json) -> Result<Option<Update>, Invalid> {
+pub fn update(input: &Json) -> Result<Option<Update>, Invalid> {
     let Some(entries) = entries(input, "AttributeUpdates")? else { return Ok(None) };
     let actions = entries.iter().map(|(name, update)| action(name, structure(update)?));
     Ok(Some(Update::of_attribute_updates(actions.collect::<Result<_, _>>()?)))
@@ -77,7 +77,7 @@ pub fn key_conditions(input: &Json, names: KeyNames<'_>) -> Result<Option<KeyCon
 }
 
 /// Reads `AttributesToGet` of a request's input; `None` where it is absent.
-pub fn attributes_to_get(input: &Json) -> Result<Option<Projection>, Invalid> {
+pub fn projection(input: &Json) -> Result<Option<Projection>, Invalid> {
     let Some(list) = input.get("AttributesToGet").filter(|list| !list.is_null()) else { return Ok(None) };
     let Some(list) = list.as_array() else { return Err(not_a_shape()) };
     if list.is_empty() {

@@ -69,6 +69,11 @@ impl Condition {
         self.root.paths(&mut paths);
         paths
     }
+
+    /// The attributes that the condition looks at.
+    pub fn names(&self) -> BTreeSet<&str> {
+        self.paths().into_iter().map(Path::head).collect()
+    }
 }
 
 impl Test {

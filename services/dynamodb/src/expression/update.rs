@@ -104,6 +104,11 @@ impl Update {
         self.actions.iter().map(Action::path)
     }
 
+    /// The attributes that are written to.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.paths().map(Path::head)
+    }
+
     /// What becomes of an item that is there.
     pub fn apply(&self, item: &Item) -> Result<Item, Invalid> {
         self.run(item, true)

@@ -153,9 +153,9 @@ fn conditions_are_joined() {
 }
 
 #[test]
-fn updates() {
+fn updates_apply() {
     let apply = |old: Json, updates: Json| {
-        let update = attribute_updates(&json!({"AttributeUpdates": updates})).map(Option::unwrap);
+        let update = update(&json!({"AttributeUpdates": updates})).map(Option::unwrap);
         update
             .and_then(|update| update.apply(&item(old)))
             .map(|new| item_to_json(&new))
@@ -196,7 +196,7 @@ fn updates() {
     for (updates, expect) in refused {
         assert_eq!(apply(json!({"a": {"SS": ["1"]}}), updates.clone()).unwrap_err(), expect, "{updates}");
     }
-    assert_eq!(attribute_updates(&json!({})).unwrap(), None);
+    assert_eq!(update(&json!({})).unwrap(), None);
 }
 
 #[test]
@@ -247,7 +247,7 @@ fn keys() {
 #[test]
 fn attributes() {
     let old = item(json!({"a": {"N": "1"}, "b": {"N": "2"}}));
-    let of = |names: Json| attributes_to_get(&json!({"AttributesToGet": names}));
+    let of = |names: Json| projection(&json!({"AttributesToGet": names}));
     assert_eq!(item_to_json(&of(json!(["b", "c"])).unwrap().unwrap().project(&old)), json!({"b": {"N": "2"}}));
     assert_eq!(of(json!(null)).unwrap(), None);
     let message = "One or more parameter values were invalid: Duplicate value in attribute name: a";
