@@ -7,6 +7,8 @@ pub mod code;
 pub mod engine;
 mod environment;
 pub mod function;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod invocation;
 pub mod outcome;
 pub mod output;

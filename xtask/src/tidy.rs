@@ -21,6 +21,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("xtask", &["*"]),
     ("tests", &[]),
     ("bench", &["base"]),
+    ("fuzz", &["*"]),
     ("tests/clients/rust", &[]),
 ];
 

@@ -127,9 +127,9 @@ pub fn misused_function(name: &str) -> String {
 }
 
 /// Notes paths that may not stand beside one another.
-pub fn clashes(paths: &[Path], findings: &mut Findings) {
+pub fn clashes(paths: &[&Path], findings: &mut Findings) {
     let mut by_head: HashMap<&str, Vec<&Path>> = HashMap::new();
-    for path in paths {
+    for &path in paths {
         let before = by_head.entry(path.head()).or_default();
         for other in before.iter() {
             let (rank, word) = match other.clash(path) {

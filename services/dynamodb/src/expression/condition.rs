@@ -69,6 +69,11 @@ impl Condition {
         self.root.paths(&mut paths);
         paths
     }
+
+    /// The attributes that the condition looks at.
+    pub fn names(&self) -> BTreeSet<&str> {
+        self.paths().into_iter().map(Path::head).collect()
+    }
 }
 
 impl Test {
@@ -183,7 +188,7 @@ fn equal(left: Option<Cow<'_, Value>>, right: Option<Cow<'_, Value>>) -> bool {
 }
 
 /// Text, numbers and binaries have an order among their own.
-pub(super) fn order(left: Option<Cow<'_, Value>>, right: Option<Cow<'_, Value>>) -> Option<Ordering> {
+pub(crate) fn order(left: Option<Cow<'_, Value>>, right: Option<Cow<'_, Value>>) -> Option<Ordering> {
     match (left?.as_ref(), right?.as_ref()) {
         (Value::S(left), Value::S(right)) => Some(left.as_bytes().cmp(right.as_bytes())),
         (Value::N(left), Value::N(right)) => Some(left.cmp(right)),
@@ -263,7 +268,9 @@ fn typed(condition: &RawCondition, placeholders: &mut Placeholders) -> Result<Te
             let mut findings = Findings::default();
             let test = leaf_test(leaf, placeholders, &mut findings);
             findings.result()?;
-            test.ok_or_else(|| "Syntax error".to_owned())
+            let test = test.ok_or_else(|| "Syntax error".to_owned())?;
+            test.check()?;
+            Ok(test)
         }
     }
 }
@@ -275,21 +282,13 @@ fn leaf_test(leaf: &RawCondition, placeholders: &mut Placeholders, findings: &mu
         RawCondition::Compare(comparator, left, right) => {
             let left = operand(left, placeholders, findings);
             let right = operand(right, placeholders, findings);
-            let (left, right) = (left?, right?);
-            distinct(comparator.text(), &left, &right, findings);
-            if !matches!(comparator, Comparator::Equal | Comparator::NotEqual) {
-                [&left, &right].into_iter().for_each(|operand| ordered(comparator.text(), operand, findings));
-            }
-            Some(Test::Compare(*comparator, left, right))
+            Some(Test::Compare(*comparator, left?, right?))
         }
         RawCondition::Between(of, low, high) => {
             let of = operand(of, placeholders, findings);
             let low = operand(low, placeholders, findings);
             let high = operand(high, placeholders, findings);
-            let (of, low, high) = (of?, low?, high?);
-            [&of, &low, &high].into_iter().for_each(|operand| ordered("BETWEEN", operand, findings));
-            bounds(&low, &high, findings);
-            Some(Test::Between(of, low, high))
+            Some(Test::Between(of?, low?, high?))
         }
         RawCondition::In(of, among) => {
             let of = operand(of, placeholders, findings);
@@ -302,50 +301,52 @@ fn leaf_test(leaf: &RawCondition, placeholders: &mut Placeholders, findings: &mu
 
 fn call_test(call: &RawCall, placeholders: &mut Placeholders, findings: &mut Findings) -> Option<Test> {
     let operands: Vec<_> = call.operands.iter().map(|each| operand(each, placeholders, findings)).collect();
-    let name = call.name.as_str();
-    let expected = if name.starts_with("attribute_") && name != "attribute_type" { 1 } else { 2 };
-    if operands.len() != expected {
-        findings.note(Rank::OperandCount, check::operand_count(name, operands.len()));
-        return None;
-    }
-    let mut operands = operands.into_iter();
-    let first = operands.next()?;
-    if expected == 1 {
-        let Some(Operand::Path(path)) = first else {
-            findings.note(Rank::Function, check::needs_path(name));
-            return None;
-        };
-        return Some(if name == "attribute_exists" { Test::Exists(path) } else { Test::NotExists(path) });
-    }
-    let (first, second) = (first?, operands.next()??);
-    distinct(name, &first, &second, findings);
-    match name {
-        "begins_with" => {
-            for operand in [&first, &second] {
-                if let Some(kind) = operand.known_type().filter(|kind| !["S", "B"].contains(kind)) {
-                    findings.note(Rank::Function, check::operand_type(name, kind));
-                }
-            }
-            Some(Test::BeginsWith(first, second))
+    let count = operands.len();
+    let operands: Vec<Operand> = operands.into_iter().collect::<Option<_>>().unwrap_or_default();
+    match function(&call.name, count, operands) {
+        Ok(test) => test,
+        Err((rank, message)) => {
+            findings.note(rank, message);
+            None
         }
-        "contains" => Some(Test::Contains(first, second)),
-        _ => attribute_type(first, second, findings),
     }
 }
 
-fn attribute_type(operand: Operand, name: Operand, findings: &mut Findings) -> Option<Test> {
+/// A call of a function that is a condition, of operands that were counted before they were read; `None` where not all
+/// of them could be read.
+pub(crate) fn function(name: &str, count: usize, operands: Vec<Operand>) -> Result<Option<Test>, (Rank, String)> {
+    let expected = if matches!(name, "attribute_exists" | "attribute_not_exists") { 1 } else { 2 };
+    if count != expected {
+        return Err((Rank::OperandCount, check::operand_count(name, count)));
+    }
+    let mut operands = operands.into_iter();
+    let Some(first) = operands.next() else { return Ok(None) };
+    if expected == 1 {
+        return match first {
+            Operand::Path(path) if name == "attribute_exists" => Ok(Some(Test::Exists(path))),
+            Operand::Path(path) => Ok(Some(Test::NotExists(path))),
+            _ => Err((Rank::Function, check::needs_path(name))),
+        };
+    }
+    let Some(second) = operands.next() else { return Ok(None) };
     match name {
-        Operand::Value(Value::S(name)) if TYPE_NAMES.contains(&name.as_str()) => Some(Test::IsType(operand, name)),
+        "begins_with" => Ok(Some(Test::BeginsWith(first, second))),
+        "contains" => Ok(Some(Test::Contains(first, second))),
+        _ => attribute_type(first, second).map(Some),
+    }
+}
+
+fn attribute_type(operand: Operand, name: Operand) -> Result<Test, (Rank, String)> {
+    match name {
+        Operand::Value(Value::S(name)) if TYPE_NAMES.contains(&name.as_str()) => Ok(Test::IsType(operand, name)),
         Operand::Value(Value::S(name)) => {
             let names = TYPE_NAMES.join(",");
             let message = format!("Invalid attribute type name found; type: {name}, valid types: {{{names}}}");
-            findings.note(Rank::Function, message);
-            None
+            Err((Rank::Function, message))
         }
         other => {
             let kind = other.known_type().unwrap_or("{NS,SS,L,BS,N,M,B,BOOL,NULL,S}");
-            findings.note(Rank::Function, check::operand_type("attribute_type", kind));
-            None
+            Err((Rank::Function, check::operand_type("attribute_type", kind)))
         }
     }
 }
@@ -362,12 +363,62 @@ fn operand(raw: &Raw, placeholders: &mut Placeholders, findings: &mut Findings) 
                 findings.note(Rank::OperandCount, check::operand_count(&call.name, operands.len()));
                 return None;
             };
-            let of = of.clone()?;
-            if let Some(kind) = of.known_type().filter(|kind| ["N", "BOOL", "NULL"].contains(kind)) {
-                findings.note(Rank::Function, check::operand_type(&call.name, kind));
-            }
-            Some(Operand::Size(Box::new(of)))
+            Some(Operand::Size(Box::new(of.clone()?)))
         }
+    }
+}
+
+impl Test {
+    /// What the operands alone tell to be wrong, in AWS's words: types that an operator does not take, an operand
+    /// against itself, bounds the wrong way round.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let mut findings = Findings::default();
+        match self {
+            Test::All(tests) | Test::Any(tests) => return tests.iter().try_for_each(Test::check),
+            Test::Not(test) => return test.check(),
+            Test::Compare(comparator, left, right) => {
+                distinct(comparator.text(), left, right, &mut findings);
+                if !matches!(comparator, Comparator::Equal | Comparator::NotEqual) {
+                    [left, right].into_iter().for_each(|operand| ordered(comparator.text(), operand, &mut findings));
+                }
+                [left, right].into_iter().for_each(|operand| sized(operand, &mut findings));
+            }
+            Test::Between(of, low, high) => {
+                for operand in [of, low, high] {
+                    ordered("BETWEEN", operand, &mut findings);
+                    sized(operand, &mut findings);
+                }
+                bounds(low, high, &mut findings);
+            }
+            Test::In(of, among) => {
+                [of].into_iter().chain(among).for_each(|operand| sized(operand, &mut findings));
+            }
+            Test::Exists(_) | Test::NotExists(_) => {}
+            Test::IsType(operand, _) => sized(operand, &mut findings),
+            Test::BeginsWith(of, prefix) => {
+                distinct("begins_with", of, prefix, &mut findings);
+                for operand in [of, prefix] {
+                    if let Some(kind) = operand.known_type().filter(|kind| !["S", "B"].contains(kind)) {
+                        findings.note(Rank::Function, check::operand_type("begins_with", kind));
+                    }
+                }
+            }
+            Test::Contains(of, part) => {
+                distinct("contains", of, part, &mut findings);
+                [of, part].into_iter().for_each(|operand| sized(operand, &mut findings));
+            }
+        }
+        findings.result()
+    }
+}
+
+/// What has no size: numbers, truths, null.
+fn sized(operand: &Operand, findings: &mut Findings) {
+    if let Operand::Size(of) = operand {
+        if let Some(kind) = of.known_type().filter(|kind| ["N", "BOOL", "NULL"].contains(kind)) {
+            findings.note(Rank::Function, check::operand_type("size", kind));
+        }
+        sized(of, findings);
     }
 }
 

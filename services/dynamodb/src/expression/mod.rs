@@ -1,8 +1,8 @@
 //! DynamoDB's four expression languages: condition (and filter), update, projection, key condition.
 //! Texts become types here, which are evaluated against items; what they are used for is the operations' business.
 
-mod check;
-mod condition;
+pub(crate) mod check;
+pub(crate) mod condition;
 mod key_condition;
 mod parse;
 mod path;

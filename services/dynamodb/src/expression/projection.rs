@@ -92,7 +92,7 @@ pub(super) fn read(text: &str, placeholders: &mut Placeholders) -> Result<Projec
         check::reserved(path, &mut findings);
         paths.push(check::path(path, placeholders, &mut findings));
     }
-    check::clashes(&paths, &mut findings);
+    check::clashes(&paths.iter().collect::<Vec<_>>(), &mut findings);
     findings.result()?;
     Ok(Projection::new(&paths))
 }

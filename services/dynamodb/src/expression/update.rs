@@ -3,6 +3,7 @@
 //! Source: "Update expressions" of the DynamoDB Developer Guide.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use cumulet_base::limits;
 
@@ -13,9 +14,11 @@ use super::placeholders::Placeholders;
 use super::projection::Projection;
 use crate::value::{Invalid, Item, Value};
 
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Update {
     actions: Vec<Action>,
+    /// What is told where an attribute is not of the type that its action needs.
+    wrong_type: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -49,6 +52,22 @@ impl Action {
             Action::Set(path, _) | Action::Remove(path) | Action::Add(path, _) | Action::Delete(path, _) => path,
         }
     }
+
+    /// Types that the expression alone tells to be wrong.
+    fn check(&self, findings: &mut Findings) {
+        match self {
+            Action::Remove(_) => {}
+            Action::Add(_, value) => of_section("ADD", value, findings),
+            Action::Delete(_, value) => of_section("DELETE", value, findings),
+            Action::Set(_, SetValue::Operand(source)) => source.check(findings),
+            Action::Set(_, SetValue::Sum(left, right)) => {
+                [left, right].into_iter().for_each(|operand| operand.check_as("+", "N", findings));
+            }
+            Action::Set(_, SetValue::Difference(left, right)) => {
+                [left, right].into_iter().for_each(|operand| operand.check_as("-", "N", findings));
+            }
+        }
+    }
 }
 
 const WRONG_TYPE: &str = "An operand in the update expression has an incorrect data type";
@@ -58,7 +77,22 @@ const MISSING: &str = "The provided expression refers to an attribute that does 
 impl Update {
     /// Of actions whose paths do not clash.
     pub fn new(actions: Vec<Action>) -> Update {
-        Update { actions }
+        Update { actions, wrong_type: WRONG_TYPE }
+    }
+
+    /// The same of actions that may clash, or may name values of types that they do not take, in AWS's words.
+    pub(crate) fn checked(actions: Vec<Action>) -> Result<Update, String> {
+        let mut findings = Findings::default();
+        let paths: Vec<&Path> = actions.iter().map(Action::path).collect();
+        check::clashes(&paths, &mut findings);
+        actions.iter().for_each(|action| action.check(&mut findings));
+        findings.result()?;
+        Ok(Update::new(actions))
+    }
+
+    /// Of the older form, which has its own words.
+    pub(crate) fn of_attribute_updates(actions: Vec<Action>) -> Update {
+        Update { actions, wrong_type: "Type mismatch for attribute to update" }
     }
 
     pub fn actions(&self) -> &[Action] {
@@ -68,6 +102,11 @@ impl Update {
     /// What is written to.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
         self.actions.iter().map(Action::path)
+    }
+
+    /// The attributes that are written to.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.paths().map(Path::head)
     }
 
     /// What becomes of an item that is there.
@@ -86,10 +125,16 @@ impl Update {
         Projection::new(self.paths()).project(old)
     }
 
-    /// Of an item as it is now, the parts that the update has written: `UPDATED_NEW`.
+    /// Of an item as it is now, the parts that the update writes to: `UPDATED_NEW`. As at AWS, what has been appended
+    /// to a list by an index beyond its end is not among them, and what has moved to the place of a removed element is.
     pub fn updated_new(&self, new: &Item) -> Item {
-        let written = self.actions.iter().filter(|action| !matches!(action, Action::Remove(_)));
-        Projection::new(written.map(Action::path)).project(new)
+        Projection::new(self.paths()).project(new)
+    }
+
+    /// Whether an item that is not there comes to be. An update that only takes out makes none.
+    pub fn creates(&self) -> bool {
+        let takes_out = |action: &Action| matches!(action, Action::Remove(_) | Action::Delete(..));
+        self.actions.is_empty() || !self.actions.iter().all(takes_out)
     }
 
     fn run(&self, old: &Item, is_there: bool) -> Result<Item, Invalid> {
@@ -99,13 +144,14 @@ impl Update {
             match action {
                 Action::Set(path, value) => writes.push((path, value.get(old)?)),
                 Action::Remove(path) => removals.push(path),
-                Action::Add(path, value) => writes.push((path, added(path.get(old), value)?)),
-                Action::Delete(path, value) => match path.get(old) {
-                    Some(present) => match without(present, value)? {
-                        Some(rest) => writes.push((path, rest)),
-                        None => removals.push(path),
-                    },
-                    None => removals.push(path),
+                Action::Add(path, value) => {
+                    let sum = path.get(old).map_or_else(|| Ok(Some(value.clone())), |present| added(present, value));
+                    writes.push((path, sum?.ok_or_else(|| Invalid::new(self.wrong_type))?));
+                }
+                Action::Delete(path, value) => match path.get(old).map(|present| without(present, value)) {
+                    Some(None) => return Err(Invalid::new(self.wrong_type)),
+                    Some(Some(Some(rest))) => writes.push((path, rest)),
+                    Some(Some(None)) | None => removals.push(path),
                 },
             }
         }
@@ -171,6 +217,24 @@ impl Source {
         }
     }
 
+    /// Lists are what `list_append` takes, wherever it stands.
+    fn check(&self, findings: &mut Findings) {
+        match self {
+            Source::Path(_) | Source::Value(_) => {}
+            Source::IfNotExists(_, otherwise) => otherwise.check(findings),
+            Source::ListAppend(first, second) => {
+                [first, second].into_iter().for_each(|operand| operand.check_as("list_append", "L", findings));
+            }
+        }
+    }
+
+    fn check_as(&self, function: &str, expected: &str, findings: &mut Findings) {
+        if let Some(kind) = self.known_type().filter(|kind| *kind != expected) {
+            findings.note(Rank::Function, check::operand_type(function, kind));
+        }
+        self.check(findings);
+    }
+
     /// The type, where the expression alone tells it.
     fn known_type(&self) -> Option<&'static str> {
         match self {
@@ -181,26 +245,30 @@ impl Source {
     }
 }
 
-fn added(present: Option<&Value>, value: &Value) -> Result<Value, Invalid> {
-    Ok(match (present, value) {
-        (None, value) => value.clone(),
-        (Some(Value::N(present)), Value::N(value)) => Value::N(present.checked_add(*value)?),
-        (Some(Value::Ss(present)), Value::Ss(value)) => Value::Ss(present | value),
-        (Some(Value::Ns(present)), Value::Ns(value)) => Value::Ns(present | value),
-        (Some(Value::Bs(present)), Value::Bs(value)) => Value::Bs(present | value),
-        (Some(Value::L(present)), Value::L(value)) => Value::L([present.as_slice(), value].concat()),
-        _ => return Err(Invalid::new(WRONG_TYPE)),
-    })
+/// `None` where the two are not of types that add up.
+fn added(present: &Value, value: &Value) -> Result<Option<Value>, Invalid> {
+    Ok(Some(match (present, value) {
+        (Value::N(present), Value::N(value)) => Value::N(present.checked_add(*value)?),
+        (Value::Ss(present), Value::Ss(value)) => Value::Ss(present | value),
+        (Value::Ns(present), Value::Ns(value)) => Value::Ns(present | value),
+        (Value::Bs(present), Value::Bs(value)) => Value::Bs(present | value),
+        (Value::L(present), Value::L(value)) => Value::L([present.as_slice(), value].concat()),
+        _ => return Ok(None),
+    }))
 }
 
-/// What is left of a set; an empty one is none.
-fn without(present: &Value, value: &Value) -> Result<Option<Value>, Invalid> {
-    Ok(match (present, value) {
-        (Value::Ss(present), Value::Ss(value)) => Some(present - value).filter(|set| !set.is_empty()).map(Value::Ss),
-        (Value::Ns(present), Value::Ns(value)) => Some(present - value).filter(|set| !set.is_empty()).map(Value::Ns),
-        (Value::Bs(present), Value::Bs(value)) => Some(present - value).filter(|set| !set.is_empty()).map(Value::Bs),
-        _ => return Err(Invalid::new(WRONG_TYPE)),
-    })
+/// What is left of a set, which is nothing rather than an empty one; `None` where the two are not sets of one type.
+fn without(present: &Value, value: &Value) -> Option<Option<Value>> {
+    match (present, value) {
+        (Value::Ss(present), Value::Ss(value)) => Some(left(present, value).map(Value::Ss)),
+        (Value::Ns(present), Value::Ns(value)) => Some(left(present, value).map(Value::Ns)),
+        (Value::Bs(present), Value::Bs(value)) => Some(left(present, value).map(Value::Bs)),
+        _ => None,
+    }
+}
+
+fn left<T: Ord + Clone>(present: &BTreeSet<T>, taken: &BTreeSet<T>) -> Option<BTreeSet<T>> {
+    Some(present - taken).filter(|set| !set.is_empty())
 }
 
 /// Whether what would hold the last step of a nested path is there, and a list or a map as the step wants it.
@@ -267,11 +335,12 @@ pub(super) fn read(text: &str, placeholders: &mut Placeholders) -> Result<Update
         seen.push(*section);
         actions.extend(raw.iter().map(|action| typed(action, placeholders, &mut findings)));
     }
-    let paths: Vec<Path> = actions.iter().map(|(path, _)| path.clone()).collect();
+    let paths: Vec<&Path> = actions.iter().map(|(path, _)| path).collect();
     check::clashes(&paths, &mut findings);
+    actions.iter().filter_map(|(_, action)| action.as_ref()).for_each(|action| action.check(&mut findings));
     findings.result()?;
     let actions = actions.into_iter().filter_map(|(_, action)| action).collect();
-    Ok(Update { actions })
+    Ok(Update::new(actions))
 }
 
 /// The path that is written to, and the action unless a finding says why there is none.
@@ -288,24 +357,20 @@ fn typed(raw: &RawAction, placeholders: &mut Placeholders, findings: &mut Findin
         }
         RawAction::Remove(_) => Some(Action::Remove(path.clone())),
         RawAction::Add(_, name) => {
-            let value = check::value(name, placeholders, findings);
-            let value = value.filter(|value| of_section("ADD", value, findings));
-            value.map(|value| Action::Add(path.clone(), value))
+            check::value(name, placeholders, findings).map(|value| Action::Add(path.clone(), value))
         }
         RawAction::Delete(_, name) => {
-            let value = check::value(name, placeholders, findings);
-            let value = value.filter(|value| of_section("DELETE", value, findings));
-            value.map(|value| Action::Delete(path.clone(), value))
+            check::value(name, placeholders, findings).map(|value| Action::Delete(path.clone(), value))
         }
     };
     (path, action)
 }
 
 /// `ADD` takes numbers and sets, `DELETE` sets.
-fn of_section(section: &str, value: &Value, findings: &mut Findings) -> bool {
+fn of_section(section: &str, value: &Value, findings: &mut Findings) {
     let name = match value {
-        Value::Ss(_) | Value::Ns(_) | Value::Bs(_) => return true,
-        Value::N(_) if section == "ADD" => return true,
+        Value::Ss(_) | Value::Ns(_) | Value::Bs(_) => return,
+        Value::N(_) if section == "ADD" => return,
         Value::N(_) => "NUMBER",
         Value::S(_) => "STRING",
         Value::B(_) => "BINARY",
@@ -316,7 +381,6 @@ fn of_section(section: &str, value: &Value, findings: &mut Findings) -> bool {
     };
     let message = format!("Incorrect operand type for operator or function; operator: {section}, operand type: {name}");
     findings.note(Rank::Operand, message);
-    false
 }
 
 fn set_value(raw: &RawSet, placeholders: &mut Placeholders, findings: &mut Findings) -> Option<SetValue> {
@@ -331,13 +395,7 @@ fn set_value(raw: &RawSet, placeholders: &mut Placeholders, findings: &mut Findi
     [left, right].into_iter().for_each(|operand| survey(operand, findings));
     let left = source(left, placeholders, findings);
     let right = source(right, placeholders, findings);
-    let (left, right) = (left?, right?);
-    for operand in [&left, &right] {
-        if let Some(kind) = operand.known_type().filter(|kind| *kind != "N") {
-            findings.note(Rank::Function, check::operand_type(operator, kind));
-        }
-    }
-    Some(if operator == "+" { SetValue::Sum(left, right) } else { SetValue::Difference(left, right) })
+    Some(if operator == "+" { SetValue::Sum(left?, right?) } else { SetValue::Difference(left?, right?) })
 }
 
 /// Functions that are not there or not where they belong, and reserved words.
@@ -384,11 +442,5 @@ fn called(call: &RawCall, placeholders: &mut Placeholders, findings: &mut Findin
             }
         };
     }
-    let (first, second) = (first?, second?);
-    for operand in [&first, &second] {
-        if let Some(kind) = operand.known_type().filter(|kind| *kind != "L") {
-            findings.note(Rank::Function, check::operand_type(name, kind));
-        }
-    }
-    Some(Source::ListAppend(Box::new(first), Box::new(second)))
+    Some(Source::ListAppend(Box::new(first?), Box::new(second?)))
 }
