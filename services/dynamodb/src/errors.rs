@@ -89,10 +89,6 @@ pub fn cancelled(reasons: Vec<serde_json::Value>) -> ApiError {
         .with("CancellationReasons", reasons)
 }
 
-pub fn duplicate() -> ApiError {
-    ApiError::new(400, "DuplicateItemException", "Duplicate primary key exists in table")
-}
-
 pub fn token_mismatch() -> ApiError {
     let text = "Request parameters do not match those of the earlier request with the same client token";
     ApiError::new(400, "IdempotentParameterMismatchException", text)

@@ -43,7 +43,6 @@ use tables::Tables;
 
 #[rustfmt::skip]
 const OPERATIONS: &[Operation] = &[
-    Operation::rpc("BatchExecuteStatement"),
     Operation::rpc("BatchGetItem"),
     Operation::rpc("BatchWriteItem"),
     Operation::rpc("CreateBackup"),
@@ -58,8 +57,6 @@ const OPERATIONS: &[Operation] = &[
     Operation::rpc("DescribeLimits"),
     Operation::rpc("DescribeTable"),
     Operation::rpc("DescribeTimeToLive"),
-    Operation::rpc("ExecuteStatement"),
-    Operation::rpc("ExecuteTransaction"),
     Operation::rpc("GetItem"),
     Operation::rpc("GetResourcePolicy"),
     Operation::rpc("ListBackups"),
@@ -83,6 +80,7 @@ const OPERATIONS: &[Operation] = &[
 
 #[rustfmt::skip]
 const ABSENT: &[Operation] = &[
+    Operation::rpc("BatchExecuteStatement"),
     Operation::rpc("CreateGlobalTable"),
     Operation::rpc("DescribeContributorInsights"),
     Operation::rpc("DescribeExport"),
@@ -93,6 +91,8 @@ const ABSENT: &[Operation] = &[
     Operation::rpc("DescribeTableReplicaAutoScaling"),
     Operation::rpc("DisableKinesisStreamingDestination"),
     Operation::rpc("EnableKinesisStreamingDestination"),
+    Operation::rpc("ExecuteStatement"),
+    Operation::rpc("ExecuteTransaction"),
     Operation::rpc("ExportTableToPointInTime"),
     Operation::rpc("ImportTable"),
     Operation::rpc("ListContributorInsights"),

@@ -123,16 +123,6 @@ pub fn start_of(table: &Table, index: Option<&Index>, input: &Input<'_>) -> Resu
     Ok(Some(row))
 }
 
-/// What a page holds.
-pub struct Found {
-    pub items: Vec<Item>,
-    pub count: u64,
-    pub scanned: u64,
-    /// Where the next page begins.
-    pub last: Option<Item>,
-    pub used: Used,
-}
-
 /// What was looked at so far.
 #[derive(Default)]
 struct Seen {
@@ -216,29 +206,13 @@ impl Page {
 
 impl Shared {
     /// Carries out a Query or Scan and writes its answer.
-    pub async fn page(&self, page: Page) -> Result<Json, ApiError> {
-        let (select, wanted) = (page.select, page.wanted);
-        let (live, table_name) = (page.live.clone(), page.table_name.clone());
-        let found = self.look(page).await?;
-        let mut answer = Map::new();
-        if select != Select::Count {
-            answer.insert("Items".into(), found.items.iter().map(item_to_json).collect());
-        }
-        answer.insert("Count".into(), json!(found.count));
-        answer.insert("ScannedCount".into(), json!(found.scanned));
-        if let Some(last) = &found.last {
-            answer.insert("LastEvaluatedKey".into(), item_to_json(last));
-        }
-        if let Some(told) = capacity::told(&live.table, &table_name, &found.used, wanted, false) {
-            answer.insert("ConsumedCapacity".into(), told);
-        }
-        Ok(answer.into())
-    }
-
-    /// Carries out a Query or Scan.
-    pub async fn look(&self, mut page: Page) -> Result<Found, ApiError> {
-        let index = page.index.filter(|_| is_global(&page));
-        page.live.runtime.buckets.admit(&page.live.table, index, false, self.now_ms())?;
+    pub async fn page(&self, mut page: Page) -> Result<Json, ApiError> {
+        page.live.runtime.buckets.admit(
+            &page.live.table,
+            page.index.filter(|_| is_global(&page)),
+            false,
+            self.now_ms(),
+        )?;
         let mut seen = Seen::default();
         match page.index().cloned() {
             None => self.table_page(&mut page, &mut seen).await?,
@@ -250,7 +224,19 @@ impl Shared {
             Some(id) => Used { read: seen.fetched_halves, index_read: vec![(id, halves)], ..Used::default() },
         };
         self.settle(&page.live, &used);
-        Ok(Found { items: seen.items, count: seen.count, scanned: seen.scanned, last: seen.last, used })
+        let mut answer = Map::new();
+        if page.select != Select::Count {
+            answer.insert("Items".into(), seen.items.iter().map(item_to_json).collect());
+        }
+        answer.insert("Count".into(), json!(seen.count));
+        answer.insert("ScannedCount".into(), json!(seen.scanned));
+        if let Some(last) = &seen.last {
+            answer.insert("LastEvaluatedKey".into(), item_to_json(last));
+        }
+        if let Some(told) = capacity::told(&page.live.table, &page.table_name, &used, page.wanted, false) {
+            answer.insert("ConsumedCapacity".into(), told);
+        }
+        Ok(answer.into())
     }
 
     async fn table_page(&self, page: &mut Page, seen: &mut Seen) -> Result<(), ApiError> {

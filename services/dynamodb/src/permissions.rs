@@ -86,12 +86,6 @@ fn needed(call: &Call) -> BTreeSet<(String, String)> {
             need(call.operation.name, source.unwrap_or("*"), "");
             need(call.operation.name, text("TargetTableName").unwrap_or("*"), "");
         }
-        "ExecuteStatement" | "BatchExecuteStatement" | "ExecuteTransaction" => {
-            for (action, name, index) in crate::operations::partiql::needs(input) {
-                let tail = index.map(|index| format!("/index/{index}")).unwrap_or_default();
-                need(action, &name, &tail);
-            }
-        }
         "GetRecords" => {
             let stream = text("ShardIterator").and_then(crate::operations::streams::arn_of_iterator);
             need("GetRecords", stream.as_deref().unwrap_or("*"), "");

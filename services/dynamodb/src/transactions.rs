@@ -248,7 +248,6 @@ fn reason(error: &ApiError, item: Option<&Item>) -> Json {
     let code = match error.code.as_str() {
         "ConditionalCheckFailedException" => "ConditionalCheckFailed",
         "ValidationException" => "ValidationError",
-        "DuplicateItemException" => "DuplicateItem",
         "ProvisionedThroughputExceededException" => "ProvisionedThroughputExceeded",
         other => other,
     };

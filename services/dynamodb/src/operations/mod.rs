@@ -3,7 +3,6 @@
 mod backups;
 mod batch;
 mod items;
-pub mod partiql;
 mod policies;
 mod query;
 mod restore;
@@ -65,9 +64,6 @@ pub(crate) async fn run(shared: &Arc<Shared>, mut call: Call) -> Result<Json, Ap
         "UpdateContinuousBackups" => backups::update_continuous(shared, &request).await,
         "RestoreTableFromBackup" => restore::from_backup(shared, &request).await,
         "RestoreTableToPointInTime" => restore::to_point_in_time(shared, &request).await,
-        "ExecuteStatement" => partiql::execute(shared, &request).await,
-        "BatchExecuteStatement" => partiql::batch(shared, &request).await,
-        "ExecuteTransaction" => partiql::transaction(shared, &request).await,
         other => Err(ApiError::not_implemented(MODEL.name, other)),
     }
 }
