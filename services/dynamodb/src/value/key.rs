@@ -10,7 +10,7 @@ use super::{Corrupt, Number, Value};
 const ESCAPED_ZERO: u8 = 1;
 
 /// The type of a key attribute, as its table declares it. It is not in the bytes: a column has one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum KeyType {
     S,
     N,

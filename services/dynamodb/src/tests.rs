@@ -1,0 +1,1 @@
+//! Each operation and the errors it declares, over the store in memory.
