@@ -152,6 +152,9 @@ pub const DYNAMODB_EXPRESSION_OPERATORS_MAX: usize = 300;
 pub const DYNAMODB_IN_OPERANDS_MAX: usize = 100;
 /// Levels of parentheses, functions and `NOT` in one expression.
 pub const DYNAMODB_EXPRESSION_DEPTH_MAX: usize = 100;
+/// One statement of PartiQL, and the statements of one batch.
+pub const DYNAMODB_STATEMENT_BYTES_MAX: usize = 8192;
+pub const DYNAMODB_BATCH_STATEMENTS_MAX: usize = 25;
 /// Names and values of placeholders, all together and one of the former.
 pub const DYNAMODB_PLACEHOLDER_BYTES_MAX: usize = 2 * 1024 * 1024;
 pub const DYNAMODB_PLACEHOLDER_NAME_BYTES_MAX: usize = 255;

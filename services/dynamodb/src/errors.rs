@@ -66,6 +66,22 @@ pub fn condition() -> ApiError {
     ApiError::new(400, "ConditionalCheckFailedException", "The conditional request failed")
 }
 
+pub fn duplicate() -> ApiError {
+    ApiError::new(400, "DuplicateItemException", "Duplicate primary key exists in table")
+}
+
+/// Why one statement of a batch failed: the code that AWS gives it there.
+pub fn of_statement(error: &ApiError) -> &'static str {
+    match error.code.as_str() {
+        "ConditionalCheckFailedException" => "ConditionalCheckFailed",
+        "DuplicateItemException" => "DuplicateItem",
+        "ProvisionedThroughputExceededException" => "ProvisionedThroughputExceeded",
+        "ResourceNotFoundException" => "ResourceNotFound",
+        "InternalServerError" => "InternalServerError",
+        _ => "ValidationError",
+    }
+}
+
 pub fn throughput() -> ApiError {
     let text = "The level of configured provisioned throughput for the table was exceeded. \
                 Consider increasing your provisioning level with the UpdateTable API.";

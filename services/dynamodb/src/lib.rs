@@ -11,7 +11,7 @@ mod input;
 mod items;
 mod jobs;
 mod keys;
-mod legacy;
+pub mod legacy;
 mod model;
 mod operations;
 mod pages;
@@ -43,6 +43,7 @@ use tables::Tables;
 
 #[rustfmt::skip]
 const OPERATIONS: &[Operation] = &[
+    Operation::rpc("BatchExecuteStatement"),
     Operation::rpc("BatchGetItem"),
     Operation::rpc("BatchWriteItem"),
     Operation::rpc("CreateBackup"),
@@ -57,6 +58,8 @@ const OPERATIONS: &[Operation] = &[
     Operation::rpc("DescribeLimits"),
     Operation::rpc("DescribeTable"),
     Operation::rpc("DescribeTimeToLive"),
+    Operation::rpc("ExecuteStatement"),
+    Operation::rpc("ExecuteTransaction"),
     Operation::rpc("GetItem"),
     Operation::rpc("GetResourcePolicy"),
     Operation::rpc("ListBackups"),
@@ -80,7 +83,6 @@ const OPERATIONS: &[Operation] = &[
 
 #[rustfmt::skip]
 const ABSENT: &[Operation] = &[
-    Operation::rpc("BatchExecuteStatement"),
     Operation::rpc("CreateGlobalTable"),
     Operation::rpc("DescribeContributorInsights"),
     Operation::rpc("DescribeExport"),
@@ -91,8 +93,6 @@ const ABSENT: &[Operation] = &[
     Operation::rpc("DescribeTableReplicaAutoScaling"),
     Operation::rpc("DisableKinesisStreamingDestination"),
     Operation::rpc("EnableKinesisStreamingDestination"),
-    Operation::rpc("ExecuteStatement"),
-    Operation::rpc("ExecuteTransaction"),
     Operation::rpc("ExportTableToPointInTime"),
     Operation::rpc("ImportTable"),
     Operation::rpc("ListContributorInsights"),

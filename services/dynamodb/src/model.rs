@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::expression::KeyNames;
 use crate::value::key::KeyType;
 
 /// Where a table is found: its name within an account and region.
@@ -39,6 +40,10 @@ impl KeySchema {
 
     pub fn has(&self, name: &str) -> bool {
         self.attributes().any(|attribute| attribute.name == name)
+    }
+
+    pub fn names(&self) -> KeyNames<'_> {
+        KeyNames { hash: &self.hash.name, range: self.range.as_ref().map(|range| range.name.as_str()) }
     }
 }
 
@@ -197,6 +202,16 @@ pub struct Table {
 impl Table {
     pub fn index(&self, name: &str) -> Option<&Index> {
         self.indexes.iter().find(|index| index.name == name)
+    }
+
+    /// Whether entries of an index have this attribute, where their item has it.
+    pub fn is_in_index(&self, index: &Index, name: &str) -> bool {
+        let is_projected = match &index.projection {
+            Projection::All => true,
+            Projection::KeysOnly => false,
+            Projection::Include(names) => names.iter().any(|included| included == name),
+        };
+        is_projected || self.key.has(name) || index.key.has(name)
     }
 }
 

@@ -125,13 +125,13 @@ pub fn start_of(table: &Table, index: Option<&Index>, input: &Input<'_>) -> Resu
 
 /// What was looked at so far.
 #[derive(Default)]
-struct Seen {
-    items: Vec<Item>,
-    count: u64,
-    scanned: u64,
-    bytes: usize,
+pub struct Seen {
+    pub items: Vec<Item>,
+    pub count: u64,
+    pub scanned: u64,
+    pub bytes: usize,
     /// Where the next page begins, once this one is full.
-    last: Option<Item>,
+    pub last: Option<Item>,
     fetched_halves: u64,
 }
 
@@ -149,12 +149,7 @@ impl Page {
         if index.projection == Projected::All {
             return Ok(false);
         }
-        let included = |name: &str| match &index.projection {
-            Projected::Include(names) => names.iter().any(|n| n == name),
-            _ => false,
-        };
-        let table = &self.live.table;
-        let is_held = |name: &&str| table.key.has(name) || index.key.has(name) || included(name);
+        let is_held = |name: &&str| self.live.table.is_in_index(index, name);
         let filtered = self.filter.iter().flat_map(Condition::paths).map(|path| path.head());
         let named = self.projection.iter().flat_map(Projection::names).chain(filtered);
         let lacking: Vec<&str> = named.filter(|name| !is_held(name)).collect();
@@ -205,18 +200,18 @@ impl Page {
 }
 
 impl Shared {
-    /// Carries out a Query or Scan and writes its answer.
-    pub async fn page(&self, mut page: Page) -> Result<Json, ApiError> {
+    /// Carries out a Query or Scan, and tells what it used.
+    pub async fn read_page(&self, page: &mut Page) -> Result<(Seen, Used), ApiError> {
         page.live.runtime.buckets.admit(
             &page.live.table,
-            page.index.filter(|_| is_global(&page)),
+            page.index.filter(|_| is_global(page)),
             false,
             self.now_ms(),
         )?;
         let mut seen = Seen::default();
         match page.index().cloned() {
-            None => self.table_page(&mut page, &mut seen).await?,
-            Some(index) => self.index_page(&mut page, &index, &mut seen).await?,
+            None => self.table_page(page, &mut seen).await?,
+            Some(index) => self.index_page(page, &index, &mut seen).await?,
         }
         let halves = page.reading().half_units(seen.bytes);
         let used = match page.index {
@@ -224,6 +219,12 @@ impl Shared {
             Some(id) => Used { read: seen.fetched_halves, index_read: vec![(id, halves)], ..Used::default() },
         };
         self.settle(&page.live, &used);
+        Ok((seen, used))
+    }
+
+    /// Carries out a Query or Scan and writes its answer.
+    pub async fn page(&self, mut page: Page) -> Result<Json, ApiError> {
+        let (seen, used) = self.read_page(&mut page).await?;
         let mut answer = Map::new();
         if page.select != Select::Count {
             answer.insert("Items".into(), seen.items.iter().map(item_to_json).collect());

@@ -11,6 +11,7 @@ use serde_json::Value as Json;
 
 use crate::input::place_of_arn;
 use crate::model::Place;
+use crate::partiql::Statement;
 use crate::{MODEL, Shared};
 
 pub async fn authorize(shared: &Shared, authorizer: &dyn Authorizer, call: &Call) -> Result<(), ApiError> {
@@ -72,6 +73,18 @@ fn needed(call: &Call) -> BTreeSet<(String, String)> {
                     _ => "ConditionCheckItem",
                 };
                 need(action, name, "");
+            }
+        }
+        "ExecuteStatement" | "BatchExecuteStatement" | "ExecuteTransaction" => {
+            for statement in crate::operations::statements_of(input) {
+                let (action, index) = match &statement {
+                    Statement::Select(select) | Statement::Exists(select) => ("PartiQLSelect", &select.source.index),
+                    Statement::Insert(_) => ("PartiQLInsert", &None),
+                    Statement::Update(_) => ("PartiQLUpdate", &None),
+                    Statement::Delete(_) => ("PartiQLDelete", &None),
+                };
+                let tail = index.as_ref().map(|index| format!("/index/{index}")).unwrap_or_default();
+                need(action, statement.table(), &tail);
             }
         }
         "Query" | "Scan" => {

@@ -247,6 +247,7 @@ fn none() -> Json {
 fn reason(error: &ApiError, item: Option<&Item>) -> Json {
     let code = match error.code.as_str() {
         "ConditionalCheckFailedException" => "ConditionalCheckFailed",
+        "DuplicateItemException" => "DuplicateItem",
         "ValidationException" => "ValidationError",
         "ProvisionedThroughputExceededException" => "ProvisionedThroughputExceeded",
         other => other,

@@ -53,6 +53,14 @@ impl KeyCondition {
     pub(super) fn of(condition: Condition, names: KeyNames<'_>) -> Result<KeyCondition, Invalid> {
         let mut parts = Vec::new();
         collect(condition.into_root(), &mut parts)?;
+        let attributes = 1 + usize::from(names.range.is_some());
+        if parts.len() > attributes {
+            return Err(Invalid::new(format!(
+                "The number of query conditions ({}) exceeds the number of key attributes defined in the schema \
+                 ({attributes})",
+                parts.len()
+            )));
+        }
         KeyCondition::of_parts(parts, names)
     }
 
@@ -105,10 +113,10 @@ fn collect(test: Test, parts: &mut Vec<Part>) -> Result<(), Invalid> {
         Test::BeginsWith(key, prefix) => (first(key, "begins_with")?, RangeCondition::BeginsWith(value(prefix)?)),
     };
     if path.is_nested() {
-        return Err(Invalid::new("KeyConditionExpressions cannot have conditions on nested attributes"));
+        return Err(invalid("KeyConditionExpressions cannot have conditions on nested attributes"));
     }
     if parts.iter().any(|(name, _)| name == path.head()) {
-        return Err(Invalid::new("KeyConditionExpressions must only contain one condition per key"));
+        return Err(invalid("KeyConditionExpressions must only contain one condition per key"));
     }
     parts.push((path.head().to_owned(), condition));
     Ok(())
@@ -150,8 +158,12 @@ fn value(operand: Operand) -> Result<Value, Invalid> {
     match operand {
         Operand::Value(value) => Ok(value),
         Operand::Path(_) => Err(several_names()),
-        Operand::Size(_) => Err(Invalid::new("KeyConditionExpressions cannot contain nested operations")),
+        Operand::Size(_) => Err(invalid("KeyConditionExpressions cannot contain nested operations")),
     }
+}
+
+fn invalid(message: &str) -> Invalid {
+    Invalid::new(format!("Invalid KeyConditionExpression: {message}"))
 }
 
 fn several_names() -> Invalid {

@@ -172,9 +172,9 @@ impl Update {
             }
         }
         let is_too_deep =
-            |path: &Path| item.get(path.head()).is_some_and(|value| value.depth() > limits::DYNAMODB_NESTING_MAX);
+            |path: &Path| item.get(path.head()).is_some_and(|value| value.levels() > limits::DYNAMODB_NESTING_MAX);
         if self.paths().any(is_too_deep) {
-            return Err(Invalid::new("Nesting Levels have exceeded supported limits"));
+            return Err(Invalid::too_deep());
         }
         Ok(item)
     }

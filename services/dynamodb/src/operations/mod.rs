@@ -7,9 +7,11 @@ mod policies;
 mod query;
 mod restore;
 mod settings;
+mod statements;
 pub mod streams;
 mod tables;
 mod transact;
+mod transact_statements;
 mod update_table;
 
 use std::sync::Arc;
@@ -18,12 +20,21 @@ use cumulet_wire::call::Call;
 use cumulet_wire::error::ApiError;
 use serde_json::Value as Json;
 
+use crate::partiql::Statement;
 use crate::{MODEL, Shared};
 
 /// What an operation is given: the request as one JSON object, and the call it came by.
 pub(crate) struct Request {
     pub input: Json,
     pub call: Call,
+}
+
+/// The statements of PartiQL that a request holds, as far as they can be read; what cannot be is never carried out.
+pub(crate) fn statements_of(input: &serde_json::Map<String, Json>) -> Vec<Statement> {
+    let lists = ["Statements", "TransactStatements"].into_iter().filter_map(|name| input.get(name)?.as_array());
+    let several = lists.flatten().filter_map(|json| statements::given(json).ok());
+    let one = input.contains_key("Statement").then(|| statements::given(&Json::Object(input.clone())).ok()).flatten();
+    one.into_iter().chain(several).map(|given| given.statement).collect()
 }
 
 pub(crate) async fn run(shared: &Arc<Shared>, mut call: Call) -> Result<Json, ApiError> {
@@ -41,6 +52,9 @@ pub(crate) async fn run(shared: &Arc<Shared>, mut call: Call) -> Result<Json, Ap
         "BatchWriteItem" => batch::write(shared, &request).await,
         "TransactGetItems" => transact::get(shared, &request).await,
         "TransactWriteItems" => transact::write(shared, &request).await,
+        "ExecuteStatement" => statements::execute(shared, &request).await,
+        "BatchExecuteStatement" => statements::batch(shared, &request).await,
+        "ExecuteTransaction" => transact_statements::run(shared, &request).await,
         "CreateTable" => tables::create(shared, &request).await,
         "DescribeTable" => tables::describe(shared, &request).await,
         "DeleteTable" => tables::delete(shared, &request).await,

@@ -10,7 +10,7 @@ use super::Request;
 use crate::Shared;
 use crate::capacity::Wanted;
 use crate::errors;
-use crate::expression::{self, Condition, KeyCondition, KeyNames};
+use crate::expression::{self, Condition, KeyCondition};
 use crate::input::{Input, place_of};
 use crate::keys;
 use crate::model::{Index, KeySchema, Table};
@@ -35,7 +35,7 @@ pub async fn query(shared: &Arc<Shared>, request: &Request) -> Result<Json, ApiE
     let table = &live.table;
     let index = pages::index_of(table, &input)?;
     let schema = index.map_or(&table.key, |index| &index.key);
-    let names = KeyNames { hash: &schema.hash.name, range: schema.range.as_ref().map(|range| range.name.as_str()) };
+    let names = schema.names();
     let condition = match language.text("KeyConditionExpression")? {
         Some(text) => expression::key_condition(text, language.placeholders(), names)?,
         None => crate::legacy::key_conditions(&request.input, names)?.ok_or_else(|| {
@@ -81,7 +81,7 @@ pub async fn query(shared: &Arc<Shared>, request: &Request) -> Result<Json, ApiE
 }
 
 /// Values of the condition are of the types of the keys.
-fn check_types(schema: &KeySchema, condition: &KeyCondition) -> Result<(), ApiError> {
+pub(super) fn check_types(schema: &KeySchema, condition: &KeyCondition) -> Result<(), ApiError> {
     let range = schema.range.as_ref().map_or(schema.hash.kind, |range| range.kind);
     let of_range = condition.range.iter().flat_map(|range| range.values()).map(|value| (value, range));
     for (value, kind) in std::iter::once((&condition.hash, schema.hash.kind)).chain(of_range) {
@@ -174,7 +174,7 @@ pub async fn scan(shared: &Arc<Shared>, request: &Request) -> Result<Json, ApiEr
         .await
 }
 
-fn span_of(table: &Table, index: Option<&Index>, segment: Option<(u32, u32)>) -> Span {
+pub(super) fn span_of(table: &Table, index: Option<&Index>, segment: Option<(u32, u32)>) -> Span {
     let (segment, total) = segment.unwrap_or((0, 1));
     let (lo, hi) = match index {
         None => keys::segment(table.rows, segment, total),

@@ -31,7 +31,7 @@ fn parts_of<'a>(input: &Input<'a>) -> Result<&'a Vec<Json>, ApiError> {
 }
 
 /// Sums by table, in the order of the request.
-fn told(used: Vec<(Arc<Live>, String, Used)>, wanted: Wanted) -> Json {
+pub(super) fn told(used: Vec<(Arc<Live>, String, Used)>, wanted: Wanted) -> Json {
     let mut sums: Vec<(Arc<Live>, String, Used)> = Vec::new();
     for (live, name, one) in used {
         match sums.iter_mut().find(|(other, ..)| other.table.rows == live.table.rows) {
@@ -166,7 +166,7 @@ pub async fn write(shared: &Arc<Shared>, request: &Request) -> Result<Json, ApiE
     Ok(answer.into())
 }
 
-fn token_of(input: &Input<'_>, request: &Request, list: &[Json]) -> Result<Option<Token>, ApiError> {
+pub(super) fn token_of(input: &Input<'_>, request: &Request, list: &[Json]) -> Result<Option<Token>, ApiError> {
     let Some(token) = input.text("ClientRequestToken")? else { return Ok(None) };
     if token.is_empty() || token.len() > 36 {
         let text = "Member must have length less than or equal to 36 and greater than or equal to 1";

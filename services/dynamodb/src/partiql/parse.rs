@@ -24,7 +24,7 @@ const OPERATORS: &[&str] = &["AND", "BETWEEN", "IN", "IS", "LIKE", "OR"];
 /// Reads a statement; each `?` is the next of the parameters.
 pub fn statement(text: &str, parameters: &[Value]) -> Result<Statement, Invalid> {
     let tokens = tokens(text).ok_or_else(|| malformed(""))?;
-    let mut parser = Parser { tokens, at: 0, depth: 0, parameters: parameters.iter(), too_few: false };
+    let mut parser = Parser { text, tokens, at: 0, depth: 0, parameters: parameters.iter(), too_few: false };
     let statement = parser.statement().and_then(|statement| parser.end().map(|()| statement));
     if parser.too_few || (statement.is_ok() && parser.parameters.next().is_some()) {
         return Err(Invalid::new("Number of parameters in request and statement don't match."));
@@ -41,6 +41,7 @@ fn unsupported(what: &str) -> Invalid {
 }
 
 struct Parser<'a> {
+    text: &'a str,
     tokens: Vec<Token<'a>>,
     at: usize,
     depth: usize,
@@ -105,6 +106,21 @@ impl<'a> Parser<'a> {
             return malformed("Unexpected keyword");
         }
         malformed("Unexpected term")
+    }
+
+    /// Where a token stands, as AWS's messages tell it: line, column and length, counted in characters.
+    fn place(&self, at: usize) -> String {
+        let token = &self.tokens[at];
+        let before = &self.text[..token.start];
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        format!("{line}:{column}:{}", token.text.chars().count())
+    }
+
+    /// Whether a call of a function begins here: a word that is no keyword before a parenthesis.
+    fn is_any_call(&self) -> bool {
+        let is_word = self.token().kind == Kind::Word && !self.is_one_of(KEYWORDS);
+        is_word && self.tokens.get(self.at + 1).is_some_and(|next| next.text == "(")
     }
 
     fn end(&mut self) -> Result<(), Invalid> {
@@ -178,8 +194,8 @@ impl<'a> Parser<'a> {
             if self.is_word("VALUE") {
                 return Err(unsupported("SelectValue"));
             }
-            if self.token().kind == Kind::Word && self.tokens.get(self.at + 1).is_some_and(|next| next.text == "(") {
-                return Err(unsupported("Function call in projection"));
+            if self.is_any_call() {
+                return Err(Invalid::new(format!("Unexpected path component at {}", self.place(self.at))));
             }
             let path = self.path()?;
             let name = match path.steps().last() {
@@ -245,6 +261,9 @@ impl<'a> Parser<'a> {
         let mut steps = Vec::new();
         loop {
             if self.eat(".") {
+                if self.is_one_of(KEYWORDS) {
+                    return Err(malformed("Invalid path dot component"));
+                }
                 steps.push(Step::Name(self.name()?));
             } else if self.eat("[") {
                 let step = match (&self.token().kind, self.token().text) {
@@ -410,17 +429,32 @@ impl<'a> Parser<'a> {
         if !is_add && !self.is_call("SET_DELETE") {
             return Ok(None);
         }
+        let name = if is_add { "SET_ADD" } else { "SET_DELETE" };
+        let refused = |what: &str, place: String| Err(Invalid::new(format!("{what} at {place}")));
+        let function = self.place(self.at);
         self.advance();
         self.advance();
-        let path = self.path()?;
-        if path != *target {
-            let name = if is_add { "SET_ADD" } else { "SET_DELETE" };
-            return Err(Invalid::new(format!("{name} is only supported for the attribute that is set")));
+        let first_place = self.place(self.at);
+        let mut operands = vec![self.set_operand()?];
+        while self.eat(",") {
+            operands.push(self.set_operand()?);
         }
-        self.expect(",")?;
-        let value = self.literal()?;
         self.expect(")")?;
-        Ok(Some(if is_add { Action::Add(path, value) } else { Action::Delete(path, value) }))
+        let Ok([first, second]) = <[Operand; 2]>::try_from(operands) else {
+            return refused(&format!("{name} must have exactly two arguments"), function);
+        };
+        if first != Operand::Path(target.clone()) {
+            return refused(&format!("The first argument to {name} must equal the assignment value"), function);
+        }
+        match second {
+            Operand::Value(value @ (Value::Ss(_) | Value::Ns(_) | Value::Bs(_))) if is_add => {
+                Ok(Some(Action::Add(target.clone(), value)))
+            }
+            Operand::Value(value @ (Value::Ss(_) | Value::Ns(_) | Value::Bs(_))) => {
+                Ok(Some(Action::Delete(target.clone(), value)))
+            }
+            _ => refused(&format!("The second argument to {name} must be a value with type SET"), first_place),
+        }
     }
 
     /// Whether a call of a function of this name begins here.

@@ -18,6 +18,7 @@ pub enum Kind {
 pub struct Token<'a> {
     pub kind: Kind,
     pub text: &'a str,
+    pub start: usize,
 }
 
 /// Longer symbols first.
@@ -46,10 +47,10 @@ pub fn tokens(source: &str) -> Option<Vec<Token<'_>>> {
             _ => (Kind::Symbol, SYMBOLS.iter().find(|symbol| rest.starts_with(**symbol))?.len()),
         };
         let (text, behind) = rest.split_at(length);
-        tokens.push(Token { kind, text });
+        tokens.push(Token { kind, text, start: source.len() - rest.len() });
         rest = behind;
     }
-    tokens.push(Token { kind: Kind::End, text: "" });
+    tokens.push(Token { kind: Kind::End, text: "", start: source.len() });
     Some(tokens)
 }
 

@@ -25,7 +25,7 @@ impl Value {
 
     /// The whole of `bytes` is one value.
     pub fn decode(bytes: &[u8]) -> Result<Value, Corrupt> {
-        whole(bytes, |input| value(input, 0))
+        whole(bytes, |input| value(input, 1))
     }
 }
 
@@ -36,7 +36,7 @@ pub fn encode_item(item: &Item, out: &mut Vec<u8>) {
 
 /// The whole of `bytes` is one item.
 pub fn decode_item(bytes: &[u8]) -> Result<Item, Corrupt> {
-    whole(bytes, |input| item(input, 0))
+    whole(bytes, |input| item(input, 1))
 }
 
 fn put_value(value: &Value, out: &mut Vec<u8>) {
@@ -113,7 +113,10 @@ fn whole<T>(bytes: &[u8], read: impl FnOnce(&mut &[u8]) -> Result<T, Corrupt>) -
     if input.is_empty() { Ok(value) } else { Err(Corrupt("bytes behind the end")) }
 }
 
-fn value(input: &mut &[u8], depth: usize) -> Result<Value, Corrupt> {
+fn value(input: &mut &[u8], level: usize) -> Result<Value, Corrupt> {
+    if level > limits::DYNAMODB_NESTING_MAX {
+        return Err(Corrupt("nested too deep"));
+    }
     match byte(input)? {
         tag::S => Ok(Value::S(text(input)?)),
         tag::N => Ok(Value::N(Number::decode_ordered(input)?)),
@@ -125,16 +128,15 @@ fn value(input: &mut &[u8], depth: usize) -> Result<Value, Corrupt> {
         tag::NS => Ok(Value::Ns(set(input, Number::decode_ordered)?)),
         tag::BS => Ok(Value::Bs(set(input, blob)?)),
         tag::L => {
-            let depth = deeper(depth)?;
             let count = length(input)?;
-            (0..count).map(|_| value(input, depth)).collect::<Result<_, _>>().map(Value::L)
+            (0..count).map(|_| value(input, level + 1)).collect::<Result<_, _>>().map(Value::L)
         }
-        tag::M => Ok(Value::M(item(input, deeper(depth)?)?)),
+        tag::M => Ok(Value::M(item(input, level + 1)?)),
         _ => Err(Corrupt("an unknown type")),
     }
 }
 
-fn item(input: &mut &[u8], depth: usize) -> Result<Item, Corrupt> {
+fn item(input: &mut &[u8], level: usize) -> Result<Item, Corrupt> {
     let count = length(input)?;
     let mut item = Item::new();
     for _ in 0..count {
@@ -143,7 +145,7 @@ fn item(input: &mut &[u8], depth: usize) -> Result<Item, Corrupt> {
         if item.last_key_value().is_some_and(|(last, _)| *last >= name) {
             return Err(Corrupt("names out of order"));
         }
-        let value = value(input, depth)?;
+        let value = value(input, level)?;
         item.insert(name, value);
     }
     Ok(item)
@@ -160,10 +162,6 @@ fn set<T: Ord>(input: &mut &[u8], read: fn(&mut &[u8]) -> Result<T, Corrupt>) ->
         set.insert(element);
     }
     Ok(set)
-}
-
-fn deeper(depth: usize) -> Result<usize, Corrupt> {
-    if depth >= limits::DYNAMODB_NESTING_MAX { Err(Corrupt("nested too deep")) } else { Ok(depth + 1) }
 }
 
 fn text(input: &mut &[u8]) -> Result<String, Corrupt> {

@@ -16,7 +16,7 @@ const TYPES: [&str; 10] = ["S", "N", "B", "BOOL", "NULL", "SS", "NS", "BS", "L",
 
 /// What reading a map of attributes gives; `null` is AWS's absent.
 pub fn item_from_json(json: &Json) -> Result<Item, Invalid> {
-    item_at(json, 0)
+    item_at(json, 1)
 }
 
 pub fn item_to_json(item: &Item) -> Json {
@@ -26,7 +26,7 @@ pub fn item_to_json(item: &Item) -> Json {
 impl Value {
     /// Reads the shape of the wire.
     pub fn from_json(json: &Json) -> Result<Value, Invalid> {
-        value_at(json, 0)
+        value_at(json, 1)
     }
 
     pub fn to_json(&self) -> Json {
@@ -45,18 +45,21 @@ impl Value {
     }
 }
 
-fn value_at(json: &Json, depth: usize) -> Result<Value, Invalid> {
+fn value_at(json: &Json, level: usize) -> Result<Value, Invalid> {
+    if level > limits::DYNAMODB_NESTING_MAX {
+        return Err(Invalid::too_deep());
+    }
     let fields = object(json)?;
     let mut given = fields.iter().filter(|(name, value)| TYPES.contains(&name.as_str()) && !value.is_null());
     let Some((kind, content)) = given.next() else { return Err(Invalid::new(EMPTY)) };
-    let value = typed(kind, content, depth)?;
+    let value = typed(kind, content, level)?;
     match given.next() {
         None => Ok(value),
         Some(_) => Err(Invalid::new(SEVERAL)),
     }
 }
 
-fn typed(kind: &str, content: &Json, depth: usize) -> Result<Value, Invalid> {
+fn typed(kind: &str, content: &Json, level: usize) -> Result<Value, Invalid> {
     match kind {
         "S" => Ok(Value::S(string(content)?.to_owned())),
         "N" => Ok(Value::N(Number::parse(string(content)?)?)),
@@ -74,23 +77,15 @@ fn typed(kind: &str, content: &Json, depth: usize) -> Result<Value, Invalid> {
         "NS" => number_set(list(content)?),
         "BS" => binary_set(list(content)?),
         "L" => {
-            let depth = deeper(depth)?;
-            let values = list(content)?.iter().map(|value| value_at(value, depth));
+            let values = list(content)?.iter().map(|value| value_at(value, level + 1));
             Ok(Value::L(values.collect::<Result<_, _>>()?))
         }
-        _ => Ok(Value::M(item_at(content, deeper(depth)?)?)),
+        _ => Ok(Value::M(item_at(content, level + 1)?)),
     }
 }
 
-fn item_at(json: &Json, depth: usize) -> Result<Item, Invalid> {
-    object(json)?.iter().map(|(name, value)| Ok((name.clone(), value_at(value, depth)?))).collect()
-}
-
-fn deeper(depth: usize) -> Result<usize, Invalid> {
-    if depth >= limits::DYNAMODB_NESTING_MAX {
-        return Err(Invalid::new("Nesting Levels have exceeded supported limits"));
-    }
-    Ok(depth + 1)
+fn item_at(json: &Json, level: usize) -> Result<Item, Invalid> {
+    object(json)?.iter().map(|(name, value)| Ok((name.clone(), value_at(value, level)?))).collect()
 }
 
 fn string_set(given: &[Json]) -> Result<Value, Invalid> {

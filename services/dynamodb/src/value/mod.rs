@@ -30,6 +30,14 @@ impl Invalid {
         Invalid::Validation(message.into())
     }
 
+    /// More than 32 levels of nesting.
+    pub fn too_deep() -> Invalid {
+        Invalid::new(
+            "Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond supported \
+             limit",
+        )
+    }
+
     /// The message behind AWS's common beginning.
     pub fn parameter(message: impl std::fmt::Display) -> Invalid {
         Invalid::Validation(format!("One or more parameter values were invalid: {message}"))
@@ -89,12 +97,12 @@ impl Value {
         }
     }
 
-    /// Levels of lists and maps; a value that is neither has none.
-    pub fn depth(&self) -> usize {
+    /// Levels of nesting: the value itself is one, and each list or map that has something in it adds one.
+    pub fn levels(&self) -> usize {
         match self {
-            Value::L(list) => 1 + list.iter().map(Value::depth).max().unwrap_or(0),
-            Value::M(map) => 1 + map.values().map(Value::depth).max().unwrap_or(0),
-            _ => 0,
+            Value::L(list) => 1 + list.iter().map(Value::levels).max().unwrap_or(0),
+            Value::M(map) => 1 + map.values().map(Value::levels).max().unwrap_or(0),
+            _ => 1,
         }
     }
 

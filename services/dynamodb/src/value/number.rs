@@ -47,9 +47,10 @@ impl Number {
         if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
             return Err(not_numeric());
         }
-        let Some(first) = digits.iter().position(|b| *b != b'0') else { return Ok(Number::ZERO) };
+        // A zero has the magnitude of its last digit.
+        let first = digits.iter().position(|b| *b != b'0').unwrap_or(digits.len() - 1);
         let last = digits.iter().rposition(|b| *b != b'0').unwrap_or(first);
-        let magnitude = exponent + whole.len() as i64 - 1 - first as i64;
+        let magnitude = exponent.saturating_add(whole.len() as i64 - 1 - first as i64);
         if magnitude > i64::from(EXPONENT_MAX) {
             return Err(Invalid::new(OVERFLOW));
         }
@@ -232,16 +233,13 @@ fn add(a: Number, b: Number) -> Result<Number, &'static str> {
     Number::from_parts(negative, high_aligned.abs_diff(low_aligned), exponent)
 }
 
-/// Exponents beyond all bounds stay beyond them; `None` where it is none.
+/// `None` where it is none, or beyond 64 bits.
 fn parse_exponent(text: &str) -> Option<i64> {
-    const BEYOND: i64 = 1 << 40;
-    let negative = text.starts_with('-');
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
-    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+    if !digits.starts_with(|first: char| first.is_ascii_digit()) {
         return None;
     }
-    let value = digits.bytes().fold(0i64, |sum, b| (sum * 10 + i64::from(b - b'0')).min(BEYOND));
-    Some(if negative { -value } else { value })
+    text.parse().ok()
 }
 
 impl fmt::Display for Number {

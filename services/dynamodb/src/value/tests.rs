@@ -53,13 +53,17 @@ fn refuses_what_aws_refuses() {
 #[test]
 fn nests_to_32_levels() {
     let nested = |levels: usize| (0..levels).fold(json!({"N": "1"}), |inner, _| json!({"L": [inner]}));
-    let deepest = Value::from_json(&nested(32)).unwrap();
-    assert_eq!(deepest.depth(), 32);
+    let deepest = Value::from_json(&nested(31)).unwrap();
+    assert_eq!(deepest.levels(), 32);
     let mut bytes = Vec::new();
     deepest.encode(&mut bytes);
     assert_eq!(Value::decode(&bytes).unwrap(), deepest);
-    let message = Value::from_json(&nested(33)).unwrap_err().to_string();
-    assert_eq!(message, "Nesting Levels have exceeded supported limits");
+    assert_eq!(Value::from_json(&nested(32)), Err(Invalid::too_deep()));
+    assert_eq!(item_from_json(&json!({"a": nested(32)})), Err(Invalid::too_deep()));
+    item_from_json(&json!({"a": nested(31)})).unwrap();
+    // What is empty has nothing that would be too deep.
+    let empty = (0..31).fold(json!({"M": {}}), |inner, _| json!({"L": [inner]}));
+    assert_eq!(Value::from_json(&empty).unwrap().levels(), 32);
 }
 
 #[test]

@@ -46,16 +46,16 @@ fn key_conditions_refused() {
         ("a = :s and attribute_exists(b)", "Invalid operator used in KeyConditionExpression: attribute_exists"),
         ("a = :s and attribute_not_exists(b)", "Invalid operator used in KeyConditionExpression: attribute_not_exists"),
         ("a = :s and contains(b, :s)", "Invalid operator used in KeyConditionExpression: contains"),
-        ("size(a) = :n", "KeyConditionExpressions cannot contain nested operations"),
+        ("size(a) = :n", "Invalid KeyConditionExpression: KeyConditionExpressions cannot contain nested operations"),
         ("a = b", "Invalid condition in KeyConditionExpression: Multiple attribute names used in one condition"),
         ("a = :s and b between c and :n", "Invalid condition in KeyConditionExpression: Multiple attribute names used in one condition"),
         (":s = :n", "Invalid condition in KeyConditionExpression: No key attribute specified"),
         ("a = :s and :n between b and :two", "Invalid condition in KeyConditionExpression: BETWEEN operator must have the key attribute as its first operand"),
         ("a = :s and begins_with(:s, b)", "Invalid condition in KeyConditionExpression: begins_with operator must have the key attribute as its first operand"),
-        ("a.x = :s", "KeyConditionExpressions cannot have conditions on nested attributes"),
-        ("a = :s and a = :n", "KeyConditionExpressions must only contain one condition per key"),
-        ("a = :s and b > :n and b < :two", "KeyConditionExpressions must only contain one condition per key"),
-        ("a = :s and b = :n and c = :n", "Conditions can be of length 1 or 2 only"),
+        ("a.x = :s", "Invalid KeyConditionExpression: KeyConditionExpressions cannot have conditions on nested attributes"),
+        ("a = :s and a = :n", "Invalid KeyConditionExpression: KeyConditionExpressions must only contain one condition per key"),
+        ("a = :s and b > :n and b < :two", "Invalid KeyConditionExpression: KeyConditionExpressions must only contain one condition per key"),
+        ("a = :s and b = :n and c = :n", "The number of query conditions (3) exceeds the number of key attributes defined in the schema (2)"),
         ("b = :n", "Query condition missed key schema element: a"),
         ("a = :s and c = :n", "Query condition missed key schema element: b"),
         ("a > :s", "Query key condition not supported"),
@@ -66,7 +66,8 @@ fn key_conditions_refused() {
     }
     let names = KeyNames { hash: "a", range: None };
     let error = key_condition("a = :s and b = :n", &mut placeholders(), names).unwrap_err();
-    assert_eq!(error.to_string(), "Query key condition not supported");
+    let message = "The number of query conditions (2) exceeds the number of key attributes defined in the schema (1)";
+    assert_eq!(error.to_string(), message);
 }
 
 #[test]

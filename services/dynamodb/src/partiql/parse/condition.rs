@@ -3,18 +3,22 @@
 use cumulet_base::limits;
 
 use super::super::token::Kind;
-use super::{KEYWORDS, Parser, malformed, unsupported};
+use super::{Parser, malformed, unsupported};
 use crate::expression::condition::function;
-use crate::expression::{Comparator, Operand, Test};
+use crate::expression::{Comparator, Operand, Test, check};
 use crate::value::{Invalid, Value};
 
-/// Names of types that `IS` knows; DynamoDB tests for none of them.
+/// Names of types that `IS` knows, and DynamoDB's types that they are; none where DynamoDB has no such type.
 #[rustfmt::skip]
-const TYPES: &[&str] = &[
-    "ANY", "BAG", "BIGINT", "BLOB", "BOOL", "BOOLEAN", "CHAR", "CHARACTER", "CLOB", "DECIMAL", "DOUBLE", "FLOAT", "INT",
-    "INT4", "INT8", "INTEGER", "LIST", "NUMERIC", "REAL", "SEXP", "SMALLINT", "STRING", "STRUCT", "SYMBOL", "TIMESTAMP",
-    "TUPLE", "VARCHAR",
+const TYPES: &[(&str, &[&str])] = &[
+    ("BAG", &["SS", "NS", "BS"]), ("BIGINT", &["N"]), ("BLOB", &["B"]), ("BOOL", &["BOOL"]), ("BOOLEAN", &["BOOL"]),
+    ("CHAR", &["S"]), ("CHARACTER", &["S"]), ("CLOB", &[]), ("DECIMAL", &["N"]), ("DOUBLE", &["N"]), ("FLOAT", &["N"]),
+    ("INT", &["N"]), ("INT4", &["N"]), ("INT8", &["N"]), ("INTEGER", &["N"]), ("LIST", &["L"]), ("NULL", &["NULL"]),
+    ("NUMERIC", &["N"]), ("REAL", &["N"]), ("SEXP", &[]), ("SMALLINT", &["N"]), ("STRING", &["S"]), ("STRUCT", &["M"]),
+    ("SYMBOL", &["S"]), ("TIMESTAMP", &[]), ("TUPLE", &["M"]), ("VARCHAR", &["S"]),
 ];
+/// What follows the first word of those names that have two.
+const SECOND_WORDS: &[(&str, &str)] = &[("DOUBLE", "PRECISION"), ("CHARACTER", "VARYING")];
 
 /// What stands where both an operand and a condition may.
 enum Node {
@@ -74,7 +78,7 @@ impl Parser<'_> {
     fn test(&mut self) -> Result<Node, Invalid> {
         let left = match self.group()? {
             Node::Operand(left) => left,
-            condition => return Ok(condition),
+            Node::Condition(test) => return self.compared_with_truth(test).map(Node::Condition),
         };
         if self.token().kind == Kind::Symbol {
             let text = if self.is_symbol("!=") { "<>" } else { self.token().text };
@@ -110,6 +114,21 @@ impl Parser<'_> {
         Ok(Node::Condition(if is_negated { Test::Not(Box::new(test)) } else { test }))
     }
 
+    /// A condition may be compared with a truth.
+    fn compared_with_truth(&mut self, test: Test) -> Result<Test, Invalid> {
+        let is_equal = self.is_symbol("=");
+        if !is_equal && !self.is_symbol("<>") && !self.is_symbol("!=") {
+            return Ok(test);
+        }
+        self.advance();
+        self.needs_right_side()?;
+        match self.operand()? {
+            Operand::Value(Value::Bool(truth)) if truth == is_equal => Ok(test),
+            Operand::Value(Value::Bool(_)) => Ok(Test::Not(Box::new(test))),
+            _ => Err(unsupported("Comparison with a condition")),
+        }
+    }
+
     /// What follows `IS`.
     fn is_test(&mut self, left: Operand) -> Result<Test, Invalid> {
         let is_negated = self.eat_word("NOT");
@@ -118,12 +137,24 @@ impl Parser<'_> {
                 Operand::Path(path) => Test::NotExists(path),
                 _ => return Err(unsupported("IsMissing of what is no path")),
             }
-        } else if self.eat_word("NULL") {
-            Test::IsType(left, "NULL".to_owned())
-        } else if self.is_one_of(TYPES) {
-            return Err(unsupported("IsType"));
         } else {
-            return Err(malformed("Expected type name"));
+            let Some((name, types)) = TYPES.iter().find(|(name, _)| self.is_word(name)) else {
+                return Err(malformed("Expected type name"));
+            };
+            self.advance();
+            if let Some((_, second)) = SECOND_WORDS.iter().find(|(first, _)| first == name)
+                && !self.eat_word(second)
+                && *name == "DOUBLE"
+            {
+                return Err(malformed("Expected type name"));
+            }
+            match types {
+                [] => return Err(unsupported("IsType")),
+                [only] => Test::IsType(left, (*only).to_owned()),
+                several => {
+                    Test::Any(several.iter().map(|kind| Test::IsType(left.clone(), (*kind).to_owned())).collect())
+                }
+            }
         };
         Ok(if is_negated { Test::Not(Box::new(test)) } else { test })
     }
@@ -131,7 +162,11 @@ impl Parser<'_> {
     /// What follows `IN`: `[…]`, `(…)`, `<<…>>`, or a parameter that is a list.
     fn among(&mut self) -> Result<Vec<Operand>, Invalid> {
         let among = if self.eat("(") {
-            self.operands(")")?
+            let among = self.operands(")")?;
+            if among.is_empty() {
+                return Err(malformed("Unexpected term"));
+            }
+            among
         } else if self.eat("[") {
             self.operands("]")?
         } else {
@@ -154,6 +189,9 @@ impl Parser<'_> {
 
     /// Operands up to and with the closing symbol.
     fn operands(&mut self, closing: &str) -> Result<Vec<Operand>, Invalid> {
+        if closing == ")" && self.eat(closing) {
+            return Ok(Vec::new());
+        }
         let mut operands = vec![self.operand()?];
         while self.eat(",") {
             operands.push(self.operand()?);
@@ -178,12 +216,8 @@ impl Parser<'_> {
         if let Some(value) = self.try_literal()? {
             return Ok(Node::Operand(Operand::Value(value)));
         }
-        let is_call = self.token().kind == Kind::Word && self.tokens.get(self.at + 1).is_some_and(|n| n.text == "(");
-        if is_call && !self.is_one_of(KEYWORDS) {
+        if self.is_any_call() || self.is_call("EXISTS") {
             return self.call();
-        }
-        if self.is_word("MISSING") || self.is_word("EXISTS") {
-            return Err(unsupported(if self.is_word("MISSING") { "Missing" } else { "Exists in a condition" }));
         }
         self.path().map(|path| Node::Operand(Operand::Path(path)))
     }
@@ -191,6 +225,10 @@ impl Parser<'_> {
     /// Names of functions are written in any case.
     fn call(&mut self) -> Result<Node, Invalid> {
         let name = self.token().text.to_ascii_lowercase();
+        let known = check::FUNCTIONS_OF_CONDITIONS;
+        if !known.contains(&name.as_str()) {
+            return Err(Invalid::new(format!("Unrecognized function: {name} at {}", self.place(self.at))));
+        }
         self.advance();
         self.advance();
         let operands = self.deeper(|parser| parser.operands(")"))?;
@@ -198,16 +236,13 @@ impl Parser<'_> {
         match name.as_str() {
             "size" => match <[Operand; 1]>::try_from(operands) {
                 Ok([of]) => Ok(Node::Operand(Operand::Size(Box::new(of)))),
-                Err(_) => Err(Invalid::new(crate::expression::check::operand_count("size", count))),
+                Err(_) => Err(Invalid::new(check::operand_count("size", count))),
             },
-            "begins_with" | "contains" | "attribute_type" | "attribute_exists" | "attribute_not_exists" => {
-                match function(&name, count, operands) {
-                    Ok(Some(test)) => Ok(Node::Condition(test)),
-                    Ok(None) => Err(self.unexpected()),
-                    Err((_, message)) => Err(Invalid::new(message)),
-                }
-            }
-            _ => Err(Invalid::new(format!("Invalid function name; function: {name}"))),
+            _ => match function(&name, count, operands) {
+                Ok(Some(test)) => Ok(Node::Condition(test)),
+                Ok(None) => Err(self.unexpected()),
+                Err((_, message)) => Err(Invalid::new(message)),
+            },
         }
     }
 

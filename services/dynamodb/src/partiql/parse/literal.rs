@@ -27,7 +27,7 @@ impl Parser<'_> {
 
     fn value_at(&mut self, place: &str, depth: usize) -> Result<Option<Value>, Invalid> {
         if depth > limits::DYNAMODB_NESTING_MAX {
-            return Err(Invalid::new("Nesting Levels have exceeded supported limits"));
+            return Err(Invalid::too_deep());
         }
         if let Some(value) = self.scalar(place)? {
             return Ok(Some(value));
@@ -42,6 +42,15 @@ impl Parser<'_> {
             return self.set().map(Some);
         }
         Ok(None)
+    }
+
+    /// A value within another.
+    fn inner_value(&mut self, place: &str, depth: usize) -> Result<Value, Invalid> {
+        if self.is_any_call() {
+            let (name, at) = (self.token().text.to_ascii_lowercase(), self.place(self.at));
+            return Err(Invalid::new(format!("Unsupported data type: {name} under key {place} at {at}")));
+        }
+        self.value_at(place, depth)?.ok_or_else(|| self.unexpected())
     }
 
     fn scalar(&mut self, place: &str) -> Result<Option<Value>, Invalid> {
@@ -81,10 +90,7 @@ impl Parser<'_> {
         }
         loop {
             let place = format!("{place}[{}]", list.len());
-            match self.value_at(&place, depth + 1)? {
-                Some(value) => list.push(value),
-                None => return Err(self.unexpected()),
-            }
+            list.push(self.inner_value(&place, depth + 1)?);
             if self.eat("]") {
                 return Ok(list);
             }
@@ -106,7 +112,7 @@ impl Parser<'_> {
             self.expect(":")?;
             // The attributes of an item are not within one another yet.
             let place = if place == ROOT && depth == 0 { ROOT.to_owned() } else { format!("{place}.{name}") };
-            let Some(value) = self.value_at(&place, depth + 1)? else { return Err(self.unexpected()) };
+            let value = self.inner_value(&place, depth + 1)?;
             if map.insert(name, value).is_some() {
                 return Err(malformed("Duplicate field in struct"));
             }
@@ -127,20 +133,23 @@ impl Parser<'_> {
             let Some(element) = self.scalar(ROOT)? else { return Err(self.unexpected()) };
             elements.push(element);
         }
-        let wrong = || Invalid::parameter("An set may only hold values of one of the types string, number and binary");
+        let wrong = || Invalid::new("Bags may only hold values of one of the types string, number and binary");
         match elements.first() {
-            None => Err(Invalid::parameter("An string set  may not be empty")),
+            None => Err(Invalid::new("Empty bags are not supported")),
             Some(Value::S(_)) => {
                 let pick = |value| if let Value::S(text) = value { Some(text) } else { None };
-                distinct(elements, pick, wrong).map(Value::Ss)
+                let shown: Vec<String> = elements.iter().cloned().filter_map(pick).collect();
+                let twice = Invalid::parameter(format!("Input collection [{}] contains duplicates.", shown.join(", ")));
+                distinct(elements, pick, wrong, twice).map(Value::Ss)
             }
             Some(Value::N(_)) => {
                 let pick = |value| if let Value::N(number) = value { Some(number) } else { None };
-                distinct(elements, pick, wrong).map(Value::Ns)
+                distinct(elements, pick, wrong, Invalid::new("Input collection contains duplicates")).map(Value::Ns)
             }
             Some(Value::B(_)) => {
                 let pick = |value| if let Value::B(bytes) = value { Some(bytes) } else { None };
-                distinct(elements, pick, wrong).map(Value::Bs)
+                let twice = Invalid::parameter("Input collection of type BS contains duplicates.");
+                distinct(elements, pick, wrong, twice).map(Value::Bs)
             }
             Some(_) => Err(wrong()),
         }
@@ -151,11 +160,12 @@ fn distinct<T: Ord>(
     elements: Vec<Value>,
     pick: impl Fn(Value) -> Option<T>,
     wrong: impl Fn() -> Invalid,
+    twice: Invalid,
 ) -> Result<BTreeSet<T>, Invalid> {
     let count = elements.len();
     let set = elements.into_iter().map(pick).collect::<Option<BTreeSet<T>>>().ok_or_else(wrong)?;
     if set.len() < count {
-        return Err(Invalid::parameter("Input collection contains duplicates."));
+        return Err(twice);
     }
     Ok(set)
 }

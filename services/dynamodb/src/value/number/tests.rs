@@ -12,7 +12,7 @@ fn number(text: &str) -> Number {
 fn reads_and_writes_as_aws_does() {
     #[rustfmt::skip]
     let cases = [
-        ("0", "0"), ("-0", "0"), ("0e1000", "0"), ("0.000", "0"), ("+3", "3"), (".123", "0.123"), ("5.", "5"),
+        ("0", "0"), ("-0", "0"), ("0e125", "0"), ("0e-130", "0"), ("0.000", "0"), ("+3", "3"), (".123", "0.123"), ("5.", "5"),
         ("0001.23", "1.23"), ("1e+5", "100000"), ("-17e5", "-1700000"), ("-17.4E2", "-1740"), ("1.500", "1.5"),
         ("123e-5", "0.00123"), ("1e-3", "0.001"), ("12345678901234567890123456789012345678", "12345678901234567890123456789012345678"),
     ];
@@ -39,8 +39,10 @@ fn refuses_what_aws_refuses() {
         (".", "The parameter cannot be converted to a numeric value: ."),
         ("1.2.3", "The parameter cannot be converted to a numeric value: 1.2.3"),
         ("1_0", "The parameter cannot be converted to a numeric value: 1_0"),
-        ("1e126", OVERFLOW), ("-11e125", OVERFLOW), ("1e99999999999999999999", OVERFLOW),
-        ("1e-131", UNDERFLOW), ("0.9e-130", UNDERFLOW), ("1e-99999999999999999999", UNDERFLOW),
+        ("1e9223372036854775808", "The parameter cannot be converted to a numeric value: 1e9223372036854775808"),
+        ("1e126", OVERFLOW), ("-11e125", OVERFLOW), ("1e99999999999", OVERFLOW), ("1e9223372036854775807", OVERFLOW),
+        ("10e9223372036854775807", OVERFLOW), ("0e126", OVERFLOW), ("1e-131", UNDERFLOW), ("0.9e-130", UNDERFLOW),
+        ("1e-99999999999", UNDERFLOW), ("0e-131", UNDERFLOW), ("0.01e-9223372036854775808", UNDERFLOW),
         (nine39.as_str(), PRECISION), ("3.14159265358979323846264338327950288419", PRECISION),
     ];
     for (text, expect) in cases {
@@ -51,7 +53,11 @@ fn refuses_what_aws_refuses() {
 #[test]
 fn sizes_count_pairs_of_digits() {
     #[rustfmt::skip]
-    let cases = [("0", 1), ("1", 2), ("-1", 3), ("12", 2), ("123", 3), ("1234", 3), ("100", 2), ("10", 2), ("0.1", 2), ("1.5", 3)];
+    let cases = [
+        ("0", 1), ("1", 2), ("12", 2), ("123", 3), ("1234", 3), ("12345678901234567890123456789012345678", 20), ("0042", 2),
+        ("100", 2), ("1010", 3), ("0.0000001", 2), ("1E125", 2), ("1E-100", 2), ("1.5", 3), ("15", 2), ("1.2", 3),
+        ("1.200", 3), ("1.234", 4), ("3.14159", 5), ("123456", 4), ("100.5", 4), ("0.15", 2), ("-42", 3), ("-0", 1),
+    ];
     for (text, expect) in cases {
         assert_eq!(number(text).size_bytes(), expect, "{text}");
     }
