@@ -68,3 +68,68 @@ fn aws_command_line() {
     assert!(refused.contains("ResourceNotFoundException"), "{refused}");
     assert_eq!(cloud.aws(&["dynamodbstreams", "list-streams"])["Streams"], serde_json::json!([]));
 }
+
+const TEMPLATE: &str = r#"
+AWSTemplateFormatVersion: "2010-09-09"
+Transform: AWS::Serverless-2016-10-31
+Resources:
+  Simple:
+    Type: AWS::Serverless::SimpleTable
+    Properties:
+      TableName: simple
+  Orders:
+    Type: AWS::DynamoDB::Table
+    Properties:
+      TableName: orders
+      BillingMode: PAY_PER_REQUEST
+      AttributeDefinitions:
+        - {AttributeName: pk, AttributeType: S}
+        - {AttributeName: kind, AttributeType: S}
+      KeySchema: [{AttributeName: pk, KeyType: HASH}]
+      GlobalSecondaryIndexes:
+        - IndexName: INDEX
+          KeySchema: [{AttributeName: kind, KeyType: HASH}]
+          Projection: {ProjectionType: ALL}
+      StreamSpecification: {StreamViewType: NEW_IMAGE}
+      TimeToLiveSpecification: {AttributeName: at, Enabled: true}
+      PointInTimeRecoverySpecification: {PointInTimeRecoveryEnabled: "true"}
+      Tags: [{Key: team, Value: VALUE}]
+Outputs:
+  Stream:
+    Value: !GetAtt Orders.StreamArn
+  Arn:
+    Value: !GetAtt Orders.Arn
+"#;
+
+#[test]
+fn cloudformation_makes_changes_and_deletes_tables() {
+    let cloud = Cloud::start();
+    let folder = cloud.folder.path().join("shop");
+    std::fs::create_dir(&folder).expect("a folder");
+    let deploy = |index: &str, value: &str| {
+        let text = TEMPLATE.replace("INDEX", index).replace("VALUE", value);
+        std::fs::write(folder.join("template.yaml"), text).expect("writing the template");
+        let deployed = cloud.cumulet(&["deploy", &folder.to_string_lossy()]);
+        assert!(deployed.status.success(), "{}", String::from_utf8_lossy(&deployed.stderr));
+        cloud.aws(&["dynamodb", "describe-table", "--table-name", "orders"])["Table"].clone()
+    };
+    let table = deploy("by-kind", "a");
+    let arn = table["TableArn"].as_str().expect("an ARN").to_owned();
+    assert_eq!(table["StreamSpecification"]["StreamViewType"], "NEW_IMAGE");
+    let simple = cloud.aws(&["dynamodb", "describe-table", "--table-name", "simple"]);
+    assert_eq!(simple["Table"]["KeySchema"][0]["AttributeName"], "id");
+    let ttl = cloud.aws(&["dynamodb", "describe-time-to-live", "--table-name", "orders"]);
+    assert_eq!(ttl["TimeToLiveDescription"]["TimeToLiveStatus"], "ENABLED");
+    let item = r#"{"pk": {"S": "a"}, "kind": {"S": "k"}}"#;
+    cloud.aws(&["dynamodb", "put-item", "--table-name", "orders", "--item", item]);
+    // The index is another, the table and its items are the same.
+    let changed = deploy("by-kind-2", "b");
+    assert_eq!(changed["TableId"], table["TableId"]);
+    assert_eq!(changed["GlobalSecondaryIndexes"].as_array().map(Vec::len), Some(1));
+    let tags = cloud.aws(&["dynamodb", "list-tags-of-resource", "--resource-arn", &arn]);
+    assert!(tags["Tags"].as_array().is_some_and(|tags| tags.iter().any(|tag| tag["Value"] == "b")));
+    let found = cloud.aws(&["dynamodb", "scan", "--table-name", "orders", "--index-name", "by-kind-2"]);
+    assert_eq!(found["Count"], 1);
+    assert!(cloud.cumulet(&["rm", "shop"]).status.success());
+    assert_eq!(cloud.aws(&["dynamodb", "list-tables"])["TableNames"], serde_json::json!([]));
+}

@@ -179,9 +179,12 @@ impl Bucket {
     }
 }
 
-/// The buckets of one table and its indexes: those of the table under `None`.
+/// Index, or `None` for the table, and whether it is for writes.
+type Which = (Option<u16>, bool);
+
+/// The buckets of one table and its indexes.
 #[derive(Debug, Default)]
-pub struct Buckets(Mutex<Vec<((Option<u16>, bool), Bucket)>>);
+pub struct Buckets(Mutex<Vec<(Which, Bucket)>>);
 
 impl Buckets {
     /// Refuses where nothing is left. What is taken is settled after the call, when it is known.
