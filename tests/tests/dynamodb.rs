@@ -7,3 +7,9 @@ fn boto3() {
     let cloud = Cloud::start();
     succeed(cloud.command(root().join(".venv/bin/python")).arg(root().join("tests/clients/dynamodb.py")));
 }
+
+#[test]
+fn partiql() {
+    let cloud = Cloud::start();
+    succeed(cloud.command(root().join(".venv/bin/python")).arg(root().join("tests/clients/partiql.py")));
+}
