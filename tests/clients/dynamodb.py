@@ -452,6 +452,65 @@ def policies():
     assert db.delete_resource_policy(ResourceArn=arn)["RevisionId"] == revision
 
 
+def older_parameters():
+    table = create("older", keys=("pk", "n"))
+    for n in range(10):
+        table.put_item(Item={"pk": "p", "n": n, "v": n}, Expected={"pk": {"Exists": False}})
+    refused("ConditionalCheckFailedException", table.put_item, Item={"pk": "p", "n": 1}, Expected={"v": {"Value": 7}})
+    table.update_item(Key={"pk": "p", "n": 1}, AttributeUpdates={"v": {"Action": "ADD", "Value": 5}, "w": {"Value": "x"}})
+    got = table.query(KeyConditions={"pk": {"AttributeValueList": ["p"], "ComparisonOperator": "EQ"},
+                                     "n": {"AttributeValueList": [3], "ComparisonOperator": "LT"}},
+                      QueryFilter={"v": {"AttributeValueList": [0], "ComparisonOperator": "GT"}}, AttributesToGet=["n", "v"])
+    assert got["Items"] == [{"n": 1, "v": 6}, {"n": 2, "v": 2}], got
+    assert table.scan(ScanFilter={"w": {"ComparisonOperator": "NOT_NULL"}})["Count"] == 1
+    refused("ValidationException", table.scan, "Can not use both expression and non-expression parameters",
+            ScanFilter={"w": {"ComparisonOperator": "NOT_NULL"}}, ProjectionExpression="v")
+
+
+def statements():
+    create("music", also=("kind",), GlobalSecondaryIndexes=[
+        {"IndexName": "by-kind", "Projection": {"ProjectionType": "ALL"}, "KeySchema": [{"AttributeName": "kind", "KeyType": "HASH"}]}])
+    for n in range(6):
+        db.execute_statement(Statement="""INSERT INTO "music" VALUE {'pk': ?, 'sk': ?, 'kind': 'k', 'n': ?}""",
+                             Parameters=[{"S": f"a{n % 2}"}, {"S": str(n)}, {"N": str(n)}])
+    refused("DuplicateItemException", db.execute_statement, Statement="""INSERT INTO "music" VALUE {'pk': 'a0', 'sk': '0'}""")
+    one = db.execute_statement(Statement="""SELECT n FROM "music" WHERE pk = 'a1' AND sk > '1' ORDER BY sk DESC""")
+    assert one["Items"] == [{"n": {"N": "5"}}, {"n": {"N": "3"}}], one
+    assert len(db.execute_statement(Statement="""SELECT * FROM "music"."by-kind" WHERE kind = 'k'""")["Items"]) == 6
+    seen, more = [], {}
+    while True:
+        page = db.execute_statement(Statement="""SELECT sk FROM "music" WHERE pk IN ['a0', 'a1']""", Limit=2, **more)
+        seen += [i["sk"]["S"] for i in page["Items"]]
+        if "NextToken" not in page:
+            break
+        more = {"NextToken": page["NextToken"]}
+    assert sorted(seen) == ["0", "1", "2", "3", "4", "5"], seen
+    new = db.execute_statement(Statement="""UPDATE "music" SET n = n + 10 WHERE pk = 'a0' AND sk = '0' RETURNING MODIFIED NEW *""")
+    assert new["Items"] == [{"n": {"N": "10"}}]
+    refused("ConditionalCheckFailedException", db.execute_statement, Statement="""UPDATE "music" SET n = 1 WHERE pk = 'a0' AND sk = '9'""")
+    batch = db.batch_execute_statement(Statements=[
+        {"Statement": """SELECT n FROM "music" WHERE pk = 'a0' AND sk = '0'"""},
+        {"Statement": """SELECT n FROM "music" WHERE pk = 'a0' AND sk = '9'"""},
+        {"Statement": """SELECT n FROM "music" WHERE pk = 'a0'"""},
+    ])["Responses"]
+    assert batch[0]["Item"] == {"n": {"N": "10"}} and "Item" not in batch[1] and batch[2]["Error"]["Code"] == "ValidationError", batch
+    db.execute_transaction(TransactStatements=[
+        {"Statement": """EXISTS(SELECT * FROM "music" WHERE pk = 'a0' AND sk = '0' AND n = 10)"""},
+        {"Statement": """DELETE FROM "music" WHERE pk = 'a0' AND sk = '2'"""},
+        {"Statement": """INSERT INTO "music" VALUE {'pk': 'b', 'sk': 'b'}"""},
+    ])
+    failed = refused("TransactionCanceledException", db.execute_transaction, "[None, DuplicateItem]", TransactStatements=[
+        {"Statement": """DELETE FROM "music" WHERE pk = 'a0' AND sk = '4'"""},
+        {"Statement": """INSERT INTO "music" VALUE {'pk': 'b', 'sk': 'b'}"""},
+    ])
+    del failed
+    got = db.execute_transaction(TransactStatements=[
+        {"Statement": """SELECT * FROM "music" WHERE pk = 'a0' AND sk = '2'"""},
+        {"Statement": """SELECT sk FROM "music" WHERE pk = 'a0' AND sk = '4'"""},
+    ])["Responses"]
+    assert got == [{}, {"Item": {"sk": {"S": "4"}}}], got
+
+
 def absent():
     for call, parameters in [
         (db.list_global_tables, {}), (db.list_exports, {}), (db.list_imports, {}),
@@ -471,4 +530,6 @@ expiry()
 backups()
 capacity()
 policies()
+older_parameters()
+statements()
 absent()

@@ -246,7 +246,7 @@ async fn tables(shared: &Shared) -> Result<Vec<Arc<Live>>, ApiError> {
 
 /// Old records of streams, changes that can no longer be undone, tokens of transactions; and what tables hold goes on the
 /// bill.
-async fn forget(shared: &Shared) -> Result<(), ApiError> {
+pub async fn forget(shared: &Shared) -> Result<(), ApiError> {
     let now_ms = shared.now_ms();
     for live in tables(shared).await? {
         let bytes = live.runtime.counts().1;
