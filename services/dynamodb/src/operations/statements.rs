@@ -202,7 +202,7 @@ pub(super) fn decided(
         (Statement::Update(change), Some(old)) => {
             let (key, condition) = one_item(change.filter.as_ref(), table.key.names())?;
             check_condition(condition.as_ref(), Some(old), shows_old)?;
-            updated(table, Some(&change.update), &key, Some(old)).map(Next::Put)
+            updated(table, Some(&change.update), &key, Some(old))
         }
         (Statement::Delete(_), None) => Ok(Next::Keep),
         (Statement::Delete(removal), Some(old)) => {

@@ -128,7 +128,7 @@ fn part_of(request: &Request, json: &Json) -> Result<Part, ApiError> {
             "ConditionCheck" => Ok(Next::Keep),
             "Put" => Ok(Next::Put(decided.clone())),
             "Delete" => Ok(Next::Delete),
-            _ => updated(table, update.as_ref(), &decided, old).map(Next::Put),
+            _ => updated(table, update.as_ref(), &decided, old),
         }
     });
     Ok(Part { place, table_name: name, key, decide, shows_old })
