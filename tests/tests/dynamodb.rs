@@ -42,3 +42,10 @@ fn what_was_acknowledged_outlives_fifty_kills() {
     assert!(script.wait().expect("the load ends").success());
     assert_eq!(kills, KILLS);
 }
+
+/// Each error that AWS declares for an operation is produced, or it is said why it cannot happen.
+#[test]
+fn declared_errors() {
+    let cloud = Cloud::start();
+    succeed(cloud.command(root().join(".venv/bin/python")).arg(root().join("tests/clients/dynamodb_errors.py")));
+}
