@@ -49,3 +49,9 @@ fn declared_errors() {
     let cloud = Cloud::start();
     succeed(cloud.command(root().join(".venv/bin/python")).arg(root().join("tests/clients/dynamodb_errors.py")));
 }
+
+#[test]
+fn a_data_model_of_nosql_workbench() {
+    let cloud = Cloud::start();
+    succeed(cloud.command(root().join(".venv/bin/python")).arg(root().join("tests/clients/workbench.py")));
+}
