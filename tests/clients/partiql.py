@@ -137,11 +137,19 @@ def updates():
     shown = dict(statement="UPDATE music SET x = 1 WHERE pk = 'a' AND sk = 1 AND plays = 0", ReturnValuesOnConditionCheckFailure="ALL_OLD")
     assert refused(check, run, failed, **shown)["Item"]["plays"] == {"N": "7"}
     assert stored("a", 99) is None and "x" not in stored("a", 1)
+    # The API's update makes items, but not by taking out.
+    key = {"pk": {"S": "a"}, "sk": {"N": "98"}}
+    assert "Attributes" not in db.update_item(TableName="music", Key=key, UpdateExpression="REMOVE x, y.z", ReturnValues="ALL_NEW")
+    remove = {"Update": {"TableName": "music", "Key": key, "UpdateExpression": "REMOVE x"}}
+    db.transact_write_items(TransactItems=[remove])
+    assert stored("a", 98) is None
     run("UPDATE music SET x = 1 WHERE pk = 'a' AND sk = 1 AND attribute_exists(plays) AND NOT begins_with(genre, 'j')")
     for statement in ["UPDATE music SET x = 1 WHERE pk = 'a'", "UPDATE music SET x = 1 WHERE plays = 5", "FROM music SET x = 1"]:
         refused("ValidationException", run, KEYS, statement=statement)
     key = "One or more parameter values were invalid: Cannot update attribute sk. This attribute is part of the key"
     refused("ValidationException", run, key, statement="UPDATE music SET sk = 2 WHERE pk = 'a' AND sk = 1")
+    scalar = "Key attributes must be scalars; list random access '[]' and map lookup '.' are not allowed: IndexKey: genre"
+    refused("ValidationException", run, scalar, statement="UPDATE music SET genre.x = 2 WHERE pk = 'a' AND sk = 1")
     path = "The document path provided in the update expression is invalid for update"
     refused("ValidationException", run, path, statement="UPDATE music SET gone[0] = 2 WHERE pk = 'a' AND sk = 1")
 
