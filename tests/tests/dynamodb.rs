@@ -55,3 +55,35 @@ fn a_data_model_of_nosql_workbench() {
     let cloud = Cloud::start();
     succeed(cloud.command(root().join(".venv/bin/python")).arg(root().join("tests/clients/workbench.py")));
 }
+
+#[test]
+fn libraries_for_python() {
+    let cloud = Cloud::start();
+    let mut python = cloud.command(root().join(".venv/bin/python"));
+    let python = python.env("POWERTOOLS_SERVICE_NAME", "shop").env("AWS_LAMBDA_FUNCTION_NAME", "pay");
+    succeed(python.arg(root().join("tests/clients/dynamodb_libraries.py")));
+}
+
+#[test]
+fn libraries_for_javascript() {
+    let cloud = Cloud::start();
+    succeed(cloud.command("node").arg("dynamodb.mjs").current_dir(root().join("tests/clients/node")));
+}
+
+#[test]
+fn aws_command_line() {
+    let cloud = Cloud::start();
+    let create = "dynamodb create-table --table-name t-1 --billing-mode PAY_PER_REQUEST --attribute-definitions \
+                  AttributeName=id,AttributeType=S --key-schema AttributeName=id,KeyType=HASH";
+    cloud.aws(&create.split_whitespace().collect::<Vec<_>>());
+    cloud.aws(&["dynamodb", "wait", "table-exists", "--table-name", "t-1"]);
+    let item = r#"{"id": {"S": "a"}, "n": {"N": "1"}}"#;
+    cloud.aws(&["dynamodb", "put-item", "--table-name", "t-1", "--item", item]);
+    let got = cloud.aws(&["dynamodb", "get-item", "--table-name", "t-1", "--key", r#"{"id": {"S": "a"}}"#]);
+    assert_eq!(got["Item"]["n"]["N"], "1");
+    let found = cloud.aws(&["dynamodb", "execute-statement", "--statement", "SELECT n FROM \"t-1\" WHERE id = 'a'"]);
+    assert_eq!(found["Items"][0]["n"]["N"], "1");
+    let refused = cloud.aws_error(&["dynamodb", "describe-table", "--table-name", "absent"]);
+    assert!(refused.contains("ResourceNotFoundException"), "{refused}");
+    assert_eq!(cloud.aws(&["dynamodbstreams", "list-streams"])["Streams"], serde_json::json!([]));
+}

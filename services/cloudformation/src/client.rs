@@ -30,6 +30,11 @@ impl Client {
         context.now_ms = self.clock.now_ms();
         let call = Call { operation, input, payload: bytes::Bytes::new(), context };
         found.authorize(&*self.authorizer, &call).await?;
-        Ok(found.call(call).await?.output)
+        // Some services' codes carry a namespace on the wire.
+        let answer = found.call(call).await.map_err(|mut error| {
+            error.code = error.code.rsplit('#').next().unwrap_or_default().to_owned();
+            error
+        })?;
+        Ok(answer.output)
     }
 }
