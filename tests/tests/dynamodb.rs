@@ -13,6 +13,12 @@ fn boto3() {
     succeed(cloud.command(root().join(".venv/bin/python")).arg(root().join("tests/clients/dynamodb.py")));
 }
 
+#[test]
+fn partiql() {
+    let cloud = Cloud::start();
+    succeed(cloud.command(root().join(".venv/bin/python")).arg(root().join("tests/clients/partiql.py")));
+}
+
 /// The script holds what was acknowledged against tables, indexes and streams after each kill.
 #[test]
 fn what_was_acknowledged_outlives_fifty_kills() {
@@ -35,6 +41,19 @@ fn what_was_acknowledged_outlives_fifty_kills() {
     }
     assert!(script.wait().expect("the load ends").success());
     assert_eq!(kills, KILLS);
+}
+
+/// Each error that AWS declares for an operation is produced, or it is said why it cannot happen.
+#[test]
+fn declared_errors() {
+    let cloud = Cloud::start();
+    succeed(cloud.command(root().join(".venv/bin/python")).arg(root().join("tests/clients/dynamodb_errors.py")));
+}
+
+#[test]
+fn a_data_model_of_nosql_workbench() {
+    let cloud = Cloud::start();
+    succeed(cloud.command(root().join(".venv/bin/python")).arg(root().join("tests/clients/workbench.py")));
 }
 
 #[test]

@@ -4,7 +4,6 @@ use cumulet_base::fuzz::Target;
 use serde_json::{Value as Json, json};
 
 use crate::expression::{self, KeyNames, Placeholders};
-use crate::value::key::{self, KeyType};
 use crate::value::{Item, Number, Value, decode_item, encode_item, item_from_json, item_to_json};
 use crate::{legacy, partiql};
 
@@ -35,19 +34,6 @@ pub const TARGETS: &[Target] = &[
             let mut again = Vec::new();
             encode_item(&item, &mut again);
             assert_eq!(again, bytes);
-        },
-    },
-    Target {
-        name: "dynamodb-stored-key",
-        seeds: &[b"abc\x00\x00", b"a\x00\x01b\x00\x00", b"\x02\x82\x0e\x00", b"\x01"],
-        run: |bytes| {
-            for kind in [KeyType::S, KeyType::N, KeyType::B] {
-                let mut rest = bytes;
-                let Ok(value) = key::decode(kind, &mut rest) else { continue };
-                let mut again = Vec::new();
-                assert!(key::encode(&value, &mut again));
-                assert_eq!(again, bytes[..bytes.len() - rest.len()]);
-            }
         },
     },
     Target {

@@ -3,6 +3,7 @@
 //! Source: "Legacy DynamoDB conditional parameters" of the DynamoDB Developer Guide; the messages are AWS's.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
@@ -254,8 +255,8 @@ fn is_before(one: &Value, other: &Value) -> bool {
 fn test(name: &str, operator: Operator, values: Vec<Value>) -> Test {
     let path = Path::attribute(name);
     let of = Operand::Path(path.clone());
-    let mut values = values.into_iter().map(Operand::Value);
-    let mut next = || values.next().unwrap_or(Operand::Value(Value::Null));
+    let mut values = values.into_iter().map(|value| Operand::Value(Arc::new(value)));
+    let mut next = || values.next().unwrap_or_else(|| Operand::Value(Arc::new(Value::Null)));
     match operator {
         Operator::Compare(comparator) => Test::Compare(comparator, of, next()),
         Operator::Null => Test::NotExists(path),
@@ -296,13 +297,13 @@ fn action(name: &str, fields: &Map<String, Json>) -> Result<Action, Invalid> {
         ("PUT" | "ADD", None) => {
             Err(Invalid::parameter("Only DELETE action is allowed when no attribute value is specified"))
         }
-        ("PUT", Some(value)) => Ok(Action::Set(path, SetValue::Operand(Source::Value(value)))),
+        ("PUT", Some(value)) => Ok(Action::Set(path, SetValue::Operand(Source::Value(Arc::new(value))))),
         ("ADD", Some(value)) => match value.type_name() {
-            "N" | "SS" | "NS" | "BS" | "L" => Ok(Action::Add(path, value)),
+            "N" | "SS" | "NS" | "BS" | "L" => Ok(Action::Add(path, Arc::new(value))),
             kind => Err(Invalid::parameter(format!("ADD action is not supported for the type {kind}"))),
         },
         ("DELETE", Some(value)) => match value.type_name() {
-            "SS" | "NS" | "BS" => Ok(Action::Delete(path, value)),
+            "SS" | "NS" | "BS" => Ok(Action::Delete(path, Arc::new(value))),
             kind => Err(Invalid::parameter(format!("DELETE action with value is not supported for the type {kind}"))),
         },
         (other, _) => {

@@ -119,3 +119,65 @@ fn arn_of(call: &Call, name: &str) -> String {
     let context = &call.context;
     Place { account: context.account().to_owned(), region: context.region.clone(), name: name.to_owned() }.arn()
 }
+
+#[cfg(test)]
+mod tests {
+    use cumulet_wire::auth::Caller;
+    use cumulet_wire::call::Context;
+    use serde_json::json;
+
+    use super::*;
+
+    fn needed_for(operation: &str, input: Json) -> Vec<String> {
+        let operation = crate::OPERATIONS.iter().find(|known| known.name == operation).unwrap();
+        let Json::Object(input) = input else { panic!("the input is an object") };
+        let context = Context {
+            caller: Caller {
+                account: "000000000000".to_owned(),
+                arn: "arn:aws:iam::000000000000:user/u".to_owned(),
+                user_id: "U".to_owned(),
+                kind: Principal::Owner,
+            },
+            region: "us-east-1".to_owned(),
+            request_id: "r".to_owned(),
+            host: "h".to_owned(),
+            now_ms: 0,
+        };
+        let call = Call { operation, input, payload: Default::default(), context };
+        let tables = "arn:aws:dynamodb:us-east-1:000000000000:table/";
+        needed(&call).into_iter().map(|(action, on)| format!("{action} {}", on.strip_prefix(tables).unwrap())).collect()
+    }
+
+    #[test]
+    fn statements_need_what_they_do() {
+        let cases = [
+            ("SELECT * FROM t WHERE a = ?", "dynamodb:PartiQLSelect t"),
+            ("SELECT * FROM t.i", "dynamodb:PartiQLSelect t/index/i"),
+            ("INSERT INTO t VALUE {'a': ?}", "dynamodb:PartiQLInsert t"),
+            ("UPDATE t SET b = ? WHERE a = 1", "dynamodb:PartiQLUpdate t"),
+            ("FROM t WHERE a = ? REMOVE b", "dynamodb:PartiQLUpdate t"),
+            ("DELETE FROM t WHERE a = ?", "dynamodb:PartiQLDelete t"),
+            ("EXISTS(SELECT * FROM t WHERE a = ?)", "dynamodb:PartiQLSelect t"),
+        ];
+        let mut all = Vec::new();
+        for (text, expect) in cases {
+            let parameters = if text.contains('?') { json!([{"N": "1"}]) } else { Json::Null };
+            let one = json!({"Statement": text, "Parameters": parameters});
+            assert_eq!(needed_for("ExecuteStatement", one.clone()), [expect], "{text}");
+            all.push(one);
+        }
+        let expect = ["Delete t", "Insert t", "Select t", "Select t/index/i", "Update t"];
+        let expect = expect.map(|needed| format!("dynamodb:PartiQL{needed}"));
+        assert_eq!(needed_for("BatchExecuteStatement", json!({"Statements": all})), expect);
+        assert_eq!(needed_for("ExecuteTransaction", json!({"TransactStatements": all})), expect);
+    }
+
+    /// What cannot be read is refused before anything is done, so that nothing has to be allowed for it.
+    #[test]
+    fn statements_that_cannot_be_read_need_nothing() {
+        for statement in [json!("SLECT"), json!(1), json!("SELECT * FROM t WHERE a = ?"), json!("")] {
+            assert!(needed_for("ExecuteStatement", json!({"Statement": statement})).is_empty());
+            assert!(crate::operations::statements_of(json!({"Statement": statement}).as_object().unwrap()).is_empty());
+        }
+    }
+}

@@ -66,12 +66,18 @@ impl<'a> Language<'a> {
     }
 }
 
-/// Keys are not changed.
+/// Keys are not changed, and nothing is put into those of indexes, which are scalars.
 pub fn check_update(table: &Table, update: &Update) -> Result<(), ApiError> {
-    for name in update.paths().map(|path| path.head()) {
+    for path in update.paths() {
+        let name = path.head();
         if table.key.has(name) {
             return Err(errors::parameter(format!(
                 "Cannot update attribute {name}. This attribute is part of the key"
+            )));
+        }
+        if path.is_nested() && table.indexes.iter().any(|index| index.key.has(name)) {
+            return Err(errors::invalid(format!(
+                "Key attributes must be scalars; list random access '[]' and map lookup '.' are not allowed: IndexKey: {name}"
             )));
         }
     }

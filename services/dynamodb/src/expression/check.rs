@@ -2,6 +2,7 @@
 //! rank is told, and within a rank the first in the text. Also the lookup of names, common to all expressions.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::parse::{Raw, RawCall, RawPath, RawStep};
 use super::path::{Clash, Path, Step};
@@ -81,23 +82,23 @@ pub fn reserved(path: &RawPath, findings: &mut Findings) {
 /// Looks up the names of a path. Where one is not defined, that is noted, and the path is of no use.
 pub fn path(raw: &RawPath, placeholders: &mut Placeholders, findings: &mut Findings) -> Path {
     let mut names = raw.iter().map(|step| match step {
-        RawStep::Name(name) => Step::Name(name.clone()),
+        RawStep::Name(name) => Step::Name(name.as_str().into()),
         RawStep::Index(index) => Step::Index(*index),
         RawStep::Alias(alias) => Step::Name(placeholders.name(alias).unwrap_or_else(|message| {
             findings.note(Rank::Name, message);
-            alias.clone()
+            alias.as_str().into()
         })),
     });
     let head = match names.next() {
         Some(Step::Name(head)) => head,
         // The grammar begins paths with a name.
-        _ => String::new(),
+        _ => "".into(),
     };
     let steps = names.collect();
     Path::new(head, steps)
 }
 
-pub fn value(name: &str, placeholders: &mut Placeholders, findings: &mut Findings) -> Option<Value> {
+pub fn value(name: &str, placeholders: &mut Placeholders, findings: &mut Findings) -> Option<Arc<Value>> {
     placeholders.value(name).map_err(|message| findings.note(Rank::Value, message)).ok()
 }
 

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use memchr::memmem;
 
@@ -40,7 +41,7 @@ pub enum Test {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Operand {
     Path(Path),
-    Value(Value),
+    Value(Arc<Value>),
     Size(Box<Operand>),
 }
 
@@ -337,17 +338,18 @@ pub(crate) fn function(name: &str, count: usize, operands: Vec<Operand>) -> Resu
 }
 
 fn attribute_type(operand: Operand, name: Operand) -> Result<Test, (Rank, String)> {
-    match name {
-        Operand::Value(Value::S(name)) if TYPE_NAMES.contains(&name.as_str()) => Ok(Test::IsType(operand, name)),
-        Operand::Value(Value::S(name)) => {
+    let Operand::Value(value) = &name else {
+        let kind = name.known_type().unwrap_or("{NS,SS,L,BS,N,M,B,BOOL,NULL,S}");
+        return Err((Rank::Function, check::operand_type("attribute_type", kind)));
+    };
+    match &**value {
+        Value::S(name) if TYPE_NAMES.contains(&name.as_str()) => Ok(Test::IsType(operand, name.clone())),
+        Value::S(name) => {
             let names = TYPE_NAMES.join(",");
             let message = format!("Invalid attribute type name found; type: {name}, valid types: {{{names}}}");
             Err((Rank::Function, message))
         }
-        other => {
-            let kind = other.known_type().unwrap_or("{NS,SS,L,BS,N,M,B,BOOL,NULL,S}");
-            Err((Rank::Function, check::operand_type("attribute_type", kind)))
-        }
+        other => Err((Rank::Function, check::operand_type("attribute_type", other.type_name()))),
     }
 }
 

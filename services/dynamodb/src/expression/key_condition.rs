@@ -1,6 +1,8 @@
 //! Key conditions: the one value of the partition key, and the part of the sort key, that a query asks for.
 //! Source: "Key condition expressions" of the DynamoDB Developer Guide.
 
+use std::sync::Arc;
+
 use super::condition::{Condition, Operand, Test};
 use super::parse::Comparator;
 use super::path::Path;
@@ -156,7 +158,7 @@ fn first(operand: Operand, operator: &str) -> Result<Path, Invalid> {
 
 fn value(operand: Operand) -> Result<Value, Invalid> {
     match operand {
-        Operand::Value(value) => Ok(value),
+        Operand::Value(value) => Ok(Arc::unwrap_or_clone(value)),
         Operand::Path(_) => Err(several_names()),
         Operand::Size(_) => Err(invalid("KeyConditionExpressions cannot contain nested operations")),
     }

@@ -1,19 +1,20 @@
 //! Document paths: `a.b[3]`.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::value::{Item, Value};
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Step {
     Index(u32),
-    Name(String),
+    Name(Arc<str>),
 }
 
 /// Begins with a name, that of an attribute of the item.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Path {
-    head: String,
+    head: Arc<str>,
     steps: Vec<Step>,
 }
 
@@ -27,18 +28,22 @@ pub enum Clash {
 }
 
 impl Path {
-    pub fn new(head: impl Into<String>, steps: Vec<Step>) -> Path {
+    pub fn new(head: impl Into<Arc<str>>, steps: Vec<Step>) -> Path {
         Path { head: head.into(), steps }
     }
 
     /// An attribute of the item.
-    pub fn attribute(name: impl Into<String>) -> Path {
+    pub fn attribute(name: impl Into<Arc<str>>) -> Path {
         Path::new(name, Vec::new())
     }
 
     /// The name of the attribute of the item.
     pub fn head(&self) -> &str {
         &self.head
+    }
+
+    pub(super) fn shared_head(&self) -> Arc<str> {
+        self.head.clone()
     }
 
     /// What is below the attribute.
@@ -51,9 +56,9 @@ impl Path {
     }
 
     pub fn get<'a>(&self, item: &'a Item) -> Option<&'a Value> {
-        let head = item.get(&self.head)?;
+        let head = item.get(&*self.head)?;
         self.steps.iter().try_fold(head, |value, step| match (step, value) {
-            (Step::Name(name), Value::M(map)) => map.get(name),
+            (Step::Name(name), Value::M(map)) => map.get(&**name),
             (Step::Index(index), Value::L(list)) => list.get(*index as usize),
             _ => None,
         })

@@ -1,6 +1,7 @@
 //! `ExpressionAttributeNames` and `ExpressionAttributeValues` of one request, and which of them its expressions use.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use cumulet_base::limits;
 use serde_json::{Map, Value as Json};
@@ -9,13 +10,15 @@ use crate::value::{Invalid, Value};
 
 #[derive(Debug, Default)]
 pub struct Placeholders {
-    names: BTreeMap<String, Entry<String>>,
+    names: BTreeMap<String, Entry<str>>,
     values: BTreeMap<String, Entry<Value>>,
 }
 
+/// Large contents may stand in many places of an expression: they are shared.
+
 #[derive(Debug)]
-struct Entry<T> {
-    content: T,
+struct Entry<T: ?Sized> {
+    content: Arc<T>,
     is_used: bool,
 }
 
@@ -64,7 +67,7 @@ impl Placeholders {
                         limits::DYNAMODB_ATTRIBUTE_NAME_BYTES_MAX
                     )));
                 }
-                placeholders.names.insert(key.clone(), Entry { content: name.to_owned(), is_used: false });
+                placeholders.names.insert(key.clone(), Entry { content: name.into(), is_used: false });
             }
         }
         if let Some(values) = values {
@@ -77,7 +80,7 @@ impl Placeholders {
                     serialization => serialization,
                 })?;
                 size += key.len() + value.size_bytes();
-                placeholders.values.insert(key.clone(), Entry { content: value, is_used: false });
+                placeholders.values.insert(key.clone(), Entry { content: Arc::new(value), is_used: false });
             }
             if size > limits::DYNAMODB_PLACEHOLDER_BYTES_MAX {
                 return Err(Invalid::new("ExpressionAttributeValues exceeds max size"));
@@ -87,14 +90,14 @@ impl Placeholders {
     }
 
     /// The name that an alias (`#a`) stands for.
-    pub(super) fn name(&mut self, alias: &str) -> Result<String, String> {
+    pub(super) fn name(&mut self, alias: &str) -> Result<Arc<str>, String> {
         taken(&mut self.names, alias).ok_or_else(|| {
             format!("An expression attribute name used in the document path is not defined; attribute name: {alias}")
         })
     }
 
     /// The value that a placeholder (`:a`) stands for.
-    pub(super) fn value(&mut self, name: &str) -> Result<Value, String> {
+    pub(super) fn value(&mut self, name: &str) -> Result<Arc<Value>, String> {
         taken(&mut self.values, name).ok_or_else(|| {
             format!("An expression attribute value used in expression is not defined; attribute value: {name}")
         })
@@ -107,13 +110,13 @@ impl Placeholders {
     }
 }
 
-fn taken<T: Clone>(entries: &mut BTreeMap<String, Entry<T>>, key: &str) -> Option<T> {
+fn taken<T: ?Sized>(entries: &mut BTreeMap<String, Entry<T>>, key: &str) -> Option<Arc<T>> {
     let entry = entries.get_mut(key)?;
     entry.is_used = true;
     Some(entry.content.clone())
 }
 
-fn unused<T>(entries: &BTreeMap<String, Entry<T>>, parameter: &str) -> Result<(), Invalid> {
+fn unused<T: ?Sized>(entries: &BTreeMap<String, Entry<T>>, parameter: &str) -> Result<(), Invalid> {
     let keys: Vec<&str> = entries.iter().filter(|(_, entry)| !entry.is_used).map(|(key, _)| key.as_str()).collect();
     if keys.is_empty() {
         return Ok(());

@@ -2,6 +2,7 @@
 //! Source: "Projection expressions" of the DynamoDB Developer Guide.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::check::{self, Findings};
 use super::parse;
@@ -11,7 +12,7 @@ use crate::value::{Item, Value};
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Projection {
-    attributes: BTreeMap<String, Part>,
+    attributes: BTreeMap<Arc<str>, Part>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -25,7 +26,7 @@ impl Projection {
     pub fn new<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Projection {
         let mut projection = Projection::default();
         for path in paths {
-            let part = projection.attributes.entry(path.head().to_owned());
+            let part = projection.attributes.entry(path.shared_head());
             part.or_insert_with(|| Part::Within(BTreeMap::new())).add(path.steps());
         }
         projection
@@ -33,20 +34,20 @@ impl Projection {
 
     /// Of whole attributes.
     pub fn of_attributes(names: impl IntoIterator<Item = String>) -> Projection {
-        Projection { attributes: names.into_iter().map(|name| (name, Part::Whole)).collect() }
+        Projection { attributes: names.into_iter().map(|name| (name.into(), Part::Whole)).collect() }
     }
 
     pub fn project(&self, item: &Item) -> Item {
         let parts = self.attributes.iter().filter_map(|(name, part)| {
-            let value = part.of(item.get(name)?)?;
-            Some((name.clone(), value))
+            let value = part.of(item.get(&**name)?)?;
+            Some((name.as_ref().to_owned(), value))
         });
         parts.collect()
     }
 
     /// The attributes of which anything is asked for.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.attributes.keys().map(String::as_str)
+        self.attributes.keys().map(|name| &**name)
     }
 }
 
@@ -67,7 +68,7 @@ impl Part {
         match value {
             Value::M(map) => {
                 let chosen = parts.iter().filter_map(|(step, part)| match step {
-                    Step::Name(name) => Some((name.clone(), part.of(map.get(name)?)?)),
+                    Step::Name(name) => Some((name.as_ref().to_owned(), part.of(map.get(&**name)?)?)),
                     Step::Index(_) => None,
                 });
                 Some(chosen.collect::<Item>()).filter(|map| !map.is_empty()).map(Value::M)

@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use cumulet_base::limits;
 
@@ -26,9 +27,9 @@ pub enum Action {
     Set(Path, SetValue),
     Remove(Path),
     /// Adds a number to a number, or elements to a set; lists to lists in the older form only.
-    Add(Path, Value),
+    Add(Path, Arc<Value>),
     /// Takes elements out of a set.
-    Delete(Path, Value),
+    Delete(Path, Arc<Value>),
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -41,7 +42,7 @@ pub enum SetValue {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Source {
     Path(Path),
-    Value(Value),
+    Value(Arc<Value>),
     IfNotExists(Path, Box<Source>),
     ListAppend(Box<Source>, Box<Source>),
 }
@@ -140,19 +141,29 @@ impl Update {
     fn run(&self, old: &Item, is_there: bool) -> Result<Item, Invalid> {
         let mut writes: Vec<(&Path, Value)> = Vec::new();
         let mut removals: Vec<&Path> = Vec::new();
+        let mut bytes = 0;
         for action in &self.actions {
+            let before = writes.len();
             match action {
                 Action::Set(path, value) => writes.push((path, value.get(old)?)),
                 Action::Remove(path) => removals.push(path),
                 Action::Add(path, value) => {
-                    let sum = path.get(old).map_or_else(|| Ok(Some(value.clone())), |present| added(present, value));
-                    writes.push((path, sum?.ok_or_else(|| Invalid::new(self.wrong_type))?));
+                    let sum = match path.get(old) {
+                        None => Some(Value::clone(value)),
+                        Some(present) => added(present, value)?,
+                    };
+                    writes.push((path, sum.ok_or_else(|| Invalid::new(self.wrong_type))?));
                 }
                 Action::Delete(path, value) => match path.get(old).map(|present| without(present, value)) {
                     Some(None) => return Err(Invalid::new(self.wrong_type)),
                     Some(Some(Some(rest))) => writes.push((path, rest)),
                     Some(Some(None)) | None => removals.push(path),
                 },
+            }
+            // All that is written is part of the new item: what is too large for one is not gathered first.
+            bytes += writes[before..].iter().map(|(_, value)| value.size_bytes()).sum::<usize>();
+            if bytes > limits::TABLE_ITEM_BYTES_MAX {
+                return Err(Invalid::new("Item size to update has exceeded the maximum allowed size"));
             }
         }
         let mut item = old.clone();
@@ -285,7 +296,7 @@ fn write(item: &mut Item, path: &Path, value: Value) -> Result<(), Invalid> {
     };
     match (last, descend(item, path.head(), before)) {
         (Step::Name(name), Some(Value::M(map))) => {
-            map.insert(name.clone(), value);
+            map.insert(name.as_ref().to_owned(), value);
         }
         (Step::Index(index), Some(Value::L(list))) => match list.get_mut(*index as usize) {
             Some(element) => *element = value,
@@ -303,7 +314,7 @@ fn remove(item: &mut Item, path: &Path) {
     };
     match (last, descend(item, path.head(), before)) {
         (Step::Name(name), Some(Value::M(map))) => {
-            map.remove(name);
+            map.remove(&**name);
         }
         (Step::Index(index), Some(Value::L(list))) if (*index as usize) < list.len() => {
             list.remove(*index as usize);
@@ -315,7 +326,7 @@ fn remove(item: &mut Item, path: &Path) {
 fn descend<'a>(item: &'a mut Item, head: &str, steps: &[Step]) -> Option<&'a mut Value> {
     let head = item.get_mut(head)?;
     steps.iter().try_fold(head, |value, step| match (step, value) {
-        (Step::Name(name), Value::M(map)) => map.get_mut(name),
+        (Step::Name(name), Value::M(map)) => map.get_mut(&**name),
         (Step::Index(index), Value::L(list)) => list.get_mut(*index as usize),
         _ => None,
     })

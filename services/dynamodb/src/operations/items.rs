@@ -161,13 +161,13 @@ pub async fn delete(shared: &Arc<Shared>, request: &Request) -> Result<Json, Api
     Ok(told.answer(&written, attributes))
 }
 
-/// What an update makes of an item, or of none.
+/// What an update makes of an item, or of none. One that only takes out makes no item that was not there.
 pub(super) fn updated(
     table: &Table,
     update: Option<&Update>,
     key: &Item,
     old: Option<&Item>,
-) -> Result<Item, ApiError> {
+) -> Result<Next, ApiError> {
     let new = match (update, old) {
         (None, Some(old)) => old.clone(),
         (None, None) => key.clone(),
@@ -178,7 +178,8 @@ pub(super) fn updated(
         return Err(errors::updated_item_too_large());
     }
     input::check_item(table, &new)?;
-    Ok(new)
+    let is_made = old.is_some() || update.is_none_or(Update::creates);
+    Ok(if is_made { Next::Put(new) } else { Next::Keep })
 }
 
 pub async fn update(shared: &Arc<Shared>, request: &Request) -> Result<Json, ApiError> {
@@ -203,7 +204,7 @@ pub async fn update(shared: &Arc<Shared>, request: &Request) -> Result<Json, Api
     };
     let decide = |table: &Table, old: Option<&Item>| {
         check_condition(condition.as_ref(), old, told.shows_old_on_failure)?;
-        updated(table, update.as_ref(), &key, old).map(Next::Put)
+        updated(table, update.as_ref(), &key, old)
     };
     let written = shared.write(&place, By::Caller, key_of, decide).await?;
     let attributes = match told.returned {

@@ -54,6 +54,18 @@ pub(super) fn given(json: &Json) -> Result<Given, ApiError> {
     Ok(Given { statement: statement(text, &parameters)?, shows_old })
 }
 
+/// A list of at least one and at most so many statements.
+pub(super) fn listed<'a>(input: &Input<'a>, member: &str, max: usize) -> Result<&'a [Json], ApiError> {
+    let list = input.list(member)?.ok_or_else(|| missing(member))?;
+    let rule = match list.len() {
+        0 => "Member must have length greater than or equal to 1".to_owned(),
+        n if n > max => format!("Member must have length less than or equal to {max}"),
+        _ => return Ok(list),
+    };
+    let (first, rest) = member.split_at(1);
+    Err(input::constraint(&format!("{}{rest}", first.to_ascii_lowercase()), Some("[...]"), &rule))
+}
+
 pub async fn execute(shared: &Arc<Shared>, request: &Request) -> Result<Json, ApiError> {
     let input = Input(&request.input);
     let wanted = Wanted::parse(input.text("ReturnConsumedCapacity")?)?;
@@ -96,15 +108,7 @@ pub async fn execute(shared: &Arc<Shared>, request: &Request) -> Result<Json, Ap
 pub async fn batch(shared: &Arc<Shared>, request: &Request) -> Result<Json, ApiError> {
     let input = Input(&request.input);
     let wanted = Wanted::parse(input.text("ReturnConsumedCapacity")?)?;
-    let list = input.list("Statements")?.ok_or_else(|| missing("Statements"))?;
-    let rule = match list.len() {
-        0 => Some("Member must have length greater than or equal to 1"),
-        n if n > limits::DYNAMODB_BATCH_STATEMENTS_MAX => Some("Member must have length less than or equal to 25"),
-        _ => None,
-    };
-    if let Some(rule) = rule {
-        return Err(input::constraint("statements", Some("[...]"), rule));
-    }
+    let list = listed(&input, "Statements", limits::DYNAMODB_BATCH_STATEMENTS_MAX)?;
     let all: Vec<Result<Given, ApiError>> = list.iter().map(given).collect();
     let is_read = |given: &Given| matches!(given.statement, Statement::Select(_));
     let reads = all.iter().flatten().filter(|given| is_read(given)).count();
@@ -202,7 +206,7 @@ pub(super) fn decided(
         (Statement::Update(change), Some(old)) => {
             let (key, condition) = one_item(change.filter.as_ref(), table.key.names())?;
             check_condition(condition.as_ref(), Some(old), shows_old)?;
-            updated(table, Some(&change.update), &key, Some(old)).map(Next::Put)
+            updated(table, Some(&change.update), &key, Some(old))
         }
         (Statement::Delete(_), None) => Ok(Next::Keep),
         (Statement::Delete(removal), Some(old)) => {

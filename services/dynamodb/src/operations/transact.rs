@@ -13,8 +13,8 @@ use crate::capacity::{self, Reading, Used, Wanted};
 use crate::errors;
 use crate::input::{self, Input, missing, place_of};
 use crate::items::Next;
-use crate::keys;
-use crate::model::Table;
+use crate::keys::{self, ItemKey};
+use crate::model::{Place, Table};
 use crate::request::{Language, check_update};
 use crate::tables::Live;
 use crate::transactions::{Part, Ran, Token};
@@ -63,19 +63,33 @@ pub async fn get(shared: &Arc<Shared>, request: &Request) -> Result<Json, ApiErr
         keys.push((place, key));
         shown.push((name.to_owned(), projection));
     }
-    let found = shared.transact_get(&keys).await?;
+    let shown = shown.into_iter().map(|(name, projection)| {
+        let show = move |item: &Item| {
+            projection.as_ref().map_or_else(|| item_to_json(item), |p| item_to_json(&p.project(item)))
+        };
+        (name, show)
+    });
+    read(shared, &keys, shown, wanted).await
+}
+
+/// Items as they were at one time, each shown in its own way, and what they cost by the names of their tables.
+pub(super) async fn read<S: Fn(&Item) -> Json>(
+    shared: &Shared,
+    keys: &[(Place, ItemKey)],
+    shown: impl Iterator<Item = (String, S)>,
+    wanted: Wanted,
+) -> Result<Json, ApiError> {
+    let found = shared.transact_get(keys).await?;
     let bytes: usize = found.iter().filter_map(|(_, item)| item.as_ref()).map(item_size_bytes).sum();
     if bytes > limits::TABLE_TRANSACTION_BYTES_MAX {
         return Err(errors::invalid("Collection size of items in the transaction has exceeded the limit of 4 MB"));
     }
     let (mut responses, mut used) = (Vec::new(), Vec::new());
-    for ((live, item), (name, projection)) in found.into_iter().zip(shown) {
+    for ((live, item), (name, show)) in found.into_iter().zip(shown) {
         let halves = Reading::Transactional.half_units(item.as_ref().map_or(0, item_size_bytes));
         shared.settle(&live, &Used::reading(halves));
         used.push((live, name, Used::reading(halves)));
-        let shown =
-            item.map(|item| projection.map_or_else(|| item_to_json(&item), |p| item_to_json(&p.project(&item))));
-        responses.push(shown.map_or_else(|| json!({}), |item| json!({"Item": item})));
+        responses.push(item.map_or_else(|| json!({}), |item| json!({"Item": show(&item)})));
     }
     let mut answer = json!({"Responses": responses});
     if wanted != Wanted::None {
@@ -128,7 +142,7 @@ fn part_of(request: &Request, json: &Json) -> Result<Part, ApiError> {
             "ConditionCheck" => Ok(Next::Keep),
             "Put" => Ok(Next::Put(decided.clone())),
             "Delete" => Ok(Next::Delete),
-            _ => updated(table, update.as_ref(), &decided, old).map(Next::Put),
+            _ => updated(table, update.as_ref(), &decided, old),
         }
     });
     Ok(Part { place, table_name: name, key, decide, shows_old })

@@ -7,29 +7,21 @@ use cumulet_wire::error::ApiError;
 use serde_json::{Value as Json, json};
 
 use super::Request;
-use super::statements::{Given, decided, given, key_of, selected_key};
-use super::transact::{token_of, told};
+use super::statements::{Given, decided, given, key_of, listed, selected_key};
+use super::transact::{self, token_of, told};
 use crate::Shared;
-use crate::capacity::{Reading, Used, Wanted};
+use crate::capacity::Wanted;
 use crate::errors;
-use crate::input::{self, Input, missing, place_of};
+use crate::input::{self, Input, place_of};
 use crate::model::Table;
 use crate::partiql::{Select, Statement, one_item};
 use crate::transactions::Part;
-use crate::value::{Item, item_size_bytes, item_to_json};
+use crate::value::{Item, item_to_json};
 
 pub async fn run(shared: &Arc<Shared>, request: &Request) -> Result<Json, ApiError> {
     let input = Input(&request.input);
     let wanted = Wanted::parse(input.text("ReturnConsumedCapacity")?)?;
-    let list = input.list("TransactStatements")?.ok_or_else(|| missing("TransactStatements"))?;
-    let rule = match list.len() {
-        0 => Some("Member must have length greater than or equal to 1"),
-        n if n > limits::TABLE_TRANSACTION_ITEMS_MAX => Some("Member must have length less than or equal to 100"),
-        _ => None,
-    };
-    if let Some(rule) = rule {
-        return Err(input::constraint("transactStatements", Some("[...]"), rule));
-    }
+    let list = listed(&input, "TransactStatements", limits::TABLE_TRANSACTION_ITEMS_MAX)?;
     let mut all = Vec::with_capacity(list.len());
     for (place, json) in list.iter().enumerate() {
         all.push(given(json).and_then(checked).map_err(|error| located(error, place))?);
@@ -90,24 +82,11 @@ async fn read(shared: &Arc<Shared>, request: &Request, reads: &[&Select], wanted
         }
         keys.push((place, key));
     }
-    let found = shared.transact_get(&keys).await?;
-    let bytes: usize = found.iter().filter_map(|(_, item)| item.as_ref()).map(item_size_bytes).sum();
-    if bytes > limits::TABLE_TRANSACTION_BYTES_MAX {
-        return Err(errors::invalid("Collection size of items in the transaction has exceeded the limit of 4 MB"));
-    }
-    let (mut responses, mut used) = (Vec::new(), Vec::new());
-    for ((live, item), select) in found.into_iter().zip(reads) {
-        let halves = Reading::Transactional.half_units(item.as_ref().map_or(0, item_size_bytes));
-        shared.settle(&live, &Used::reading(halves));
-        used.push((live, select.source.table.clone(), Used::reading(halves)));
-        let shown = item.map(|item| item_to_json(&select.columns.of(&item)));
-        responses.push(shown.map_or_else(|| json!({}), |item| json!({"Item": item})));
-    }
-    let mut answer = json!({"Responses": responses});
-    if wanted != Wanted::None {
-        answer["ConsumedCapacity"] = told(used, wanted);
-    }
-    Ok(answer)
+    let shown = reads.iter().map(|select| {
+        let show = |item: &Item| item_to_json(&select.columns.of(item));
+        (select.source.table.clone(), show)
+    });
+    transact::read(shared, &keys, shown, wanted).await
 }
 
 async fn write(shared: &Arc<Shared>, request: &Request, all: Vec<Given>, wanted: Wanted) -> Result<Json, ApiError> {

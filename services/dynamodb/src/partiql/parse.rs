@@ -3,6 +3,8 @@
 mod condition;
 mod literal;
 
+use std::sync::Arc;
+
 use cumulet_base::limits;
 
 use super::token::{Kind, Token, tokens};
@@ -200,7 +202,7 @@ impl<'a> Parser<'a> {
             let path = self.path()?;
             let name = match path.steps().last() {
                 None => path.head().to_owned(),
-                Some(Step::Name(name)) => name.clone(),
+                Some(Step::Name(name)) => name.as_ref().to_owned(),
                 Some(Step::Index(_)) => format!("_{}", columns.len() + 1),
             };
             columns.push(Column { path, name });
@@ -264,7 +266,7 @@ impl<'a> Parser<'a> {
                 if self.is_one_of(KEYWORDS) {
                     return Err(malformed("Invalid path dot component"));
                 }
-                steps.push(Step::Name(self.name()?));
+                steps.push(Step::Name(self.name()?.into()));
             } else if self.eat("[") {
                 let step = match (&self.token().kind, self.token().text) {
                     (Kind::Number, text) => {
@@ -272,7 +274,7 @@ impl<'a> Parser<'a> {
                         let range = || format!("List index is not within the allowable range; index: [{text}]");
                         Step::Index(index.ok_or_else(|| Invalid::new(range()))?)
                     }
-                    (Kind::Text(name), _) => Step::Name(name.clone()),
+                    (Kind::Text(name), _) => Step::Name(name.as_str().into()),
                     _ => return Err(self.unexpected()),
                 };
                 self.advance();
@@ -288,7 +290,7 @@ impl<'a> Parser<'a> {
                 )));
             }
         }
-        if head.is_empty() || steps.iter().any(|step| *step == Step::Name(String::new())) {
+        if head.is_empty() || steps.contains(&Step::Name("".into())) {
             return Err(Invalid::new("Path component cannot be an empty string"));
         }
         Ok(Path::new(head, steps))
@@ -447,11 +449,9 @@ impl<'a> Parser<'a> {
             return refused(&format!("The first argument to {name} must equal the assignment value"), function);
         }
         match second {
-            Operand::Value(value @ (Value::Ss(_) | Value::Ns(_) | Value::Bs(_))) if is_add => {
-                Ok(Some(Action::Add(target.clone(), value)))
-            }
-            Operand::Value(value @ (Value::Ss(_) | Value::Ns(_) | Value::Bs(_))) => {
-                Ok(Some(Action::Delete(target.clone(), value)))
+            Operand::Value(set) if matches!(*set, Value::Ss(_) | Value::Ns(_) | Value::Bs(_)) => {
+                let target = target.clone();
+                Ok(Some(if is_add { Action::Add(target, set) } else { Action::Delete(target, set) }))
             }
             _ => refused(&format!("The second argument to {name} must be a value with type SET"), first_place),
         }
@@ -487,7 +487,7 @@ impl<'a> Parser<'a> {
             return Ok(inner);
         }
         match self.try_literal()? {
-            Some(value) => Ok(Operand::Value(value)),
+            Some(value) => Ok(Operand::Value(Arc::new(value))),
             None => self.path().map(Operand::Path),
         }
     }

@@ -135,7 +135,7 @@ fn equality(test: &Test) -> Option<(&str, &Value)> {
 fn range(test: &Test, name: &str) -> Option<RangeCondition> {
     let is_key = |operand: &Operand| matches!(operand, Operand::Path(path) if !path.is_nested() && path.head() == name);
     let scalar = |operand: &Operand| match operand {
-        Operand::Value(value) if value.is_scalar_key() => Some(value.clone()),
+        Operand::Value(value) if value.is_scalar_key() => Some(Value::clone(value)),
         _ => None,
     };
     match test {
@@ -168,7 +168,7 @@ fn partitions(test: &Test, hash: &str) -> Option<Vec<Value>> {
         Test::In(Operand::Path(path), among) if !path.is_nested() && path.head() == hash => among
             .iter()
             .map(|candidate| match candidate {
-                Operand::Value(value) => Some(value.clone()),
+                Operand::Value(value) => Some(Value::clone(value)),
                 _ => None,
             })
             .collect(),

@@ -1,4 +1,4 @@
-//! Values as stored bytes; `docs/formats/dynamodb-values.md` fixes them.
+//! Items as stored bytes; `docs/formats/dynamodb-values.md` fixes them.
 
 use std::collections::BTreeSet;
 
@@ -17,18 +17,6 @@ mod tag {
     pub const M: u8 = 11;
 }
 
-impl Value {
-    pub fn encode(&self, out: &mut Vec<u8>) {
-        out.push(VERSION);
-        put_value(self, out);
-    }
-
-    /// The whole of `bytes` is one value.
-    pub fn decode(bytes: &[u8]) -> Result<Value, Corrupt> {
-        whole(bytes, |input| value(input, 1))
-    }
-}
-
 pub fn encode_item(item: &Item, out: &mut Vec<u8>) {
     out.push(VERSION);
     put_item(item, out);
@@ -36,7 +24,12 @@ pub fn encode_item(item: &Item, out: &mut Vec<u8>) {
 
 /// The whole of `bytes` is one item.
 pub fn decode_item(bytes: &[u8]) -> Result<Item, Corrupt> {
-    whole(bytes, |input| item(input, 1))
+    let mut input = bytes;
+    if byte(&mut input)? != VERSION {
+        return Err(Corrupt("an unknown version"));
+    }
+    let item = item(&mut input, 1)?;
+    if input.is_empty() { Ok(item) } else { Err(Corrupt("bytes behind the end")) }
 }
 
 fn put_value(value: &Value, out: &mut Vec<u8>) {
@@ -102,15 +95,6 @@ fn put_length(mut length: usize, out: &mut Vec<u8>) {
         length >>= 7;
     }
     out.push(length as u8);
-}
-
-fn whole<T>(bytes: &[u8], read: impl FnOnce(&mut &[u8]) -> Result<T, Corrupt>) -> Result<T, Corrupt> {
-    let mut input = bytes;
-    if byte(&mut input)? != VERSION {
-        return Err(Corrupt("an unknown version"));
-    }
-    let value = read(&mut input)?;
-    if input.is_empty() { Ok(value) } else { Err(Corrupt("bytes behind the end")) }
 }
 
 fn value(input: &mut &[u8], level: usize) -> Result<Value, Corrupt> {

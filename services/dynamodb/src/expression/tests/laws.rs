@@ -257,7 +257,7 @@ proptest! {
         prop_assert_eq!(others.0, others.1);
         // Put back, it is the old item again.
         let back = match path.get(&item) {
-            Some(old) => Action::Set(path.clone(), SetValue::Operand(Source::Value(old.clone()))),
+            Some(old) => Action::Set(path.clone(), SetValue::Operand(Source::Value(old.clone().into()))),
             None if matches!(path.steps().last(), Some(Step::Index(_))) => return Ok(()),
             None => Action::Remove(path),
         };

@@ -218,6 +218,18 @@ fn what_is_not_there_loses_nothing() {
 }
 
 #[test]
+fn what_is_written_is_not_larger_than_an_item() {
+    let old = item(json!({"b": {"S": "x".repeat(300_000)}, "l": {"L": [{"S": "x".repeat(300_000)}]}}));
+    let copies = (0..300).map(|n| format!("a{n} = b")).collect::<Vec<_>>().join(", ");
+    for text in [format!("SET {copies}"), "SET l = list_append(l, l)".to_owned()] {
+        let update = update(&text, &mut placeholders()).unwrap();
+        let message = "Item size to update has exceeded the maximum allowed size";
+        assert_eq!(update.apply(&old).unwrap_err().to_string(), message, "{text}");
+    }
+    update("SET a = b REMOVE b", &mut placeholders()).unwrap().apply(&old).unwrap();
+}
+
+#[test]
 fn nesting_is_bounded() {
     let deep = |levels: usize| (0..levels).fold(json!({"N": "1"}), |inner, _| json!({"L": [inner]}));
     let values = json!({":fits": deep(30), ":too": deep(31)});

@@ -1,5 +1,7 @@
 //! What follows WHERE. `OR` binds least, then `AND`, then `NOT`.
 
+use std::sync::Arc;
+
 use cumulet_base::limits;
 
 use super::super::token::Kind;
@@ -24,6 +26,10 @@ const SECOND_WORDS: &[(&str, &str)] = &[("DOUBLE", "PRECISION"), ("CHARACTER", "
 enum Node {
     Operand(Operand),
     Condition(Test),
+}
+
+fn operand(value: Value) -> Operand {
+    Operand::Value(Arc::new(value))
 }
 
 impl Parser<'_> {
@@ -123,8 +129,8 @@ impl Parser<'_> {
         self.advance();
         self.needs_right_side()?;
         match self.operand()? {
-            Operand::Value(Value::Bool(truth)) if truth == is_equal => Ok(test),
-            Operand::Value(Value::Bool(_)) => Ok(Test::Not(Box::new(test))),
+            Operand::Value(value) if *value == Value::Bool(is_equal) => Ok(test),
+            Operand::Value(value) if *value == Value::Bool(!is_equal) => Ok(Test::Not(Box::new(test))),
             _ => Err(unsupported("Comparison with a condition")),
         }
     }
@@ -171,10 +177,10 @@ impl Parser<'_> {
             self.operands("]")?
         } else {
             match self.try_literal()? {
-                Some(Value::L(list)) => list.into_iter().map(Operand::Value).collect(),
-                Some(Value::Ss(set)) => set.into_iter().map(|text| Operand::Value(Value::S(text))).collect(),
-                Some(Value::Ns(set)) => set.into_iter().map(|number| Operand::Value(Value::N(number))).collect(),
-                Some(Value::Bs(set)) => set.into_iter().map(|bytes| Operand::Value(Value::B(bytes))).collect(),
+                Some(Value::L(list)) => list.into_iter().map(operand).collect(),
+                Some(Value::Ss(set)) => set.into_iter().map(|text| operand(Value::S(text))).collect(),
+                Some(Value::Ns(set)) => set.into_iter().map(|number| operand(Value::N(number))).collect(),
+                Some(Value::Bs(set)) => set.into_iter().map(|bytes| operand(Value::B(bytes))).collect(),
                 _ => return Err(self.unexpected()),
             }
         };
@@ -214,7 +220,7 @@ impl Parser<'_> {
             return Ok(inner);
         }
         if let Some(value) = self.try_literal()? {
-            return Ok(Node::Operand(Operand::Value(value)));
+            return Ok(Node::Operand(operand(value)));
         }
         if self.is_any_call() || self.is_call("EXISTS") {
             return self.call();
