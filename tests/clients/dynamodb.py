@@ -322,6 +322,8 @@ def indexes():
     found = [item for page in pages for item in page["Items"]]
     assert len(found) == 401, len(found)
     assert max(len(i.get("data", {"S": ""})["S"]) for i in found) == 200_000
+    counts = {i["IndexName"]: i["ItemCount"] for i in db.describe_table(TableName="indexed")["Table"]["GlobalSecondaryIndexes"]}
+    assert counts == {"by-kind": 9, "some": 9, "by-late": 501}, counts
     db.update_table(TableName="indexed", GlobalSecondaryIndexUpdates=[{"Delete": {"IndexName": "by-late"}}])
     refused("ValidationException", table.query, IndexName="by-late", KeyConditionExpression=Key("late").eq("yes"))
 

@@ -1,6 +1,8 @@
 //! What one changed item means for everything that hangs on it: its row, index entries, the list of expiries, the
 //! stream, the log for point-in-time restore, and the units it costs. Pure: it decides, others commit.
 
+use std::collections::BTreeMap;
+
 use cumulet_base::limits;
 use cumulet_store::{Key, Op};
 
@@ -25,9 +27,27 @@ pub struct Change {
     pub table_units: u64,
     /// Units of each index that is written, by its id.
     pub index_units: Vec<(u16, u64)>,
-    /// How many items and bytes there are more.
+    /// How much more the table and its indexes hold.
+    pub counts: Counts,
+}
+
+/// Items and bytes of a table, and of each of its indexes by their ids.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
     pub items: i64,
     pub bytes: i64,
+    pub indexes: BTreeMap<u16, (i64, i64)>,
+}
+
+impl Counts {
+    pub fn add(&mut self, more: &Counts) {
+        self.items += more.items;
+        self.bytes += more.bytes;
+        for (index, (items, bytes)) in &more.indexes {
+            let sum = self.indexes.entry(*index).or_default();
+            *sum = (sum.0 + items, sum.1 + bytes);
+        }
+    }
 }
 
 /// Bytes that entries of indexes may still take in this commit; beyond them they name the item instead.
@@ -50,8 +70,8 @@ pub fn change(
     let old_bytes = old_item.map(item_size_bytes);
     let new_bytes = new.map(item_size_bytes);
     change.table_units = capacity::write_units(old_bytes.unwrap_or(0).max(new_bytes.unwrap_or(0)));
-    change.items = i64::from(new.is_some()) - i64::from(old.is_some());
-    change.bytes = new_bytes.unwrap_or(0) as i64 - old_bytes.unwrap_or(0) as i64;
+    change.counts.items = i64::from(new.is_some()) - i64::from(old.is_some());
+    change.counts.bytes = new_bytes.unwrap_or(0) as i64 - old_bytes.unwrap_or(0) as i64;
     if old_item == new {
         return change;
     }
@@ -162,6 +182,9 @@ fn index_change(
         (old, new) => [old, new].iter().filter_map(|e| e.as_ref()).map(|e| capacity::write_units(e.bytes)).sum(),
     };
     change.index_units.push((index.id, units));
+    let held = |entry: &Option<Written>| entry.as_ref().map_or((0, 0), |entry| (1, entry.bytes as i64));
+    let ((old_items, old_bytes), (new_items, new_bytes)) = (held(&old), held(&new));
+    change.counts.indexes.insert(index.id, (new_items - old_items, new_bytes - old_bytes));
     if let Some(old) = &old
         && new.as_ref().is_none_or(|new| new.key != old.key)
     {

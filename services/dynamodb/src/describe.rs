@@ -47,13 +47,15 @@ fn attribute_definitions(table: &Table) -> Json {
     seen.iter().map(|(name, kind)| json!({"AttributeName": name, "AttributeType": kind.name()})).collect()
 }
 
-fn index(table: &Table, index: &Index) -> Json {
+fn index(live: &Live, index: &Index) -> Json {
+    let table = &live.table;
+    let (items, bytes) = live.runtime.index_counts(index.id);
     let mut members = Map::new();
     members.insert("IndexName".into(), json!(index.name));
     members.insert("KeySchema".into(), key_schema(&index.key));
     members.insert("Projection".into(), projection(&index.projection));
-    members.insert("IndexSizeBytes".into(), json!(0));
-    members.insert("ItemCount".into(), json!(0));
+    members.insert("IndexSizeBytes".into(), json!(bytes));
+    members.insert("ItemCount".into(), json!(items));
     members.insert("IndexArn".into(), json!(format!("{}/index/{}", table.place.arn(), index.name)));
     if index.is_global {
         let is_creating = index.status == IndexStatus::Creating;
@@ -79,7 +81,7 @@ fn status(table: &Table) -> &'static str {
 /// `TableDescription`, with the status as it is; an answer to a change may say what is under way instead.
 pub fn table(live: &Live, told_status: Option<&str>) -> Json {
     let table = &live.table;
-    let (items, bytes) = live.runtime.counts();
+    let counts = live.runtime.counts();
     let mut members = Map::new();
     let mut put = |name: &str, value: Json| {
         members.insert(name.to_owned(), value);
@@ -90,8 +92,8 @@ pub fn table(live: &Live, told_status: Option<&str>) -> Json {
     put("TableStatus", json!(told_status.unwrap_or_else(|| status(table))));
     put("CreationDateTime", seconds(table.created_ms));
     put("ProvisionedThroughput", throughput(&table.throughput));
-    put("TableSizeBytes", json!(bytes));
-    put("ItemCount", json!(items));
+    put("TableSizeBytes", json!(counts.bytes));
+    put("ItemCount", json!(counts.items));
     put("TableArn", json!(table.place.arn()));
     put("TableId", json!(table.id));
     if let Some(ms) = table.on_demand_since_ms {
@@ -100,7 +102,7 @@ pub fn table(live: &Live, told_status: Option<&str>) -> Json {
     }
     for (member, is_global) in [("LocalSecondaryIndexes", false), ("GlobalSecondaryIndexes", true)] {
         let of_kind = table.indexes.iter().filter(|index| index.is_global == is_global);
-        let list: Vec<Json> = of_kind.map(|one| index(table, one)).collect();
+        let list: Vec<Json> = of_kind.map(|one| index(live, one)).collect();
         if !list.is_empty() {
             put(member, list.into());
         }

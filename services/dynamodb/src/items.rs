@@ -82,7 +82,7 @@ impl Shared {
             let change =
                 change::change(table, &key, old.as_ref(), new.as_ref(), by, self.now_ms(), &mut change::ROOM.clone());
             let used = Used::writing(&change, 1);
-            let (items, bytes) = (change.items, change.bytes);
+            let counts = change.counts;
             // Nothing to write: what was read is the answer.
             let ended = if change.ops.is_empty() {
                 Ended::Done
@@ -98,7 +98,7 @@ impl Shared {
             drop(held);
             match ended {
                 Ended::Done => {
-                    live.runtime.count(items, bytes);
+                    live.runtime.count(&counts);
                     if by == By::Caller {
                         self.settle(&live, &used);
                     }

@@ -12,11 +12,11 @@ use cumulet_wire::error::ApiError;
 use futures_util::future::join_all;
 
 use crate::Shared;
-use crate::change::{self, By};
+use crate::change::{self, By, Counts};
 use crate::items::{Next, unchanged};
 use crate::keys::{self, ItemKey};
 use crate::model::{Backup, IndexStatus, Place, Status, Table};
-use crate::storage::{Batch, Ended, SPACE, Span, Stored, put_large, shard};
+use crate::storage::{Batch, Ended, Entry, SPACE, Span, Stored, put_large, shard};
 use crate::tables::Live;
 use crate::value::{Item, encode_item, item_size_bytes};
 
@@ -110,6 +110,7 @@ async fn try_fill_index(shared: &Shared, place: &Place, rows: u64, id: u16) -> R
         shared.storage().clear(rows, keys::entries(rows, id)).await?;
         return Ok(());
     }
+    count_entries(shared, place, id).await?;
     shared
         .tables
         .update(place, |table| {
@@ -120,6 +121,32 @@ async fn try_fill_index(shared: &Shared, place: &Place, rows: u64, id: u16) -> R
         })
         .await?;
     shared.storage().delete_cursor(rows, id).await
+}
+
+/// What a filled index holds, which nobody counted while it was filled. As AWS's, the number is of about now.
+async fn count_entries(shared: &Shared, place: &Place, id: u16) -> Result<(), ApiError> {
+    let Some(live) = shared.tables.find(place).await? else { return Ok(()) };
+    let Some(index) = live.table.indexes.iter().find(|index| index.id == id) else { return Ok(()) };
+    let (lo, hi) = keys::entries(live.table.rows, id);
+    let mut span = Span { lo, hi, is_reverse: false };
+    let (mut items, mut bytes) = (0, 0);
+    loop {
+        let page = shared.storage().entries(live.table.rows, &mut span, limits::TABLE_STEP_ROWS).await?;
+        if page.is_empty() {
+            live.runtime.set_index(id, items, bytes);
+            return Ok(());
+        }
+        items += page.len() as i64;
+        for (_, entry) in page {
+            bytes += match entry {
+                Entry::Projected(item) => item_size_bytes(&item),
+                Entry::Of(key) => {
+                    let stored = shared.storage().item(live.table.rows, &key).await?;
+                    stored.map_or(0, |stored| item_size_bytes(&change::project(&live.table, index, &stored.item)))
+                }
+            } as i64;
+        }
+    }
 }
 
 pub async fn fill_expiries(shared: Arc<Shared>, place: Place, rows: u64) {
@@ -249,7 +276,7 @@ async fn tables(shared: &Shared) -> Result<Vec<Arc<Live>>, ApiError> {
 pub async fn forget(shared: &Shared) -> Result<(), ApiError> {
     let now_ms = shared.now_ms();
     for live in tables(shared).await? {
-        let bytes = live.runtime.counts().1;
+        let bytes = live.runtime.counts().bytes;
         // A minute of each byte.
         shared.bill(&live.table, "byte-hours", bytes as u64 * 1_000_000 / 60, now_ms);
         if let Some(recovery) = &live.table.recovery {
@@ -381,13 +408,12 @@ async fn overwrite(shared: &Shared, live: &Live, wanted: BTreeMap<ItemKey, Optio
     let keys: Vec<ItemKey> = wanted.keys().cloned().collect();
     let old: Vec<Option<Stored>> = shared.storage().items(table.rows, &keys).await?;
     let mut batch = Batch::<()>::default();
-    let (mut items, mut bytes, mut size) = (0, 0, 0);
+    let (mut counts, mut size) = (Counts::default(), 0);
     let now_ms = shared.now_ms();
     for ((key, new), old) in wanted.iter().zip(&old) {
         let room = &mut change::ROOM.clone();
         let change = change::change(table, key, old.as_ref(), new.as_ref(), By::Caller, now_ms, room);
-        items += change.items;
-        bytes += change.bytes;
+        counts.add(&change.counts);
         size += new.as_ref().map_or(0, item_size_bytes);
         batch.at(shard(table.rows)).ops.extend(change.ops);
         if size > STEP_BYTES {
@@ -396,6 +422,6 @@ async fn overwrite(shared: &Shared, live: &Live, wanted: BTreeMap<ItemKey, Optio
         }
     }
     shared.storage().commit(batch).await?;
-    live.runtime.count(items, bytes);
+    live.runtime.count(&counts);
     Ok(())
 }

@@ -38,6 +38,8 @@ use cumulet_wire::operation::{Operation, Protocol, Service, ServiceModel};
 
 use capacity::Used;
 use model::Table;
+use operations::Output;
+use serde_json::Value as Json;
 use storage::Storage;
 use tables::Tables;
 
@@ -240,14 +242,21 @@ impl Service for Streams {
     }
 
     async fn call(&self, call: Call) -> Result<Answer, ApiError> {
-        operations::streams::run(&self.shared, call).await.map(checked).map_err(named)
+        operations::streams::run(&self.shared, call).await.map(Output::from).map(checked).map_err(named)
     }
 }
 
-/// Clients compare the checksum of the body.
-fn checked(output: serde_json::Value) -> Answer {
-    let body = if output.is_null() { "{}".to_owned() } else { output.to_string() };
-    let crc = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32IsoHdlc, body.as_bytes());
+/// Clients compare the checksum of the body. Items that were written as text are in the payload only.
+fn checked(output: Output) -> Answer {
+    let (output, body) = match output {
+        Output::Members(Json::Null) => (Json::Null, b"{}".to_vec()),
+        Output::Members(members) => {
+            let body = members.to_string().into_bytes();
+            (members, body)
+        }
+        Output::Text(text) => (Json::Null, text),
+    };
+    let crc = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32IsoHdlc, &body);
     Answer { output, payload: Some(body.into()), headers: vec![("x-amz-crc32", crc.to_string())], status: None }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cumulet_base::limits;
 use cumulet_wire::error::ApiError;
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Map, json};
 
 use crate::capacity::{self, Reading, Used, Wanted};
 use crate::change::{key_item, project};
@@ -13,6 +13,7 @@ use crate::expression::{Condition, Projection};
 use crate::input::{Input, has_key};
 use crate::keys::{self, ItemKey};
 use crate::model::{Index, IndexStatus, Projection as Projected, Table};
+use crate::operations::Output;
 use crate::storage::{Entry, Span};
 use crate::tables::Live;
 use crate::value::{Item, item_from_json, item_size_bytes, item_to_json};
@@ -223,12 +224,9 @@ impl Shared {
     }
 
     /// Carries out a Query or Scan and writes its answer.
-    pub async fn page(&self, mut page: Page) -> Result<Json, ApiError> {
+    pub async fn page(&self, mut page: Page) -> Result<Output, ApiError> {
         let (seen, used) = self.read_page(&mut page).await?;
         let mut answer = Map::new();
-        if page.select != Select::Count {
-            answer.insert("Items".into(), seen.items.iter().map(item_to_json).collect());
-        }
         answer.insert("Count".into(), json!(seen.count));
         answer.insert("ScannedCount".into(), json!(seen.scanned));
         if let Some(last) = &seen.last {
@@ -237,7 +235,8 @@ impl Shared {
         if let Some(told) = capacity::told(&page.live.table, &page.table_name, &used, page.wanted, false) {
             answer.insert("ConsumedCapacity".into(), told);
         }
-        Ok(answer.into())
+        let items = (page.select != Select::Count).then_some(&seen.items[..]);
+        Ok(Output::with_items(items, &answer))
     }
 
     async fn table_page(&self, page: &mut Page, seen: &mut Seen) -> Result<(), ApiError> {

@@ -12,6 +12,24 @@ use crate::input::{Input, check_name, missing};
 use crate::model::{Index, IndexStatus, KeyAttribute, KeySchema, Place, Projection, Stream, Table, Throughput, View};
 use crate::value::key::KeyType;
 
+/// Parameters that would be without effect are refused, so that nobody relies on them.
+pub fn check_built(input: &Input<'_>) -> Result<(), ApiError> {
+    let absent = [
+        ("GlobalTableSourceArn", "global tables"),
+        ("GlobalTableSettingsReplicationMode", "global tables"),
+        ("ReplicaUpdates", "global tables"),
+        ("MultiRegionConsistency", "global tables"),
+        ("GlobalTableWitnessUpdates", "global tables"),
+        ("OnDemandThroughput", "OnDemandThroughput"),
+        ("OnDemandThroughputOverride", "OnDemandThroughput"),
+        ("WarmThroughput", "WarmThroughput"),
+    ];
+    match absent.iter().find(|(member, _)| input.has(member)) {
+        Some((_, feature)) => Err(errors::not_built(feature)),
+        None => Ok(()),
+    }
+}
+
 pub type Attributes = BTreeMap<String, KeyType>;
 
 const ATTRIBUTE_NAME_MAX: usize = 255;
@@ -133,6 +151,7 @@ pub fn index(
     is_provisioned: bool,
 ) -> Result<Index, ApiError> {
     let input = Input(given);
+    check_built(&input)?;
     let name = input.required_text("IndexName")?.to_owned();
     check_name("indexName", &name)?;
     let schema = input.list("KeySchema")?.ok_or_else(|| missing("KeySchema"))?;

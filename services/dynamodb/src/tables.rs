@@ -2,8 +2,8 @@
 //! to one item. A definition that is out of date is noticed by the commit, which checks its revision.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use cumulet_base::limits;
 use cumulet_store::{Key, Rev};
@@ -11,6 +11,7 @@ use cumulet_wire::error::ApiError;
 use tokio::sync::OwnedMutexGuard;
 
 use crate::capacity::Buckets;
+use crate::change::Counts;
 use crate::errors;
 use crate::model::{Place, Status, Stream, Table};
 use crate::storage::Storage;
@@ -26,23 +27,36 @@ pub struct Live {
 /// What is known of a table besides its definition.
 #[derive(Debug, Default)]
 pub struct Runtime {
-    pub items: AtomicI64,
-    pub bytes: AtomicI64,
+    counts: Mutex<Counts>,
     is_changed: AtomicBool,
     pub buckets: Buckets,
 }
 
 impl Runtime {
-    pub fn count(&self, items: i64, bytes: i64) {
-        if items != 0 || bytes != 0 {
-            self.items.fetch_add(items, Ordering::Relaxed);
-            self.bytes.fetch_add(bytes, Ordering::Relaxed);
-            self.is_changed.store(true, Ordering::Release);
-        }
+    fn held(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn counts(&self) -> (i64, i64) {
-        (self.items.load(Ordering::Relaxed).max(0), self.bytes.load(Ordering::Relaxed).max(0))
+    pub fn count(&self, more: &Counts) {
+        self.held().add(more);
+        self.is_changed.store(true, Ordering::Release);
+    }
+
+    pub fn set_index(&self, index: u16, items: i64, bytes: i64) {
+        self.held().indexes.insert(index, (items, bytes));
+        self.is_changed.store(true, Ordering::Release);
+    }
+
+    /// After a kill they may be wrong by what was written last, but they are never less than nothing.
+    pub fn counts(&self) -> Counts {
+        let mut counts = self.held().clone();
+        (counts.items, counts.bytes) = (counts.items.max(0), counts.bytes.max(0));
+        counts
+    }
+
+    pub fn index_counts(&self, index: u16) -> (i64, i64) {
+        let (items, bytes) = self.held().indexes.get(&index).copied().unwrap_or_default();
+        (items.max(0), bytes.max(0))
     }
 }
 
@@ -100,10 +114,9 @@ impl Tables {
         if let Some(runtime) = self.runtimes.lock().unwrap_or_else(PoisonError::into_inner).get(&rows) {
             return Ok(runtime.clone());
         }
-        let (items, bytes) = self.storage.counts(rows).await?;
+        let counts = self.storage.counts(rows).await?;
         let mut runtimes = self.runtimes.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh =
-            || Arc::new(Runtime { items: AtomicI64::new(items), bytes: AtomicI64::new(bytes), ..Runtime::default() });
+        let fresh = || Arc::new(Runtime { counts: Mutex::new(counts), ..Runtime::default() });
         Ok(runtimes.entry(rows).or_insert_with(fresh).clone())
     }
 
@@ -163,8 +176,7 @@ impl Tables {
         };
         for (rows, runtime) in runtimes {
             runtime.is_changed.store(false, Ordering::Release);
-            let (items, bytes) = runtime.counts();
-            if let Err(error) = self.storage.put_counts(rows, items, bytes).await {
+            if let Err(error) = self.storage.put_counts(rows, &runtime.counts()).await {
                 tracing::warn!(%error, "keeping the counts of a table");
                 runtime.is_changed.store(true, Ordering::Release);
             }

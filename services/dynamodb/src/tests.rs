@@ -81,7 +81,7 @@ impl Bench {
         } else {
             self.db.call(call).await
         };
-        answer.map(|answer| answer.output).map_err(|mut error| {
+        answer.map(|answer| serde_json::from_slice(&answer.payload.unwrap()).unwrap()).map_err(|mut error| {
             error.code = error.code.rsplit('#').next().unwrap_or_default().to_owned();
             error
         })

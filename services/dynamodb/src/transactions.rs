@@ -12,7 +12,7 @@ use serde_json::{Value as Json, json};
 
 use crate::Shared;
 use crate::capacity::Used;
-use crate::change::{self, By, Room};
+use crate::change::{self, By, Counts, Room};
 use crate::errors;
 use crate::items::{Next, unchanged};
 use crate::keys::{self, ItemKey};
@@ -87,8 +87,8 @@ impl Shared {
             drop(held);
             match ended {
                 Ended::Done => {
-                    for (live, _, used, (items, bytes)) in &effects {
-                        live.runtime.count(*items, *bytes);
+                    for (live, _, used, counts) in &effects {
+                        live.runtime.count(counts);
                         self.settle(live, used);
                     }
                     return Ok((
@@ -181,7 +181,7 @@ impl Shared {
         (keys, old, next): (&[ItemKey], &[Option<Stored>], &[Next]),
         tables: &Tables,
         token: Option<(&Token, Check)>,
-    ) -> Result<(Batch<Guard>, Vec<(Arc<Live>, String, Used, (i64, i64))>), ApiError> {
+    ) -> Result<(Batch<Guard>, Vec<(Arc<Live>, String, Used, Counts)>), ApiError> {
         let mut batch = Batch::default();
         let now_ms = self.now_ms();
         if let Some((token, check)) = token {
@@ -207,12 +207,7 @@ impl Shared {
                 Next::Delete => None,
             };
             let change = change::change(table, &keys[n], old[n].as_ref(), new, By::Caller, now_ms, &mut room);
-            effects.push((
-                live.clone(),
-                part.table_name.clone(),
-                Used::writing(&change, 2),
-                (change.items, change.bytes),
-            ));
+            effects.push((live.clone(), part.table_name.clone(), Used::writing(&change, 2), change.counts));
             batch.at(at).ops.extend(change.ops);
         }
         Ok((batch, effects))

@@ -6,7 +6,7 @@ use cumulet_base::limits;
 use cumulet_wire::error::ApiError;
 use serde_json::{Map, Value as Json, json};
 
-use super::Request;
+use super::{Output, Request};
 use crate::capacity::{self, Reading, Wanted};
 use crate::change::By;
 use crate::errors;
@@ -96,7 +96,7 @@ pub(super) fn check_condition(
     })
 }
 
-pub async fn get(shared: &Arc<Shared>, request: &Request) -> Result<Json, ApiError> {
+pub async fn get(shared: &Arc<Shared>, request: &Request) -> Result<Output, ApiError> {
     let input = Input(&request.input);
     let name = input.required_text("TableName")?;
     let place = place_of(&request.call, name)?;
@@ -109,14 +109,14 @@ pub async fn get(shared: &Arc<Shared>, request: &Request) -> Result<Json, ApiErr
     let key = input::key_of(&live.table, &key)?;
     let (item, used) = shared.read(&live, &key, Reading::of(input.is("ConsistentRead")?)).await?;
     let mut answer = Map::new();
-    if let Some(item) = item {
-        let shown = projection.map_or_else(|| item_to_json(&item), |some| item_to_json(&some.project(&item)));
-        answer.insert("Item".into(), shown);
-    }
+    let item = match &projection {
+        Some(projection) => item.map(|item| projection.project(&item)),
+        None => item,
+    };
     if let Some(told) = capacity::told(&live.table, name, &used, wanted, false) {
         answer.insert("ConsumedCapacity".into(), told);
     }
-    Ok(answer.into())
+    Ok(Output::with_item(item.as_ref(), &answer))
 }
 
 pub async fn put(shared: &Arc<Shared>, request: &Request) -> Result<Json, ApiError> {

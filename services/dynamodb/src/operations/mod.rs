@@ -18,10 +18,64 @@ use std::sync::Arc;
 
 use cumulet_wire::call::Call;
 use cumulet_wire::error::ApiError;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
 use crate::partiql::Statement;
+use crate::value::{Item, write_item};
 use crate::{MODEL, Shared};
+
+/// What an operation answers: members, or, where there may be many items, the text they were written to at once.
+#[derive(Debug)]
+pub(crate) enum Output {
+    Members(Json),
+    Text(Vec<u8>),
+}
+
+impl From<Json> for Output {
+    fn from(members: Json) -> Output {
+        Output::Members(members)
+    }
+}
+
+impl Output {
+    /// `Items` before the other members, of which there is at least one.
+    pub(crate) fn with_items(items: Option<&[Item]>, members: &Map<String, Json>) -> Output {
+        let mut text = Vec::with_capacity(256);
+        text.push(b'{');
+        if let Some(items) = items {
+            text.extend(b"\"Items\":[");
+            for (n, item) in items.iter().enumerate() {
+                if n > 0 {
+                    text.push(b',');
+                }
+                write_item(item, &mut text);
+            }
+            text.extend(b"],");
+        }
+        Output::closed(text, members)
+    }
+
+    /// `Item`, where there is one, before the other members.
+    pub(crate) fn with_item(item: Option<&Item>, members: &Map<String, Json>) -> Output {
+        let mut text = Vec::with_capacity(256);
+        text.push(b'{');
+        if let Some(item) = item {
+            text.extend(b"\"Item\":");
+            write_item(item, &mut text);
+            if !members.is_empty() {
+                text.push(b',');
+            }
+        }
+        Output::closed(text, members)
+    }
+
+    fn closed(mut text: Vec<u8>, members: &Map<String, Json>) -> Output {
+        let rest = serde_json::to_string(members).unwrap_or_default();
+        // What follows the opening brace.
+        text.extend(rest.as_bytes().get(1..).unwrap_or_default());
+        Output::Text(text)
+    }
+}
 
 /// What an operation is given: the request as one JSON object, and the call it came by.
 pub(crate) struct Request {
@@ -37,17 +91,17 @@ pub(crate) fn statements_of(input: &serde_json::Map<String, Json>) -> Vec<Statem
     one.into_iter().chain(several).map(|given| given.statement).collect()
 }
 
-pub(crate) async fn run(shared: &Arc<Shared>, mut call: Call) -> Result<Json, ApiError> {
+pub(crate) async fn run(shared: &Arc<Shared>, mut call: Call) -> Result<Output, ApiError> {
     let input = Json::Object(std::mem::take(&mut call.input));
     let name = call.operation.name;
     let request = Request { input, call };
     match name {
-        "GetItem" => items::get(shared, &request).await,
+        "GetItem" => return items::get(shared, &request).await,
         "PutItem" => items::put(shared, &request).await,
         "UpdateItem" => items::update(shared, &request).await,
         "DeleteItem" => items::delete(shared, &request).await,
-        "Query" => query::query(shared, &request).await,
-        "Scan" => query::scan(shared, &request).await,
+        "Query" => return query::query(shared, &request).await,
+        "Scan" => return query::scan(shared, &request).await,
         "BatchGetItem" => batch::get(shared, &request).await,
         "BatchWriteItem" => batch::write(shared, &request).await,
         "TransactGetItems" => transact::get(shared, &request).await,
@@ -80,4 +134,5 @@ pub(crate) async fn run(shared: &Arc<Shared>, mut call: Call) -> Result<Json, Ap
         "RestoreTableToPointInTime" => restore::to_point_in_time(shared, &request).await,
         other => Err(ApiError::not_implemented(MODEL.name, other)),
     }
+    .map(Output::from)
 }

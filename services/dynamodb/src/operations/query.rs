@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use cumulet_base::limits;
 use cumulet_wire::error::ApiError;
-use serde_json::Value as Json;
 
-use super::Request;
+use super::{Output, Request};
 use crate::Shared;
 use crate::capacity::Wanted;
 use crate::errors;
@@ -18,7 +17,7 @@ use crate::pages::{self, Page, Select};
 use crate::request::Language;
 use crate::storage::Span;
 
-pub async fn query(shared: &Arc<Shared>, request: &Request) -> Result<Json, ApiError> {
+pub async fn query(shared: &Arc<Shared>, request: &Request) -> Result<Output, ApiError> {
     let input = Input(&request.input);
     let name = input.required_text("TableName")?;
     let place = place_of(&request.call, name)?;
@@ -122,7 +121,7 @@ fn check_filter(schema: &KeySchema, filter: &Condition, is_expression: bool) -> 
     Ok(())
 }
 
-pub async fn scan(shared: &Arc<Shared>, request: &Request) -> Result<Json, ApiError> {
+pub async fn scan(shared: &Arc<Shared>, request: &Request) -> Result<Output, ApiError> {
     let input = Input(&request.input);
     let name = input.required_text("TableName")?;
     let place = place_of(&request.call, name)?;

@@ -55,6 +55,7 @@ pub async fn to_point_in_time(shared: &Arc<Shared>, request: &Request) -> Result
 
 async fn begin(shared: &Arc<Shared>, request: &Request, source: &Table, restore: Restore) -> Result<Json, ApiError> {
     let input = Input(&request.input);
+    schema::check_built(&input)?;
     let name = input.text("TargetTableName")?.ok_or_else(|| missing("TargetTableName"))?;
     let place = new_place(request, name)?;
     let table = target(&input, source, place, restore, shared.now_ms())?;

@@ -30,11 +30,7 @@ pub async fn create(shared: &Arc<Shared>, request: &Request) -> Result<Json, Api
     let name = name
         .ok_or_else(|| errors::invalid("The parameter 'TableName' is required but was not present in the request"))?;
     let place = new_place(request, name)?;
-    for absent in ["GlobalTableSourceArn", "GlobalTableSettingsReplicationMode"] {
-        if input.has(absent) {
-            return Err(errors::not_built("global tables"));
-        }
-    }
+    schema::check_built(&input)?;
     let table = table_of(&input, place, shared.now_ms())?;
     if shared.storage().registered(&table.place).await?.is_some() {
         return Err(errors::table_exists(name));

@@ -12,9 +12,7 @@ use crate::model::{IndexStatus, Status, Stream, Table, Throughput};
 use crate::schema;
 use crate::{Shared, describe, jobs, keys};
 
-const ABSENT: [&str; 4] =
-    ["ReplicaUpdates", "MultiRegionConsistency", "GlobalTableWitnessUpdates", "GlobalTableSettingsReplicationMode"];
-const CHANGES: [&str; 9] = [
+const CHANGES: [&str; 7] = [
     "BillingMode",
     "ProvisionedThroughput",
     "GlobalSecondaryIndexUpdates",
@@ -22,16 +20,12 @@ const CHANGES: [&str; 9] = [
     "SSESpecification",
     "TableClass",
     "DeletionProtectionEnabled",
-    "OnDemandThroughput",
-    "WarmThroughput",
 ];
 
 pub async fn run(shared: &Arc<Shared>, request: &Request) -> Result<Json, ApiError> {
     let input = Input(&request.input);
     let place = place_of(&request.call, input.required_text("TableName")?)?;
-    if ABSENT.iter().any(|member| input.has(member)) {
-        return Err(errors::not_built("global tables"));
-    }
+    schema::check_built(&input)?;
     if !CHANGES.iter().any(|member| input.has(member)) {
         return Err(errors::invalid(
             "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates or \

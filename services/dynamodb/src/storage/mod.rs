@@ -16,6 +16,7 @@ pub use batch::{Batch, Ended};
 pub use large::put_large;
 pub use records::{registry, token_key};
 
+use crate::change::Counts;
 use crate::errors;
 use crate::keys::{self, ItemKey};
 use crate::value::{Item, decode_item, encode_item};
@@ -157,16 +158,24 @@ impl Storage {
         }
     }
 
-    pub async fn counts(&self, rows: u64) -> Result<(i64, i64), ApiError> {
+    pub async fn counts(&self, rows: u64) -> Result<Counts, ApiError> {
         let row = self.store.get(shard(rows), SPACE, keys::counts(rows)).await.map_err(reading)?;
-        let Some(row) = row else { return Ok((0, 0)) };
-        let number =
-            |at: usize| row.value.get(at..at + 8).and_then(|b| b.try_into().ok()).map_or(0, i64::from_be_bytes);
-        Ok((number(0), number(8)))
+        let Some(row) = row else { return Ok(Counts::default()) };
+        let number = |bytes: &[u8]| bytes.first_chunk::<8>().map_or(0, |bytes| i64::from_be_bytes(*bytes));
+        let pair = |bytes: &[u8]| (number(bytes), number(bytes.get(8..).unwrap_or_default()));
+        let (items, bytes) = pair(&row.value);
+        let index = |chunk: &[u8]| (u16::from_be_bytes([chunk[0], chunk[1]]), pair(&chunk[2..]));
+        let indexes = row.value.get(16..).unwrap_or_default().chunks_exact(18).map(index).collect();
+        Ok(Counts { items, bytes, indexes })
     }
 
-    pub async fn put_counts(&self, rows: u64, items: i64, bytes: i64) -> Result<(), ApiError> {
-        let value = [items.to_be_bytes(), bytes.to_be_bytes()].concat();
+    pub async fn put_counts(&self, rows: u64, counts: &Counts) -> Result<(), ApiError> {
+        let mut value = [counts.items.to_be_bytes(), counts.bytes.to_be_bytes()].concat();
+        for (index, (items, bytes)) in &counts.indexes {
+            value.extend(index.to_be_bytes());
+            value.extend(items.to_be_bytes());
+            value.extend(bytes.to_be_bytes());
+        }
         let mut batch = Batch::<()>::default();
         // A table that is gone keeps no counts.
         batch.check(shard(rows), cumulet_store::Check::Exists(SPACE, keys::definition(rows)), ());

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 
 pub use codec::{decode_item, encode_item};
-pub use json::{item_from_json, item_to_json};
+pub use json::{item_from_json, item_to_json, write_item};
 pub use number::Number;
 
 /// What a caller is told, under the code of the variant.

@@ -116,6 +116,9 @@ proptest! {
     #[test]
     fn wire_and_store_read_back(item in arbitrary::item()) {
         prop_assert_eq!(&item_from_json(&item_to_json(&item)).unwrap(), &item);
+        let mut text = Vec::new();
+        write_item(&item, &mut text);
+        prop_assert_eq!(serde_json::from_slice::<serde_json::Value>(&text).unwrap(), item_to_json(&item));
         let mut bytes = Vec::new();
         encode_item(&item, &mut bytes);
         prop_assert_eq!(&decode_item(&bytes).unwrap(), &item);
