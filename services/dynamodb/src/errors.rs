@@ -158,6 +158,11 @@ pub fn expired_iterator() -> ApiError {
     )
 }
 
+pub fn trimmed() -> ApiError {
+    let text = "The operation attempted to read past the oldest stream record in a shard.";
+    ApiError::new(400, "TrimmedDataAccessException", text)
+}
+
 pub fn not_built(feature: &str) -> ApiError {
     ApiError::new(501, "NotImplemented", format!("not implemented: dynamodb: {feature}"))
 }

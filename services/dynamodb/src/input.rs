@@ -155,13 +155,18 @@ pub fn place_of_arn(arn: &str) -> Option<Place> {
     is_whole.then(|| Place { account: account.to_owned(), region: region.to_owned(), name: name.to_owned() })
 }
 
+/// The length of a text or binary, and what AWS calls it in errors.
+fn length(value: &Value) -> Option<(usize, &'static str)> {
+    match value {
+        Value::S(text) => Some((text.len(), "string")),
+        Value::B(bytes) => Some((bytes.len(), "binary")),
+        _ => None,
+    }
+}
+
 /// Names an attribute of a key and refuses what cannot be one.
 fn check_key_value(attribute: &KeyAttribute, value: &Value, is_hash: bool) -> Result<(), ApiError> {
-    let (bytes, what) = match value {
-        Value::S(text) => (text.len(), "string"),
-        Value::B(bytes) => (bytes.len(), "binary"),
-        _ => return Ok(()),
-    };
+    let Some((bytes, what)) = length(value) else { return Ok(()) };
     if bytes == 0 {
         return Err(errors::invalid(format!(
             "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty \
@@ -237,11 +242,7 @@ fn check_index_value(index: &Index, attribute: &KeyAttribute, value: &Value, is_
             index.name
         )));
     }
-    let (bytes, what) = match value {
-        Value::S(text) => (text.len(), "string"),
-        Value::B(bytes) => (bytes.len(), "binary"),
-        _ => return Ok(()),
-    };
+    let Some((bytes, what)) = length(value) else { return Ok(()) };
     if bytes == 0 {
         return Err(errors::invalid(format!(
             "One or more parameter values are not valid. A value specified for a secondary index key is not supported. The \

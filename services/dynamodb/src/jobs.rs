@@ -297,7 +297,7 @@ pub async fn forget(shared: &Shared) -> Result<(), ApiError> {
 
 async fn forget_records(shared: &Shared, stream: &crate::model::Stream, before_ms: u64) -> Result<(), ApiError> {
     let storage = shared.storage();
-    let mut from = 0;
+    let mut from = stream.trimmed;
     loop {
         let page = storage.records(stream.table_rows, stream.rows, from, limits::TABLE_STEP_ROWS, STEP_BYTES).await?;
         let kept = page.iter().find(|(_, record)| record.at_ms >= before_ms).map(|(sequence, _)| *sequence);
@@ -307,7 +307,9 @@ async fn forget_records(shared: &Shared, stream: &crate::model::Stream, before_m
             break;
         }
     }
-    if from > 0 {
+    if from > stream.trimmed {
+        // Said before it is done: a reader in between is told, and misses nothing in silence.
+        storage.trim_stream(stream, from).await?;
         storage.forget_records(stream.table_rows, stream.rows, from).await?;
     }
     if stream.ended_ms.is_some_and(|ended_ms| ended_ms < before_ms) {

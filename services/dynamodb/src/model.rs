@@ -138,6 +138,8 @@ pub struct Stream {
     pub table_rows: u64,
     pub created_ms: u64,
     pub ended_ms: Option<u64>,
+    /// Records before this sequence are forgotten.
+    pub trimmed: u64,
 }
 
 impl Stream {

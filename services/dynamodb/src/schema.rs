@@ -283,6 +283,7 @@ pub fn new_stream(table: &Table, view: View, now_ms: u64) -> Stream {
         table_rows: table.rows,
         created_ms: now_ms,
         ended_ms: None,
+        trimmed: 0,
     }
 }
 

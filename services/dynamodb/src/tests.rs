@@ -500,6 +500,14 @@ async fn time_passes() {
     bench.ok("TransactWriteItems", changed).await;
     jobs::forget(shared).await.unwrap();
     assert_eq!(bench.records("tab").await.len(), 1);
+    let oldest = &records[0]["dynamodb"]["SequenceNumber"];
+    let arn = bench.ok("ListStreams", json!({"TableName": "tab"})).await["Streams"][0]["StreamArn"].clone();
+    let described = bench.ok("DescribeStream", json!({"StreamArn": arn})).await;
+    let shard = &described["StreamDescription"]["Shards"][0]["ShardId"];
+    let wanted = json!({
+        "StreamArn": arn, "ShardId": shard, "ShardIteratorType": "AT_SEQUENCE_NUMBER", "SequenceNumber": oldest,
+    });
+    assert_eq!(bench.call("GetShardIterator", wanted).await.unwrap_err().code, "TrimmedDataAccessException");
 }
 
 fn limits_ms() -> u64 {

@@ -43,10 +43,6 @@ fn numbers(value: &Value) -> Value {
     }
 }
 
-fn tag_list(at: &Whereabouts<'_>, properties: &Map<String, Value>) -> Value {
-    at.tags(properties).iter().map(|(key, value)| json!({ "Key": key, "Value": value })).collect()
-}
-
 /// `StreamEnabled` and `Enabled` are not in templates.
 fn stream(properties: &Map<String, Value>) -> Value {
     match properties.get("StreamSpecification") {
@@ -101,7 +97,7 @@ pub async fn create_table(at: &Whereabouts<'_>, properties: &Map<String, Value>)
     ];
     let mut input = copied(properties, &same);
     input.insert("TableName".into(), name.clone().into());
-    input.insert("Tags".into(), tag_list(at, properties));
+    input.insert("Tags".into(), at.tag_list(properties));
     if properties.contains_key("StreamSpecification") {
         input.insert("StreamSpecification".into(), stream(properties));
     }
@@ -203,14 +199,13 @@ pub async fn update_table(
     }
     beside(at, name, old, new).await?;
     let arn = &made.attributes.get("Arn").cloned().unwrap_or_default();
-    let (before, after) = (at.tags(old), at.tags(new));
-    let removed: Vec<&String> = before.keys().filter(|key| !after.contains_key(*key)).collect();
+    let (removed, changed) = at.tag_changes(old, new);
     if !removed.is_empty() {
         let input = json!({ "ResourceArn": arn, "TagKeys": removed });
         at.client.call("dynamodb", "UntagResource", input).await?;
     }
-    if before != after && !after.is_empty() {
-        let input = json!({ "ResourceArn": arn, "Tags": tag_list(at, new) });
+    if let Some(tags) = changed {
+        let input = json!({ "ResourceArn": arn, "Tags": tags });
         at.client.call("dynamodb", "TagResource", input).await?;
     }
     if is_changed("ResourcePolicy") {

@@ -101,6 +101,19 @@ impl Whereabouts<'_> {
         }
         tags
     }
+
+    /// As most services take them.
+    fn tag_list(&self, properties: &Map<String, Value>) -> Value {
+        self.tags(properties).iter().map(|(key, value)| json!({ "Key": key, "Value": value })).collect()
+    }
+
+    /// The keys of tags that are no more, and the list of all where it is another.
+    fn tag_changes(&self, old: &Map<String, Value>, new: &Map<String, Value>) -> (Vec<String>, Option<Value>) {
+        let (before, after) = (self.tags(old), self.tags(new));
+        let removed = before.keys().filter(|key| !after.contains_key(*key)).cloned().collect();
+        let is_changed = before != after && !after.is_empty();
+        (removed, is_changed.then(|| self.tag_list(new)))
+    }
 }
 
 fn text(value: &Value) -> String {

@@ -85,7 +85,7 @@ async fn list(shared: &Arc<Shared>, call: &Call, input: &Input<'_>) -> Result<Js
 async fn describe_stream(shared: &Arc<Shared>, call: &Call, input: &Input<'_>) -> Result<Json, ApiError> {
     let stream = find(shared, call, input.required_text("StreamArn")?).await?;
     input.between("Limit", 1, 100)?;
-    let mut range = json!({"StartingSequenceNumber": number(0)});
+    let mut range = json!({"StartingSequenceNumber": number(stream.trimmed)});
     if stream.ended_ms.is_some() {
         let end = shared.storage().record_end(stream.table_rows, stream.rows).await?;
         range["EndingSequenceNumber"] = json!(number(end));
@@ -123,6 +123,11 @@ pub(crate) fn arn_of_iterator(iterator: &str) -> Option<String> {
     read(iterator).map(|(arn, ..)| arn)
 }
 
+/// Refuses places whose records are forgotten.
+fn kept(stream: &Stream, sequence: u64) -> Result<u64, ApiError> {
+    if sequence < stream.trimmed { Err(errors::trimmed()) } else { Ok(sequence) }
+}
+
 async fn iterator(shared: &Arc<Shared>, call: &Call, input: &Input<'_>) -> Result<Json, ApiError> {
     let arn = input.required_text("StreamArn")?;
     let stream = find(shared, call, arn).await?;
@@ -139,9 +144,9 @@ async fn iterator(shared: &Arc<Shared>, call: &Call, input: &Input<'_>) -> Resul
         sequence_of(text).ok_or_else(|| errors::invalid(format!("Invalid SequenceNumber: {text}")))
     };
     let sequence = match kind {
-        "TRIM_HORIZON" => 0,
-        "AT_SEQUENCE_NUMBER" => given()?,
-        "AFTER_SEQUENCE_NUMBER" => given()? + 1,
+        "TRIM_HORIZON" => stream.trimmed,
+        "AT_SEQUENCE_NUMBER" => kept(&stream, given()?)?,
+        "AFTER_SEQUENCE_NUMBER" => kept(&stream, given()?)? + 1,
         // Behind everything that was committed, and before whatever comes.
         _ => shared.storage().next_sequence(stream.table_rows).await?,
     };
@@ -158,6 +163,7 @@ async fn records(shared: &Arc<Shared>, call: &Call, input: &Input<'_>) -> Result
         return Err(errors::expired_iterator());
     }
     let stream = find(shared, call, &arn).await?;
+    let from = kept(&stream, from)?;
     // Read before the records, so that none that comes between is skipped.
     let found = shared.storage().records(stream.table_rows, stream.rows, from, limit, ANSWER_BYTES_MAX).await?;
     let next = match found.last() {

@@ -142,7 +142,7 @@ impl Storage {
         put_large(&mut batch.at(shard(table.rows)).ops, table.rows, &key, &encode(table)?, 0);
         for stream in streams {
             let at = registry(&table.place.account, &table.place.region);
-            batch.put(at, stream_key(stream), encode(stream)?);
+            batch.put(at, stream_key(stream), self.stream_record(stream).await?);
         }
         Ok(matches!(self.commit(batch).await?, Ended::Done))
     }
@@ -157,9 +157,15 @@ impl Storage {
         batch.put(shard(table.rows), purge_key(table.rows), Bytes::new());
         batch.delete(at, table_key(&table.place));
         if let Some(stream) = stream {
-            batch.put(at, stream_key(stream), encode(stream)?);
+            batch.put(at, stream_key(stream), self.stream_record(stream).await?);
         }
         Ok(matches!(self.commit(batch).await?, Ended::Done))
+    }
+
+    /// What a table knows of its stream, and what only the stream's record says.
+    async fn stream_record(&self, stream: &Stream) -> Result<Vec<u8>, ApiError> {
+        let stored = self.stream(&stream.place, &stream.label).await?;
+        encode(&Stream { trimmed: stored.map_or(0, |stored| stored.trimmed), ..stream.clone() })
     }
 
     /// Marks rows to be deleted, of a backup or a stream.
@@ -230,6 +236,23 @@ impl Storage {
         let key = here("stream", &place.account, &place.region).text(&place.name).text(label).key();
         let row = self.store.get(registry(&place.account, &place.region), SPACE, key).await.map_err(reading)?;
         row.map(|row| decode(&row.value)).transpose()
+    }
+
+    /// Says from where on records are kept, whatever else was said of the stream meanwhile.
+    pub async fn trim_stream(&self, stream: &Stream, trimmed: u64) -> Result<(), ApiError> {
+        let at = registry(&stream.place.account, &stream.place.region);
+        let key = stream_key(stream);
+        for _ in 0..cumulet_base::limits::TABLE_WRITE_TRIES {
+            let Some(row) = self.store.get(at, SPACE, key.clone()).await.map_err(reading)? else { return Ok(()) };
+            let stored: Stream = decode(&row.value)?;
+            let mut batch = Batch::default();
+            batch.check(at, Check::RevIs(SPACE, key.clone(), row.rev), Guard::Definition);
+            batch.put(at, key.clone(), encode(&Stream { trimmed, ..stored })?);
+            if let Ended::Done = self.commit(batch).await? {
+                return Ok(());
+            }
+        }
+        Err(errors::internal("the stream is being changed by too many at once"))
     }
 
     /// Forgets a stream whose records are gone.
