@@ -13,7 +13,7 @@ use futures_util::future::join_all;
 
 use crate::Shared;
 use crate::change::{self, By, Counts};
-use crate::items::{Next, unchanged};
+use crate::items::{Next, Written, unchanged};
 use crate::keys::{self, ItemKey};
 use crate::model::{Backup, IndexStatus, Place, Status, Table};
 use crate::storage::{Batch, Ended, Entry, SPACE, Span, Stored, put_large, shard};
@@ -244,11 +244,20 @@ pub async fn expire(shared: &Shared) -> Result<(), ApiError> {
                     shared.write(place, By::Expiry, key_of, decide).await
                 }
             });
-            for ended in join_all(deletions).await {
-                if let Err(error) = ended {
-                    tracing::debug!(%error, "an expired item stays for now");
+            let mut stale = Batch::<()>::default();
+            for (row, ended) in page.iter().zip(join_all(deletions).await) {
+                match ended {
+                    // The item went with its entry.
+                    Ok(Written { new: None, old: Some(_), .. }) => {}
+                    // An entry that a stop left behind: no item has this time.
+                    Ok(_) => {
+                        stale.check(shard(rows), Check::RevIs(SPACE, row.key.clone(), row.rev), ());
+                        stale.delete(shard(rows), row.key.clone());
+                    }
+                    Err(error) => tracing::debug!(%error, "an expired item stays for now"),
                 }
             }
+            shared.storage().commit(stale).await?;
         }
     }
     Ok(())

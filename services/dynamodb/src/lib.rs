@@ -141,6 +141,8 @@ struct Shared {
     usage: Arc<dyn UsageSink>,
     /// Accounts and regions that have tables.
     places: Mutex<BTreeSet<(String, String)>>,
+    /// Expiry and recovery are switched on and off one after the other: what is off is cleared before it is on again.
+    switching: tokio::sync::Mutex<()>,
 }
 
 impl Shared {
@@ -194,7 +196,15 @@ pub struct Streams {
 impl DynamoDb {
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, usage: Arc<dyn UsageSink>) -> DynamoDb {
         let tables = Tables::new(Storage::new(store));
-        DynamoDb { shared: Arc::new(Shared { tables, clock, usage, places: Mutex::default() }) }
+        DynamoDb {
+            shared: Arc::new(Shared {
+                tables,
+                clock,
+                usage,
+                places: Mutex::default(),
+                switching: tokio::sync::Mutex::default(),
+            }),
+        }
     }
 
     pub fn streams(&self) -> Streams {

@@ -488,6 +488,15 @@ async fn time_passes() {
     let records = bench.records("tab").await;
     let last = records.last().unwrap();
     assert_eq!((&last["eventName"], &last["userIdentity"]["Type"]), (&json!("REMOVE"), &json!("Service")));
+    // An entry that a stop left behind goes, and takes nothing with it.
+    let mut batch = storage::Batch::<()>::default();
+    let left_behind = keys::expiry(rows, now_s, &[7; 16]);
+    batch.put(storage::shard(rows), left_behind.clone(), bytes::Bytes::from_static(&[7; 24]));
+    shared.storage().commit(batch).await.unwrap();
+    jobs::expire(shared).await.unwrap();
+    let span = storage::Span { lo: left_behind.clone(), hi: keys::next(&left_behind), is_reverse: false };
+    assert!(shared.storage().raw_page(rows, &span, 1).await.unwrap().is_empty());
+    assert_eq!(count().await, json!(2));
     // A day later the records are forgotten, and the token of a transaction long before.
     let part = json!({"Put": {"TableName": "tab", "Item": {"pk": {"S": "b"}, "sk": {"N": "1"}}}});
     let transaction = json!({"TransactItems": [part], "ClientRequestToken": "x"});

@@ -121,6 +121,7 @@ pub async fn update_continuous(shared: &Arc<Shared>, request: &Request) -> Resul
     let is_enabled = given.truth("PointInTimeRecoveryEnabled")?.ok_or_else(|| missing("PointInTimeRecoveryEnabled"))?;
     let days_max = limits::TABLE_RECOVERY_DAYS_MAX;
     let days = given.between("RecoveryPeriodInDays", 1, days_max as i64)?.map_or(days_max, |days| days as u64);
+    let _switching = shared.switching.lock().await;
     shared.tables.load(&place).await?.ok_or_else(|| errors::restore_source_absent(&place.name))?;
     let now_ms = shared.now_ms();
     let live = shared

@@ -22,6 +22,7 @@ pub async fn update_time_to_live(shared: &Arc<Shared>, request: &Request) -> Res
         return Err(errors::invalid("The AttributeName of a TimeToLiveSpecification must be 1 to 255 characters long"));
     }
     let is_enabled = given.truth("Enabled")?.ok_or_else(|| missing("Enabled"))?;
+    let _switching = shared.switching.lock().await;
     let live = shared.tables.load(&place).await?.ok_or_else(|| errors::no_table_named(&place.name))?;
     let rows = live.table.rows;
     if is_enabled {
