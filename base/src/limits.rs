@@ -61,6 +61,9 @@ pub const LOG_EVENT_BYTES_MAX: usize = 256 * 1024;
 pub const LOG_INVOCATION_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How often sums of usage are made durable.
 pub const USAGE_PERIOD_MS: u64 = 5000;
+/// Log events that share a commit, so that one with many does not hold up the others' writes.
+pub const LOG_COMMIT_OPS_MAX: usize = 500;
+pub const LOG_COMMIT_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Log events and records on their way to the store; beyond it their producers wait.
 pub const RECORD_QUEUE_MAX: usize = 16_384;
 

@@ -19,6 +19,7 @@ use crate::items::{Next, Written};
 use crate::keys::ItemKey;
 use crate::model::{Place, Table};
 use crate::request::Language;
+use crate::storage::Stored;
 use crate::tables::Live;
 use crate::value::{Item, item_from_json, item_size_bytes, item_to_json};
 
@@ -59,7 +60,16 @@ pub async fn get(shared: &Arc<Shared>, request: &Request) -> Result<Json, ApiErr
             }
             left.extend(list.iter().cloned());
         } else {
-            let found = shared.storage().items(live.table.rows, &keys).await?;
+            let mut found = Vec::with_capacity(keys.len());
+            for some in keys.chunks(TOGETHER) {
+                // What will not fit need not be read.
+                let is_full = bytes + read_bytes(&found) > limits::TABLE_BATCH_BYTES_MAX;
+                if is_full {
+                    break;
+                }
+                found.extend(shared.storage().items(live.table.rows, some).await?);
+            }
+            left.extend(list.iter().skip(found.len()).cloned());
             for (stored, key) in found.into_iter().zip(list) {
                 let size = stored.as_ref().map_or(0, |stored| item_size_bytes(&stored.item));
                 if bytes + size > limits::TABLE_BATCH_BYTES_MAX {
@@ -88,6 +98,13 @@ pub async fn get(shared: &Arc<Shared>, request: &Request) -> Result<Json, ApiErr
         answer["ConsumedCapacity"] = consumed.into();
     }
     Ok(answer)
+}
+
+/// Keys of one batch that are read at the same time.
+const TOGETHER: usize = 25;
+
+fn read_bytes(found: &[Option<Stored>]) -> usize {
+    found.iter().flatten().map(|stored| item_size_bytes(&stored.item)).sum()
 }
 
 fn keys_of(table: &Table, list: &[Json]) -> Result<Vec<ItemKey>, ApiError> {
