@@ -36,8 +36,9 @@ def make():
 class Worker(threading.Thread):
     """Writes keys of its own, so that it knows what each holds; of the last operation it may not know whether it happened."""
 
-    def __init__(self, number, seed, known):
+    def __init__(self, number, seed, known, is_over):
         super().__init__(daemon=True)
+        self.is_over = is_over
         self.number, self.random, self.known = number, random.Random(seed), known
         self.pending, self.acknowledged = {}, 0
 
@@ -75,7 +76,8 @@ class Worker(threading.Thread):
         self.acknowledged += 1
 
     def run(self):
-        while True:
+        # One that sent nothing while the cloud was away saw no error.
+        while not self.is_over.is_set():
             try:
                 self.step()
             except (BotoCoreError, ClientError):
@@ -138,7 +140,8 @@ def main():
         positions[name] = streams.get_shard_iterator(StreamArn=arn, ShardId=shard, ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
     for n in range(ROUNDS):
         mine = [{k: i for k, i in known.items() if k[1] == f"w{w}"} for w in range(WORKERS)]
-        workers = [Worker(w, 1000 * n + w, mine[w]) for w in range(WORKERS)]
+        is_over = threading.Event()
+        workers = [Worker(w, 1000 * n + w, mine[w], is_over) for w in range(WORKERS)]
         for worker in workers:
             worker.start()
         wanted = random.Random(n).randrange(5, 60)
@@ -146,6 +149,7 @@ def main():
             workers[0].join(0.002)
         print("kill", flush=True)
         assert sys.stdin.readline().strip() == "up"
+        is_over.set()
         for worker in workers:
             worker.join()
         total += sum(w.acknowledged for w in workers)
