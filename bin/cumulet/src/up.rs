@@ -25,7 +25,7 @@ use cumulet_wire::operation::Registry;
 use cumulet_wire::raw::RawService;
 use serde_json::json;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::config::{Config, Network, UpArgs};
@@ -62,17 +62,16 @@ async fn serve(config: Config, format: Format) -> Result<(), Failure> {
     let cloud = Cloud::new(&config).await?;
     let (stop, stopped) = watch::channel(false);
     let server = tokio::spawn(cloud.front.clone().serve(listener, stopped));
+    // Before anybody is told that it is there, and may tell it to go.
+    let mut signals = Signals::listen()?;
     announce(&config, &address.to_string(), began.elapsed(), format);
-    wait_for_signal().await?;
+    signals.next().await;
     tracing::info!("draining");
     let _front_gone_already = stop.send(true);
     // Asked a second time, it does not wait for what still runs.
     tokio::select! {
         () = cloud.engine.drain() => {}
-        again = wait_for_signal() => {
-            again?;
-            cloud.engine.flush().await;
-        }
+        () = signals.next() => cloud.engine.flush().await,
     }
     // Connections that idle clients keep open do not hold the end up.
     let _cut_off = tokio::time::timeout(Duration::from_secs(2), server).await;
@@ -81,15 +80,25 @@ async fn serve(config: Config, format: Format) -> Result<(), Failure> {
     cloud.store.close().await.map_err(|e| Failure::new(format!("closing the store: {e}")))
 }
 
-async fn wait_for_signal() -> Result<(), Failure> {
-    let failed = |e: io::Error| Failure::new(format!("listening for signals: {e}"));
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// What asks the program to end.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Signals, Failure> {
+        let failed = |e: io::Error| Failure::new(format!("listening for signals: {e}"));
+        let of = |kind| signal(kind).map_err(failed);
+        Ok(Signals { terminate: of(SignalKind::terminate())?, interrupt: of(SignalKind::interrupt())? })
     }
-    Ok(())
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 fn announce(config: &Config, address: &str, took: Duration, format: Format) {
