@@ -45,6 +45,12 @@ pub const INSTANCE_FILES_MAX: u64 = 1024;
 pub const INSTANCE_INIT_TIMEOUT_MS: u64 = 10_000;
 /// Instances of one function version, and of the whole machine.
 pub const FUNCTION_CONCURRENCY_MAX: usize = 1000;
+/// New instances of one function version at once, and again after each such time
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html#scaling-rate>).
+pub const FUNCTION_BURST_MAX: usize = 1000;
+pub const FUNCTION_BURST_MS: u64 = 10_000;
+/// Instances of one function that are kept ready.
+pub const FUNCTION_PROVISIONED_MAX: usize = 100;
 /// Invocations that wait for an instance of one function version.
 pub const PLACEMENT_QUEUE_MAX: usize = 10_000;
 /// How long an invocation waits for an instance before it is throttled; longer than an initialisation may take.

@@ -46,6 +46,12 @@ pub enum Access {
 pub trait Catalog: Send + Sync + 'static {
     /// Finds the version to run and checks the function's resource policy. On the hot path: answers from memory where it can.
     async fn resolve(&self, target: &Target, access: &Access) -> Result<Arc<FunctionVersion>, InvokeError>;
+
+    /// The sum of the account's reservations.
+    async fn reserved(&self, account: &str, region: &str) -> usize {
+        let _ = (account, region);
+        0
+    }
 }
 
 /// How services run functions; implemented by the engine.

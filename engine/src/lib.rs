@@ -2,18 +2,20 @@
 //! What it needs from outside are ports: [`sandbox`] (processes), [`catalog`] (functions), [`record`] (logs and meter),
 //! [`catalog::Sessions`] (credentials of functions). Knows no HTTP and no AWS protocol.
 
+mod account;
 pub mod catalog;
 pub mod code;
 pub mod engine;
 mod environment;
 pub mod function;
 pub mod invocation;
+mod machine;
 pub mod outcome;
 pub mod output;
-pub mod placement;
+pub mod policy;
 mod pool;
 pub mod record;
 pub mod sandbox;
 
 pub use engine::{Config, Engine, Ports};
-pub use pool::Bounds;
+pub use policy::machine::Bounds;

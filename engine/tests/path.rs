@@ -174,8 +174,14 @@ async fn world(timeout_ms: u64, concurrency_max: Option<usize>) -> World {
         clock: Arc::new(SystemClock),
     };
     let bounds =
-        Bounds { instances_max: 8, starting_max: 8, idle: Duration::from_secs(60), age: Duration::from_secs(60) };
-    let config = Config { code_folder: folder.path().join("code"), bounds, init_timeout: Duration::from_secs(10) };
+        Bounds { instances_max: 8, memory_bytes_max: 1 << 40, starting_max: 8, cloning_max: 8, processors: 8 };
+    let config = Config {
+        code_folder: folder.path().join("code"),
+        bounds,
+        account_concurrency: 20,
+        idle_max: Duration::from_secs(60),
+        init_timeout: Duration::from_secs(10),
+    };
     let engine = Engine::new(ports, config);
     let catalog = Arc::new(One(Mutex::new(function("1", &digest, timeout_ms, concurrency_max))));
     engine.connect(catalog.clone());
