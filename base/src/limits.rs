@@ -43,7 +43,9 @@ pub const INSTANCE_TASKS_MAX: u32 = 1024;
 pub const INSTANCE_FILES_MAX: u64 = 1024;
 /// Initialisation of an instance, before the first event is handed over.
 pub const INSTANCE_INIT_TIMEOUT_MS: u64 = 10_000;
-/// Instances of one function version, and of the whole machine.
+/// Instances of the whole machine, unless set otherwise.
+pub const INSTANCES_MAX: usize = 1000;
+/// Invocations of one account at a time, unless set otherwise.
 pub const FUNCTION_CONCURRENCY_MAX: usize = 1000;
 /// New instances of one function version at once, and again after each such time
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html#scaling-rate>).
@@ -129,8 +131,11 @@ pub const STACK_CHANGE_SETS_MAX: usize = 100;
 /// Log events that wait for the writer or are being written, in bytes; producers wait beyond it.
 pub const LOG_QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Live templates of functions at a time; each holds some 40 to 80 MB.
-pub const TEMPLATES_MAX: usize = 32;
+/// Live templates at a time, and their part of the memory for instances, in percent; each holds some 40 to 80 MB.
+pub const TEMPLATES_MAX: usize = 256;
+pub const TEMPLATES_MEMORY_PERCENT: u64 = 50;
+/// Templates of one function version: one clones one instance after the other.
+pub const FUNCTION_TEMPLATES_MAX: usize = 2;
 /// Function versions of which it is remembered whether they can be cloned.
 pub const TEMPLATES_KNOWN_MAX: usize = 10_000;
 /// Tasks of a template and all its clones together, where the kernel counts them by user; each clone has its own limit.

@@ -62,6 +62,11 @@ pub trait Invoker: Send + Sync + 'static {
 
     /// The function was changed or deleted: instances of any revision but `keep` end as soon as they are idle.
     fn retire(&self, account: &str, region: &str, name: &str, keep: Option<&str>);
+
+    /// The function was deployed: what its instances will be made of may be made ready. Returns at once.
+    fn prepare(&self, account: &str, region: &str, name: &str) {
+        let _ = (account, region, name);
+    }
 }
 
 /// Temporary credentials of a role.

@@ -258,12 +258,39 @@ impl Invoker for Engine {
                 tokio::spawn(stop(ready));
             }
         }
-        // What it had reserved may have changed.
+        // What it has reserved may have changed.
         let (inner, account, region) = (self.0.clone(), account.to_owned(), region.to_owned());
         tokio::spawn(async move {
             let unreserved = inner.unreserved(&account, &region).await;
             inner.account(&account, &region).await.set_unreserved(unreserved);
         });
+    }
+
+    fn prepare(&self, account: &str, region: &str, name: &str) {
+        let [account, region, name] = [account, region, name].map(str::to_owned);
+        let (inner, target) = (self.0.clone(), Target { account, region, name, qualifier: None });
+        tokio::spawn(async move {
+            let name = target.name.clone();
+            // The first invocation will meet the same, and tell its caller.
+            if let Err(reason) = inner.prepare(target).await {
+                tracing::warn!(function = %name, "nothing could be made ready: {reason}");
+            }
+        });
+    }
+}
+
+impl Inner {
+    /// What can be made before the first invocation: a template, and instances that are provisioned.
+    async fn prepare(self: Arc<Self>, target: Target) -> Result<(), String> {
+        let catalog = self.catalog.get().cloned().ok_or("no catalogue is connected")?;
+        let function = catalog.resolve(&target, &Access::Authorised).await.map_err(|e| e.to_string())?;
+        let (spec, _) = self.spec(&function).await.map_err(|e| format!("{e:?}"))?;
+        self.ports.sandbox.prepare(Arc::new(spec)).await;
+        if function.provisioned() > 0 {
+            let pool = self.pool(&function).await;
+            self.look_after(&pool);
+        }
+        Ok(())
     }
 }
 
@@ -459,7 +486,8 @@ impl Inner {
         self.look_later(pool, after.look_at);
     }
 
-    async fn start_instance(&self, function: &Arc<FunctionVersion>, mut place: Place) -> Result<Ready, NotReady> {
+    /// What an instance is started from, and its log stream.
+    async fn spec(&self, function: &Arc<FunctionVersion>) -> Result<(InstanceSpec, String), NotReady> {
         let blobs = self.ports.blobs.clone();
         let digest = function.code_digest.clone();
         let fetch = async move {
@@ -474,12 +502,12 @@ impl Inner {
         let day = clock::day(self.ports.clock.now_ms()).replace('-', "/");
         let log_stream = format!("{day}/[{}]{}", function.version, id::hex(32));
         let environment = crate::environment::of(function, &log_stream, &credentials);
-        let spec = Arc::new(InstanceSpec {
-            instance_id: instance_id.clone(),
-            function: function.clone(),
-            code_dir,
-            environment,
-        });
+        Ok((InstanceSpec { instance_id, function: function.clone(), code_dir, environment }, log_stream))
+    }
+
+    async fn start_instance(&self, function: &Arc<FunctionVersion>, mut place: Place) -> Result<Ready, NotReady> {
+        let (spec, log_stream) = self.spec(function).await?;
+        let (spec, instance_id) = (Arc::new(spec.clone()), spec.instance_id);
         // Once within the limit for initialisation; if that is too short, again within the function's own timeout, as Lambda does.
         let mut limit = self.config.init_timeout;
         for attempt in 0..2 {

@@ -89,6 +89,8 @@ pub struct FunctionVersion {
     pub log_group: String,
     /// `ReservedConcurrentExecutions`, where set.
     pub concurrency_max: Option<usize>,
+    /// `SnapStart: PublishedVersions`: its initialisation may be cloned.
+    pub snap_start: bool,
 }
 
 impl FunctionVersion {

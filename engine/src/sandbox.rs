@@ -71,6 +71,12 @@ pub trait Sandbox: Send + Sync + 'static {
     /// Starts the runtime in a new sandbox; returns as soon as the process runs, before it is initialised.
     async fn start(&self, spec: Arc<InstanceSpec>) -> Result<Box<dyn Instance>, StartError>;
 
+    /// Makes ready beside what later starts of the function will want; returns at once. What cannot be made is told by
+    /// [`Sandbox::how`].
+    async fn prepare(&self, spec: Arc<InstanceSpec>) {
+        let _ = spec;
+    }
+
     /// How the next instance of the function version would come to be.
     fn birth(&self, function: &FunctionVersion) -> Birth {
         let _ = function;

@@ -154,6 +154,7 @@ fn function(revision: &str, digest: &str, timeout_ms: u64, concurrency_max: Opti
         role_arn: "arn".into(),
         log_group: "/aws/lambda/f".into(),
         concurrency_max,
+        snap_start: false,
     })
 }
 

@@ -1,7 +1,8 @@
 // The Node.js host: loads the function's handler as Lambda does and serves events over the frames of
 // docs/formats/frames.md on descriptor 3. Between events it sits in a blocking read, so that nothing of the function
-// runs there. Started as a template it serves nothing itself: it loads the handler, rehearses what most handlers will use
-// and parks in the clone library; each clone goes on from there. Absent: response streaming, SnapStart hooks, extensions.
+// runs there. Started as a template it serves nothing itself: it loads the handler (or leaves that to the clones, as a
+// template of the booted runtime), rehearses what most handlers will use and parks in the clone library; each clone goes on
+// from there. Absent: response streaming, extensions.
 'use strict';
 
 const fs = require('fs');
@@ -560,6 +561,9 @@ async function rehearse() {
   await new Promise((resolve) => server.close(resolve));
 }
 
+// What functions register through `snapshot-restore`.
+const hooks = { beforeSnapshot: [], afterRestore: [] };
+
 const SETTLE_MS = 20;
 const SETTLE_TURNS_MAX = 100;
 // What a clone would share with its siblings, or what goes on by itself. Sockets are ended in the clone, in order.
@@ -584,6 +588,7 @@ async function park(release) {
   const library = { exports: {} };
   process.dlopen(library, '/var/runtime/clone.so');
   await rehearse();
+  for (const hook of hooks.beforeSnapshot.reverse()) await hook();
   await settle();
   const why = library.exports.park(CHANNEL);
   if (why) throw new Error(why);
@@ -592,12 +597,32 @@ async function park(release) {
   process.reallyExit = (code) => library.exports.end(code || 0);
   Object.assign(env, readFrame().environment);
   IDENTITY.logStreamName = env.AWS_LAMBDA_LOG_STREAM_NAME;
+  // One turn: whoever owns a socket that was open sees its end before anything else happens.
+  await new Promise((resolve) => setImmediate(resolve));
+  for (const hook of hooks.afterRestore) await hook();
 }
 
+function load() {
+  return loadHandler(process.env.LAMBDA_TASK_ROOT || process.cwd(), process.env._HANDLER || '').then((found) => {
+    handler = found;
+    isAsync = Object.prototype.toString.call(found) === '[object AsyncFunction]';
+  });
+}
+
+function begin() {
+  initialised = true;
+  send('R', '');
+  serveLater();
+}
+
+const failInit = (error) => die('Uncaught Exception', error, 129);
+
 function main() {
-  const isTemplate = env.CUMULET_TEMPLATE === '1';
+  // `initialised`: with the handler loaded; `booted`: without.
+  const template = env.CUMULET_TEMPLATE;
   delete env.CUMULET_TEMPLATE;
-  const release = isTemplate ? withholdRandomness() : null;
+  const release = template ? withholdRandomness() : null;
+  if (template) globalThis[Symbol.for('cumulet.snapshotHooks')] = hooks;
   patchConsole();
   process.on('uncaughtException', (error) => die('Uncaught Exception', error, 129));
   process.on('unhandledRejection', (reason, promise) => {
@@ -612,31 +637,19 @@ function main() {
     if (act) act();
   });
   setModulePaths();
-  loadHandler(process.env.LAMBDA_TASK_ROOT || process.cwd(), process.env._HANDLER || '').then(
-    (found) => {
-      handler = found;
-      isAsync = Object.prototype.toString.call(found) === '[object AsyncFunction]';
-      if (!isTemplate) {
-        initialised = true;
-        send('R', '');
-        serveLater();
-        return;
-      }
-      park(release).then(
-        () => {
-          initialised = true;
-          send('R', '');
-          // One turn more: whoever owns a socket that was open sees its end before the first event.
-          setImmediate(serveLater);
-        },
-        (error) => {
-          send('I', errorText(error));
-          exit(1);
-        },
-      );
-    },
-    (error) => die('Uncaught Exception', error, 129),
-  );
+  if (!template) {
+    load().then(begin, failInit);
+    return;
+  }
+  const refuse = (error) => {
+    send('I', errorText(error));
+    exit(1);
+  };
+  let isParked = false;
+  const parked = () => park(release).then(() => (isParked = true));
+  const fail = (error) => (isParked ? failInit(error) : refuse(error));
+  if (template === 'booted') parked().then(load).then(begin, fail);
+  else load().then(() => parked().then(begin, fail), failInit);
 }
 
 main();

@@ -19,7 +19,7 @@ mod seccomp;
 mod sys;
 mod templates;
 
-pub use config::{Cidr, Network, NotCidr, PlatformConnection, SandboxConfig};
+pub use config::{Cidr, Clones, Network, NotCidr, PlatformConnection, SandboxConfig};
 pub use host::{newest_node, newest_python, raise_open_files};
 pub use instance::LinuxSandbox;
 pub use launch::{LaunchError, Launched, Launcher, Plan};

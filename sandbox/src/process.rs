@@ -71,6 +71,14 @@ impl Process {
         }
     }
 
+    /// Memory that it shares with no file, as far as the kernel counts it cheaply; 0 where it does not tell.
+    pub(crate) fn own_bytes(&self) -> u64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
+        let field = text.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+        let kilobytes = field.and_then(|text| text.split_whitespace().next()).and_then(|text| text.parse::<u64>().ok());
+        kilobytes.unwrap_or(0) * 1024
+    }
+
     /// Ends every process of the instance and gives its resources back.
     pub async fn stop(self) {
         if let Err(error) = tokio::task::spawn_blocking(move || drop(self)).await {
