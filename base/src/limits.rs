@@ -32,6 +32,9 @@ pub const FUNCTION_TIMEOUT_S_MAX: u32 = 900;
 pub const FUNCTION_TIMEOUT_S_DEFAULT: u32 = 3;
 pub const FUNCTION_MEMORY_MB_MIN: u32 = 128;
 pub const FUNCTION_MEMORY_MB_MAX: u32 = 10_240;
+/// Lambda gives one processor's time for this much memory
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html>).
+pub const MEMORY_MB_PER_PROCESSOR: u32 = 1769;
 pub const FUNCTION_EPHEMERAL_MB_MIN: u32 = 512;
 pub const FUNCTION_EPHEMERAL_MB_MAX: u32 = 10_240;
 pub const FUNCTION_ENVIRONMENT_BYTES_MAX: usize = 4096;

@@ -227,14 +227,19 @@ fn work(shared: &Shared, queue: &Mutex<mpsc::Receiver<Job>>) {
                     Err(error) => Err(failed("cloning")(io::Error::other(error.to_string()))),
                 };
                 drop(reply.send(result));
+                shared.cgroups.stock(next_id, limits_of_clone(&order));
             }
         }
     }
 }
 
+fn limits_of_clone(order: &CloneOrder) -> Limits {
+    Limits { memory_mb: order.memory_mb, tasks: limits::INSTANCE_TASKS_MAX }
+}
+
 fn make_clone(shared: &Shared, visitor: &Visitor, order: &CloneOrder) -> Result<Clone, LaunchError> {
-    let limits = Limits { memory_mb: order.memory_mb, tasks: limits::INSTANCE_TASKS_MAX };
-    let group = shared.cgroups.create(&next_id(), limits).map_err(failed("making the control group"))?;
+    let limits = limits_of_clone(order);
+    let group = shared.cgroups.take(next_id, limits).map_err(failed("making the control group"))?;
     clone::make(visitor, &order.live.template, group, &shared.filter, &order.first)
 }
 

@@ -1,0 +1,1 @@
+//! The engine's policy over traces of traffic.
