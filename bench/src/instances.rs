@@ -59,7 +59,8 @@ async fn run(arguments: &[String]) -> Result<Value, Failed> {
     match what.as_str() {
         "cold" => cold(&lab, count).await,
         "burst" => burst(&lab, count).await,
-        "warm" => warm(&lab, count).await,
+        // As in the platform: on the threads that also wait for the channel.
+        "warm" => tokio::spawn(async move { warm(&lab, count).await }).await?,
         "soak" => soak(&lab, count).await,
         other => Err(format!("`{other}` is none of cold, burst, warm, soak").into()),
     }

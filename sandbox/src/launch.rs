@@ -353,7 +353,7 @@ fn clone_child(orders: &Orders<'_>, group: Option<Group>) -> io::Result<Process>
         if pid < 0 {
             return Err(error);
         }
-        Ok(Process { pid: pid as i32, pidfd: OwnedFd::from_raw_fd(pidfd), group, lease: None, is_child: true })
+        Ok(Process::new(pid as i32, OwnedFd::from_raw_fd(pidfd), group, true))
     }
 }
 

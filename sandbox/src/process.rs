@@ -2,8 +2,10 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Arc, OnceLock};
 
 use cumulet_engine::sandbox::Usage;
+use tokio::io::unix::AsyncFd;
 
 use crate::cgroup::Group;
 use crate::network::Lease;
@@ -13,7 +15,9 @@ use crate::sys::{self, Exit};
 /// takes about a millisecond; in asynchronous code use [`Process::stop`].
 pub struct Process {
     pub(crate) pid: i32,
-    pub(crate) pidfd: OwnedFd,
+    pub(crate) pidfd: Arc<OwnedFd>,
+    /// From the first time that somebody waits for the end.
+    watch: OnceLock<AsyncFd<Arc<OwnedFd>>>,
     pub(crate) group: Option<Group>,
     /// Held for as long as the address is used.
     pub(crate) lease: Option<Lease>,
@@ -25,6 +29,10 @@ pub struct Process {
 const GONE_MS: i32 = 10_000;
 
 impl Process {
+    pub(crate) fn new(pid: i32, pidfd: OwnedFd, group: Option<Group>, is_child: bool) -> Process {
+        Process { pid, pidfd: Arc::new(pidfd), watch: OnceLock::new(), group, lease: None, is_child }
+    }
+
     /// Its number on the host.
     pub fn pid(&self) -> i32 {
         self.pid
@@ -40,9 +48,14 @@ impl Process {
     /// # Errors
     /// When the runtime has no room to watch another descriptor.
     pub async fn ended(&self) -> io::Result<Exit> {
-        if self.is_alive() {
-            sys::watch(self.pidfd.try_clone()?)?.readable().await?.retain_ready();
-        }
+        let watch = match self.watch.get() {
+            Some(watch) => watch,
+            None => {
+                let made = sys::watch(self.pidfd.clone())?;
+                self.watch.get_or_init(|| made)
+            }
+        };
+        watch.readable().await?.retain_ready();
         self.exit()?.ok_or_else(|| io::Error::other("the process has not ended after all"))
     }
 
