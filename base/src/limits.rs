@@ -60,8 +60,8 @@ pub const FUNCTION_PROVISIONED_MAX: usize = 100;
 pub const PLACEMENT_QUEUE_MAX: usize = 10_000;
 /// How long an invocation waits for an instance before it is throttled; longer than an initialisation may take.
 pub const PLACEMENT_WAIT_MS: u64 = 60_000;
-/// An idle instance is given back after this long.
-pub const INSTANCE_IDLE_MS: u64 = 300_000;
+/// An idle instance is given back after this long at the latest; how soon it is depends on its function.
+pub const INSTANCE_IDLE_MS: u64 = 1_800_000;
 /// An instance takes no more invocations after this, however busy; its credentials last longer.
 pub const INSTANCE_AGE_MS: u64 = 4 * 3_600_000;
 /// The tail of the log that `LogType=Tail` returns.

@@ -1,8 +1,8 @@
 //! Which functions have a live template, and why others have none. The first start of a function version is a plain one
 //! and has its template made beside, unless that was done when it was deployed; later ones are clones. A function whose
 //! initialisation may not or cannot be cloned gets a template of the booted runtime, which then loads the code in each clone; what
-//! cannot be cloned even so is started plainly. A hot function gets a second template; the least recently used go when there
-//! are too many, or they hold too much memory. How a clone is made is in `clone`.
+//! cannot be cloned even so is started plainly. A hot function gets a second template; those that are not worth their memory go
+//! (`cumulet_engine::policy::templates`). How a clone is made is in `clone`.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use cumulet_base::limits;
+use cumulet_engine::policy::templates::{BYTES_GUESSED, Cache};
 
 use crate::clone::Template;
 
@@ -52,7 +53,7 @@ struct Entry {
     revision: String,
     initialised: Slot,
     booted: Slot,
-    used: Instant,
+    used: u64,
 }
 
 /// What a start should do.
@@ -73,8 +74,13 @@ const PENDING_HOT: usize = 3;
 
 /// By function version.
 pub(crate) struct Templates {
-    entries: Mutex<HashMap<String, Entry>>,
-    bytes_max: u64,
+    known: Mutex<Known>,
+}
+
+struct Known {
+    entries: HashMap<String, Entry>,
+    cache: Cache<String>,
+    uses: u64,
 }
 
 impl Slot {
@@ -96,7 +102,7 @@ impl Slot {
 impl Entry {
     fn new(revision: &str) -> Entry {
         let (initialised, booted) = (Slot::default(), Slot::default());
-        Entry { revision: revision.to_owned(), initialised, booted, used: Instant::now() }
+        Entry { revision: revision.to_owned(), initialised, booted, used: 0 }
     }
 
     fn slot(&mut self, kind: Kind) -> &mut Slot {
@@ -119,51 +125,71 @@ impl Entry {
 impl Templates {
     /// `bytes_max`: of all templates together.
     pub(crate) fn new(bytes_max: u64) -> Templates {
-        Templates { entries: Mutex::default(), bytes_max }
+        let cache = Cache::new(limits::TEMPLATES_MAX, bytes_max, limits::TEMPLATES_KNOWN_MAX);
+        Templates { known: Mutex::new(Known { entries: HashMap::new(), cache, uses: 0 }) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
+    fn lock(&self) -> MutexGuard<'_, Known> {
         // Nothing that can panic runs under the lock.
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// `boot` is answered once for each template to be made; what became of it is to be said by `ready` or `refuse`.
     pub(crate) fn choose(&self, version: &str, revision: &str, wanted: Kind) -> Choice {
-        let mut entries = self.lock();
+        let mut known = self.lock();
+        let Known { entries, cache, uses } = &mut *known;
         if entries.get(version).is_none_or(|entry| entry.revision != revision) {
             if entries.len() >= limits::TEMPLATES_KNOWN_MAX {
                 let oldest = entries.iter().min_by_key(|(_, entry)| entry.used).map(|(version, _)| version.clone());
-                oldest.and_then(|version| entries.remove(&version));
+                if let Some(oldest) = oldest {
+                    entries.remove(&oldest);
+                    cache.dropped(&oldest);
+                }
             }
+            // The templates of another revision go with its entry.
             entries.insert(version.to_owned(), Entry::new(revision));
+            cache.dropped(&version.to_owned());
         }
+        let is_worth_it = cache.used(&version.to_owned(), BYTES_GUESSED);
+        *uses += 1;
         let Some(entry) = entries.get_mut(version) else { return Choice::default() };
-        entry.used = Instant::now();
+        entry.used = *uses;
         let kind = entry.kind(wanted);
         let slot = entry.slot(kind);
-        let boots = slot.wants_boot() || slot.is_hot();
+        let boots = is_worth_it && (slot.wants_boot() || slot.is_hot());
         slot.is_booting |= boots;
         Choice { live: slot.pick().cloned(), boot: boots.then_some(kind) }
     }
 
     /// Whether the next start would be a clone.
     pub(crate) fn has_live(&self, version: &str, revision: &str) -> bool {
-        let entries = self.lock();
-        entries.get(version).is_some_and(|entry| entry.revision == revision && entry.lives().next().is_some())
+        let known = self.lock();
+        known.entries.get(version).is_some_and(|entry| entry.revision == revision && entry.lives().next().is_some())
     }
 
     fn with<T>(&self, version: &str, revision: &str, act: impl FnOnce(&mut Entry) -> T) -> Option<T> {
-        self.lock().get_mut(version).filter(|entry| entry.revision == revision).map(act)
+        self.lock().entries.get_mut(version).filter(|entry| entry.revision == revision).map(act)
     }
 
     /// The template is ready, unless the function has changed meanwhile.
     pub(crate) fn ready(&self, version: &str, revision: &str, live: Live) {
-        self.with(version, revision, |entry| {
+        let bytes = live.bytes;
+        let is_kept = self.with(version, revision, |entry| {
             let slot = entry.slot(live.kind);
             slot.is_booting = false;
             slot.live.push(Arc::new(live));
         });
-        self.keep_within_bounds();
+        if is_kept.is_none() {
+            return;
+        }
+        let mut known = self.lock();
+        for gone in known.cache.held(&version.to_owned(), bytes) {
+            // Clones that run keep their template until they end.
+            if let Some(entry) = known.entries.get_mut(&gone) {
+                entry.initialised.live.clear();
+                entry.booted.live.clear();
+            }
+        }
     }
 
     /// No such template; what to make instead.
@@ -187,6 +213,7 @@ impl Templates {
             slot.refused = Some(reason);
             slot.live.clear();
         });
+        self.lock().cache.dropped(&version.to_owned());
     }
 
     /// A clone was made.
@@ -202,38 +229,26 @@ impl Templates {
         let is_given_up = self.with(version, revision, |entry| {
             let slot = entry.slot(live.kind);
             if has_ended {
-                slot.live.retain(|known| !Arc::ptr_eq(known, live));
+                // A second one is made anew, too, should it be needed.
+                slot.live.clear();
             }
             slot.failures += u32::from(!has_ended || live.since.elapsed() < SOON);
             slot.failures >= FAILURES_MAX
         });
         match is_given_up {
             Some(true) => self.give_up(version, revision, live.kind, reason),
-            _ => tracing::warn!(function = version, "a clone could not be made: {reason}"),
-        }
-    }
-
-    /// Clones that run keep their template until they end.
-    fn keep_within_bounds(&self) {
-        let mut entries = self.lock();
-        loop {
-            let (count, bytes) = entries
-                .values()
-                .flat_map(Entry::lives)
-                .fold((0, 0), |(count, bytes), live| (count + 1, bytes + live.bytes));
-            if count <= 1 || (count <= limits::TEMPLATES_MAX && bytes <= self.bytes_max) {
-                return;
+            _ => {
+                tracing::warn!(function = version, "a clone could not be made: {reason}");
+                if has_ended {
+                    self.lock().cache.dropped(&version.to_owned());
+                }
             }
-            let with_live = entries.values_mut().filter(|entry| entry.lives().next().is_some());
-            let Some(oldest) = with_live.min_by_key(|entry| entry.used) else { return };
-            oldest.initialised.live.clear();
-            oldest.booted.live.clear();
         }
     }
 
     /// How instances of the function version come to be, in words.
     pub(crate) fn describe(&self, version: &str) -> Option<String> {
-        self.lock().get(version).map(|entry| {
+        self.lock().entries.get(version).map(|entry| {
             let reason = entry.initialised.refused.as_deref();
             if !entry.initialised.live.is_empty() {
                 "cloned".to_owned()

@@ -61,7 +61,7 @@ pub struct Settings {
     /// Invocations of one account at a time [default: 1000]
     #[arg(long, env = "CUMULET_ACCOUNT_CONCURRENCY")]
     pub account_concurrency: Option<usize>,
-    /// Seconds after which an idle instance ends at the latest [default: 300]
+    /// Seconds after which an idle instance ends at the latest [default: 1800]
     #[arg(long, env = "CUMULET_IDLE_SECONDS")]
     pub idle_seconds: Option<u64>,
     /// A JSON file with a price sheet of your own

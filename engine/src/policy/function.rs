@@ -524,7 +524,7 @@ mod tests {
     fn idle_instances_go_and_provisioned_ones_stay() {
         let mut function = warm(SETTINGS, used(1, 1));
         let at = function.next_tick(0).unwrap();
-        assert!(at < SETTINGS.idle_us_max);
+        assert!(at <= SETTINGS.idle_us_max);
         assert_eq!(function.tick(at).stop, [1]);
         assert_eq!(function.next_tick(at), None);
         let mut kept = warm(Settings { provisioned: 1, ..SETTINGS }, used(1, 1));

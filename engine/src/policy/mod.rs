@@ -1,11 +1,13 @@
 //! What becomes of an invocation and of instances: reuse, clone, start, queue, refuse, stop. Pure and deterministic:
 //! arrivals, completions, deaths and ticks in, decisions out; time is an argument. [`function`] decides for one function
-//! version, [`machine`] shares out what all of them compete for, [`history`] is what a function's past tells. Production
+//! version, [`machine`] shares out what all of them compete for, [`history`] is what a function's past tells, [`templates`]
+//! which templates are held. Production
 //! (`pool`, `engine`), tests and the simulator run this code. Knows no process and no clock.
 
 pub mod function;
 pub mod history;
 pub mod machine;
+pub mod templates;
 
 /// Microseconds since some beginning.
 pub type Micros = u64;
