@@ -283,7 +283,9 @@ async fn soak(lab: &Arc<Lab>, count: usize) -> Result<Value, Failed> {
     if failures > 0 || !after.is_like(&before) {
         return Err(format!("{failures} of {count} failed; before {before:?}, after {after:?}").into());
     }
-    Ok(json!({ "clones": count, "failures": failures, "seconds": seconds, "before": before.json(), "after": after.json() }))
+    Ok(
+        json!({ "clones": count, "failures": failures, "seconds": seconds, "before": before.json(), "after": after.json() }),
+    )
 }
 
 async fn turns(lab: &Arc<Lab>, count: usize) -> Result<usize, Failed> {
@@ -324,9 +326,11 @@ impl Left {
     fn look() -> Left {
         let count = |path: &str| std::fs::read_dir(path).map_or(0, |entries| entries.count());
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse().ok());
+        let memory =
+            status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse().ok());
         let slabs = std::fs::read_to_string("/proc/slabinfo").unwrap_or_default();
-        let namespaces = slabs.lines().find_map(|line| line.strip_prefix("net_namespace")?.split_whitespace().next()?.parse().ok());
+        let namespaces =
+            slabs.lines().find_map(|line| line.strip_prefix("net_namespace")?.split_whitespace().next()?.parse().ok());
         Left {
             descriptors: count("/proc/self/fd"),
             threads: count("/proc/self/task"),
@@ -369,8 +373,9 @@ impl Left {
 fn descendants(pid: u32) -> usize {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let children = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
-    let pids: Vec<u32> =
-        children.flat_map(|text| text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()).collect();
+    let pids: Vec<u32> = children
+        .flat_map(|text| text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
+        .collect();
     pids.iter().map(|pid| 1 + descendants(*pid)).sum()
 }
 

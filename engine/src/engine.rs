@@ -14,14 +14,14 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::account::{Account, Admission};
 use crate::catalog::{Access, Catalog, Invoker, Sessions, Target};
 use crate::code::CodeCache;
 use crate::function::FunctionVersion;
 use crate::invocation::{Invocation, InvokeError, Outcome};
+use crate::machine::{Place, Places};
 use crate::outcome::{self, Finish, Report, Verdict};
 use crate::output::InvocationLog;
-use crate::account::{Account, Admission};
-use crate::machine::{Place, Places};
 use crate::policy::function::{Settings, Used};
 use crate::policy::machine::{Answer, Bounds};
 use crate::policy::reason;

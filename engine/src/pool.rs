@@ -165,9 +165,8 @@ impl Pool {
                 ready.id = state.serial;
                 let took_us = ready.init.as_ref().map_or(0, |init| init.us);
                 let next = state.policy.started(ready.id, birth, took_us, now);
-                let unused = state.go_on(ready, next, |state, id| {
-                    state.policy.completed(id, Used::default(), now, false)
-                });
+                let unused =
+                    state.go_on(ready, next, |state, id| state.policy.completed(id, Used::default(), now, false));
                 After { unused, look_at: self.arrange(&mut state, now) }
             }
             Err(reason) => {
@@ -186,9 +185,8 @@ impl Pool {
         let now = self.now();
         let mut state = self.lock();
         let next = state.policy.completed(ready.id, used, now, is_beyond_share);
-        let unused = state.go_on(ready, next, |state, id| {
-            state.policy.completed(id, Used::default(), now, is_beyond_share)
-        });
+        let unused =
+            state.go_on(ready, next, |state, id| state.policy.completed(id, Used::default(), now, is_beyond_share));
         After { unused, look_at: self.arrange(&mut state, now) }
     }
 

@@ -174,8 +174,7 @@ async fn world(timeout_ms: u64, concurrency_max: Option<usize>) -> World {
         blobs,
         clock: Arc::new(SystemClock),
     };
-    let bounds =
-        Bounds { instances_max: 8, memory_bytes_max: 1 << 40, starting_max: 8, cloning_max: 8, processors: 8 };
+    let bounds = Bounds { instances_max: 8, memory_bytes_max: 1 << 40, starting_max: 8, cloning_max: 8, processors: 8 };
     let config = Config {
         code_folder: folder.path().join("code"),
         bounds,

@@ -216,7 +216,8 @@ fn difference(template: &[(String, String)], instance: &[(String, String)]) -> V
         .map(|(name, value)| (name.clone(), value.clone().into()))
         .collect();
     let mut frame = vec![b'N'];
-    let first = serde_json::json!({ "environment": changed, "seed": 1 + u32::from_le_bytes(id::random()) % i32::MAX as u32 });
+    let first =
+        serde_json::json!({ "environment": changed, "seed": 1 + u32::from_le_bytes(id::random()) % i32::MAX as u32 });
     frame.extend(first.to_string().into_bytes());
     frame
 }

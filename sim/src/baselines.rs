@@ -90,7 +90,8 @@ pub(crate) fn run(trace: &Trace, baseline: Baseline, settings: Settings) -> Tall
             if let Some(end) = last_end.filter(|end| *end <= now) {
                 histogram.add(now - end);
             }
-            let is_there = |(idle_since, window): &(u64, Window)| *idle_since + window.from <= now && *idle_since <= now;
+            let is_there =
+                |(idle_since, window): &(u64, Window)| *idle_since + window.from <= now && *idle_since <= now;
             // The one used last, so that the others can go.
             let newest = instances.iter().enumerate().filter(|(_, i)| is_there(i)).max_by_key(|(_, (since, _))| *since);
             let begins = match newest.map(|(at, _)| at) {

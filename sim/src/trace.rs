@@ -166,15 +166,17 @@ fn lines(
     let text = std::fs::read_to_string(path).map_err(|source| TraceError::Read { path: path.to_owned(), source })?;
     let mut rows = text.lines().enumerate();
     let Some((_, head)) = rows.next() else { return Ok(()) };
-    let columns: HashMap<&str, usize> =
-        head.trim().split(',').enumerate().map(|(index, name)| (name, index)).collect();
+    let columns: HashMap<&str, usize> = head.trim().split(',').enumerate().map(|(index, name)| (name, index)).collect();
     for (index, row) in rows {
         let fields: Vec<&str> = row.trim().split(',').collect();
         if fields == [""] {
             continue;
         }
-        take(&columns, &fields)
-            .map_err(|what| TraceError::Malformed { path: path.to_owned(), line: index + 1, what })?;
+        take(&columns, &fields).map_err(|what| TraceError::Malformed {
+            path: path.to_owned(),
+            line: index + 1,
+            what,
+        })?;
     }
     Ok(())
 }

@@ -82,7 +82,12 @@ pub fn simulate(args: &SimulateArgs, format: Format) -> Result<(), Failure> {
         Format::Text => {
             output::line(&format!(
                 "{} functions, {} invocations in {} minutes; a start takes {} ms, a clone {} ms; templates may hold {:.0} MB of {all_mb:.0} MB\n",
-                found.functions, found.invocations, trace.minutes, settings.start_ms, settings.clone_ms, settings.templates_mb
+                found.functions,
+                found.invocations,
+                trace.minutes,
+                settings.start_ms,
+                settings.clone_ms,
+                settings.templates_mb
             ));
             output::line(&found.table());
         }
