@@ -1,8 +1,8 @@
 //! Instances measured below the front door: real interpreters in real sandboxes, driven through the sandbox's port. Prints
 //! one line of JSON. Needs root, and a kernel that clones, for all kinds but `start`.
 //!
-//! `cumulet-bench-instances cold|burst|warm|soak RUNTIME FOLDER KIND COUNT [INTERPRETER]`: the code in FOLDER has
-//! `index.handler`; KIND is `on` (clones of the initialised function), `runtime` (of the booted runtime) or `start`.
+//! `cumulet-bench-instances cold|burst|warm|soak RUNTIME FOLDER KIND COUNT [INTERPRETER]`: the code in FOLDER, for a soak
+//! `runtimes/proof`, has `index.handler`; KIND is `on` (clones of the initialised function), `runtime` (of the booted runtime) or `start`.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -5,6 +5,8 @@
 pub const FILES: &[(&str, &str)] = &[
     ("node/host.js", include_str!("../node/host.js")),
     ("python/host.py", include_str!("../python/host.py")),
+    ("proof/index.js", include_str!("../proof/index.js")),
+    ("proof/index.py", include_str!("../proof/index.py")),
     // Found by functions under these names.
     ("snapshot-restore.js", include_str!("../node/snapshot-restore.js")),
     ("snapshot_restore_py.py", include_str!("../python/snapshot_restore_py.py")),

@@ -39,6 +39,10 @@ fn python() -> Runtime {
 
 /// `None` where this machine or user cannot clone.
 fn lab(runtime: Runtime, file: &str, code: &str) -> Option<Lab> {
+    lab_with(runtime, file, code, Vec::new())
+}
+
+fn lab_with(runtime: Runtime, file: &str, code: &str, interpreters: Vec<PathBuf>) -> Option<Lab> {
     let scratch = tempfile::tempdir().unwrap();
     let runtime_dir = scratch.path().join("runtime");
     for (path, text) in cumulet_runtimes::FILES {
@@ -52,6 +56,7 @@ fn lab(runtime: Runtime, file: &str, code: &str) -> Option<Lab> {
     std::fs::write(code_dir.join(file), code).unwrap();
     let mut config = SandboxConfig::new(scratch.path().join("data"), runtime_dir);
     config.clones = Clones::On;
+    config.interpreters = interpreters;
     let sandbox = LinuxSandbox::new(config).unwrap();
     if sandbox.lacking().iter().any(|lack| lack.starts_with("no clones")) {
         eprintln!("skipped: this machine or user cannot clone");
@@ -217,6 +222,65 @@ const NODE_FEATURES: &[&str] = &[
     "tls",
     "print",
 ];
+
+/// Executables that match, below folders where tools for several versions keep them, and those the tests bring.
+fn executables(folders: &[PathBuf], name: &str) -> Vec<PathBuf> {
+    let entries = folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
+    entries.map(|entry| entry.path().join("bin").join(name)).filter(|path| path.is_file()).collect()
+}
+
+fn home(path: &str) -> PathBuf {
+    PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(path)
+}
+
+/// Every version that is found: what the platform itself tries before it clones functions of it.
+async fn proven(runtime: Runtime, interpreter: PathBuf) {
+    let file = if matches!(runtime, Runtime::Node { .. }) { "index.js" } else { "index.py" };
+    let path = format!("proof/{file}");
+    let (_, code) = cumulet_runtimes::FILES.iter().find(|(known, _)| *known == path).unwrap();
+    let name = interpreter.display().to_string();
+    let Some(lab) = lab_with(runtime, file, code, vec![interpreter]) else { return };
+    assert_eq!(lab.settled().await, "cloned", "{name}");
+    for event in [r#""all""#, r#""one""#, r#""all""#] {
+        let mut instance = lab.start("s").await;
+        assert_eq!(instance.birth(), Birth::Clone, "{name}");
+        assert_eq!(ask(&mut instance, event).await, "ok", "{name}");
+        assert_eq!(ask(&mut instance, event).await, "ok", "{name}, warm");
+        instance.stop().await;
+    }
+    eprintln!("works in clones: {name}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_node_found_works_in_clones() {
+    let brought = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/clients/node/node_modules");
+    let mut found = executables(&[brought, home(".nvm/versions/node"), home(".local/share/fnm/node-versions")], "node");
+    found.extend(["/usr/local/bin/node", "/usr/bin/node"].map(PathBuf::from).into_iter().filter(|path| path.is_file()));
+    for path in found {
+        let program = path.to_string_lossy().into_owned();
+        let major = output(&program, &["-p", "process.versions.node.split('.')[0]"]);
+        if (18..=26).contains(&major) {
+            proven(Runtime::Node { major }, path).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_python_found_works_in_clones() {
+    for minor in 9..=14 {
+        let name = format!("python3.{minor}");
+        let mut found = executables(&[home(".pyenv/versions"), home(".local/share/uv/python")], &name);
+        found.extend(
+            ["/usr/local/bin", "/usr/bin"]
+                .map(|folder| Path::new(folder).join(&name))
+                .into_iter()
+                .filter(|path| path.is_file()),
+        );
+        for path in found {
+            proven(Runtime::Python { minor }, path).await;
+        }
+    }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn node_features_work_in_clones() {

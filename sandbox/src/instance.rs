@@ -25,6 +25,7 @@ use crate::config::{Clones, PlatformConnection, SandboxConfig};
 use crate::interpreter::{Interpreter, Interpreters};
 use crate::launch::{CloneOrder, LaunchError, Launcher, Plan};
 use crate::process::Process;
+use crate::proof::Proofs;
 use crate::sys::Exit;
 use crate::templates::{Kind, Live, Pending, Templates};
 
@@ -42,11 +43,12 @@ pub struct LinuxSandbox {
     inner: Arc<Inner>,
 }
 
-struct Inner {
-    config: SandboxConfig,
+pub(crate) struct Inner {
+    pub(crate) config: SandboxConfig,
     launcher: Launcher,
     interpreters: Arc<Interpreters>,
     templates: Templates,
+    pub(crate) proofs: Proofs,
     /// Templates are made one after the other, so that those who wait for an answer have the processors.
     boots: Semaphore,
 }
@@ -62,7 +64,9 @@ impl LinuxSandbox {
         let interpreters = Arc::new(interpreters);
         let templates = Templates::new(config.templates_bytes_max);
         let boots = Semaphore::new(1);
-        Ok(LinuxSandbox { inner: Arc::new(Inner { config, launcher, interpreters, templates, boots }) })
+        Ok(LinuxSandbox {
+            inner: Arc::new(Inner { config, launcher, interpreters, templates, proofs: Proofs::default(), boots }),
+        })
     }
 
     /// What this machine or user keeps the sandbox from doing, in sentences for the operator.
@@ -86,7 +90,7 @@ fn version_key(function: &FunctionVersion) -> String {
 }
 
 impl Inner {
-    async fn interpreter(&self, runtime: &Runtime) -> Result<Interpreter, StartError> {
+    pub(crate) async fn interpreter(&self, runtime: &Runtime) -> Result<Interpreter, StartError> {
         let (interpreters, runtime) = (self.interpreters.clone(), runtime.clone());
         tokio::task::spawn_blocking(move || interpreters.find(&runtime))
             .await
@@ -223,7 +227,7 @@ fn difference(template: &[(String, String)], instance: &[(String, String)]) -> V
 }
 
 /// Why a template cannot be, from the error object it sent; it has run the function's code, so it is kept short.
-fn refusal(object: &[u8]) -> String {
+pub(crate) fn refusal(object: &[u8]) -> String {
     const CHARS_MAX: usize = 300;
     let parsed: serde_json::Value = serde_json::from_slice(object).unwrap_or_default();
     let message = parsed["errorMessage"].as_str().map_or_else(|| String::from_utf8_lossy(object), Into::into);
@@ -268,7 +272,11 @@ impl Inner {
         choice.live
     }
 
-    async fn clone_instance(&self, live: Arc<Live>, spec: &InstanceSpec) -> Result<Box<dyn Instance>, LaunchError> {
+    pub(crate) async fn clone_instance(
+        &self,
+        live: Arc<Live>,
+        spec: &InstanceSpec,
+    ) -> Result<Box<dyn Instance>, LaunchError> {
         let pending = Pending::new(live);
         let mut environment = spec.environment.clone();
         set_initialisation(&mut environment, pending.0.kind);
@@ -287,7 +295,10 @@ impl Inner {
         while let Some(kind) = next {
             let limit = Duration::from_millis(TEMPLATE_BOOT_MS);
             let _turn = self.boots.acquire().await;
-            let made = tokio::time::timeout(limit, self.make_template(spec.clone(), kind)).await;
+            let made = match self.proof(&spec.function).await {
+                Ok(()) => tokio::time::timeout(limit, self.make_template(spec.clone(), kind)).await,
+                Err(why) => Ok(Err(why)),
+            };
             next = match made.unwrap_or_else(|_| Err("its initialisation takes too long".to_owned())) {
                 Ok(live) => {
                     self.templates.ready(version, &revision, live);
@@ -298,7 +309,7 @@ impl Inner {
         }
     }
 
-    async fn make_template(&self, spec: Arc<InstanceSpec>, kind: Kind) -> Result<Live, String> {
+    pub(crate) async fn make_template(&self, spec: Arc<InstanceSpec>, kind: Kind) -> Result<Live, String> {
         let mut plan = self.plan(&spec).await.map_err(|error| error.to_string())?;
         set_initialisation(&mut plan.environment, kind);
         let (ours, theirs) = UnixStream::pair().map_err(|error| error.to_string())?;

@@ -14,6 +14,7 @@ mod launch;
 mod network;
 mod probe;
 mod process;
+mod proof;
 mod root;
 mod seccomp;
 mod sys;
