@@ -25,7 +25,7 @@ use crate::output::InvocationLog;
 use crate::policy::function::{Settings, Used};
 use crate::policy::machine::{Answer, Bounds};
 use crate::policy::reason;
-use crate::pool::{Admitted, After, Init, NotReady, Pool, Ready};
+use crate::pool::{Admitted, After, Born, Init, NotReady, Pool, Ready};
 use crate::record::{LogSink, MeterSink, Record};
 use crate::sandbox::{Deadline, InstanceSpec, Sandbox, StartError, Usage};
 
@@ -87,6 +87,8 @@ pub struct PoolView {
     pub starting: usize,
     /// Invocations that wait for an instance.
     pub waiting: usize,
+    /// Instances of this revision so far.
+    pub born: Born,
     /// How its instances come to be, in words.
     pub how: Option<String>,
 }
@@ -159,6 +161,7 @@ impl Engine {
                 busy,
                 starting,
                 waiting: pool.waiting(),
+                born: pool.born(),
                 how: self.0.ports.sandbox.how(f),
             }
         };

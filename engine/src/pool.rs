@@ -63,6 +63,14 @@ struct State {
     serial: u64,
     /// The next look at the clock that is arranged for.
     tick_at: Option<Micros>,
+    born: Born,
+}
+
+/// How instances came to be so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Born {
+    pub cloned: u64,
+    pub started: u64,
 }
 
 pub struct Pool {
@@ -106,6 +114,7 @@ impl Pool {
             waiters: HashMap::new(),
             serial: 0,
             tick_at: None,
+            born: Born::default(),
         };
         Pool { key, function, account, epoch, state: Mutex::new(state) }
     }
@@ -163,6 +172,10 @@ impl Pool {
             Ok(mut ready) => {
                 state.serial += 1;
                 ready.id = state.serial;
+                match birth {
+                    Birth::Clone => state.born.cloned += 1,
+                    Birth::Start => state.born.started += 1,
+                }
                 let took_us = ready.init.as_ref().map_or(0, |init| init.us);
                 let next = state.policy.started(ready.id, birth, took_us, now);
                 let unused =
@@ -248,6 +261,10 @@ impl Pool {
     /// Idle, busy and starting instances.
     pub fn counts(&self) -> (usize, usize, usize) {
         self.lock().policy.counts()
+    }
+
+    pub fn born(&self) -> Born {
+        self.lock().born
     }
 
     pub fn waiting(&self) -> usize {

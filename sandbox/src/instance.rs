@@ -188,7 +188,11 @@ impl Sandbox for LinuxSandbox {
                     inner.templates.succeeded(&version, revision, &live);
                     return Ok(instance);
                 }
-                Err(error) => inner.templates.failed(&version, revision, &live, error.to_string()),
+                Err(error) => {
+                    inner.templates.failed(&version, revision, &live, error.to_string());
+                    // One that has ended is made anew.
+                    inner.choose(&spec, kind);
+                }
             }
         }
         inner.start_plainly(spec).await

@@ -65,6 +65,13 @@ fn bursts_are_served_by_clones() {
     // At most the first instance was started plainly; all others are of one initialisation.
     assert!(distinct("made") <= 2, "{answers:?}");
     assert_eq!(how(&cloud), "cloned");
+    let url = format!("http://127.0.0.1:{}/_cumulet/metrics", cloud.port());
+    let metrics = cloud.curl(&["--user", "test:test", "--aws-sigv4", "aws:amz:us-east-1:cumulet"], &url);
+    let metrics = String::from_utf8_lossy(&metrics.stdout).into_owned();
+    assert!(
+        metrics.contains(r#"cumulet_instances_born_total{function="f",version="$LATEST",how="cloned"}"#),
+        "{metrics}"
+    );
 }
 
 fn invocation(cloud: &Cloud, event: &str) -> std::process::Child {
@@ -140,7 +147,8 @@ fn a_killed_template_takes_its_clones_along_and_is_made_anew() {
     assert!(cloud.invoke("f", "{}").1["calls"].is_u64(), "the function goes on");
     // Invocations of which each takes an instance make the next template wanted.
     eventually("another template is made", || {
-        drop(long_invocations(&cloud, 1));
+        let both = [invocation(&cloud, r#"{"wait":300}"#), invocation(&cloud, r#"{"wait":300}"#)];
+        both.into_iter().for_each(|client| drop(client.wait_with_output()));
         how(&cloud) == "cloned"
     });
 }
