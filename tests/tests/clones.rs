@@ -82,7 +82,7 @@ fn invocation(cloud: &Cloud, event: &str) -> std::process::Child {
 
 /// Starts invocations that last, without waiting for their answers.
 fn long_invocations(cloud: &Cloud, count: usize) -> Vec<std::process::Child> {
-    (0..count).map(|_| invocation(cloud, r#"{"wait":20000}"#)).collect()
+    (0..count).map(|_| invocation(cloud, r#"{"wait":8000}"#)).collect()
 }
 
 fn busy(cloud: &Cloud) -> u64 {
