@@ -168,6 +168,8 @@ const BINS: usize = 52;
 const FIRST_US: f64 = 1_000.0;
 /// So many gaps make a histogram.
 const ENOUGH: f32 = 6.0;
+/// Gaps of any length that might have been and were not seen: a function that is called without a pause may pause.
+const UNSEEN: f64 = 0.5;
 /// Beyond this, all counts are halved: what a function did long ago tells little.
 const TOTAL_MAX: f32 = 128.0;
 
@@ -198,13 +200,14 @@ impl Gaps {
         if self.total < ENOUGH {
             return even as Micros;
         }
-        let (mut best, mut best_cost) = (0.0, f64::from(self.total) * missing);
+        let total = f64::from(self.total) + UNSEEN;
+        let (mut best, mut best_cost) = (0.0, total * missing);
         let (mut held, mut served) = (0.0, 0.0f64);
         for (bin, count) in self.counts.iter().enumerate() {
-            let (count, until) = (f64::from(*count), upper(bin));
+            let (count, until) = (f64::from(*count) + UNSEEN / BINS as f64, upper(bin));
             held += count * until * cost_per_us;
             served += count;
-            let missed = f64::from(self.total) - served;
+            let missed = total - served;
             let cost = held + missed * (until * cost_per_us + missing);
             if cost < best_cost {
                 (best, best_cost) = (until, cost);
@@ -240,8 +243,22 @@ mod tests {
             history.keep_alive(Birth::Start, MAX)
         };
         let every_minute = kept(60 * SECOND);
-        assert!((60 * SECOND..120 * SECOND).contains(&every_minute), "{every_minute}");
+        assert!((60 * SECOND..900 * SECOND).contains(&every_minute), "{every_minute}");
         assert_eq!(kept(7200 * SECOND), 0, "two hours of memory are worth more than a start");
+    }
+
+    #[test]
+    fn who_never_pauses_may_pause() {
+        let kept = |birth| {
+            let mut history = History::default();
+            for _ in 0..1000 {
+                history.reused(100);
+            }
+            history.keep_alive(birth, MAX)
+        };
+        let (clone, start) = (kept(Birth::Clone), kept(Birth::Start));
+        assert!((SECOND..60 * SECOND).contains(&clone), "{clone}");
+        assert!((60 * SECOND..3600 * SECOND).contains(&start), "{start}");
     }
 
     #[test]
