@@ -196,7 +196,8 @@ impl Function {
 
     /// An event was answered. `is_beyond_share`: others want room, and this function has more than its part.
     pub fn completed(&mut self, id: InstanceId, used: Used, now: Micros, is_beyond_share: bool) -> Next {
-        self.history.served(used.service_us, used.cpu_us);
+        let is_alone = self.serving <= self.settings.processors;
+        self.history.served(used.service_us, used.cpu_us, is_alone);
         let Some(instance) = self.instances.get_mut(&id) else { return Next::Stop };
         instance.busy -= 1;
         self.serving -= 1;
