@@ -3,6 +3,7 @@
 
 pub mod arn;
 pub mod clock;
+pub mod fuzz;
 pub mod id;
 pub mod limits;
 pub mod telemetry;

@@ -141,7 +141,7 @@ fn stays_inside(link: &Path, target: &Path) -> bool {
     true
 }
 
-fn unpack(zip: &[u8], into: &Path) -> Result<(), BadZip> {
+pub fn unpack(zip: &[u8], into: &Path) -> Result<(), BadZip> {
     let mut links = Vec::new();
     walk(zip, |path, entry| {
         let full = into.join(path);

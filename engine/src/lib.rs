@@ -8,6 +8,8 @@ pub mod code;
 pub mod engine;
 mod environment;
 pub mod function;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod invocation;
 mod machine;
 pub mod outcome;

@@ -7,6 +7,8 @@ pub mod channel;
 mod child;
 mod clone;
 mod config;
+#[doc(hidden)]
+pub mod fuzz;
 mod host;
 mod instance;
 mod interpreter;

@@ -6,6 +6,8 @@ pub mod call;
 pub mod data_plane;
 pub mod error;
 pub mod front;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod http_event;
 pub mod operation;
 pub mod patterns;

@@ -22,6 +22,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("tests", &[]),
     ("bench", &["base", "engine", "sandbox", "runtimes"]),
     ("sim", &["base", "engine"]),
+    ("fuzz", &["*"]),
     ("tests/clients/rust", &[]),
 ];
 

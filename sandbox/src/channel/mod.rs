@@ -4,7 +4,7 @@
 
 mod frames;
 mod pipes;
-mod runtime_api;
+pub(crate) mod runtime_api;
 
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;

@@ -445,3 +445,17 @@ fn json(status: StatusCode, body: Bytes) -> Response<Full<Bytes>> {
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
+
+/// For the fuzz room: a path, an error's type and its body, as a runtime sends them.
+pub fn fuzz(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let mut lines = text.lines();
+    let _either = parse_path(lines.next().unwrap_or_default());
+    let mut trailers = HeaderMap::new();
+    for name in [ERROR_TYPE, "lambda-runtime-function-error-body"] {
+        if let Ok(value) = HeaderValue::from_str(lines.next().unwrap_or_default()) {
+            trailers.insert(name, value);
+        }
+    }
+    let _either = stream_error(&trailers);
+}

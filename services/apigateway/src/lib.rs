@@ -4,6 +4,8 @@
 pub mod access_log;
 mod cors;
 mod errors;
+#[doc(hidden)]
+pub mod fuzz;
 mod model;
 mod operations;
 mod plane;

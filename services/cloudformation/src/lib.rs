@@ -5,6 +5,8 @@
 mod client;
 mod errors;
 mod executor;
+#[doc(hidden)]
+pub mod fuzz;
 mod intrinsics;
 mod model;
 mod operations;

@@ -4,6 +4,8 @@
 
 mod absent;
 mod errors;
+#[doc(hidden)]
+pub mod fuzz;
 mod managed;
 mod model;
 mod operations;

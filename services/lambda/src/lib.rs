@@ -5,6 +5,8 @@
 mod absent;
 mod errors;
 pub mod functions;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod links;
 pub mod model;
 mod names;

@@ -39,7 +39,7 @@ impl Links {
         mac
     }
 
-    fn is_good(&self, digest: &str, query: &str, now_ms: u64) -> bool {
+    pub fn is_good(&self, digest: &str, query: &str, now_ms: u64) -> bool {
         let value = |name: &str| {
             query
                 .split('&')

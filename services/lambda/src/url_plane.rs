@@ -42,7 +42,7 @@ pub struct UrlPlane {
 }
 
 /// The URL's id and the path that remains for the function.
-fn split<'a>(host_name: &'a str, path: &'a str) -> Option<(&'a str, &'a str)> {
+pub fn split<'a>(host_name: &'a str, path: &'a str) -> Option<(&'a str, &'a str)> {
     if let Some((id, _)) = host_name.split_once(LABEL) {
         return Some((id, path));
     }

@@ -3,6 +3,8 @@
 
 mod absent;
 mod errors;
+#[doc(hidden)]
+pub mod fuzz;
 mod model;
 mod operations;
 mod pattern;

@@ -7,6 +7,8 @@ mod api;
 mod content;
 pub mod coverage;
 mod errors;
+#[doc(hidden)]
+pub mod fuzz;
 mod host;
 mod model;
 mod operations;

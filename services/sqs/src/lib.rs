@@ -4,6 +4,8 @@
 mod attributes;
 mod digest;
 mod errors;
+#[doc(hidden)]
+pub mod fuzz;
 mod input;
 mod model;
 mod operations;

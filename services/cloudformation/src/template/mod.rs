@@ -1,7 +1,7 @@
 //! Templates: text to sections, and their parameters to values. Nothing is resolved here and nothing is known of resource types.
 
 mod parameters;
-mod yaml;
+pub mod yaml;
 
 use std::collections::{BTreeMap, BTreeSet};
 
