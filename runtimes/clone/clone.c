@@ -206,9 +206,14 @@ static int look_at_file(int fd, const char *target) {
     file->kind = FILE_PIPE;
     file->number = strtoull(target + 6, NULL, 10);
   } else if (!strncmp(target, "socket:", 7)) {
-    int listens = 0;
+    int listens = 0, type = 0;
     socklen_t length = sizeof listens;
     file->kind = FILE_SOCKET;
+    if (!getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) && type != SOCK_STREAM) {
+      /* It has no end that its owner could be shown. */
+      snprintf(reason, sizeof reason, "a socket that is no stream (descriptor %d)", fd);
+      return -1;
+    }
     if (!getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &length) && listens) {
       snprintf(reason, sizeof reason, "a socket that listens (descriptor %d)", fd);
       return -1;

@@ -602,7 +602,7 @@ const hooks = { beforeSnapshot: [], afterRestore: [] };
 const SETTLE_MS = 20;
 const SETTLE_TURNS_MAX = 100;
 // What a clone would share with its siblings, or what goes on by itself. Sockets are ended in the clone, in order.
-const UNCLONABLE = /^(TCPServerWrap|PipeServerWrap|UDPWRAP|ProcessWrap|FSEventWrap|StatWatcher|MessagePort|TLSServer)/;
+const UNCLONABLE = /^(TCPServerWrap|PipeServerWrap|ProcessWrap|FSEventWrap|StatWatcher|MessagePort|TLSServer)/;
 // Work under way, which each clone would finish again.
 const BUSY = /^(FSReq|FileHandleCloseReq|GetAddrInfoReq|TCPConnectWrap|RandomBytes|ScryptJob|ZipWrap|WorkHeap|ShutdownWrap|Write)/;
 
