@@ -28,7 +28,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::config::{Config, Network, UpArgs};
+use crate::config::{Clones, Config, Network, UpArgs};
 use crate::output::{self, Failure, Format};
 
 pub fn run(args: UpArgs, format: Format) -> Result<(), Failure> {
@@ -277,16 +277,27 @@ fn prices(config: &Config) -> Result<cumulet_meter::Prices, Failure> {
     serde_json::from_slice(&text).map_err(|e| bad(&e))
 }
 
+/// Their part of the memory for instances.
+fn templates_bytes(config: &Config) -> u64 {
+    if config.clones == Clones::Off {
+        return 0;
+    }
+    (config.instances_memory_mb << 20) / 100 * limits::TEMPLATES_MEMORY_PERCENT
+}
+
 fn engine_config(config: &Config) -> cumulet_engine::Config {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     cumulet_engine::Config {
         code_folder: config.data_dir.join("code"),
         bounds: Bounds {
             instances_max: config.instances_max,
-            starting_max: 2 * cores,
-            idle: Duration::from_secs(config.idle_seconds),
-            age: Duration::from_millis(limits::INSTANCE_AGE_MS),
+            memory_bytes_max: (config.instances_memory_mb << 20) - templates_bytes(config),
+            starting_max: cores,
+            cloning_max: 4 * cores,
+            processors: cores,
         },
+        account_concurrency: config.account_concurrency,
+        idle_max: Duration::from_secs(config.idle_seconds),
         init_timeout: Duration::from_millis(limits::INSTANCE_INIT_TIMEOUT_MS),
     }
 }
@@ -304,7 +315,14 @@ fn sandbox_config(config: &Config, front: Arc<OnceLock<Arc<Front>>>) -> Result<S
         }
     };
     sandbox.lenient_versions = config.lenient_versions;
-    sandbox.clones = config.clones;
+    sandbox.clones = match config.clones {
+        Clones::Off => cumulet_sandbox::Clones::Off,
+        Clones::Runtime => cumulet_sandbox::Clones::Runtime,
+        Clones::Snapstart => cumulet_sandbox::Clones::SnapStart,
+        Clones::On => cumulet_sandbox::Clones::On,
+    };
+    sandbox.templates_at_deploy = !config.templates_late;
+    sandbox.templates_bytes_max = templates_bytes(config);
     sandbox.interpreters = config.interpreters.values().cloned().collect();
     sandbox.platform = Some(Arc::new(move |stream: std::net::TcpStream, _spec| {
         let Some(front) = front.get().cloned() else { return };
