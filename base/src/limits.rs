@@ -70,14 +70,20 @@ pub const LOG_TAIL_BYTES_MAX: usize = 4096;
 pub const LOG_EVENT_BYTES_MAX: usize = 256 * 1024;
 /// What one invocation may print before the rest is dropped, and said so.
 pub const LOG_INVOCATION_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// How often sums of usage are made durable.
+pub const USAGE_PERIOD_MS: u64 = 5000;
+/// Log events that share a commit, so that one with many does not hold up the others' writes.
+pub const LOG_COMMIT_OPS_MAX: usize = 500;
+pub const LOG_COMMIT_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Log events and records on their way to the store; beyond it their producers wait.
 pub const RECORD_QUEUE_MAX: usize = 16_384;
 
 /// Store: one key, one value, one transaction. PostgreSQL can keep them all. A key of S3 and its bucket fit into a key.
 pub const STORE_KEY_BYTES_MAX: usize = 1280;
 pub const STORE_VALUE_BYTES_MAX: usize = 64 * 1024;
-pub const STORE_TXN_OPS_MAX: usize = 1000;
-pub const STORE_TXN_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// A transaction of a hundred items of DynamoDB, with their index entries, stream records and the pieces of large ones, fits.
+pub const STORE_TXN_OPS_MAX: usize = 16 * 1024;
+pub const STORE_TXN_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Transactions of one group commit, and those waiting for the writer.
 pub const STORE_GROUP_TXNS_MAX: usize = 1024;
 pub const STORE_QUEUE_MAX: usize = 4096;
@@ -95,7 +101,7 @@ pub const HTTP_APIS_READY_MAX: usize = 10_000;
 /// APIs of one account and region.
 pub const HTTP_APIS_MAX: usize = 600;
 /// Store: bytes of the transactions waiting for the writer, and of those one group commit takes.
-pub const STORE_QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
+pub const STORE_QUEUE_BYTES_MAX: usize = 128 * 1024 * 1024;
 pub const STORE_GROUP_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Reads of one store that run at the same time; further ones wait.
 pub const STORE_READERS_MAX: usize = 8;
@@ -153,3 +159,58 @@ pub const QUEUE_DEDUPLICATION_MS: u64 = 300_000;
 pub const QUEUE_ATTRIBUTES_MAX: usize = 10;
 /// Rows that one receive looks at before it says that there is nothing, and those one commit of the sweep takes.
 pub const QUEUE_PAGE_ROWS: u32 = 100;
+
+/// DynamoDB (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>):
+/// levels of lists and maps in one attribute.
+pub const DYNAMODB_NESTING_MAX: usize = 32;
+/// The text of one expression, its operators and functions, the operands of `IN`.
+pub const DYNAMODB_EXPRESSION_BYTES_MAX: usize = 4096;
+pub const DYNAMODB_EXPRESSION_OPERATORS_MAX: usize = 300;
+pub const DYNAMODB_IN_OPERANDS_MAX: usize = 100;
+/// Levels of parentheses, functions and `NOT` in one expression.
+pub const DYNAMODB_EXPRESSION_DEPTH_MAX: usize = 100;
+/// One statement of PartiQL, and the statements of one batch.
+pub const DYNAMODB_STATEMENT_BYTES_MAX: usize = 8192;
+pub const DYNAMODB_BATCH_STATEMENTS_MAX: usize = 25;
+/// Names and values of placeholders, all together and one of the former.
+pub const DYNAMODB_PLACEHOLDER_BYTES_MAX: usize = 2 * 1024 * 1024;
+pub const DYNAMODB_PLACEHOLDER_NAME_BYTES_MAX: usize = 255;
+/// The name of an attribute; of one that is part of a key it is less.
+pub const DYNAMODB_ATTRIBUTE_NAME_BYTES_MAX: usize = 64 * 1024 - 1;
+/// DynamoDB (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html>).
+pub const TABLES_MAX: usize = 2500;
+pub const TABLE_ITEM_BYTES_MAX: usize = 400 * 1024;
+pub const TABLE_HASH_KEY_BYTES_MAX: usize = 2048;
+pub const TABLE_RANGE_KEY_BYTES_MAX: usize = 1024;
+pub const TABLE_GLOBAL_INDEXES_MAX: usize = 20;
+pub const TABLE_LOCAL_INDEXES_MAX: usize = 5;
+/// Attributes named by the projections of all indexes of one table together.
+pub const TABLE_PROJECTED_ATTRIBUTES_MAX: usize = 100;
+/// What one Query or Scan looks at before it answers with a page.
+pub const TABLE_PAGE_BYTES_MAX: usize = 1024 * 1024;
+pub const TABLE_BATCH_GET_KEYS_MAX: usize = 100;
+pub const TABLE_BATCH_WRITE_MAX: usize = 25;
+/// What a batch answers or takes; keys beyond it come back as unprocessed.
+pub const TABLE_BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
+pub const TABLE_TRANSACTION_ITEMS_MAX: usize = 100;
+pub const TABLE_TRANSACTION_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// A repeated transaction is recognised by its token for this long.
+pub const TABLE_TOKEN_MS: u64 = 600_000;
+/// How long clients keep the answer of DescribeEndpoints.
+pub const TABLE_ENDPOINT_MINUTES: u64 = 1440;
+pub const TABLE_SEGMENTS_MAX: u32 = 1_000_000;
+/// Stream records are kept this long; at most so many are answered at once.
+pub const TABLE_STREAM_MS: u64 = 24 * 3_600_000;
+pub const TABLE_STREAM_RECORDS_MAX: u32 = 1000;
+/// Points in time that a table can be restored to.
+pub const TABLE_RECOVERY_DAYS_MAX: u64 = 35;
+/// Unused provisioned capacity is kept for this many seconds.
+pub const TABLE_BURST_S: u64 = 300;
+/// A write begins anew this often when the table or the item changes under it.
+pub const TABLE_WRITE_TRIES: usize = 64;
+/// Rows one step of work in the background takes: filling an index, copying, deleting, expiring.
+pub const TABLE_STEP_ROWS: u32 = 200;
+/// How often expired items are looked for.
+pub const TABLE_EXPIRY_PERIOD_MS: u64 = 5000;
+/// A projected item up to this size is kept in its index entry; a larger one is read from the table.
+pub const TABLE_INDEX_INLINE_BYTES_MAX: usize = 8 * 1024;

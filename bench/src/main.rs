@@ -1,9 +1,12 @@
 //! A load generator: some clients, each with one kept-alive connection, each sending the same request again as soon as
 //! it is answered, for a bounded time. Prints one line of JSON. Knows nothing of what it loads.
+//! A body `@FILE` stands for a file with a request in each line, `{"headers": {…}, "body": "…"}`, which are sent in turn: by
+//! each client for ever from a place of its own, or, with a time of 0, each once by all clients together.
 //!
 //! `cumulet-bench http://HOST:PORT/PATH CLIENTS SECONDS METHOD BODY [NAME: VALUE]…`
 
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -19,8 +22,10 @@ struct Plan {
     address: String,
     target: String,
     method: Method,
-    body: Bytes,
-    headers: HeaderMap,
+    requests: Vec<(HeaderMap, Bytes)>,
+    /// Each request once, however long it takes.
+    is_once: bool,
+    next: AtomicUsize,
     clients: usize,
     length: Duration,
 }
@@ -66,15 +71,51 @@ fn plan(arguments: &[String]) -> Option<Plan> {
     if !map.contains_key("host") {
         map.insert("host", HeaderValue::try_from(address).ok()?);
     }
+    let requests = match body.strip_prefix('@') {
+        Some(file) => requests(file, &map)?,
+        None => vec![(map, body.clone().into())],
+    };
+    let seconds = seconds.parse::<f64>().ok().filter(|s| (0.0..=SECONDS_MAX).contains(s))?;
+    let is_once = seconds == 0.0 && requests.len() > 1;
     Some(Plan {
         address: address.to_owned(),
         target: format!("/{path}"),
         method: method.parse().ok()?,
-        body: body.clone().into(),
-        headers: map,
+        requests,
+        is_once,
+        next: AtomicUsize::new(0),
         clients: clients.parse::<usize>().ok().filter(|n| (1..=CLIENTS_MAX).contains(n))?,
-        length: Duration::from_secs_f64(seconds.parse::<f64>().ok().filter(|s| (0.0..=SECONDS_MAX).contains(s))?),
+        length: Duration::from_secs_f64(if is_once { SECONDS_MAX } else { seconds }),
     })
+}
+
+/// The requests of a file, each with the headers given for all.
+fn requests(file: &str, common: &HeaderMap) -> Option<Vec<(HeaderMap, Bytes)>> {
+    let text = std::fs::read_to_string(file).ok()?;
+    let request = |line: &str| {
+        let json: serde_json::Value = serde_json::from_str(line).ok()?;
+        let mut headers = common.clone();
+        for (name, value) in json["headers"].as_object()? {
+            headers.insert(HeaderName::try_from(name).ok()?, HeaderValue::try_from(value.as_str()?).ok()?);
+        }
+        Some((headers, Bytes::from(json["body"].as_str()?.to_owned())))
+    };
+    text.lines().map(request).collect::<Option<Vec<_>>>().filter(|all| !all.is_empty())
+}
+
+impl Plan {
+    fn is_over(&self) -> bool {
+        self.is_once && self.next.load(Ordering::Relaxed) >= self.requests.len()
+    }
+
+    /// The next request of a client that is at `at`.
+    fn take(&self, at: &mut usize) -> Option<&(HeaderMap, Bytes)> {
+        if self.is_once {
+            return self.requests.get(self.next.fetch_add(1, Ordering::Relaxed));
+        }
+        *at = (*at + 1) % self.requests.len();
+        self.requests.get(*at)
+    }
 }
 
 #[derive(Default)]
@@ -86,7 +127,7 @@ struct Seen {
 async fn load(plan: Plan) -> Seen {
     let plan = std::sync::Arc::new(plan);
     let until = Instant::now() + plan.length;
-    let clients: Vec<_> = (0..plan.clients).map(|_| tokio::spawn(client(plan.clone(), until))).collect();
+    let clients: Vec<_> = (0..plan.clients).map(|n| tokio::spawn(client(plan.clone(), n, until))).collect();
     let mut all = Seen::default();
     for client in clients {
         if let Ok(seen) = client.await {
@@ -97,11 +138,12 @@ async fn load(plan: Plan) -> Seen {
     all
 }
 
-async fn client(plan: std::sync::Arc<Plan>, until: Instant) -> Seen {
+async fn client(plan: std::sync::Arc<Plan>, number: usize, until: Instant) -> Seen {
     let mut seen = Seen::default();
-    while Instant::now() < until {
+    let mut at = number * (plan.requests.len() / plan.clients).max(1);
+    while Instant::now() < until && !plan.is_over() {
         // A server that closes the connection gets a new one; what was under way counts as an error.
-        if connection(&plan, until, &mut seen).await.is_none() {
+        if connection(&plan, &mut at, until, &mut seen).await.is_none() {
             seen.errors += 1;
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -109,17 +151,18 @@ async fn client(plan: std::sync::Arc<Plan>, until: Instant) -> Seen {
     seen
 }
 
-async fn connection(plan: &Plan, until: Instant, seen: &mut Seen) -> Option<()> {
+async fn connection(plan: &Plan, at: &mut usize, until: Instant, seen: &mut Seen) -> Option<()> {
     let stream = TcpStream::connect(&plan.address).await.ok()?;
     stream.set_nodelay(true).ok()?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.ok()?;
     tokio::spawn(connection);
     while Instant::now() < until {
         sender.ready().await.ok()?;
-        let mut request = Request::new(Full::new(plan.body.clone()));
+        let Some((headers, body)) = plan.take(at) else { return Some(()) };
+        let mut request = Request::new(Full::new(body.clone()));
         *request.method_mut() = plan.method.clone();
         *request.uri_mut() = plan.target.parse().ok()?;
-        *request.headers_mut() = plan.headers.clone();
+        *request.headers_mut() = headers.clone();
         let began = Instant::now();
         let response = sender.send_request(request).await.ok()?;
         let is_good = response.status().is_success();

@@ -243,13 +243,18 @@ impl Front {
         path: &str,
         body: &[u8],
     ) -> Option<&Arc<dyn Service>> {
+        let target = headers.get("x-amz-target").and_then(|t| t.to_str().ok());
+        let targeted = target.and_then(|target| {
+            let prefix = target.split('.').next().unwrap_or_default();
+            self.parts.registry.services().find(|s| !s.model().target.is_empty() && s.model().target == prefix)
+        });
         if let Some(claim) = claim {
-            return self.parts.registry.service(&claim.scope.service);
+            let signed = targeted.filter(|s| s.signing_name() == claim.scope.service);
+            return signed.or_else(|| self.parts.registry.service(&claim.scope.service));
         }
         // Unsigned: found all the same, so that the refusal comes in the caller's own protocol.
-        if let Some(target) = headers.get("x-amz-target").and_then(|t| t.to_str().ok()) {
-            let prefix = target.split('.').next().unwrap_or_default();
-            return self.parts.registry.services().find(|s| !s.model().target.is_empty() && s.model().target == prefix);
+        if target.is_some() {
+            return targeted;
         }
         if body.starts_with(b"Action=") || body.windows(8).take(4096).any(|w| w == b"&Action=") {
             let (_, action) = form_urlencoded::parse(body).find(|(name, _)| name == "Action")?;
@@ -293,8 +298,7 @@ impl Front {
         let context = Context { caller, region, request_id: request_id.to_owned(), host: host.to_owned(), now_ms };
         let payload = if operation.raw_payload { body } else { Bytes::new() };
         let call = Call { operation, input, payload, context };
-        let action = action(service, operation);
-        self.parts.authorizer.authorize(&call.context.caller, &action, &service.resource(&call)).await?;
+        service.authorize(&*self.parts.authorizer, &call).await?;
         Ok((operation, service.call(call).await?))
     }
 
@@ -483,10 +487,6 @@ fn unknown_service(claim: Option<&Claim>) -> ApiError {
         Some(claim) => ApiError::new(501, "NotImplemented", format!("not implemented: {}", claim.scope.service)),
         None => ApiError::new(403, "MissingAuthenticationTokenException", "Missing Authentication Token"),
     }
-}
-
-fn action(service: &dyn Service, operation: &Operation) -> String {
-    operation.action.map_or_else(|| format!("{}:{}", service.model().name, operation.name), str::to_owned)
 }
 
 /// The protocol of a caller whose service is not known.

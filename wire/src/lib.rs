@@ -11,6 +11,7 @@ pub mod fuzz;
 pub mod http_event;
 pub mod operation;
 pub mod patterns;
+pub mod policy;
 pub mod preamble;
 pub mod protocol;
 pub mod raw;

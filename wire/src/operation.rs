@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::auth::Authorizer;
 use crate::call::{Answer, Call};
 use crate::error::ApiError;
 
@@ -65,6 +66,11 @@ impl Operation {
         self
     }
 
+    /// The action a policy names it by.
+    pub fn action_of(&self, model: &ServiceModel) -> String {
+        self.action.map_or_else(|| format!("{}:{}", model.name, self.name), str::to_owned)
+    }
+
     #[must_use]
     pub const fn action(mut self, action: &'static str) -> Operation {
         self.action = Some(action);
@@ -97,6 +103,17 @@ pub trait Service: Send + Sync + 'static {
     fn resource(&self, call: &Call) -> String {
         let _ = call;
         "*".to_owned()
+    }
+
+    /// The service in the scope of signatures; more than one service may be signed for alike, and they differ by their targets.
+    fn signing_name(&self) -> &'static str {
+        self.model().name
+    }
+
+    /// Whether the caller may: one action on one resource, unless the service knows better.
+    async fn authorize(&self, authorizer: &dyn Authorizer, call: &Call) -> Result<(), ApiError> {
+        let action = call.operation.action_of(self.model());
+        authorizer.authorize(&call.context.caller, &action, &self.resource(call)).await
     }
 
     /// Carries out one of the model's operations; the caller has been authenticated and authorised.

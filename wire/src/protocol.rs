@@ -214,6 +214,8 @@ pub fn success(
     let status = answer.status.unwrap_or(operation.status);
     let (content_type, body) = match (answer.payload, model.protocol) {
         (None, Protocol::Query) if form == QueryForm::Json => ("application/json", json_body(&answer.output)),
+        (Some(payload), Protocol::Json10) => ("application/x-amz-json-1.0", payload),
+        (Some(payload), Protocol::Json11) => ("application/x-amz-json-1.1", payload),
         (Some(payload), _) => ("application/json", payload),
         (None, Protocol::Query) => ("text/xml", query_answer(model, operation, &answer.output, request_id)),
         (None, Protocol::RestJson) if answer.output.is_null() => {

@@ -7,7 +7,7 @@ use cumulet_wire::operation::ServiceModel;
 
 const PAGE: &str = "docs/reference/coverage.md";
 
-fn models() -> [&'static ServiceModel; 7] {
+fn models() -> [&'static ServiceModel; 9] {
     [
         &cumulet_lambda::MODEL,
         &cumulet_apigateway::MODEL,
@@ -16,6 +16,8 @@ fn models() -> [&'static ServiceModel; 7] {
         &cumulet_iam::MODEL,
         &cumulet_sts::MODEL,
         &cumulet_sqs::MODEL,
+        &cumulet_dynamodb::MODEL,
+        &cumulet_dynamodb::STREAMS_MODEL,
     ]
 }
 

@@ -77,6 +77,8 @@ async fn serve(config: Config, format: Format) -> Result<(), Failure> {
     let _cut_off = tokio::time::timeout(Duration::from_secs(2), server).await;
     // What the last requests left behind.
     cloud.engine.flush().await;
+    cloud.tables.flush().await;
+    cloud.usage.flush().await;
     cloud.store.close().await.map_err(|e| Failure::new(format!("closing the store: {e}")))
 }
 
@@ -124,6 +126,8 @@ struct Cloud {
     front: Arc<Front>,
     engine: Engine,
     store: Arc<dyn Store>,
+    tables: Arc<cumulet_dynamodb::DynamoDb>,
+    usage: Arc<cumulet_meter::UsageSums>,
 }
 
 impl Cloud {
@@ -146,6 +150,7 @@ impl Cloud {
         };
         let access = Arc::new(cumulet_iam::Access::new(store.clone(), owner, clock.clone()));
         let logs: Arc<dyn LogSink> = Arc::new(cumulet_logs::Sink::start(store.clone(), clock.clone()));
+        let usage = cumulet_meter::UsageSums::start(store.clone());
         let meter: Arc<dyn MeterSink> = Arc::new(cumulet_meter::Sink::start(store.clone()));
 
         let door: Arc<OnceLock<Arc<Front>>> = Arc::default();
@@ -172,12 +177,16 @@ impl Cloud {
             Arc::new(cumulet_lambda::Lambda::new(functions.clone(), code.clone(), invoker.clone(), links.clone()));
         let gateway = Arc::new(cumulet_apigateway::ApiGateway::new(store.clone(), invoker.clone(), logs));
         let stacks = Arc::new(cumulet_cloudformation::CloudFormation::new(store.clone(), clock.clone()));
+        let tables = Arc::new(cumulet_dynamodb::DynamoDb::new(store.clone(), clock.clone(), usage.clone()));
+        tables.start();
         let registry = Registry::default()
             .with(lambda)
             .with(Arc::new(cumulet_iam::Iam::new(store.clone())))
             .with(Arc::new(cumulet_sts::Sts::new(Arc::new(Roles(access.clone())))))
             .with(Arc::new(cumulet_logs::Logs::new(store.clone())))
             .with(Arc::new(cumulet_sqs::Sqs::new(store.clone(), clock.clone())))
+            .with(tables.clone())
+            .with(Arc::new(tables.streams()))
             .with(Arc::new(cumulet_meter::Meter::new(store.clone(), prices(config)?)))
             .with(gateway.clone())
             .with(stacks.clone())
@@ -208,7 +217,7 @@ impl Cloud {
             clock,
         };
         let front = door.get_or_init(|| Arc::new(Front::new(parts))).clone();
-        Ok(Cloud { front, engine, store })
+        Ok(Cloud { front, engine, store, tables, usage })
     }
 }
 

@@ -22,20 +22,19 @@ impl Client {
     pub async fn call(&self, service: &str, operation: &str, input: Value) -> Result<Value, ApiError> {
         let absent = || ApiError::not_implemented(service, operation);
         let found = self.registry.service(service).ok_or_else(absent)?;
-        let model = found.model();
-        let operation = model.operations.iter().find(|o| o.name == operation).ok_or_else(absent)?;
+        let operation = found.model().operations.iter().find(|o| o.name == operation).ok_or_else(absent)?;
         let Value::Object(input) = input else {
             return Err(ApiError::serialization("the input is not an object"));
         };
         let mut context = self.context.clone();
         context.now_ms = self.clock.now_ms();
         let call = Call { operation, input, payload: bytes::Bytes::new(), context };
-        let action = match operation.action {
-            Some(action) => action.to_owned(),
-            None => format!("{}:{}", model.name, operation.name),
-        };
-        let resource = found.resource(&call);
-        self.authorizer.authorize(&call.context.caller, &action, &resource).await?;
-        Ok(found.call(call).await?.output)
+        found.authorize(&*self.authorizer, &call).await?;
+        // Some services' codes carry a namespace on the wire.
+        let answer = found.call(call).await.map_err(|mut error| {
+            error.code = error.code.rsplit('#').next().unwrap_or_default().to_owned();
+            error
+        })?;
+        Ok(answer.output)
     }
 }

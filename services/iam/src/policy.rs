@@ -1,86 +1,10 @@
-//! Policy documents: their shape, and what they decide
-//! (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html>). Conditions are not
-//! evaluated: a statement that has one does not allow, but does deny. Boundaries, session policies and resource
-//! policies are absent.
+//! What policies of roles may say, and whom a trust policy lets in. What they decide is `cumulet_wire::policy`.
+//! Boundaries and session policies are absent.
 
 use cumulet_wire::error::ApiError;
-use cumulet_wire::patterns::matches;
-use serde::Deserialize;
-use serde_json::Value;
+use cumulet_wire::policy::Document;
 
 use crate::errors;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision {
-    Allow,
-    ExplicitDeny,
-    /// No statement says anything.
-    ImplicitDeny,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Document {
-    #[serde(default)]
-    version: Option<String>,
-    statement: OneOrMany<Statement>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
-enum OneOrMany<T> {
-    Many(Vec<T>),
-    One(T),
-}
-
-impl<T> OneOrMany<T> {
-    fn as_slice(&self) -> &[T] {
-        match self {
-            OneOrMany::Many(list) => list,
-            OneOrMany::One(one) => std::slice::from_ref(one),
-        }
-    }
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Statement {
-    effect: String,
-    action: Option<OneOrMany<String>>,
-    not_action: Option<OneOrMany<String>>,
-    resource: Option<OneOrMany<String>>,
-    not_resource: Option<OneOrMany<String>>,
-    principal: Option<Value>,
-    not_principal: Option<Value>,
-    condition: Option<Value>,
-}
-
-impl Statement {
-    fn has_action(&self, action: &str) -> bool {
-        let action = action.to_ascii_lowercase();
-        let any = |list: &OneOrMany<String>| {
-            list.as_slice().iter().any(|pattern| matches(&pattern.to_ascii_lowercase(), &action))
-        };
-        match (&self.action, &self.not_action) {
-            (Some(list), _) => any(list),
-            (None, Some(list)) => !any(list),
-            (None, None) => false,
-        }
-    }
-
-    fn has_resource(&self, resource: &str) -> bool {
-        let any = |list: &OneOrMany<String>| list.as_slice().iter().any(|pattern| matches(pattern, resource));
-        match (&self.resource, &self.not_resource) {
-            (Some(list), _) => any(list),
-            (None, Some(list)) => !any(list),
-            (None, None) => false,
-        }
-    }
-}
-
-fn parse(document: &str) -> Option<Document> {
-    serde_json::from_str(document).ok()
-}
 
 /// Whom a document is attached to decides what its statements must and must not say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,11 +16,11 @@ pub enum Kind {
 /// # Errors
 /// `MalformedPolicyDocument`.
 pub fn check(document: &str, kind: Kind) -> Result<(), ApiError> {
-    let parsed = parse(document).ok_or_else(|| errors::malformed_policy("Syntax errors in policy."))?;
+    let parsed = Document::parse(document).ok_or_else(|| errors::malformed_policy("Syntax errors in policy."))?;
     if !matches!(parsed.version.as_deref(), None | Some("2012-10-17" | "2008-10-17")) {
         return Err(errors::malformed_policy("The policy must contain a valid version string"));
     }
-    for statement in parsed.statement.as_slice() {
+    for statement in parsed.statements() {
         if statement.effect != "Allow" && statement.effect != "Deny" {
             return Err(errors::malformed_policy("Policy statement must have the Effect Allow or Deny."));
         }
@@ -124,54 +48,17 @@ pub fn check(document: &str, kind: Kind) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// What the documents together say. One that cannot be read says nothing: none such was ever accepted.
-pub fn decide<'a>(documents: impl IntoIterator<Item = &'a str>, action: &str, resource: &str) -> Decision {
-    let mut decision = Decision::ImplicitDeny;
-    for document in documents {
-        let Some(parsed) = parse(document) else {
-            continue;
-        };
-        for statement in parsed.statement.as_slice() {
-            if !statement.has_action(action) || !statement.has_resource(resource) {
-                continue;
-            }
-            if statement.effect == "Deny" {
-                return Decision::ExplicitDeny;
-            }
-            if statement.condition.is_none() {
-                decision = Decision::Allow;
-            }
-        }
-    }
-    decision
-}
-
 /// Whether a trust policy lets a principal of an account assume the role.
 pub fn trusts(document: &str, account: &str, principals: &[&str]) -> bool {
-    let Some(parsed) = parse(document) else {
+    let Some(parsed) = Document::parse(document) else {
         return false;
     };
-    let root = format!("arn:aws:iam::{account}:root");
-    let names = |principal: &Value| {
-        let listed = match &principal["AWS"] {
-            _ if principal == "*" => return true,
-            Value::String(one) => vec![one.as_str()],
-            Value::Array(list) => list.iter().filter_map(Value::as_str).collect(),
-            _ => Vec::new(),
-        };
-        listed.iter().any(|p| *p == "*" || *p == account || *p == root || principals.contains(p))
-    };
     let mut is_trusted = false;
-    for statement in parsed.statement.as_slice() {
+    for statement in parsed.statements() {
         if !statement.has_action("sts:AssumeRole") {
             continue;
         }
-        let is_named = match (&statement.principal, &statement.not_principal) {
-            (Some(principal), _) => names(principal),
-            (None, Some(principal)) => !names(principal),
-            (None, None) => false,
-        };
-        match (is_named, statement.effect.as_str()) {
+        match (statement.has_principal(account, principals), statement.effect.as_str()) {
             (true, "Deny") => return false,
             (true, _) if statement.condition.is_none() => is_trusted = true,
             _ => {}
@@ -186,37 +73,6 @@ mod tests {
 
     fn doc(statement: &str) -> String {
         format!(r#"{{"Version":"2012-10-17","Statement":{statement}}}"#)
-    }
-
-    #[test]
-    fn decisions() {
-        use Decision::{Allow, ExplicitDeny, ImplicitDeny};
-        let arn = "arn:aws:lambda:us-east-1:0:function:hello";
-        for (statements, expect) in [
-            (vec![r#"{"Effect":"Allow","Action":"lambda:*","Resource":"*"}"#], Allow),
-            (
-                vec![
-                    r#"[{"Effect":"Allow","Action":["LAMBDA:invoke*"],"Resource":["arn:aws:lambda:*:*:function:hel?o"]}]"#,
-                ],
-                Allow,
-            ),
-            (vec![r#"{"Effect":"Allow","Action":"s3:*","Resource":"*"}"#], ImplicitDeny),
-            (vec![r#"{"Effect":"Allow","NotAction":"s3:*","Resource":"*"}"#], Allow),
-            (vec![r#"{"Effect":"Allow","Action":"*","NotResource":"*hello"}"#], ImplicitDeny),
-            (vec![r#"{"Effect":"Allow","Action":"*","Resource":"*","Condition":{"Bool":{"a":"true"}}}"#], ImplicitDeny),
-            (
-                vec![
-                    r#"{"Effect":"Allow","Action":"*","Resource":"*"}"#,
-                    r#"{"Effect":"Deny","Action":"lambda:*","Resource":"*hello","Condition":{"Bool":{"a":"true"}}}"#,
-                ],
-                ExplicitDeny,
-            ),
-            (vec![], ImplicitDeny),
-        ] {
-            let documents: Vec<String> = statements.iter().map(|s| doc(s)).collect();
-            let seen = decide(documents.iter().map(String::as_str), "lambda:InvokeFunction", arn);
-            assert_eq!(seen, expect, "{statements:?}");
-        }
     }
 
     #[test]

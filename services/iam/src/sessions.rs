@@ -13,6 +13,7 @@ use cumulet_engine::catalog::{SessionCredentials, Sessions};
 use cumulet_store::Store;
 use cumulet_wire::auth::{Authorizer, Caller, Credential, Credentials, Principal};
 use cumulet_wire::error::ApiError;
+use cumulet_wire::policy::Decision;
 use hmac::{Hmac, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
@@ -21,7 +22,7 @@ use tokio::sync::OnceCell;
 use crate::errors;
 use crate::managed;
 use crate::model::Role;
-use crate::policy::{self, Decision};
+use crate::policy;
 use crate::storage::Storage;
 
 /// Sessions of functions; the engine renews instances long before.
@@ -251,7 +252,7 @@ impl Authorizer for Access {
         };
         let attached = role.attached.iter().filter_map(|arn| managed::find(arn)).map(|policy| policy.document);
         let documents = role.inline.values().map(String::as_str).chain(attached);
-        match policy::decide(documents, action, resource) {
+        match cumulet_wire::policy::decide(documents, action, resource) {
             Decision::Allow => Ok(()),
             decision => Err(errors::access_denied(&caller.arn, action, resource, decision == Decision::ExplicitDeny)),
         }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 
 use cumulet_base::clock::SystemClock;
-use cumulet_store::{Change, Check, Error, Outcome, Read, Result, Rev, Rows, Shard, Txn};
+use cumulet_store::{Change, Check, Error, MultiOutcome, Outcome, Read, Result, Rev, Rows, Shard, Txn};
 use cumulet_store_memory::{Faults, MemoryStore};
 use tokio::sync::watch;
 
@@ -51,6 +51,10 @@ impl Store for Meddled {
             Some(outcome) => outcome,
             None => self.inner.commit(txn).await,
         }
+    }
+
+    async fn commit_multi(&self, txns: Vec<Txn>) -> Result<MultiOutcome> {
+        self.inner.commit_multi(txns).await
     }
 
     async fn read(&self, shard: Shard, reads: Vec<Read>) -> Result<(Rev, Rows)> {

@@ -110,7 +110,7 @@ impl Plan {
             // Rows, and the row of a stream.
             ops += count + 1;
             bytes += json.len() + count * 256;
-            let is_full = ops + 8 > limits::STORE_TXN_OPS_MAX / 2 || bytes > limits::STORE_TXN_BYTES_MAX / 2;
+            let is_full = ops + 8 > limits::LOG_COMMIT_OPS_MAX || bytes > limits::LOG_COMMIT_BYTES_MAX;
             if is_full && !open.chunks.is_empty() {
                 parts.push_back(std::mem::take(&mut open));
                 (bytes, ops) = (json.len() + count * 256, count + 1);

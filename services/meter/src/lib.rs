@@ -5,6 +5,7 @@ mod operations;
 pub mod price;
 mod sink;
 mod storage;
+mod usage;
 
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use cumulet_wire::operation::{Operation, Protocol, Service, ServiceModel};
 pub use price::Prices;
 pub use sink::Sink;
 use storage::Storage;
+pub use usage::UsageSums;
 
 const OPERATIONS: &[Operation] = &[
     Operation::rest("GetBill", "GET", "/_cumulet/bill", 200).query(&[

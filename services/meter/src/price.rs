@@ -1,5 +1,7 @@
-//! What invocations cost. The default prices are those AWS asked for x86 in us-east-1, duration and requests, without
+//! What invocations and the use of services cost. The default prices are those AWS asked for x86 in us-east-1, duration and requests, without
 //! the free tier and without tiers of volume (<https://aws.amazon.com/lambda/pricing/>).
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +12,9 @@ pub struct Prices {
     pub currency: String,
     pub per_million_requests: f64,
     pub per_gb_second: f64,
+    /// By service and unit, `dynamodb/read-request-units`: the price of one.
+    #[serde(default = "usage_prices")]
+    pub per_unit: BTreeMap<String, f64>,
     /// Where the prices are from.
     pub source: String,
 }
@@ -20,12 +25,30 @@ impl Default for Prices {
             currency: "USD".to_owned(),
             per_million_requests: 0.20,
             per_gb_second: 0.000_016_666_7,
+            per_unit: usage_prices(),
             source: "https://aws.amazon.com/lambda/pricing/ (x86, us-east-1)".to_owned(),
         }
     }
 }
 
+/// On demand, us-east-1 (<https://aws.amazon.com/dynamodb/pricing/on-demand/>); a month is 730 hours.
+fn usage_prices() -> BTreeMap<String, f64> {
+    let byte_hour = 0.25 / (1u64 << 30) as f64 / 730.0;
+    [
+        ("dynamodb/read-request-units", 0.125e-6),
+        ("dynamodb/write-request-units", 0.625e-6),
+        ("dynamodb/byte-hours", byte_hour),
+    ]
+    .map(|(unit, price)| (unit.to_owned(), price))
+    .into()
+}
+
 impl Prices {
+    /// `None`: there is no price for it.
+    pub fn usage(&self, service: &str, unit: &str, quantity: f64) -> Option<f64> {
+        self.per_unit.get(&format!("{service}/{unit}")).map(|price| price * quantity)
+    }
+
     pub fn requests(&self, count: u64) -> f64 {
         count as f64 * self.per_million_requests / 1e6
     }

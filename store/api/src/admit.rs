@@ -36,6 +36,22 @@ impl Limits {
         within("the transaction in bytes", bytes, self.txn_bytes)
     }
 
+    /// The size of transactions that are applied together, which is held against the limit of one.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] for the first thing that passes a limit, [`Error::SameShard`].
+    pub fn admit_multi(&self, txns: &[Txn]) -> Result<usize> {
+        let mut bytes = 0;
+        for (n, txn) in txns.iter().enumerate() {
+            if txns[..n].iter().any(|other| other.shard == txn.shard) {
+                return Err(Error::SameShard(txn.shard.0));
+            }
+            bytes += self.admit(txn)?;
+        }
+        within("the operations", txns.iter().map(|txn| txn.ops.len()).sum(), self.txn_ops)?;
+        within("the transactions in bytes", bytes, self.txn_bytes)
+    }
+
     /// # Errors
     /// [`Error::TooLarge`] for the first thing that passes a limit.
     pub fn admit_reads(&self, reads: &[Read]) -> Result<()> {

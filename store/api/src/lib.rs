@@ -135,6 +135,17 @@ pub enum Outcome {
     Unknown,
 }
 
+/// How a commit over several shards ended: one end for all of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MultiOutcome {
+    /// The revision each shard got, in the order of the transactions.
+    Done(Vec<Rev>),
+    /// The check `failed` of the transaction `txn` failed; nothing was applied anywhere.
+    Conflict { txn: usize, failed: usize, current: Option<Row> },
+    /// All or nothing was applied. Repeat with the same id.
+    Unknown,
+}
+
 /// One question to a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Read {
@@ -183,6 +194,9 @@ pub enum Error {
     /// A key, value or transaction passes [`Limits`]; nothing was done.
     #[error("{what} has {size}, more than {max}")]
     TooLarge { what: &'static str, size: usize, max: usize },
+    /// A commit over several shards names one twice; nothing was done.
+    #[error("shard {0} is named twice")]
+    SameShard(u32),
     /// The data is there but not readable by this program: another format version, or damage.
     #[error("the stored data cannot be used: {0}")]
     Format(String),
@@ -203,6 +217,11 @@ pub type Rows = Vec<Vec<Row>>;
 pub trait Store: Send + Sync + 'static {
     /// Durable when it returns `Done`. Concurrent calls are grouped by the store itself.
     async fn commit(&self, txn: Txn) -> Result<Outcome>;
+
+    /// Applies the transactions of several shards, each shard named once, together: all of them or none. The limits are those of
+    /// one transaction. The id of the first one, if any, stands for all of them,
+    /// and is looked for in that one's shard.
+    async fn commit_multi(&self, txns: Vec<Txn>) -> Result<MultiOutcome>;
 
     /// Answers all reads at one snapshot that holds every commit acknowledged before the call.
     async fn read(&self, shard: Shard, reads: Vec<Read>) -> Result<(Rev, Rows)>;

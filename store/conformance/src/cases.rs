@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cumulet_store::{Check, Error, Key, Op, Outcome, Read, Rev, Row, Shard, Space, Store, StoreExt, Txn, prefix_end};
+use cumulet_store::{
+    Check, Error, Key, MultiOutcome, Op, Outcome, Read, Rev, Row, Shard, Space, Store, StoreExt, Txn, prefix_end,
+};
 
 const SHARD: Shard = Shard(5);
 const SPACE: Space = Space(1);
@@ -275,4 +277,27 @@ pub async fn a_closed_store_refuses<S: Store + ?Sized>(store: Arc<S>) {
     assert_eq!(store.changes(SHARD, Rev(0), 1).await, Err(Error::Closed));
     assert_eq!(store.trim(SHARD, Rev(0)).await, Err(Error::Closed));
     assert_eq!(store.close().await, Ok(()));
+}
+
+pub async fn several_shards_change_together_or_not_at_all<S: Store + ?Sized>(store: Arc<S>) {
+    let (here, there) = (SHARD, Shard(6));
+    let at = |shard: Shard| Txn::new(shard);
+    let first =
+        vec![at(here).put(SPACE, "a", "1"), at(there).check(Check::Absent(SPACE, key("a"))).put(SPACE, "a", "1")];
+    assert_eq!(store.commit_multi(first.clone()).await, Ok(MultiOutcome::Done(vec![Rev(1), Rev(1)])));
+    let current = Some(row("a", "1", 1));
+    let conflict = MultiOutcome::Conflict { txn: 1, failed: 0, current };
+    assert_eq!(store.commit_multi(first).await, Ok(conflict));
+    assert_eq!(all(&*store).await, [row("a", "1", 1)]);
+    assert_eq!(*store.watch(here).borrow(), Rev(1));
+    // The first one's id stands for all.
+    let mut again = vec![at(there).delete(SPACE, "a"), at(here).put(SPACE, "b", "2")];
+    again[0].id = Some([9; 16]);
+    assert_eq!(store.commit_multi(again.clone()).await, Ok(MultiOutcome::Done(vec![Rev(2), Rev(2)])));
+    assert_eq!(store.commit(at(here).put(SPACE, "c", "3")).await, done(3));
+    assert_eq!(store.commit_multi(again).await, Ok(MultiOutcome::Done(vec![Rev(2), Rev(2)])));
+    assert_eq!(store.get(there, SPACE, "a").await, Ok(None));
+    let twice = vec![at(here).put(SPACE, "d", ""), at(there), at(here)];
+    assert_eq!(store.commit_multi(twice).await, Err(Error::SameShard(here.0)));
+    assert_eq!(store.get(here, SPACE, "d").await, Ok(None));
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use cumulet_store::{Check, Key, Outcome, Read, Rev, Shard, Space, Store, StoreExt, Txn};
+use cumulet_store::{Check, Key, MultiOutcome, Outcome, Read, Rev, Shard, Space, Store, StoreExt, Txn};
 use tokio::task::JoinSet;
 
 const SHARD: Shard = Shard(7);
@@ -212,4 +212,40 @@ pub async fn a_read_sees_what_was_acknowledged<S: Store + ?Sized>(store: Arc<S>)
         });
     }
     callers.join_all().await;
+}
+
+/// Everyone moves one from a shard to another; whatever the order, nothing is made or lost, and every move happens once.
+pub async fn sums_over_shards_stay<S: Store + ?Sized>(store: Arc<S>) {
+    let shards = [SHARD, Shard(8)];
+    let key = Key::from_static(b"purse");
+    for shard in shards {
+        commit(&*store, Txn::new(shard).put(SPACE, key.clone(), "1000")).await;
+    }
+    let mut callers = JoinSet::new();
+    for caller in 0..8_usize {
+        let (store, key) = (store.clone(), key.clone());
+        callers.spawn(async move {
+            let (from, to) = (shards[caller % 2], shards[(caller + 1) % 2]);
+            let mut moved = 0;
+            while moved < ROUNDS {
+                let mut txns = Vec::new();
+                for (shard, step) in [(from, -1), (to, 1)] {
+                    let row = store.get(shard, SPACE, key.clone()).await.expect("reads").expect("is there");
+                    let sum = number(&row.value).checked_add_signed(step).expect("the purse is full enough");
+                    let check = Check::RevIs(SPACE, key.clone(), row.rev);
+                    txns.push(Txn::new(shard).check(check).put(SPACE, key.clone(), sum.to_string()));
+                }
+                match store.commit_multi(txns).await.expect("commits") {
+                    MultiOutcome::Done(_) => moved += 1,
+                    MultiOutcome::Conflict { .. } => {}
+                    MultiOutcome::Unknown => panic!("nothing was lost"),
+                }
+            }
+        });
+    }
+    callers.join_all().await;
+    for shard in shards {
+        let (rev, rows) = store.read(shard, vec![Read::Get(SPACE, key.clone())]).await.expect("reads");
+        assert_eq!((number(&rows[0][0].value), rev), (1000, Rev(1 + 8 * ROUNDS)));
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use cumulet_store::{Change, Check, Key, Op, Outcome, Read, Rev, Row, Rows, Shard, Space, Txn};
+use cumulet_store::{Change, Check, Key, MultiOutcome, Op, Outcome, Read, Rev, Row, Rows, Shard, Space, Txn};
 
 #[derive(Default)]
 pub struct Model {
@@ -23,6 +23,28 @@ impl Model {
         if let Some(rev) = txn.id.and_then(|id| self.ids.get(&(shard, id))) {
             return Outcome::Done(*rev);
         }
+        match self.conflict(txn) {
+            Some((failed, current)) => Outcome::Conflict { failed, current },
+            None => Outcome::Done(self.write(txn)),
+        }
+    }
+
+    pub fn commit_multi(&mut self, txns: &[Txn]) -> MultiOutcome {
+        let id = txns[0].id;
+        let known = |model: &Model, txn: &Txn| id.and_then(|id| model.ids.get(&(txn.shard, id)).copied());
+        if known(self, &txns[0]).is_some() {
+            return MultiOutcome::Done(txns.iter().map(|txn| known(self, txn).unwrap_or_default()).collect());
+        }
+        for (n, txn) in txns.iter().enumerate() {
+            if let Some((failed, current)) = self.conflict(txn) {
+                return MultiOutcome::Conflict { txn: n, failed, current };
+            }
+        }
+        MultiOutcome::Done(txns.iter().map(|txn| self.write(&Txn { id, ..txn.clone() })).collect())
+    }
+
+    fn conflict(&self, txn: &Txn) -> Option<(usize, Option<Row>)> {
+        let shard = txn.shard;
         for (failed, check) in txn.checks.iter().enumerate() {
             let (holds, current) = match check {
                 Check::Absent(space, key) => {
@@ -45,9 +67,14 @@ impl Model {
                 }
             };
             if !holds {
-                return Outcome::Conflict { failed, current };
+                return Some((failed, current));
             }
         }
+        None
+    }
+
+    fn write(&mut self, txn: &Txn) -> Rev {
+        let shard = txn.shard;
         let rev = Rev(self.rev(shard).0 + 1);
         self.revs.insert(shard, rev);
         for (index, op) in txn.ops.iter().enumerate() {
@@ -78,7 +105,7 @@ impl Model {
         if let Some(id) = txn.id {
             self.ids.insert((shard, id), rev);
         }
-        Outcome::Done(rev)
+        rev
     }
 
     pub fn read(&self, shard: Shard, reads: &[Read]) -> (Rev, Rows) {

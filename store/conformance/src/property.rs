@@ -17,6 +17,7 @@ const STEPS: usize = 60;
 #[derive(Clone, Debug)]
 enum Step {
     Commit(Txn),
+    CommitMulti(Vec<Txn>),
     Read(Shard, Vec<Read>),
     Changes(Shard, Rev, u32),
     Trim(Shard, Rev),
@@ -46,6 +47,14 @@ async fn follow<S: Store + ?Sized>(store: &S, history: Vec<Step>) -> Result<(), 
                 let shard = txn.shard;
                 prop_assert_eq!(store.commit(txn).await, Ok(expect));
                 prop_assert_eq!(*store.watch(shard).borrow(), model.rev(shard));
+            }
+            Step::CommitMulti(txns) => {
+                let expect = model.commit_multi(&txns);
+                let shards: Vec<Shard> = txns.iter().map(|txn| txn.shard).collect();
+                prop_assert_eq!(store.commit_multi(txns).await, Ok(expect));
+                for shard in shards {
+                    prop_assert_eq!(*store.watch(shard).borrow(), model.rev(shard));
+                }
             }
             Step::Read(shard, reads) => {
                 let expect = model.read(shard, &reads);
@@ -81,10 +90,19 @@ async fn follow<S: Store + ?Sized>(store: &S, history: Vec<Step>) -> Result<(), 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => txn().prop_map(Step::Commit),
+        3 => txns().prop_map(Step::CommitMulti),
         3 => (shard(), vec(read(), 0..4)).prop_map(|(s, reads)| Step::Read(s, reads)),
         1 => (shard(), rev(), 0..6_u32).prop_map(|(s, after, limit)| Step::Changes(s, after, limit)),
         1 => (shard(), rev()).prop_map(|(s, upto)| Step::Trim(s, upto)),
     ]
+}
+
+/// Of both shards, in either order.
+fn txns() -> impl Strategy<Value = Vec<Txn>> {
+    (txn(), txn(), any::<bool>()).prop_map(|(a, b, is_turned)| {
+        let shards = if is_turned { [1, 0] } else { [0, 1] };
+        vec![Txn { shard: Shard(shards[0]), ..a }, Txn { shard: Shard(shards[1]), ..b }]
+    })
 }
 
 fn txn() -> impl Strategy<Value = Txn> {

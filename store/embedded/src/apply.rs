@@ -2,7 +2,7 @@
 //! All checks come before the first change, so that a conflict leaves no trace and needs no savepoint.
 
 use cumulet_base::limits::{STORE_IDS_REVS, STORE_TRIM_ROWS_MAX};
-use cumulet_store::{Check, Key, Op, Outcome, Rev, Row, Shard, Space, Txn};
+use cumulet_store::{Check, Key, MultiOutcome, Op, Outcome, Rev, Row, Shard, Space, Txn};
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
 use crate::readers::{get, row_of};
@@ -17,11 +17,41 @@ pub(crate) fn commit(conn: &Connection, last: Rev, txn: &Txn) -> Result<Applied>
     {
         return Ok(Applied::Nothing(Outcome::Done(rev)));
     }
-    for (failed, check) in txn.checks.iter().enumerate() {
-        if let Err(current) = holds(conn, txn.shard, check)? {
-            return Ok(Applied::Nothing(Outcome::Conflict { failed, current }));
+    if let Some((failed, current)) = conflict(conn, txn)? {
+        return Ok(Applied::Nothing(Outcome::Conflict { failed, current }));
+    }
+    write(conn, last, txn, txn.id.as_ref()).map(Applied::At)
+}
+
+/// As `commit`, for several shards: every check of every transaction comes before the first change of any.
+pub(crate) fn commit_multi(conn: &Connection, last: impl Fn(Shard) -> Rev, txns: &[Txn]) -> Result<AppliedMulti> {
+    let id = txns.first().and_then(|txn| txn.id);
+    if let (Some(id), Some(first)) = (&id, txns.first())
+        && committed(conn, first.shard, id)?.is_some()
+    {
+        let revs = txns.iter().map(|txn| Ok(committed(conn, txn.shard, id)?.unwrap_or_default()));
+        return Ok(AppliedMulti::Nothing(MultiOutcome::Done(revs.collect::<Result<_>>()?)));
+    }
+    for (n, txn) in txns.iter().enumerate() {
+        if let Some((failed, current)) = conflict(conn, txn)? {
+            return Ok(AppliedMulti::Nothing(MultiOutcome::Conflict { txn: n, failed, current }));
         }
     }
+    let revs = txns.iter().map(|txn| write(conn, last(txn.shard), txn, id.as_ref()));
+    revs.collect::<Result<_>>().map(AppliedMulti::At)
+}
+
+/// The first check that does not hold, and the row that stands against it.
+fn conflict(conn: &Connection, txn: &Txn) -> Result<Option<(usize, Option<Row>)>> {
+    for (failed, check) in txn.checks.iter().enumerate() {
+        if let Err(current) = holds(conn, txn.shard, check)? {
+            return Ok(Some((failed, current)));
+        }
+    }
+    Ok(None)
+}
+
+fn write(conn: &Connection, last: Rev, txn: &Txn, id: Option<&[u8; 16]>) -> Result<Rev> {
     let rev = Rev(last.0 + 1);
     for (index, op) in txn.ops.iter().enumerate() {
         change(conn, txn.shard, rev, index as u16, op)?;
@@ -33,16 +63,22 @@ pub(crate) fn commit(conn: &Connection, last: Rev, txn: &Txn) -> Result<Applied>
             &data[..]
         ])?;
     }
-    if let Some(id) = &txn.id {
+    if let Some(id) = id {
         remember(conn, txn.shard, id, rev)?;
     }
-    Ok(Applied::At(rev))
+    Ok(rev)
 }
 
 pub(crate) enum Applied {
     At(Rev),
     /// Not a byte was changed.
     Nothing(Outcome),
+}
+
+pub(crate) enum AppliedMulti {
+    At(Vec<Rev>),
+    /// Not a byte was changed.
+    Nothing(MultiOutcome),
 }
 
 pub(crate) fn set_rev(conn: &Connection, shard: Shard, rev: Rev) -> Result<()> {
@@ -74,7 +110,8 @@ fn committed(conn: &Connection, shard: Shard, id: &[u8; 16]) -> Result<Option<Re
 }
 
 fn remember(conn: &Connection, shard: Shard, id: &[u8; 16], rev: Rev) -> Result<()> {
-    conn.prepare_cached("insert into done(shard, id, rev) values(?1, ?2, ?3)")?.execute(params![
+    // A commit of several shards looks its id up in the first only: in another it may have been there.
+    conn.prepare_cached("insert or replace into done(shard, id, rev) values(?1, ?2, ?3)")?.execute(params![
         shard.0,
         &id[..],
         int(rev)
@@ -89,16 +126,27 @@ fn remember(conn: &Connection, shard: Shard, id: &[u8; 16], rev: Rev) -> Result<
 /// The inner error is the row that stands against the check.
 fn holds(conn: &Connection, shard: Shard, check: &Check) -> Result<std::result::Result<(), Option<Row>>> {
     let absent = |row: Option<Row>| row.map_or(Ok(()), |row| Err(Some(row)));
+    // Checks mostly hold: only one that does not reads the value.
+    let rev_of = |space: Space, key: &Key| rev(conn, shard, space, key);
     Ok(match check {
-        Check::Absent(space, key) => absent(get(conn, shard, *space, key)?),
-        Check::Exists(space, key) => get(conn, shard, *space, key)?.map(drop).ok_or(None),
-        Check::RevIs(space, key, rev) => match get(conn, shard, *space, key)? {
-            Some(row) if row.rev == *rev => Ok(()),
-            other => Err(other),
+        Check::Absent(space, key) => match rev_of(*space, key)? {
+            None => Ok(()),
+            Some(_) => absent(get(conn, shard, *space, key)?),
+        },
+        Check::Exists(space, key) => rev_of(*space, key)?.map(drop).ok_or(None),
+        Check::RevIs(space, key, rev) => match rev_of(*space, key)? {
+            Some(found) if found == *rev => Ok(()),
+            _ => Err(get(conn, shard, *space, key)?),
         },
         Check::RangeEmpty(space, lo, hi) => absent(first_since(conn, shard, *space, lo, hi, Rev(0))?),
         Check::RangeUnchangedSince(space, lo, hi, since) => absent(first_since(conn, shard, *space, lo, hi, *since)?),
     })
+}
+
+fn rev(conn: &Connection, shard: Shard, space: Space, key: &Key) -> Result<Option<Rev>> {
+    conn.prepare_cached("select rev from kv where shard = ?1 and space = ?2 and key = ?3")?
+        .query_row(params![shard.0, space.0, &key[..]], |row| Ok(Rev(row.get::<_, i64>(0)? as u64)))
+        .optional()
 }
 
 /// The first row of the range that is newer than a revision; every row is newer than 0.

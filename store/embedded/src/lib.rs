@@ -15,7 +15,7 @@ use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 use cumulet_base::limits::{STORE_QUEUE_BYTES_MAX, STORE_QUEUE_MAX};
-use cumulet_store::{Change, Error, Outcome, Read, Result, Rev, Rows, Shard, Store, Txn};
+use cumulet_store::{Change, Error, MultiOutcome, Outcome, Read, Result, Rev, Rows, Shard, Store, Txn};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::readers::Readers;
@@ -84,6 +84,15 @@ impl Store for EmbeddedStore {
         self.send(Job::Commit { txn, bytes, room, reply }).await?;
         // No answer: the writer died with the transaction in its hands.
         answer.await.unwrap_or(Ok(Outcome::Unknown))
+    }
+
+    async fn commit_multi(&self, txns: Vec<Txn>) -> Result<MultiOutcome> {
+        let bytes = self.limits().admit_multi(&txns)?;
+        let room = self.room.clone().acquire_many_owned(bytes as u32).await;
+        let room = room.expect("the semaphore is never closed");
+        let (reply, answer) = oneshot::channel();
+        self.send(Job::CommitMulti { txns, bytes, room, reply }).await?;
+        answer.await.unwrap_or(Ok(MultiOutcome::Unknown))
     }
 
     async fn read(&self, shard: Shard, reads: Vec<Read>) -> Result<(Rev, Rows)> {

@@ -7,11 +7,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 
 use cumulet_base::limits::{STORE_GROUP_BYTES_MAX, STORE_GROUP_TXNS_MAX};
-use cumulet_store::{Error, Outcome, Result, Rev, Shard, Txn};
+use cumulet_store::{Error, MultiOutcome, Outcome, Result, Rev, Shard, Txn};
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
-use crate::apply::{self, Applied};
+use crate::apply::{self, Applied, AppliedMulti};
 use crate::format::{self, Opened};
 use crate::{Revs, error};
 
@@ -25,6 +25,13 @@ pub(crate) enum Job {
         #[expect(dead_code)]
         room: OwnedSemaphorePermit,
         reply: oneshot::Sender<Result<Outcome>>,
+    },
+    CommitMulti {
+        txns: Vec<Txn>,
+        bytes: usize,
+        #[expect(dead_code)]
+        room: OwnedSemaphorePermit,
+        reply: oneshot::Sender<Result<MultiOutcome>>,
     },
     /// Answers whether there may be more to trim.
     Trim {
@@ -54,6 +61,7 @@ pub(crate) struct Writer {
 /// What a job will be answered once the fsync is over.
 enum Done {
     Outcome(Outcome),
+    Multi(MultiOutcome),
     Trimmed(bool),
     #[cfg(test)]
     Injected,
@@ -111,7 +119,7 @@ impl Writer {
                     self.closing.push(reply);
                 }
                 job => {
-                    if let Job::Commit { bytes, .. } = &job {
+                    if let Job::Commit { bytes, .. } | Job::CommitMulti { bytes, .. } = &job {
                         size += bytes;
                     }
                     batch.push(job);
@@ -164,14 +172,22 @@ impl Writer {
     fn job(&self, job: &Job, touched: &mut HashMap<Shard, Rev>) -> rusqlite::Result<Done> {
         match job {
             Job::Commit { txn, .. } => {
-                let last = touched.get(&txn.shard).or_else(|| self.last.get(&txn.shard));
-                let last = last.copied().unwrap_or_default();
-                Ok(Done::Outcome(match apply::commit(&self.conn, last, txn)? {
+                Ok(Done::Outcome(match apply::commit(&self.conn, self.last(touched, txn.shard), txn)? {
                     Applied::At(rev) => {
                         touched.insert(txn.shard, rev);
                         Outcome::Done(rev)
                     }
                     Applied::Nothing(outcome) => outcome,
+                }))
+            }
+            Job::CommitMulti { txns, .. } => {
+                let applied = apply::commit_multi(&self.conn, |shard| self.last(touched, shard), txns)?;
+                Ok(Done::Multi(match applied {
+                    AppliedMulti::At(revs) => {
+                        touched.extend(txns.iter().map(|txn| txn.shard).zip(revs.iter().copied()));
+                        MultiOutcome::Done(revs)
+                    }
+                    AppliedMulti::Nothing(outcome) => outcome,
                 }))
             }
             Job::Trim { shard, upto, .. } => apply::trim(&self.conn, *shard, *upto).map(Done::Trimmed),
@@ -184,6 +200,11 @@ impl Writer {
         }
     }
 
+    /// A shard's revision as this batch has it so far.
+    fn last(&self, touched: &HashMap<Shard, Rev>, shard: Shard) -> Rev {
+        touched.get(&shard).or_else(|| self.last.get(&shard)).copied().unwrap_or_default()
+    }
+
     /// Nothing of the batch stays, as far as this process can tell.
     fn fail(&mut self, failure: Failure, batch: Vec<Job>) {
         let why = error::sqlite(DOING, &failure.error);
@@ -194,6 +215,9 @@ impl Writer {
                 // A caller who has gone away does not want its answer.
                 Job::Commit { reply, .. } if failure.is_unknown => {
                     drop(reply.send(Ok(Outcome::Unknown)));
+                }
+                Job::CommitMulti { reply, .. } if failure.is_unknown => {
+                    drop(reply.send(Ok(MultiOutcome::Unknown)));
                 }
                 job => refuse([job], &why),
             }
@@ -249,6 +273,7 @@ fn acknowledge(batch: Vec<Job>, done: Vec<Done>) {
     for pair in batch.into_iter().zip(done) {
         match pair {
             (Job::Commit { reply, .. }, Done::Outcome(outcome)) => drop(reply.send(Ok(outcome))),
+            (Job::CommitMulti { reply, .. }, Done::Multi(outcome)) => drop(reply.send(Ok(outcome))),
             (Job::Trim { reply, .. }, Done::Trimmed(more)) => drop(reply.send(Ok(more))),
             #[cfg(test)]
             (Job::Inject(_), Done::Injected) => {}
@@ -261,6 +286,7 @@ fn refuse(batch: impl IntoIterator<Item = Job>, why: &Error) {
     for job in batch {
         match job {
             Job::Commit { reply, .. } => drop(reply.send(Err(why.clone()))),
+            Job::CommitMulti { reply, .. } => drop(reply.send(Err(why.clone()))),
             Job::Trim { reply, .. } => drop(reply.send(Err(why.clone()))),
             Job::Close { reply } => drop(reply.send(Err(why.clone()))),
             #[cfg(test)]

@@ -10,7 +10,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use cumulet_base::limits::STORE_IDS_REVS;
-use cumulet_store::{Change, Check, Error, Key, Op, Outcome, Read, Result, Rev, Row, Rows, Shard, Space, Store, Txn};
+use cumulet_store::{
+    Change, Check, Error, Key, MultiOutcome, Op, Outcome, Read, Result, Rev, Row, Rows, Shard, Space, Store, Txn,
+};
 use tokio::sync::watch;
 
 pub use faults::Faults;
@@ -77,16 +79,29 @@ impl Store for MemoryStore {
         }
         let shard = txn.shard;
         let outcome = state.shards.entry(shard).or_default().commit(txn);
-        if let (Outcome::Done(rev), Some(watch)) = (&outcome, state.watches.get(&shard)) {
-            // A repeated id answers with an old revision, which is no news.
-            watch.send_if_modified(|seen| {
-                let news = rev > seen;
-                *seen = (*seen).max(*rev);
-                news
-            });
+        if let Outcome::Done(rev) = outcome {
+            state.publish(shard, rev);
         }
         Ok(match fault {
             Some(_) => Outcome::Unknown,
+            None => outcome,
+        })
+    }
+
+    async fn commit_multi(&self, txns: Vec<Txn>) -> Result<MultiOutcome> {
+        self.limits().admit_multi(&txns)?;
+        let mut state = self.open()?;
+        let fault = self.faults.on_commit();
+        match fault {
+            Some(OnCommit::Lose) => return Ok(MultiOutcome::Unknown),
+            Some(OnCommit::Fail) => {
+                return Err(Error::Backend { doing: "committing", reason: "a fault was asked for".into() });
+            }
+            Some(OnCommit::ApplyUnknown) | None => {}
+        }
+        let outcome = state.commit_multi(txns);
+        Ok(match fault {
+            Some(_) => MultiOutcome::Unknown,
             None => outcome,
         })
     }
@@ -136,16 +151,59 @@ impl Store for MemoryStore {
     }
 }
 
+impl State {
+    fn commit_multi(&mut self, mut txns: Vec<Txn>) -> MultiOutcome {
+        let id = txns.first().and_then(|txn| txn.id);
+        let known = |state: &State, txn: &Txn| id.and_then(|id| state.shards.get(&txn.shard)?.ids.get(&id).copied());
+        if txns.first().is_some_and(|first| known(self, first).is_some()) {
+            return MultiOutcome::Done(txns.iter().map(|txn| known(self, txn).unwrap_or_default()).collect());
+        }
+        for (n, txn) in txns.iter_mut().enumerate() {
+            txn.id = id;
+            if let Some((failed, current)) = self.shards.entry(txn.shard).or_default().conflict(txn) {
+                return MultiOutcome::Conflict { txn: n, failed, current };
+            }
+        }
+        let mut revs = Vec::with_capacity(txns.len());
+        for txn in txns {
+            let shard = txn.shard;
+            let rev = self.shards.entry(shard).or_default().write(txn);
+            self.publish(shard, rev);
+            revs.push(rev);
+        }
+        MultiOutcome::Done(revs)
+    }
+
+    /// A repeated id answers with an old revision, which is no news.
+    fn publish(&self, shard: Shard, rev: Rev) {
+        if let Some(watch) = self.watches.get(&shard) {
+            watch.send_if_modified(|seen| {
+                let news = rev > *seen;
+                *seen = (*seen).max(rev);
+                news
+            });
+        }
+    }
+}
+
 impl Contents {
     fn commit(&mut self, txn: Txn) -> Outcome {
         if let Some(rev) = txn.id.and_then(|id| self.ids.get(&id)) {
             return Outcome::Done(*rev);
         }
-        for (failed, check) in txn.checks.iter().enumerate() {
-            if let Err(current) = self.holds(check) {
-                return Outcome::Conflict { failed, current };
-            }
+        match self.conflict(&txn) {
+            Some((failed, current)) => Outcome::Conflict { failed, current },
+            None => Outcome::Done(self.write(txn)),
         }
+    }
+
+    /// The first check that does not hold, and the row that stands against it.
+    fn conflict(&self, txn: &Txn) -> Option<(usize, Option<Row>)> {
+        let failed = |(n, check)| self.holds(check).err().map(|current| (n, current));
+        txn.checks.iter().enumerate().find_map(failed)
+    }
+
+    fn write(&mut self, txn: Txn) -> Rev {
         let rev = Rev(self.rev.0 + 1);
         self.rev = rev;
         for (index, op) in txn.ops.into_iter().enumerate() {
@@ -158,7 +216,7 @@ impl Contents {
             self.ids.retain(|_, at| at.0.saturating_add(STORE_IDS_REVS) > rev.0);
             self.ids.insert(id, rev);
         }
-        Outcome::Done(rev)
+        rev
     }
 
     /// The error is the row that stands against the check.

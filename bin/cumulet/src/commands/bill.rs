@@ -53,5 +53,11 @@ fn print(bill: &Value) {
         .collect();
     let currency = bill["prices"]["currency"].as_str().unwrap_or("USD");
     output::table(&["DAY", "FUNCTION", "INVOCATIONS", "ERRORS", "BILLED MS", "GB-SECONDS", "CPU MS", currency], &cells);
+    let usage = bill["usage"].as_array().cloned().unwrap_or_default();
+    if !usage.is_empty() {
+        let columns = ["day", "service", "resource", "unit", "quantity", "total"];
+        let cells: Vec<Vec<String>> = usage.iter().map(|row| columns.map(|name| text(row, name)).to_vec()).collect();
+        output::table(&["DAY", "SERVICE", "RESOURCE", "UNIT", "QUANTITY", currency], &cells);
+    }
     output::line(&format!("total {} {currency}", text(bill, "total")));
 }

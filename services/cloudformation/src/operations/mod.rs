@@ -174,6 +174,8 @@ fn texts(input: &Input, member: &str) -> Vec<String> {
 fn given(input: &Input) -> Result<Vec<Given>, Error> {
     match input.get("Parameters") {
         None | Some(Value::Null) => Ok(Vec::new()),
+        // How the query protocol writes an empty list.
+        Some(Value::String(text)) if text.is_empty() => Ok(Vec::new()),
         Some(list) => serde_json::from_value(list.clone()).map_err(|e| Error::Validation(e.to_string())),
     }
 }

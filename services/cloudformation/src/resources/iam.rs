@@ -41,11 +41,6 @@ fn managed(properties: &Map<String, Value>) -> BTreeSet<String> {
     arns.into_iter().flatten().map(text).collect()
 }
 
-fn tag_list(at: &Whereabouts<'_>, properties: &Map<String, Value>) -> Value {
-    let tags = at.tags(properties);
-    tags.iter().map(|(key, value)| json!({ "Key": key, "Value": value })).collect()
-}
-
 pub async fn create_role(at: &Whereabouts<'_>, properties: &Map<String, Value>) -> Result<Made, ApiError> {
     only(properties, KNOWN)?;
     let name = match properties.get("RoleName") {
@@ -58,7 +53,7 @@ pub async fn create_role(at: &Whereabouts<'_>, properties: &Map<String, Value>) 
     if let Some(seconds) = properties.get("MaxSessionDuration") {
         input.insert("MaxSessionDuration".into(), typed(seconds));
     }
-    let tags = tag_list(at, properties);
+    let tags = at.tag_list(properties);
     if tags.as_array().is_some_and(|t| !t.is_empty()) {
         input.insert("Tags".into(), tags);
     }
@@ -124,14 +119,13 @@ pub async fn update_role(
         });
         at.client.call("iam", "UpdateRole", input).await?;
     }
-    let (before, after) = (at.tags(old), at.tags(new));
-    let removed: Vec<&String> = before.keys().filter(|key| !after.contains_key(*key)).collect();
+    let (removed, changed) = at.tag_changes(old, new);
     if !removed.is_empty() {
         let input = json!({ "RoleName": role, "TagKeys": removed });
         at.client.call("iam", "UntagRole", input).await?;
     }
-    if before != after && !after.is_empty() {
-        let input = json!({ "RoleName": role, "Tags": tag_list(at, new) });
+    if let Some(tags) = changed {
+        let input = json!({ "RoleName": role, "Tags": tags });
         at.client.call("iam", "TagRole", input).await?;
     }
     if old.get("PermissionsBoundary") != new.get("PermissionsBoundary") {

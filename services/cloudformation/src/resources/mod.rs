@@ -2,6 +2,7 @@
 //! A type that is not in [`TYPES`] is refused by name before anything runs.
 
 mod apigateway;
+mod dynamodb;
 mod iam;
 mod lambda;
 mod logs;
@@ -32,6 +33,7 @@ pub const TYPES: &[Type] = &[
     of("AWS::ApiGatewayV2::Stage", &["ApiId", "StageName"]),
     of("AWS::CDK::Metadata", &[]),
     of("AWS::CloudFormation::WaitConditionHandle", &[]),
+    of("AWS::DynamoDB::Table", &["TableName", "KeySchema", "LocalSecondaryIndexes"]),
     of("AWS::IAM::Role", &["RoleName", "Path"]),
     of("AWS::Lambda::Function", &["FunctionName", "PackageType"]),
     of("AWS::Lambda::Permission", &["*"]),
@@ -99,6 +101,19 @@ impl Whereabouts<'_> {
         }
         tags
     }
+
+    /// As most services take them.
+    fn tag_list(&self, properties: &Map<String, Value>) -> Value {
+        self.tags(properties).iter().map(|(key, value)| json!({ "Key": key, "Value": value })).collect()
+    }
+
+    /// The keys of tags that are no more, and the list of all where it is another.
+    fn tag_changes(&self, old: &Map<String, Value>, new: &Map<String, Value>) -> (Vec<String>, Option<Value>) {
+        let (before, after) = (self.tags(old), self.tags(new));
+        let removed = before.keys().filter(|key| !after.contains_key(*key)).cloned().collect();
+        let is_changed = before != after && !after.is_empty();
+        (removed, is_changed.then(|| self.tag_list(new)))
+    }
 }
 
 fn text(value: &Value) -> String {
@@ -165,6 +180,7 @@ pub async fn create(at: &Whereabouts<'_>, kind: &str, properties: &Map<String, V
         "AWS::Lambda::Url" => lambda::create_url(at, properties).await,
         "AWS::IAM::Role" => iam::create_role(at, properties).await,
         "AWS::Logs::LogGroup" => logs::create_group(at, properties).await,
+        "AWS::DynamoDB::Table" => dynamodb::create_table(at, properties).await,
         "AWS::CDK::Metadata" | "AWS::CloudFormation::WaitConditionHandle" => Ok(Made::new(at.name(128))),
         _ => apigateway::create(at, kind, properties).await,
     }
@@ -183,6 +199,7 @@ pub async fn update(
         "AWS::Lambda::Url" => lambda::update_url(at, made, new).await,
         "AWS::IAM::Role" => iam::update_role(at, made, old, new).await,
         "AWS::Logs::LogGroup" => logs::update_group(at, made, new).await,
+        "AWS::DynamoDB::Table" => dynamodb::update_table(at, made, old, new).await,
         "AWS::CDK::Metadata" | "AWS::CloudFormation::WaitConditionHandle" => Ok(made.clone()),
         _ => apigateway::update(at, kind, made, old, new).await,
     }
@@ -208,6 +225,7 @@ pub async fn delete(
         }
         "AWS::Lambda::Url" => call("lambda", "DeleteFunctionUrlConfig", json!({ "FunctionName": id })).await,
         "AWS::IAM::Role" => iam::delete_role(at, made, properties).await,
+        "AWS::DynamoDB::Table" => call("dynamodb", "DeleteTable", json!({ "TableName": id })).await,
         "AWS::Logs::LogGroup" => call("logs", "DeleteLogGroup", json!({ "logGroupName": id })).await,
         "AWS::CDK::Metadata" | "AWS::CloudFormation::WaitConditionHandle" => Ok(()),
         _ => apigateway::delete(at, kind, made, properties).await,

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::simple_table;
 use super::{Out, http_api, invalid, not_built, only, resource, tag_list};
 use crate::errors::Error;
 
@@ -149,6 +150,10 @@ fn role_of(logical_id: &str, given: &Map<String, Value>) -> Result<Value, Error>
                 inline.push(json!({ "PolicyName": name, "PolicyDocument": document }));
             }
             Value::Object(map) if super::is_intrinsic(map) => managed.push(policy.clone()),
+            Value::Object(map) if simple_table::policy(map).is_some() => {
+                let name = format!("{logical_id}RolePolicy{}", inline.len());
+                inline.push(json!({ "PolicyName": name, "PolicyDocument": simple_table::policy(map) }));
+            }
             Value::Object(map) => {
                 let name = map.keys().next().map_or("", String::as_str);
                 return Err(not_built(format!("policy template {name} ({logical_id})")));

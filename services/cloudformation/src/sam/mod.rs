@@ -1,10 +1,12 @@
-//! The transform `AWS::Serverless-2016-10-31`: functions with their roles, URLs and HTTP API events, and HTTP APIs
+//! The transform `AWS::Serverless-2016-10-31`: functions with their roles, URLs and HTTP API events, HTTP APIs, and
+//! simple tables
 //! (<https://github.com/aws/serverless-application-model/blob/master/versions/2016-10-31.md>). Pure.
 //! HTTP APIs become Api, Stage, Integration and Route resources instead of an OpenAPI body (`docs/decisions/sam-http-apis.md`).
 //! Everything else of SAM is refused by name.
 
 mod function;
 mod http_api;
+mod simple_table;
 
 use serde_json::{Map, Value, json};
 
@@ -44,7 +46,7 @@ pub fn transform(template: &Value) -> Result<Value, Error> {
     let empty = Map::new();
     let section = |name: &str| sections.get(name).and_then(Value::as_object).unwrap_or(&empty);
     let globals = section("Globals");
-    if let Some(name) = globals.keys().find(|name| !["Function", "HttpApi"].contains(&name.as_str())) {
+    if let Some(name) = globals.keys().find(|name| !["Function", "HttpApi", "SimpleTable"].contains(&name.as_str())) {
         return Err(not_built(format!("Globals.{name}")));
     }
     let mut out = Out { resources: Map::new(), needs_implicit_api: false };
@@ -57,6 +59,9 @@ pub fn transform(template: &Value) -> Result<Value, Error> {
             }
             "AWS::Serverless::HttpApi" => {
                 http_api::transform(logical_id, resource, &of("HttpApi")?, &mut out)?;
+            }
+            "AWS::Serverless::SimpleTable" => {
+                simple_table::transform(logical_id, resource, &of("SimpleTable")?, &mut out)?;
             }
             other if other.starts_with("AWS::Serverless::") => {
                 return Err(not_built(format!("resource type {other} ({logical_id})")));

@@ -1,4 +1,4 @@
-//! GetBill, Cumulet's own: what each function used on each day, and what that costs.
+//! GetBill, Cumulet's own: what each function and each resource of a service used on each day, and what that costs.
 
 use std::collections::BTreeMap;
 
@@ -28,6 +28,7 @@ pub async fn run(meter: &Meter, call: Call) -> Result<Answer, ApiError> {
     let to = text("to").unwrap_or(&today);
     let place = (call.context.account(), call.context.region.as_str());
     let mut rows = Vec::new();
+    let mut usage = Vec::new();
     let mut total = 0.0;
     for day in days(from, to)? {
         let mut sums: BTreeMap<String, Sum> = BTreeMap::new();
@@ -62,6 +63,22 @@ pub async fn run(meter: &Meter, call: Call) -> Result<Answer, ApiError> {
                 "total": requests + compute,
             }));
         }
+        if text("function").is_some() {
+            continue;
+        }
+        for (service, resource, unit, micro) in meter.storage.usage(place, &day).await.map_err(|e| storage(&e))? {
+            let quantity = micro as f64 / 1e6;
+            let cost = meter.prices.usage(&service, &unit, quantity);
+            total += cost.unwrap_or(0.0);
+            usage.push(json!({
+                "day": day,
+                "service": service,
+                "resource": resource,
+                "unit": unit,
+                "quantity": quantity,
+                "total": cost,
+            }));
+        }
     }
-    Answer::json(json!({"from": from, "to": to, "rows": rows, "total": total, "prices": meter.prices}))
+    Answer::json(json!({"from": from, "to": to, "rows": rows, "usage": usage, "total": total, "prices": meter.prices}))
 }

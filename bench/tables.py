@@ -1,0 +1,132 @@
+"""Tables side by side in one run: Cumulet, durable, against dynalite and ministack as they are shipped. PutItem, GetItem, Query of
+a hundred items and TransactWriteItems of two, 1 KB items with random keys, at 1, 16 and 256 clients. Prints a Markdown table, the
+machine, and how often a second its disk makes a small append durable.
+
+BENCH_ITEMS is how many items are there before, BENCH_SECONDS how long each cell is measured, BENCH_ONLY names one subject."""
+import json
+import os
+import platform
+import random
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+
+import boto3
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from run import KEYS, ROOT, TARGET, rss_mib, server
+
+ITEMS = int(os.environ.get("BENCH_ITEMS", "100000"))
+SECONDS = float(os.environ.get("BENCH_SECONDS", "5"))
+CLIENTS = [1, 16, 256]
+REQUESTS = 4000
+PER_PARTITION = 100
+PAD = "x" * 950
+DYNALITE = os.path.join(ROOT, "bench", "node", "node_modules", "dynalite", "cli.js")
+
+
+def item(n, version=0):
+    return {"pk": {"S": f"user#{n // PER_PARTITION}"}, "sk": {"S": f"order#{n % PER_PARTITION:04}"}, "data": {"S": PAD}, "n": {"N": str(version)}}
+
+
+def key(n):
+    return {name: item(n)[name] for name in ("pk", "sk")}
+
+
+def signed(endpoint, target, body):
+    text = json.dumps(body)
+    headers = {"content-type": "application/x-amz-json-1.0", "x-amz-target": f"DynamoDB_20120810.{target}"}
+    request = AWSRequest("POST", endpoint + "/", data=text, headers=headers)
+    SigV4Auth(Credentials("test", "test"), "dynamodb", "us-east-1").add_auth(request)
+    return json.dumps({"headers": dict(request.headers.items()), "body": text})
+
+
+def load(endpoint, clients, seconds, lines, folder):
+    path = os.path.join(folder, "requests")
+    with open(path, "w") as file:
+        file.write("\n".join(lines))
+    out = subprocess.check_output([f"{TARGET}/cumulet-bench", endpoint + "/", str(clients), str(seconds), "POST", "@" + path], text=True)
+    return json.loads(out)
+
+
+def kinds(endpoint):
+    """Requests of each kind. Those that write come in two versions, one after the other, so that each changes something."""
+    one = [random.randrange(ITEMS) for _ in range(REQUESTS)]
+    two = [random.sample(range(ITEMS), 2) for _ in range(REQUESTS)]
+    put = lambda n, version: {"Put": {"TableName": "bench", "Item": item(n, version)}}
+    yield "PutItem", [signed(endpoint, "PutItem", {"TableName": "bench", "Item": item(n, v)}) for v in (1, 2) for n in one]
+    yield "GetItem", [signed(endpoint, "GetItem", {"TableName": "bench", "Key": key(n)}) for n in one]
+    yield "Query of 100", [signed(endpoint, "Query", {
+        "TableName": "bench", "KeyConditionExpression": "pk = :p", "ExpressionAttributeValues": {":p": item(n)["pk"]}}) for n in one]
+    yield "TransactWriteItems of 2", [
+        signed(endpoint, "TransactWriteItems", {"TransactItems": [put(n, v) for n in some]}) for v in (3, 4) for some in two]
+
+
+def preload(endpoint, folder):
+    began = time.monotonic()
+    errors = 0
+    for start in range(0, ITEMS, 50_000):
+        batch = lambda at: {"RequestItems": {"bench": [{"PutRequest": {"Item": item(n)}} for n in range(at, min(at + 25, ITEMS))]}}
+        lines = [signed(endpoint, "BatchWriteItem", batch(at)) for at in range(start, min(start + 50_000, ITEMS), 25)]
+        errors += load(endpoint, 16, 0, lines, folder)["errors"]
+    return time.monotonic() - began, errors
+
+
+def measure(name, endpoint, process, rows, facts, folder):
+    db = boto3.client("dynamodb", endpoint_url=endpoint, **KEYS)
+    db.create_table(TableName="bench", BillingMode="PAY_PER_REQUEST",
+                    AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in ("pk", "sk")],
+                    KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}])
+    db.get_waiter("table_exists").wait(TableName="bench", WaiterConfig={"Delay": 1})
+    seconds, errors = preload(endpoint, folder)
+    facts.append((name, ITEMS / seconds, errors, rss_mib(process.pid)))
+    for kind, lines in kinds(endpoint):
+        for clients in CLIENTS:
+            load(endpoint, clients, SECONDS / 4, lines, folder)
+            rows.append((kind, clients, name, load(endpoint, clients, SECONDS, lines, folder)))
+
+
+def syncs_per_second(folder):
+    """Appends of 4 KiB, each made durable."""
+    with open(os.path.join(folder, "sync"), "wb", buffering=0) as file:
+        until, count = time.monotonic() + 1, 0
+        while time.monotonic() < until:
+            file.write(b"x" * 4096)
+            os.fdatasync(file.fileno())
+            count += 1
+    return count
+
+
+def main():
+    folder = tempfile.mkdtemp()
+    rows, facts = [], []
+    ministack = os.path.join(ROOT, ".venv-bench", "bin", "ministack")
+    subjects = [
+        ("cumulet", [f"{TARGET}/cumulet", "up", "--listen", "127.0.0.1:4591", "--data-dir", folder + "/data"], {}, 4591, "/_cumulet/health"),
+        ("dynalite", ["node", DYNALITE, "--port", "4592", "--createTableMs", "0"], {}, 4592, ""),
+        ("ministack", [ministack], {"GATEWAY_PORT": "4593", "BIND_HOST": "127.0.0.1"}, 4593, "/_ministack/health"),
+    ]
+    only = os.environ.get("BENCH_ONLY")
+    for name, argv, env, port, health in subjects:
+        if only in (None, name):
+            endpoint = f"http://127.0.0.1:{port}"
+            with server(argv, env, endpoint + health) as (process, _):
+                measure(name, endpoint, process, rows, facts, folder)
+    cpu = re.search(r"model name\s*: (.*)", open("/proc/cpuinfo").read())
+    machine = f"{os.cpu_count()} x {cpu.group(1) if cpu else platform.processor()}, Linux {platform.release()}"
+    print(f"\nMachine: {machine}; {syncs_per_second(folder)} durable appends of 4 KiB a second; {ITEMS} items of 1 KB; {SECONDS} s a cell\n")
+    shutil.rmtree(folder, ignore_errors=True)
+    print("| | items loaded a second | errors | MiB after |\n| --- | --- | --- | --- |")
+    for name, rate, errors, mib in facts:
+        print(f"| {name} | {rate:.0f} | {errors} | {mib:.0f} |")
+    print("\n| operation | clients | | per second | p50 ms | p99 ms | errors |\n| --- | --- | --- | --- | --- | --- | --- |")
+    for kind, clients, name, r in sorted(rows, key=lambda row: row[:3]):
+        print(f"| {kind} | {clients} | {name} | {r['per_second']:.0f} | {r['p50_us'] / 1000:.3f} | {r['p99_us'] / 1000:.3f} | {r['errors']} |")
+
+
+if __name__ == "__main__":
+    main()
