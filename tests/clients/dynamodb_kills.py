@@ -39,7 +39,7 @@ class Worker(threading.Thread):
     def __init__(self, number, seed, known):
         super().__init__(daemon=True)
         self.number, self.random, self.known = number, random.Random(seed), known
-        self.pending, self.acknowledged = {}, 0
+        self.pending, self.acknowledged, self.is_over = {}, 0, False
 
     def item(self, key):
         item = {"pk": {"S": key[1]}, "sk": {"S": key[2]}, "v": {"N": str(self.random.randrange(1000))}}
@@ -75,7 +75,8 @@ class Worker(threading.Thread):
         self.acknowledged += 1
 
     def run(self):
-        while True:
+        # Between two operations a kill may go unnoticed: the client connects anew.
+        while not self.is_over:
             try:
                 self.step()
             except (BotoCoreError, ClientError):
@@ -146,6 +147,8 @@ def main():
             workers[0].join(0.002)
         print("kill", flush=True)
         assert sys.stdin.readline().strip() == "up"
+        for worker in workers:
+            worker.is_over = True
         for worker in workers:
             worker.join()
         total += sum(w.acknowledged for w in workers)
