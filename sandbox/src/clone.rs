@@ -182,7 +182,7 @@ pub(crate) fn make(
     };
     drop((channel_clone, stdout_clone, stderr_clone));
     let pid = pid_of(&pidfd).map_err(failed("looking at the clone"))?;
-    let mut process = Process { pid, pidfd, group, lease: None, is_child: false };
+    let mut process = Process { pid, pidfd, group, lease: None, relay: None, is_child: false };
     confirm(template, pid).map_err(failed("looking at the clone"))?;
     if let Some(group) = &mut process.group {
         group.take_in(pid).map_err(failed("moving the clone into its control group"))?;

@@ -14,7 +14,7 @@ pub enum Network {
     /// Only the platform's own endpoint.
     #[default]
     None,
-    /// Public addresses. Needs root, `ip` and `nft`, and turns on the host's forwarding.
+    /// Public addresses. Needs root, `ip` and `nft`, and turns on the host's forwarding; or `slirp4netns` where not root.
     Internet,
     /// These addresses only; as for `Internet`, never the host's own or other instances'.
     Allow(Vec<Cidr>),
@@ -32,6 +32,28 @@ pub struct Cidr {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no range of IPv4 addresses such as 10.1.0.0/16")]
 pub struct NotCidr(String);
+
+impl Cidr {
+    pub(crate) fn host(address: Ipv4Addr) -> Cidr {
+        Cidr { address, bits: 32 }
+    }
+
+    pub(crate) fn everything() -> Cidr {
+        Cidr { address: Ipv4Addr::UNSPECIFIED, bits: 0 }
+    }
+
+    pub(crate) fn mask(self) -> Ipv4Addr {
+        Ipv4Addr::from(u32::MAX.checked_shl(32 - u32::from(self.bits)).unwrap_or_default())
+    }
+
+    pub(crate) fn first(self) -> Ipv4Addr {
+        Ipv4Addr::from(u32::from(self.address) & u32::from(self.mask()))
+    }
+
+    pub(crate) fn contains(self, address: Ipv4Addr) -> bool {
+        u32::from(address) & u32::from(self.mask()) == u32::from(self.first())
+    }
+}
 
 impl FromStr for Cidr {
     type Err = NotCidr;

@@ -16,11 +16,12 @@ use cumulet_base::limits;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::cgroup::{Cgroups, Group, Limits};
-use crate::child::{self, INNER_GID, INNER_UID, LISTEN_MAX, Orders, STAGES};
+use crate::child::{self, INNER_GID, INNER_UID, LISTEN_MAX, Orders, Route, STAGES};
 use crate::clone::{self, Clone, Visitor};
 use crate::config::{Network, SandboxConfig};
 use crate::network::{self, Gateway, Lease};
 use crate::process::Process;
+use crate::relay::Relay;
 use crate::root::{self, Layout, Step};
 use crate::seccomp::{self, Instruction, Of};
 use crate::sys::{self, CloneArgs};
@@ -102,6 +103,7 @@ struct Shared {
     uid_base: u32,
     cgroups: Cgroups,
     gateway: Option<Arc<Gateway>>,
+    relay: Option<Relay>,
     lacking: Vec<String>,
     etc: PathBuf,
     filter: Vec<Instruction>,
@@ -118,12 +120,16 @@ impl Launcher {
         let privileged = sys::effective_ids().0 == 0;
         let mut lacking = Vec::new();
         let mut resolv_conf = String::new();
-        let mut gateway = None;
+        let (mut gateway, mut relay) = (None, None);
         if config.network != Network::None {
             let nameservers = network::nameservers();
-            match Gateway::open(&config.network, config.network_range, &nameservers, privileged) {
-                Ok(open) => gateway = Some(open),
-                Err(why) => lacking.push(format!("no network but loopback for functions: {why}")),
+            let (network, range) = (&config.network, config.network_range);
+            let opened = match privileged {
+                true => Gateway::open(network, range, &nameservers).map(|open| gateway = Some(open)),
+                false => Relay::open(network, range, &nameservers).map(|open| relay = Some(open)),
+            };
+            if let Err(why) = opened {
+                lacking.push(format!("no network but loopback for functions: {why}"));
             }
             for server in nameservers {
                 resolv_conf.push_str(&format!("nameserver {server}\n"));
@@ -137,6 +143,7 @@ impl Launcher {
             uid_base: config.uid_base,
             cgroups: Cgroups::detect(),
             gateway,
+            relay,
             lacking,
             etc,
             filter: seccomp::program(Of::Instance),
@@ -276,6 +283,10 @@ fn launch(shared: &Shared, plan: Plan) -> Result<Launched, LaunchError> {
     let (argv_pointers, environment_pointers) = (pointers(&argv), pointers(&environment));
     let join = group.as_ref().map(Group::join_fds).unwrap_or_default();
     let mut lease = shared.gateway.as_ref().map(Gateway::lease).transpose().map_err(failed("reserving an address"))?;
+    let routes = match &shared.relay {
+        Some(relay) => relay.routes().map_err(failed("finding the host's addresses"))?,
+        None => vec![Route::EVERYWHERE],
+    };
     let orders = Orders {
         root: &root,
         argv: &argv_pointers,
@@ -285,7 +296,8 @@ fn launch(shared: &Shared, plan: Plan) -> Result<Launched, LaunchError> {
         stderr: stderr_child.as_raw_fd(),
         channel: plan.channel.as_ref().map(AsRawFd::as_raw_fd),
         listen: &plan.listen,
-        outbound: lease.as_ref().map(Lease::outbound),
+        outbound: lease.as_ref().map(Lease::outbound).or_else(|| shared.relay.as_ref().map(Relay::outbound)),
+        routes: &routes,
         join: &join,
         filter: if plan.is_template { &shared.template_filter } else { &shared.filter },
         files_max: limits::INSTANCE_FILES_MAX,
@@ -301,6 +313,9 @@ fn launch(shared: &Shared, plan: Plan) -> Result<Launched, LaunchError> {
         lease.connect(process.pid).map_err(failed("connecting the instance's network"))?;
     }
     process.lease = lease;
+    if let Some(relay) = &shared.relay {
+        process.relay = Some(relay.connect(process.pid).map_err(failed("connecting the instance's network"))?);
+    }
     let mut status = std::os::unix::net::UnixStream::from(status);
     status.write_all(b"g").map_err(failed("letting the child go"))?;
     let listeners = follow(&status, plan.listen.len())?;
@@ -348,7 +363,14 @@ fn clone_child(orders: &Orders<'_>, group: Option<Group>) -> io::Result<Process>
         if pid < 0 {
             return Err(error);
         }
-        Ok(Process { pid: pid as i32, pidfd: OwnedFd::from_raw_fd(pidfd), group, lease: None, is_child: true })
+        Ok(Process {
+            pid: pid as i32,
+            pidfd: OwnedFd::from_raw_fd(pidfd),
+            group,
+            lease: None,
+            relay: None,
+            is_child: true,
+        })
     }
 }
 

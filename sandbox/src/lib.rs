@@ -16,6 +16,7 @@ mod launch;
 mod network;
 mod probe;
 mod process;
+mod relay;
 mod root;
 mod seccomp;
 mod sys;

@@ -15,9 +15,9 @@ use crate::child::Outbound;
 use crate::config::Network;
 
 /// Never reached, whatever is allowed.
-const FORBIDDEN: &[&str] = &["0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3"];
+pub(crate) const FORBIDDEN: &[&str] = &["0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3"];
 /// Not the internet.
-const PRIVATE: &[&str] =
+pub(crate) const PRIVATE: &[&str] =
     &["10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.0.0.0/24", "192.168.0.0/16", "198.18.0.0/15"];
 
 /// Hands out addresses and interfaces.
@@ -49,15 +49,7 @@ impl Gateway {
     ///
     /// # Errors
     /// A sentence for the operator: what is missing.
-    pub(crate) fn open(
-        network: &Network,
-        range: Ipv4Addr,
-        nameservers: &[Ipv4Addr],
-        privileged: bool,
-    ) -> Result<Arc<Gateway>, String> {
-        if !privileged {
-            return Err("it needs root".to_owned());
-        }
+    pub(crate) fn open(network: &Network, range: Ipv4Addr, nameservers: &[Ipv4Addr]) -> Result<Arc<Gateway>, String> {
         let ip = find_tool("ip").ok_or("the program `ip` is missing (package iproute2)")?;
         let nft = find_tool("nft").ok_or("the program `nft` is missing (package nftables)")?;
         sweep(&nft);

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use crate::cgroup::Cgroups;
+use crate::clone;
 use crate::interpreter::{Interpreters, Language};
 use crate::network::find_tool;
 use crate::sys;
@@ -34,6 +35,14 @@ pub fn probe(interpreters: &[PathBuf]) -> Vec<Feature> {
     let mut features = kernel();
     features.extend(namespaces());
     features.push(control_groups());
+    let root = sys::effective_ids().0 == 0;
+    let detail = match (root, clone::is_possible()) {
+        (false, _) => "not root",
+        (true, false) => "this kernel does not mount another namespace's /proc",
+        (true, true) => "",
+    };
+    let cannot = "run as root on Linux 6.17 or newer; otherwise every instance is started";
+    features.push(feature("clones of live processes", detail.is_empty(), detail, cannot));
     features.extend(languages(interpreters));
     features.push(network());
     features
@@ -57,6 +66,9 @@ fn kernel() -> Vec<Feature> {
         .map(|(name, number, need)| feature(name, sys::has_syscall(number), format!("Linux {release}"), need))
         .collect();
     let actions = read("/proc/sys/kernel/seccomp/actions_avail");
+    let filesystems = read("/proc/filesystems");
+    let has_tmpfs = filesystems.lines().any(|line| line.trim_start_matches("nodev").trim() == "tmpfs");
+    features.push(feature("tmpfs", has_tmpfs, "", "a kernel with CONFIG_TMPFS"));
     features.push(feature("seccomp", actions.contains("errno"), actions, "a kernel with CONFIG_SECCOMP_FILTER"));
     features
 }
@@ -131,16 +143,20 @@ fn languages(configured: &[PathBuf]) -> Vec<Feature> {
 fn network() -> Feature {
     let missing: Vec<&str> = ["ip", "nft"].into_iter().filter(|name| find_tool(name).is_none()).collect();
     let root = sys::effective_ids().0 == 0;
+    let relay = find_tool("slirp4netns").is_some();
+    let tun = std::fs::File::options().read(true).write(true).open("/dev/net/tun").is_ok();
     let detail = match (root, missing.as_slice()) {
-        (false, _) => "not root".to_owned(),
+        (false, _) if !relay => "not root; not found: slirp4netns".to_owned(),
+        (false, _) if !tun => "not root, and no leave to open /dev/net/tun".to_owned(),
+        (false, _) => "slirp4netns".to_owned(),
         (true, []) => "virtual interfaces and nftables".to_owned(),
         (true, missing) => format!("not found: {}", missing.join(", ")),
     };
     feature(
         "outbound network",
-        root && missing.is_empty(),
+        if root { missing.is_empty() } else { relay && tun },
         detail,
-        "run as root with the packages iproute2 and nftables installed; otherwise functions reach the platform's endpoint only",
+        "run as root with the packages iproute2 and nftables, or as another user with slirp4netns; otherwise functions reach the platform's endpoint only",
     )
 }
 

@@ -7,6 +7,7 @@ use cumulet_engine::sandbox::Usage;
 
 use crate::cgroup::Group;
 use crate::network::Lease;
+use crate::relay::Attached;
 use crate::sys::{self, Exit};
 
 /// The first process of an instance's pid namespace. Dropping it ends the whole instance and waits for that, which
@@ -17,6 +18,7 @@ pub struct Process {
     pub(crate) group: Option<Group>,
     /// Held for as long as the address is used.
     pub(crate) lease: Option<Lease>,
+    pub(crate) relay: Option<Attached>,
     /// A clone is its template's child, not ours: nobody has to wait for it, and how it ended is asked otherwise.
     pub(crate) is_child: bool,
 }

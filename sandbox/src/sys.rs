@@ -268,3 +268,41 @@ pub(crate) fn has_syscall(number: libc::c_long) -> bool {
     let result = unsafe { libc::syscall(number, -1i64, 0i64, -1i64, 0i64, 0i64, 0i64) };
     result >= 0 || io::Error::last_os_error().raw_os_error() != Some(libc::ENOSYS)
 }
+
+/// Lets a command keep descriptors that close on exec in this process.
+pub(crate) fn inherit(command: &mut std::process::Command, descriptors: [RawFd; 2]) {
+    use std::os::unix::process::CommandExt;
+    let keep = move || {
+        for descriptor in descriptors {
+            // SAFETY: clears a flag of a descriptor that is open here; what is not open is an error, not undefined.
+            check(unsafe { libc::fcntl(descriptor, libc::F_SETFD, 0) }.into())?;
+        }
+        Ok(())
+    };
+    // SAFETY: `keep` makes system calls only and allocates nothing. Command itself cannot pass descriptors on.
+    unsafe { command.pre_exec(keep) };
+}
+
+/// IPv4 addresses of this network namespace's interfaces, the loopback's left out.
+pub(crate) fn own_addresses() -> io::Result<Vec<std::net::Ipv4Addr>> {
+    let mut first: *mut libc::ifaddrs = std::ptr::null_mut();
+    // SAFETY: on success `first` is a list that is ours until freed; its entries are valid, and an address of family
+    // AF_INET is a sockaddr_in, which may lie unaligned.
+    unsafe {
+        check(libc::getifaddrs(&raw mut first).into())?;
+        let mut addresses = Vec::new();
+        let mut entry = first;
+        while let Some(interface) = entry.as_ref() {
+            if let Some(address) = interface.ifa_addr.as_ref()
+                && i32::from(address.sa_family) == libc::AF_INET
+            {
+                let address = interface.ifa_addr.cast::<libc::sockaddr_in>().read_unaligned();
+                addresses.push(std::net::Ipv4Addr::from(u32::from_be(address.sin_addr.s_addr)));
+            }
+            entry = interface.ifa_next;
+        }
+        libc::freeifaddrs(first);
+        addresses.retain(|address| !address.is_loopback());
+        Ok(addresses)
+    }
+}

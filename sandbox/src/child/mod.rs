@@ -33,6 +33,7 @@ pub(crate) struct Orders<'a> {
     pub channel: Option<RawFd>,
     pub listen: &'a [u16],
     pub outbound: Option<Outbound>,
+    pub routes: &'a [Route],
     /// `tasks` files of version 1 control groups.
     pub join: &'a [RawFd],
     pub filter: &'a [Instruction],
@@ -48,6 +49,20 @@ pub(crate) struct Orders<'a> {
 pub(crate) struct Outbound {
     pub address: std::net::Ipv4Addr,
     pub gateway: std::net::Ipv4Addr,
+}
+
+/// A route of the instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Route {
+    pub to: std::net::Ipv4Addr,
+    pub mask: std::net::Ipv4Addr,
+    /// Leads nowhere instead of to the gateway.
+    pub is_refused: bool,
+}
+
+impl Route {
+    pub const EVERYWHERE: Route =
+        Route { to: std::net::Ipv4Addr::UNSPECIFIED, mask: std::net::Ipv4Addr::UNSPECIFIED, is_refused: false };
 }
 
 /// Where the child failed; the position in [`STAGES`] goes over the status socket.
@@ -146,7 +161,7 @@ unsafe fn steps(orders: &Orders<'_>, status: &mut RawFd) -> Done {
         need(libc::sethostname(c"instance".as_ptr(), 8).into(), Stage::HostName)?;
         net::raise_loopback()?;
         if let Some(outbound) = orders.outbound {
-            net::join(outbound)?;
+            net::join(outbound, orders.routes)?;
         }
         net::open_listeners(orders.listen, *status)?;
         arrange_descriptors(orders, status)?;

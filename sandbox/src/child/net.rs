@@ -5,7 +5,7 @@
 use std::net::Ipv4Addr;
 use std::os::fd::RawFd;
 
-use super::{Done, LISTEN_MAX, Outbound, Stage, need};
+use super::{Done, LISTEN_MAX, Outbound, Route, Stage, need};
 
 /// The kernel's `struct ifreq` with flags.
 #[repr(C)]
@@ -99,11 +99,10 @@ fn socket_address(address: Ipv4Addr) -> libc::sockaddr_in {
 
 const ETH0: [u8; 16] = *b"eth0\0\0\0\0\0\0\0\0\0\0\0\0";
 
-/// Gives `eth0` its address and sends everything to the gateway.
-pub(super) unsafe fn join(outbound: Outbound) -> Done {
+/// Gives `eth0` its address and lays the routes.
+pub(super) unsafe fn join(outbound: Outbound, routes: &[Route]) -> Done {
     let stage = Stage::Outbound;
     let all = Ipv4Addr::BROADCAST;
-    let any = Ipv4Addr::UNSPECIFIED;
     // SAFETY: every request has the kernel's layout and outlives its call.
     unsafe {
         let socket =
@@ -114,20 +113,25 @@ pub(super) unsafe fn join(outbound: Outbound) -> Done {
         }
         let mut up = InterfaceFlags { name: ETH0, flags: (libc::IFF_UP | libc::IFF_RUNNING) as i16, rest: [0; 22] };
         need(libc::ioctl(socket, libc::SIOCSIFFLAGS as _, &raw mut up).into(), stage)?;
-        for (destination, mask, gateway) in [(outbound.gateway, all, None), (any, any, Some(outbound.gateway))] {
-            let mut route: libc::rtentry = std::mem::zeroed();
+        let to_gateway = Route { to: outbound.gateway, mask: all, is_refused: false };
+        for (index, route) in std::iter::once(&to_gateway).chain(routes).enumerate() {
+            let mut entry: libc::rtentry = std::mem::zeroed();
             let generic = |address| -> libc::sockaddr { std::mem::transmute(socket_address(address)) };
-            route.rt_dst = generic(destination);
-            route.rt_genmask = generic(mask);
-            route.rt_flags = libc::RTF_UP;
-            if let Some(gateway) = gateway {
-                route.rt_gateway = generic(gateway);
-                route.rt_flags |= libc::RTF_GATEWAY;
+            entry.rt_dst = generic(route.to);
+            entry.rt_genmask = generic(route.mask);
+            entry.rt_flags = libc::RTF_UP;
+            if route.is_refused {
+                entry.rt_flags |= libc::RTF_REJECT;
             } else {
-                route.rt_flags |= libc::RTF_HOST;
+                entry.rt_dev = c"eth0".as_ptr().cast_mut();
+                if index == 0 {
+                    entry.rt_flags |= libc::RTF_HOST;
+                } else {
+                    entry.rt_gateway = generic(outbound.gateway);
+                    entry.rt_flags |= libc::RTF_GATEWAY;
+                }
             }
-            route.rt_dev = c"eth0".as_ptr().cast_mut();
-            need(libc::ioctl(socket, libc::SIOCADDRT as _, &raw mut route).into(), stage)?;
+            need(libc::ioctl(socket, libc::SIOCADDRT as _, &raw mut entry).into(), stage)?;
         }
         libc::close(socket);
     }

@@ -149,3 +149,78 @@ async fn the_way_out_leads_out_only() {
     let table: Vec<(&str, &str)> = calls.iter().map(|(a, b)| (a.as_str(), *b)).collect();
     lab.refuses(&table).await;
 }
+
+/// Runs this test again as nobody, who may open `/dev/net/tun`, as everybody may on most machines.
+fn again_as_nobody(test: &str, outside: &Outside) -> std::process::Output {
+    let folder = tempfile::tempdir().unwrap();
+    let (near, public, private) = (&outside.near, &outside.public, &outside.private);
+    let this = std::env::current_exe().unwrap();
+    let script = format!(
+        "mknod {tun} c 10 200 && chmod 666 {tun} && mount --bind {tun} /dev/net/tun && chmod 755 {folder} && \
+         exec setpriv --reuid 65534 --regid 65534 --clear-groups env TMPDIR=/tmp OUTSIDE={near},{public},{private} \
+         HOSTILE_ROLE=inner {this} --exact {test} --nocapture",
+        tun = folder.path().join("tun").display(),
+        folder = folder.path().display(),
+        this = this.display(),
+    );
+    std::process::Command::new("unshare").args(["-m", "sh", "-c", &script]).output().unwrap()
+}
+
+#[tokio::test]
+async fn the_way_out_without_root_leads_out_only() {
+    const TEST: &str = "network::the_way_out_without_root_leads_out_only";
+    if !crate::is_inner() {
+        if std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap()) != 0 {
+            // Namespaces for servers outside are root's to make; what such a user gets is seen without them, too.
+            let lab = Lab::with_network(Network::Internet);
+            let reach = "socket.create_connection(('169.254.169.254',80),2)";
+            let refused = if lab.launcher.lacking().join(" ").contains("no network but loopback") {
+                "ENETUNREACH"
+            } else {
+                "EHOSTUNREACH"
+            };
+            lab.refuses(&[(reach, refused)]).await;
+            return;
+        }
+        let outside = Outside::new();
+        let output = again_as_nobody(TEST, &outside);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+        return;
+    }
+    let addresses = std::env::var("OUTSIDE").unwrap();
+    let [near, public, private] = addresses.split(',').collect::<Vec<_>>()[..] else { panic!("{addresses}") };
+    let host = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = host.local_addr().unwrap().port();
+    let reach =
+        |address: &str, port: u16| format!("socket.create_connection(('{address}',{port}),1).recv(99).decode()");
+    let lab = Lab::with_network(Network::Internet);
+    assert!(!lab.launcher.lacking().join(" ").contains("no network but loopback"), "{:?}", lab.launcher.lacking());
+    let calls = [
+        (reach(public, 80), near),
+        (reach(near, port), "EHOSTUNREACH"),
+        (reach(private, 80), "EHOSTUNREACH"),
+        (reach("169.254.169.254", 80), "EHOSTUNREACH"),
+        (reach("127.0.0.1", port), "ECONNREFUSED"),
+        ("sorted(n for _,n in socket.if_nameindex() if n=='lo' or n.startswith('e'))".to_owned(), "['eth0', 'lo']"),
+    ];
+    let table: Vec<(&str, &str)> = calls.iter().map(|(a, b)| (a.as_str(), *b)).collect();
+    lab.refuses(&table).await;
+    // The relay's own addresses, behind which the host's loopback would be.
+    for last in [2, 3] {
+        let ran = lab.run(&crate::lab::attempts(&[&reach(&format!("100.64.0.{last}"), port)])).await;
+        let got = ran.stdout.trim();
+        assert!(["0=EHOSTUNREACH", "0=ENETUNREACH", "0=ECONNREFUSED", "0=timeout"].contains(&got), "{last}: {got}");
+    }
+    let allow = Network::Allow(vec![format!("{private}/32").parse().unwrap()]);
+    let lab = Lab::with_network(allow);
+    let calls = [(reach(private, 80), near), (reach(public, 80), "ENETUNREACH")];
+    let table: Vec<(&str, &str)> = calls.iter().map(|(a, b)| (a.as_str(), *b)).collect();
+    lab.refuses(&table).await;
+    // The relay goes with its instance.
+    let instance = lab.start("import time;print('up');time.sleep(600)").await;
+    let relay = format!("/proc/{}/ns/user", instance.process.pid());
+    crate::lab::until("its relay runs", || !crate::lab::processes_with(&relay).is_empty()).await;
+    instance.process.stop().await;
+    assert!(crate::lab::processes_with(&relay).is_empty());
+}
