@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
 
-use cumulet_tests::{Cloud, root, succeed};
+use cumulet_tests::{Cloud, eventually, root, succeed};
 
 const KILLS: usize = 50;
 
@@ -81,6 +81,17 @@ fn aws_command_line() {
     cloud.aws(&["dynamodb", "put-item", "--table-name", "t-1", "--item", item]);
     let got = cloud.aws(&["dynamodb", "get-item", "--table-name", "t-1", "--key", r#"{"id": {"S": "a"}}"#]);
     assert_eq!(got["Item"]["n"]["N"], "1");
+    eventually("the put is on the bill", || {
+        let bill = cloud.cumulet(&["--output", "json", "bill"]).stdout;
+        let bill: serde_json::Value = serde_json::from_slice(&bill).unwrap_or_default();
+        let usage = bill["usage"].as_array().cloned().unwrap_or_default();
+        usage.iter().any(|row| {
+            row["resource"] == "t-1"
+                && row["unit"] == "write-request-units"
+                && row["quantity"] == 1.0
+                && row["total"].is_f64()
+        })
+    });
     let found = cloud.aws(&["dynamodb", "execute-statement", "--statement", "SELECT n FROM \"t-1\" WHERE id = 'a'"]);
     assert_eq!(found["Items"][0]["n"]["N"], "1");
     let refused = cloud.aws_error(&["dynamodb", "describe-table", "--table-name", "absent"]);
