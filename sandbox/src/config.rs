@@ -64,8 +64,8 @@ impl Cidr {
         Ipv4Addr::from(u32::from(self.address) & u32::from(self.mask()))
     }
 
-    pub(crate) fn contains(self, address: Ipv4Addr) -> bool {
-        u32::from(address) & u32::from(self.mask()) == u32::from(self.first())
+    pub(crate) fn covers(self, other: Cidr) -> bool {
+        self.bits <= other.bits && u32::from(other.address) & u32::from(self.mask()) == u32::from(self.first())
     }
 }
 
