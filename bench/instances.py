@@ -20,7 +20,7 @@ from run import KEYS, NODE, ROOT, SECONDS, TARGET, load, server, signed, version
 
 COUNT = int(os.environ.get("BENCH_CALLS", "200"))
 FUNCTIONS = int(os.environ.get("BENCH_FUNCTIONS", "1000"))
-PACKAGES = os.path.join(ROOT, ".bench-node")
+PACKAGES = os.path.join(ROOT, "bench", "node")
 FUNCTIONS_DIR = os.path.join(ROOT, "bench", "functions")
 SDK = """const { S3Client } = require('@aws-sdk/client-s3');
 const { DynamoDBClient } = require('@aws-sdk/client-dynamodb');
