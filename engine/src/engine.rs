@@ -554,7 +554,8 @@ impl Inner {
         let deadline = Deadline { at: began + timeout, epoch_ms: started_ms + function.timeout_ms };
         let mut log = InvocationLog::new();
         let result = tokio::time::timeout_at(deadline.at, ready.instance.invoke(invocation, deadline, &mut log)).await;
-        let duration_us = micros(began);
+        // What comes after the deadline is the platform's own, and nobody pays for it.
+        let duration_us = micros(began).min(function.timeout_ms * 1000);
         let usage = ready.instance.usage();
         let init = ready.init.take();
         let before = std::mem::replace(&mut ready.usage_before, usage);

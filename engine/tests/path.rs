@@ -270,6 +270,8 @@ async fn crashes_and_timeouts_cost_their_instance_only() {
     assert!(String::from_utf8_lossy(&crashed.payload).contains("exit status 7"));
     let late = world.invoke("hang").await.expect("an outcome");
     assert!(String::from_utf8_lossy(&late.payload).contains("Task timed out after 0.05 seconds"));
+    // To the microsecond: what the platform takes to notice is nobody's.
+    assert_eq!(late.duration_us, 50_000);
     assert_eq!(world.counts(), (2, 2));
     world.invoke("x").await.expect("a new instance");
     let endings: Vec<_> = world.sink.records.lock().expect("not poisoned").iter().map(|r| r.ending).collect();
