@@ -16,7 +16,7 @@ lint:
 	cargo run --quiet --package xtask -- tidy
 
 bench: setup-test
-	cargo build --release --bin cumulet --bin cumulet-bench
+	cargo build --release --bin cumulet --bin cumulet-bench --bin cumulet-bench-instances
 	scripts/bench
 
 build:

@@ -32,6 +32,9 @@ pub const FUNCTION_TIMEOUT_S_MAX: u32 = 900;
 pub const FUNCTION_TIMEOUT_S_DEFAULT: u32 = 3;
 pub const FUNCTION_MEMORY_MB_MIN: u32 = 128;
 pub const FUNCTION_MEMORY_MB_MAX: u32 = 10_240;
+/// Lambda gives one processor's time for this much memory
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html>).
+pub const MEMORY_MB_PER_PROCESSOR: u32 = 1769;
 pub const FUNCTION_EPHEMERAL_MB_MIN: u32 = 512;
 pub const FUNCTION_EPHEMERAL_MB_MAX: u32 = 10_240;
 pub const FUNCTION_ENVIRONMENT_BYTES_MAX: usize = 4096;
@@ -43,14 +46,22 @@ pub const INSTANCE_TASKS_MAX: u32 = 1024;
 pub const INSTANCE_FILES_MAX: u64 = 1024;
 /// Initialisation of an instance, before the first event is handed over.
 pub const INSTANCE_INIT_TIMEOUT_MS: u64 = 10_000;
-/// Instances of one function version, and of the whole machine.
+/// Instances of the whole machine, unless set otherwise.
+pub const INSTANCES_MAX: usize = 1000;
+/// Invocations of one account at a time, unless set otherwise.
 pub const FUNCTION_CONCURRENCY_MAX: usize = 1000;
+/// New instances of one function version at once, and again after each such time
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html#scaling-rate>).
+pub const FUNCTION_BURST_MAX: usize = 1000;
+pub const FUNCTION_BURST_MS: u64 = 10_000;
+/// Instances of one function that are kept ready.
+pub const FUNCTION_PROVISIONED_MAX: usize = 100;
 /// Invocations that wait for an instance of one function version.
 pub const PLACEMENT_QUEUE_MAX: usize = 10_000;
 /// How long an invocation waits for an instance before it is throttled; longer than an initialisation may take.
 pub const PLACEMENT_WAIT_MS: u64 = 60_000;
-/// An idle instance is given back after this long.
-pub const INSTANCE_IDLE_MS: u64 = 300_000;
+/// An idle instance is given back after this long at the latest; how soon it is depends on its function.
+pub const INSTANCE_IDLE_MS: u64 = 1_800_000;
 /// An instance takes no more invocations after this, however busy; its credentials last longer.
 pub const INSTANCE_AGE_MS: u64 = 4 * 3_600_000;
 /// The tail of the log that `LogType=Tail` returns.
@@ -129,8 +140,11 @@ pub const STACK_CHANGE_SETS_MAX: usize = 100;
 /// Log events that wait for the writer or are being written, in bytes; producers wait beyond it.
 pub const LOG_QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Live templates of functions at a time; each holds some 40 to 80 MB.
-pub const TEMPLATES_MAX: usize = 32;
+/// Live templates at a time, and their part of the memory for instances, in percent; each holds some 40 to 80 MB.
+pub const TEMPLATES_MAX: usize = 256;
+pub const TEMPLATES_MEMORY_PERCENT: u64 = 50;
+/// Templates of one function version: one clones one instance after the other.
+pub const FUNCTION_TEMPLATES_MAX: usize = 2;
 /// Function versions of which it is remembered whether they can be cloned.
 pub const TEMPLATES_KNOWN_MAX: usize = 10_000;
 /// Tasks of a template and all its clones together, where the kernel counts them by user; each clone has its own limit.

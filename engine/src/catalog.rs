@@ -46,6 +46,12 @@ pub enum Access {
 pub trait Catalog: Send + Sync + 'static {
     /// Finds the version to run and checks the function's resource policy. On the hot path: answers from memory where it can.
     async fn resolve(&self, target: &Target, access: &Access) -> Result<Arc<FunctionVersion>, InvokeError>;
+
+    /// The sum of the account's reservations.
+    async fn reserved(&self, account: &str, region: &str) -> usize {
+        let _ = (account, region);
+        0
+    }
 }
 
 /// How services run functions; implemented by the engine.
@@ -56,6 +62,11 @@ pub trait Invoker: Send + Sync + 'static {
 
     /// The function was changed or deleted: instances of any revision but `keep` end as soon as they are idle.
     fn retire(&self, account: &str, region: &str, name: &str, keep: Option<&str>);
+
+    /// The function was deployed: what its instances will be made of may be made ready. Returns at once.
+    fn prepare(&self, account: &str, region: &str, name: &str) {
+        let _ = (account, region, name);
+    }
 }
 
 /// Temporary credentials of a role.

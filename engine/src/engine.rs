@@ -2,25 +2,30 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use cumulet_base::clock::{self, Clock};
 use cumulet_base::{id, limits};
 use cumulet_blobs::Blobs;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::account::{Account, Admission};
 use crate::catalog::{Access, Catalog, Invoker, Sessions, Target};
 use crate::code::CodeCache;
 use crate::function::FunctionVersion;
 use crate::invocation::{Invocation, InvokeError, Outcome};
+use crate::machine::{Place, Places};
 use crate::outcome::{self, Finish, Report, Verdict};
 use crate::output::InvocationLog;
-use crate::placement;
-use crate::pool::{Admitted, Bounds, Init, NotReady, Place, Pool, Ready};
+use crate::policy::function::{Settings, Used};
+use crate::policy::machine::{Answer, Bounds};
+use crate::policy::reason;
+use crate::pool::{Admitted, After, Born, Init, NotReady, Pool, Ready};
 use crate::record::{LogSink, MeterSink, Record};
 use crate::sandbox::{Deadline, InstanceSpec, Sandbox, StartError, Usage};
 
@@ -39,8 +44,36 @@ pub struct Config {
     /// Where unpacked code is kept; a cache.
     pub code_folder: PathBuf,
     pub bounds: Bounds,
+    /// Invocations of one account at a time, reservations included.
+    pub account_concurrency: usize,
+    /// No instance is idle for longer; most go sooner.
+    pub idle_max: Duration,
     pub init_timeout: Duration,
 }
+
+/// No pool has this key.
+const NOBODY: u64 = 0;
+
+impl Config {
+    fn settings(&self, function: &FunctionVersion) -> Settings {
+        let micros = |ms: u64| ms * 1000;
+        Settings {
+            concurrency_max: function.concurrency_max.unwrap_or(self.account_concurrency),
+            is_reserved: function.concurrency_max.is_some(),
+            provisioned: function.provisioned(),
+            per_instance: 1,
+            queue_max: limits::PLACEMENT_QUEUE_MAX,
+            queue_us_max: micros(limits::PLACEMENT_WAIT_MS),
+            idle_us_max: self.idle_max.as_micros() as u64,
+            age_us_max: micros(limits::INSTANCE_AGE_MS),
+            burst_max: limits::FUNCTION_BURST_MAX,
+            burst_us: micros(limits::FUNCTION_BURST_MS),
+            processors: self.bounds.processors,
+        }
+    }
+}
+
+type Accounts = HashMap<(String, String), Arc<Account>>;
 
 /// One function version's instances as `cumulet ls` shows them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +85,10 @@ pub struct PoolView {
     pub idle: usize,
     pub busy: usize,
     pub starting: usize,
+    /// Invocations that wait for an instance.
+    pub waiting: usize,
+    /// Instances of this revision so far.
+    pub born: Born,
     /// How its instances come to be, in words.
     pub how: Option<String>,
 }
@@ -65,22 +102,42 @@ struct Inner {
     code: CodeCache,
     catalog: OnceLock<Arc<dyn Catalog>>,
     pools: RwLock<HashMap<String, Arc<Pool>>>,
-    total: Arc<AtomicUsize>,
+    pool_serial: AtomicU64,
+    accounts: Mutex<Accounts>,
+    places: Arc<Places>,
+    has_free: AtomicBool,
+    is_dispatching: AtomicBool,
+    /// Where the policies' time begins.
+    epoch: Instant,
     in_flight: watch::Sender<usize>,
     is_draining: AtomicBool,
 }
 
 impl Engine {
     pub fn new(ports: Ports, config: Config) -> Engine {
-        Engine(Arc::new(Inner {
-            code: CodeCache::new(config.code_folder.clone()),
-            ports,
-            config,
-            catalog: OnceLock::new(),
-            pools: RwLock::default(),
-            total: Arc::default(),
-            in_flight: watch::Sender::new(0),
-            is_draining: AtomicBool::new(false),
+        Engine(Arc::new_cyclic(|inner: &Weak<Inner>| {
+            let inner = inner.clone();
+            let on_free = move || {
+                // Without a runtime the platform has ended, and nobody wants a place.
+                if let (Some(inner), Ok(_)) = (inner.upgrade(), Handle::try_current()) {
+                    inner.dispatch();
+                }
+            };
+            Inner {
+                code: CodeCache::new(config.code_folder.clone()),
+                places: Arc::new(Places::new(config.bounds, Box::new(on_free))),
+                ports,
+                config,
+                catalog: OnceLock::new(),
+                pools: RwLock::default(),
+                pool_serial: AtomicU64::new(NOBODY + 1),
+                accounts: Mutex::default(),
+                has_free: AtomicBool::new(false),
+                is_dispatching: AtomicBool::new(false),
+                epoch: Instant::now(),
+                in_flight: watch::Sender::new(0),
+                is_draining: AtomicBool::new(false),
+            }
         }))
     }
 
@@ -103,6 +160,8 @@ impl Engine {
                 idle,
                 busy,
                 starting,
+                waiting: pool.waiting(),
+                born: pool.born(),
                 how: self.0.ports.sandbox.how(f),
             }
         };
@@ -125,7 +184,7 @@ impl Engine {
         drop(in_flight.wait_for(|count| *count == 0).await);
         let pools: Vec<_> = inner.pools.write().unwrap_or_else(PoisonError::into_inner).drain().collect();
         let idle = pools.iter().flat_map(|(_, pool)| pool.retire());
-        futures_join(idle.map(|ready| ready.instance.stop())).await;
+        futures_join(idle.map(stop)).await;
         self.flush().await;
     }
 
@@ -134,6 +193,13 @@ impl Engine {
         self.0.ports.logs.flush().await;
         self.0.ports.meter.flush().await;
     }
+}
+
+/// Ends an instance; its place is free when that is over.
+async fn stop(ready: Ready) {
+    let Ready { instance, place, .. } = ready;
+    instance.stop().await;
+    drop(place);
 }
 
 async fn futures_join(stops: impl Iterator<Item = impl Future<Output = ()> + Send + 'static>) {
@@ -189,9 +255,45 @@ impl Invoker for Engine {
             };
             pools.extract_if(|_, pool| is_old(pool)).map(|(_, pool)| pool).collect()
         };
-        for ready in retired.iter().flat_map(|pool| pool.retire()) {
-            tokio::spawn(ready.instance.stop());
+        for pool in &retired {
+            self.0.places.forget(pool.key);
+            for ready in pool.retire() {
+                tokio::spawn(stop(ready));
+            }
         }
+        // What it has reserved may have changed.
+        let (inner, account, region) = (self.0.clone(), account.to_owned(), region.to_owned());
+        tokio::spawn(async move {
+            let unreserved = inner.unreserved(&account, &region).await;
+            inner.account(&account, &region).await.set_unreserved(unreserved);
+        });
+    }
+
+    fn prepare(&self, account: &str, region: &str, name: &str) {
+        let [account, region, name] = [account, region, name].map(str::to_owned);
+        let (inner, target) = (self.0.clone(), Target { account, region, name, qualifier: None });
+        tokio::spawn(async move {
+            let name = target.name.clone();
+            // The first invocation will meet the same, and tell its caller.
+            if let Err(reason) = inner.prepare(target).await {
+                tracing::warn!(function = %name, "nothing could be made ready: {reason}");
+            }
+        });
+    }
+}
+
+impl Inner {
+    /// What can be made before the first invocation: a template, and instances that are provisioned.
+    async fn prepare(self: Arc<Self>, target: Target) -> Result<(), String> {
+        let catalog = self.catalog.get().cloned().ok_or("no catalogue is connected")?;
+        let function = catalog.resolve(&target, &Access::Authorised).await.map_err(|e| e.to_string())?;
+        let (spec, _) = self.spec(&function).await.map_err(|e| format!("{e:?}"))?;
+        self.ports.sandbox.prepare(Arc::new(spec)).await;
+        if function.provisioned() > 0 {
+            let pool = self.pool(&function).await;
+            self.look_after(&pool);
+        }
+        Ok(())
     }
 }
 
@@ -214,13 +316,36 @@ impl Drop for Flight {
 }
 
 impl Inner {
-    fn pool(&self, function: &Arc<FunctionVersion>) -> Arc<Pool> {
+    async fn pool(&self, function: &Arc<FunctionVersion>) -> Arc<Pool> {
         if let Some(pool) = self.pools.read().unwrap_or_else(PoisonError::into_inner).get(&function.revision) {
             return pool.clone();
         }
+        let account = self.account(&function.account, &function.region).await;
         let mut pools = self.pools.write().unwrap_or_else(PoisonError::into_inner);
-        let new = || Arc::new(Pool::new(function.clone(), self.total.clone(), self.config.bounds));
+        let new = || {
+            let key = self.pool_serial.fetch_add(1, Ordering::Relaxed);
+            let settings = self.config.settings(function);
+            Arc::new(Pool::new(key, function.clone(), account, settings, self.epoch))
+        };
         pools.entry(function.revision.clone()).or_insert_with(new).clone()
+    }
+
+    async fn account(&self, account: &str, region: &str) -> Arc<Account> {
+        let name = (account.to_owned(), region.to_owned());
+        let known = |accounts: &Accounts| accounts.get(&name).cloned();
+        if let Some(account) = known(&self.accounts.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return account;
+        }
+        let unreserved = self.unreserved(account, region).await;
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        let account = accounts.entry(name).or_default();
+        account.set_unreserved(unreserved);
+        account.clone()
+    }
+
+    async fn unreserved(&self, account: &str, region: &str) -> usize {
+        let Some(catalog) = self.catalog.get() else { return self.config.account_concurrency };
+        self.config.account_concurrency.saturating_sub(catalog.reserved(account, region).await)
     }
 
     /// `None`: the function changed meanwhile, look it up again.
@@ -229,19 +354,18 @@ impl Inner {
         function: Arc<FunctionVersion>,
         invocation: &Invocation,
     ) -> Option<Result<Outcome, InvokeError>> {
-        let pool = self.pool(&function);
-        let mut may_evict = true;
+        let pool = self.pool(&function).await;
+        let admission = match function.concurrency_max {
+            Some(_) => None,
+            None => match pool.account.enter() {
+                Some(admission) => Some(admission),
+                None => return Some(Err(InvokeError::Throttled { reason: reason::CONCURRENCY })),
+            },
+        };
         loop {
             let placed = match pool.admit() {
                 Admitted::Ready(ready) => Ok(*ready),
-                Admitted::Throttled(reason) => {
-                    // Somebody's idle instance makes room where the machine is full.
-                    if !may_evict || !self.evict_idle().await {
-                        return Some(Err(InvokeError::Throttled { reason }));
-                    }
-                    may_evict = false;
-                    continue;
-                }
+                Admitted::Throttled(reason) => return Some(Err(InvokeError::Throttled { reason })),
                 Admitted::Retired => {
                     // A pool retired and still in the map would be found again for ever.
                     let mut pools = self.pools.write().unwrap_or_else(PoisonError::into_inner);
@@ -250,15 +374,11 @@ impl Inner {
                     }
                     return None;
                 }
-                Admitted::Wait { handover, start } => {
-                    if start {
-                        tokio::spawn(self.clone().start(pool.clone()));
-                    }
-                    let limit = Duration::from_millis(limits::PLACEMENT_WAIT_MS);
-                    match tokio::time::timeout(limit, handover).await {
-                        Ok(Ok(placed)) => placed,
-                        Err(_) => return Some(Err(InvokeError::Throttled { reason: placement::MACHINE_FULL })),
-                        Ok(Err(_)) => {
+                Admitted::Wait(handover) => {
+                    self.look_after(&pool);
+                    match handover.await {
+                        Ok(placed) => placed,
+                        Err(_) => {
                             return Some(Err(InvokeError::Internal {
                                 message: "the instance's start was given up".into(),
                             }));
@@ -269,52 +389,108 @@ impl Inner {
             match placed {
                 Ok(mut ready) => {
                     if ready.instance.is_alive() {
-                        return Some(Ok(self.execute(&pool, ready, invocation).await));
+                        let outcome = self.execute(&pool, ready, invocation, admission).await;
+                        return Some(Ok(outcome));
                     }
                     // It ended while idle; the event was not handed over, so another instance may have it.
-                    ready.instance.stop().await;
-                    pool.lost();
-                    self.start_for_waiters(&pool);
+                    pool.lost(ready.id);
+                    stop(ready).await;
+                    self.look_after(&pool);
                 }
                 Err(reason) => return Some(self.not_ready(&function, reason, invocation).await),
             }
         }
     }
 
-    /// Ends the instance that has been idle for longest, of whatever function, when the machine is full.
-    async fn evict_idle(&self) -> bool {
-        if self.total.load(Ordering::Relaxed) < self.config.bounds.instances_max {
-            return false;
-        }
-        let oldest = {
-            let pools = self.pools.read().unwrap_or_else(PoisonError::into_inner);
-            let idle = pools.values().filter_map(|pool| Some((pool.idle_since()?, pool)));
-            idle.min_by_key(|(since, _)| *since).map(|(_, pool)| pool.clone())
-        };
-        let Some(evicted) = oldest.and_then(|pool| pool.evict()) else { return false };
-        let Ready { instance, place, .. } = evicted;
-        instance.stop().await;
-        drop(place);
-        true
+    /// Starts what the pool wants, and sees to it that somebody looks at the clock.
+    fn look_after(self: &Arc<Self>, pool: &Arc<Pool>) {
+        self.start_wanted(pool);
+        self.look_later(pool, pool.look_at());
     }
 
-    fn start_for_waiters(self: &Arc<Self>, pool: &Arc<Pool>) {
-        while pool.claim_start() {
-            tokio::spawn(self.clone().start(pool.clone()));
+    fn start_wanted(self: &Arc<Self>, pool: &Arc<Pool>) {
+        let (wanted, share) = pool.wants(self.ports.sandbox.birth(&pool.function));
+        for _ in 0..wanted {
+            match self.places.ask(pool, share, pool.now()) {
+                Ok(place) => self.use_place(pool, place),
+                Err(Answer::NoRoom) => self.make_room(pool.key),
+                Err(_) => {}
+            }
         }
     }
 
-    async fn start(self: Arc<Self>, pool: Arc<Pool>) {
-        let result = self.start_instance(&pool.function).await;
-        if let Some(unused) = pool.started(result) {
-            unused.instance.stop().await;
+    fn use_place(self: &Arc<Self>, pool: &Arc<Pool>, place: Place) {
+        if pool.granted() {
+            tokio::spawn(self.clone().start(pool.clone(), place));
         }
+    }
+
+    /// Gives places that have become free to those who want them.
+    fn dispatch(self: &Arc<Self>) {
+        self.has_free.store(true, Ordering::SeqCst);
+        // Whoever is at it already sees the flag; places given back below come here, too, and must not go in circles.
+        while self.has_free.load(Ordering::SeqCst) && !self.is_dispatching.swap(true, Ordering::SeqCst) {
+            self.has_free.store(false, Ordering::SeqCst);
+            while let Some((pool, place)) = self.places.grant() {
+                self.use_place(&pool, place);
+            }
+            self.is_dispatching.store(false, Ordering::SeqCst);
+        }
+    }
+
+    fn look_later(self: &Arc<Self>, pool: &Arc<Pool>, at: Option<Instant>) {
+        let Some(mut at) = at else { return };
+        let (inner, pool) = (Arc::downgrade(self), pool.clone());
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep_until(at).await;
+                let Some(inner) = inner.upgrade() else { return };
+                for ready in pool.tick() {
+                    tracing::debug!(function = %pool.function.name, instance = %ready.instance_id, "idle instance ends");
+                    tokio::spawn(stop(ready));
+                }
+                inner.start_wanted(&pool);
+                match pool.look_at() {
+                    Some(next) => at = next,
+                    None => return,
+                }
+            }
+        });
+    }
+
+    /// Ends somebody's idle instance, for those who want room.
+    fn make_room(self: &Arc<Self>, asker: u64) {
+        let pools: Vec<Arc<Pool>> =
+            self.pools.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        let idle = pools.iter().filter_map(|pool| Some((pool.key, pool.idle_since()?)));
+        let victim = self.places.victim(asker, idle);
+        let evicted = pools.iter().find(|pool| Some(pool.key) == victim).and_then(|pool| pool.evict());
+        if let Some(ready) = evicted {
+            tokio::spawn(stop(ready));
+        }
+    }
+
+    async fn start(self: Arc<Self>, pool: Arc<Pool>, place: Place) {
+        let birth = place.birth();
+        let result = self.start_instance(&pool.function, place).await;
+        let birth = result.as_ref().map_or(birth, |ready| ready.instance.birth());
+        self.settle(&pool, pool.started(result, birth));
         // One start has ended: another may begin for those who still wait.
-        self.start_for_waiters(&pool);
+        self.look_after(&pool);
     }
 
-    async fn start_instance(&self, function: &Arc<FunctionVersion>) -> Result<Ready, NotReady> {
-        let place = Place::take(&self.total);
+    fn settle(self: &Arc<Self>, pool: &Arc<Pool>, after: After) {
+        if let Some(unused) = after.unused {
+            tokio::spawn(stop(unused));
+            self.look_after(pool);
+        } else if self.places.is_crowded() {
+            self.make_room(NOBODY);
+        }
+        self.look_later(pool, after.look_at);
+    }
+
+    /// What an instance is started from, and its log stream.
+    async fn spec(&self, function: &Arc<FunctionVersion>) -> Result<(InstanceSpec, String), NotReady> {
         let blobs = self.ports.blobs.clone();
         let digest = function.code_digest.clone();
         let fetch = async move {
@@ -329,12 +505,12 @@ impl Inner {
         let day = clock::day(self.ports.clock.now_ms()).replace('-', "/");
         let log_stream = format!("{day}/[{}]{}", function.version, id::hex(32));
         let environment = crate::environment::of(function, &log_stream, &credentials);
-        let spec = Arc::new(InstanceSpec {
-            instance_id: instance_id.clone(),
-            function: function.clone(),
-            code_dir,
-            environment,
-        });
+        Ok((InstanceSpec { instance_id, function: function.clone(), code_dir, environment }, log_stream))
+    }
+
+    async fn start_instance(&self, function: &Arc<FunctionVersion>, mut place: Place) -> Result<Ready, NotReady> {
+        let (spec, log_stream) = self.spec(function).await?;
+        let (spec, instance_id) = (Arc::new(spec.clone()), spec.instance_id);
         // Once within the limit for initialisation; if that is too short, again within the function's own timeout, as Lambda does.
         let mut limit = self.config.init_timeout;
         for attempt in 0..2 {
@@ -345,8 +521,10 @@ impl Inner {
             let result = tokio::time::timeout(limit, instance.init(&mut log)).await;
             let us = micros(began);
             if matches!(result, Ok(Ok(()))) {
-                let init = Init { us, log: log.take().0 };
-                return Ok(Ready::new(instance, instance_id, log_stream, init, place));
+                let init = Some(Init { us, log: log.take().0 });
+                place.born();
+                let usage_before = Usage::default();
+                return Ok(Ready { id: 0, instance, instance_id, log_stream, init, usage_before, place });
             }
             instance.drain(&mut log);
             let usage = instance.usage();
@@ -363,14 +541,21 @@ impl Inner {
         Err(NotReady::Start(StartError::Platform("the instance could not be initialised".into())))
     }
 
-    async fn execute(self: &Arc<Self>, pool: &Arc<Pool>, mut ready: Ready, invocation: &Invocation) -> Outcome {
+    async fn execute(
+        self: &Arc<Self>,
+        pool: &Arc<Pool>,
+        mut ready: Ready,
+        invocation: &Invocation,
+        admission: Option<Admission>,
+    ) -> Outcome {
         let function = &pool.function;
         let timeout = Duration::from_millis(function.timeout_ms);
         let (began, started_ms) = (Instant::now(), self.ports.clock.now_ms());
         let deadline = Deadline { at: began + timeout, epoch_ms: started_ms + function.timeout_ms };
         let mut log = InvocationLog::new();
         let result = tokio::time::timeout_at(deadline.at, ready.instance.invoke(invocation, deadline, &mut log)).await;
-        let duration_us = micros(began);
+        // What comes after the deadline is the platform's own, and nobody pays for it.
+        let duration_us = micros(began).min(function.timeout_ms * 1000);
         let usage = ready.instance.usage();
         let init = ready.init.take();
         let before = std::mem::replace(&mut ready.usage_before, usage);
@@ -387,23 +572,28 @@ impl Inner {
         };
         let finish = match result {
             Ok(Ok(answer)) => {
-                if let Some(unused) = pool.release(ready) {
-                    tokio::spawn(unused.instance.stop());
-                    self.start_for_waiters(pool);
-                }
+                let used = Used {
+                    service_us: duration_us,
+                    cpu_us: usage.cpu_us.saturating_sub(before.cpu_us),
+                    memory_peak_bytes: usage.memory_peak_bytes,
+                };
+                let is_beyond_share = self.places.is_beyond_share(pool.key);
+                self.settle(pool, pool.release(ready, used, is_beyond_share));
                 Finish::Answered(answer)
             }
             broken => {
                 ready.instance.drain(&mut log);
-                ready.instance.stop().await;
-                pool.lost();
-                self.start_for_waiters(pool);
+                let id = ready.id;
+                stop(ready).await;
+                pool.lost(id);
+                self.look_after(pool);
                 match broken {
                     Ok(Err(failure)) => Finish::Failed(failure),
                     _ => Finish::TimedOut,
                 }
             }
         };
+        drop(admission);
         let verdict = outcome::verdict(finish, &invocation.request_id, function.timeout_ms, false);
         self.conclude(ending, verdict, log).await
     }
@@ -421,6 +611,7 @@ impl Inner {
                 Err(InvokeError::Internal { message: "the function's instance could not be started".into() })
             }
             NotReady::Code(message) => Err(InvokeError::InvalidCode { message }),
+            NotReady::Throttled(reason) => Err(InvokeError::Throttled { reason }),
             NotReady::Failed { failure, init, instance_id, log_stream, usage } => {
                 let now = self.ports.clock.now_ms();
                 let finish = failure.map_or(Finish::TimedOut, Finish::Failed);

@@ -74,6 +74,7 @@ mod tests {
             role_arn: String::new(),
             log_group: "/aws/lambda/f".into(),
             concurrency_max: None,
+            snap_start: false,
         };
         let credentials =
             SessionCredentials { access_key_id: "a".into(), secret_access_key: "s".into(), session_token: "t".into() };

@@ -4,6 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use cumulet_base::limits;
+
+/// In a function's environment: how many instances are kept ready. Lambda's own setting belongs to versions and aliases.
+pub const PROVISIONED_VARIABLE: &str = "CUMULET_PROVISIONED_CONCURRENCY";
+
 /// A language runtime by its Lambda identifier, such as `nodejs22.x`
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html>).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -84,9 +89,17 @@ pub struct FunctionVersion {
     pub log_group: String,
     /// `ReservedConcurrentExecutions`, where set.
     pub concurrency_max: Option<usize>,
+    /// `SnapStart: PublishedVersions`: its initialisation may be cloned.
+    pub snap_start: bool,
 }
 
 impl FunctionVersion {
+    /// Instances that are kept ready, by the function's own setting.
+    pub fn provisioned(&self) -> usize {
+        let text = self.environment.get(PROVISIONED_VARIABLE);
+        text.and_then(|text| text.parse().ok()).unwrap_or(0).min(limits::FUNCTION_PROVISIONED_MAX)
+    }
+
     /// The ARN without a qualifier.
     pub fn arn(&self) -> String {
         format!("arn:aws:lambda:{}:{}:function:{}", self.region, self.account, self.name)

@@ -2,6 +2,7 @@
 //! What it needs from outside are ports: [`sandbox`] (processes), [`catalog`] (functions), [`record`] (logs and meter),
 //! [`catalog::Sessions`] (credentials of functions). Knows no HTTP and no AWS protocol.
 
+mod account;
 pub mod catalog;
 pub mod code;
 pub mod engine;
@@ -10,12 +11,13 @@ pub mod function;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod invocation;
+mod machine;
 pub mod outcome;
 pub mod output;
-pub mod placement;
+pub mod policy;
 mod pool;
 pub mod record;
 pub mod sandbox;
 
 pub use engine::{Config, Engine, Ports};
-pub use pool::Bounds;
+pub use policy::machine::Bounds;

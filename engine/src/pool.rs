@@ -1,22 +1,26 @@
-//! The instances of one function version: who is idle, who is busy, who waits. Effects of [`crate::placement`]'s decisions.
-//! Its lock is held for moments only, never while something is awaited; functions do not share it.
+//! The instances of one function version: who is idle, who is busy, who waits. Effects of [`crate::policy::function`]'s
+//! decisions. Its lock is held for moments only, never while something is awaited; functions do not share it.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use cumulet_base::limits;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use crate::account::Account;
 use crate::function::FunctionVersion;
+use crate::machine::Place;
 use crate::output::LogEvent;
-use crate::placement::{self, Decision, Limits, Load};
+use crate::policy::function::{Arrival, Function, InstanceId, Next, Settings, Ticket, Used};
+use crate::policy::machine::Share;
+use crate::policy::{Birth, Micros, reason};
 use crate::sandbox::{Failure, Instance, StartError, Usage};
 
 /// An initialised instance between two invocations.
 pub struct Ready {
+    /// As the policy names it; its own once it is started.
+    pub id: InstanceId,
     pub instance: Box<dyn Instance>,
     pub instance_id: String,
     pub log_stream: String,
@@ -24,7 +28,6 @@ pub struct Ready {
     pub init: Option<Init>,
     /// What had been used when the last invocation ended.
     pub usage_before: Usage,
-    born: Instant,
     /// Given back when the instance is gone.
     pub place: Place,
 }
@@ -35,258 +38,270 @@ pub struct Init {
     pub log: Vec<LogEvent>,
 }
 
-/// An instance that never became ready.
+/// No instance for this invocation.
 #[derive(Debug)]
 pub enum NotReady {
     Start(StartError),
     Code(String),
-    Failed { failure: Option<Failure>, init: Init, instance_id: String, log_stream: String, usage: Usage },
-}
-
-/// One of the machine's places for instances.
-pub struct Place(Arc<AtomicUsize>);
-
-impl Place {
-    pub fn take(total: &Arc<AtomicUsize>) -> Place {
-        total.fetch_add(1, Ordering::Relaxed);
-        Place(total.clone())
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-impl Ready {
-    pub fn new(
-        instance: Box<dyn Instance>,
+    Failed {
+        failure: Option<Failure>,
+        init: Init,
         instance_id: String,
         log_stream: String,
-        init: Init,
-        place: Place,
-    ) -> Ready {
-        Ready {
-            instance,
-            instance_id,
-            log_stream,
-            init: Some(init),
-            usage_before: Usage::default(),
-            born: Instant::now(),
-            place,
-        }
-    }
+        usage: Usage,
+    },
+    /// It waited too long.
+    Throttled(&'static str),
 }
 
 type Handover = Result<Ready, NotReady>;
 
-#[derive(Default)]
 struct State {
-    /// The last one used is the first to be used again, so that the others can go.
-    idle: Vec<(Ready, Instant)>,
-    busy: usize,
-    starting: usize,
-    waiters: VecDeque<oneshot::Sender<Handover>>,
-    is_retired: bool,
-    has_reaper: bool,
+    policy: Function,
+    idle: HashMap<InstanceId, Ready>,
+    waiters: HashMap<Ticket, oneshot::Sender<Handover>>,
+    serial: u64,
+    /// The next look at the clock that is arranged for.
+    tick_at: Option<Micros>,
+    born: Born,
+}
+
+/// How instances came to be so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Born {
+    pub cloned: u64,
+    pub started: u64,
 }
 
 pub struct Pool {
+    /// Names it to the machine.
+    pub key: u64,
     pub function: Arc<FunctionVersion>,
+    pub account: Arc<Account>,
+    /// Where the policy's time begins.
+    epoch: Instant,
     state: Mutex<State>,
-    total: Arc<AtomicUsize>,
-    bounds: Bounds,
-}
-
-/// What the operator allows.
-#[derive(Clone, Copy, Debug)]
-pub struct Bounds {
-    pub instances_max: usize,
-    pub starting_max: usize,
-    pub idle: Duration,
-    /// An instance takes no more invocations after this.
-    pub age: Duration,
 }
 
 /// What an invocation has to do after it came to the pool.
 pub enum Admitted {
     Ready(Box<Ready>),
-    /// Wait for the receiver; when `start` is set, start an instance beside.
-    Wait {
-        handover: oneshot::Receiver<Handover>,
-        start: bool,
-    },
+    Wait(oneshot::Receiver<Handover>),
     Throttled(&'static str),
     /// The pool is going away; look the function up again.
     Retired,
 }
 
+/// What is to be done after an instance was handed to the pool.
+pub struct After {
+    /// To be stopped.
+    pub unused: Option<Ready>,
+    /// When to look at the clock.
+    pub look_at: Option<Instant>,
+}
+
 impl Pool {
-    pub fn new(function: Arc<FunctionVersion>, total: Arc<AtomicUsize>, bounds: Bounds) -> Pool {
-        Pool { function, state: Mutex::default(), total, bounds }
+    pub fn new(
+        key: u64,
+        function: Arc<FunctionVersion>,
+        account: Arc<Account>,
+        settings: Settings,
+        epoch: Instant,
+    ) -> Pool {
+        let state = State {
+            policy: Function::new(settings),
+            idle: HashMap::new(),
+            waiters: HashMap::new(),
+            serial: 0,
+            tick_at: None,
+            born: Born::default(),
+        };
+        Pool { key, function, account, epoch, state: Mutex::new(state) }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // No code that can panic runs under the lock; a poisoned one is still whole.
+        // What runs under the lock leaves it whole; a panic there is a mistake that the next invocation may survive.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn load(&self, state: &State) -> Load {
-        let reserved = self.function.concurrency_max;
-        Load {
-            idle: state.idle.len(),
-            busy: state.busy,
-            starting: state.starting,
-            waiting: state.waiters.len(),
-            limits: Limits {
-                concurrency: reserved.unwrap_or(limits::FUNCTION_CONCURRENCY_MAX),
-                is_reserved: reserved.is_some(),
-                starting: self.bounds.starting_max,
-                waiting: limits::PLACEMENT_QUEUE_MAX,
-            },
-            machine_free: self.bounds.instances_max.saturating_sub(self.total.load(Ordering::Relaxed)),
-        }
+    pub fn now(&self) -> Micros {
+        self.epoch.elapsed().as_micros() as Micros
     }
 
     pub fn admit(&self) -> Admitted {
+        let now = self.now();
         let mut state = self.lock();
-        if state.is_retired {
+        if state.policy.is_retired() {
             return Admitted::Retired;
         }
-        // Callers that went away while they waited hold no place in the queue.
-        while state.waiters.front().is_some_and(oneshot::Sender::is_closed) {
-            state.waiters.pop_front();
-        }
-        let decision = placement::decide(&self.load(&state));
-        match decision {
-            Decision::Reuse => match state.idle.pop() {
-                Some((ready, _)) => {
-                    state.busy += 1;
-                    Admitted::Ready(Box::new(ready))
-                }
+        state.serial += 1;
+        let ticket = state.serial;
+        match state.policy.arrive(ticket, now) {
+            Arrival::Reuse(id) => match state.idle.remove(&id) {
+                Some(ready) => Admitted::Ready(Box::new(ready)),
                 None => Admitted::Retired,
             },
-            Decision::Throttle(reason) => Admitted::Throttled(reason),
-            Decision::Start | Decision::Wait => {
+            Arrival::Queue => {
                 let (sender, handover) = oneshot::channel();
-                state.waiters.push_back(sender);
-                let start = decision == Decision::Start;
-                state.starting += usize::from(start);
-                Admitted::Wait { handover, start }
+                state.waiters.insert(ticket, sender);
+                Admitted::Wait(handover)
             }
+            Arrival::Refuse(reason) => Admitted::Throttled(reason),
         }
     }
 
-    /// A start has ended, well or badly. The first in the queue gets what came of it.
-    /// Returns what nobody can use any more.
-    pub fn started(self: &Arc<Self>, result: Handover) -> Option<Ready> {
+    /// How many instances to ask the machine for, each of the share.
+    pub fn wants(&self, birth: Birth) -> (usize, Share) {
+        let now = self.now();
         let mut state = self.lock();
-        state.starting -= 1;
+        state.policy.set_birth(birth);
+        (state.policy.wants(now), state.policy.share())
+    }
+
+    /// The machine grants an instance; whether it is still wanted.
+    pub fn granted(&self) -> bool {
+        let now = self.now();
+        self.lock().policy.granted(now)
+    }
+
+    /// A start is over.
+    pub fn started(&self, result: Handover, birth: Birth) -> After {
+        let now = self.now();
+        let mut state = self.lock();
         match result {
-            Ok(ready) => self.offer(&mut state, ready),
-            Err(mut reason) => {
-                while let Some(waiter) = state.waiters.pop_front() {
-                    match waiter.send(Err(reason)) {
-                        Ok(()) | Err(Ok(_)) => break,
-                        Err(Err(back)) => reason = back,
-                    }
+            Ok(mut ready) => {
+                state.serial += 1;
+                ready.id = state.serial;
+                match birth {
+                    Birth::Clone => state.born.cloned += 1,
+                    Birth::Start => state.born.started += 1,
                 }
-                None
+                let took_us = ready.init.as_ref().map_or(0, |init| init.us);
+                let next = state.policy.started(ready.id, birth, took_us, now);
+                let unused =
+                    state.go_on(ready, next, |state, id| state.policy.completed(id, Used::default(), now, false));
+                After { unused, look_at: self.arrange(&mut state, now) }
+            }
+            Err(reason) => {
+                let told = state.policy.start_failed().and_then(|ticket| state.waiters.remove(&ticket));
+                if let Some(waiter) = told {
+                    // A caller that went away need not know.
+                    drop(waiter.send(Err(reason)));
+                }
+                After { unused: None, look_at: self.arrange(&mut state, now) }
             }
         }
     }
 
     /// An invocation is over and its instance can take the next.
-    pub fn release(self: &Arc<Self>, ready: Ready) -> Option<Ready> {
+    pub fn release(&self, ready: Ready, used: Used, is_beyond_share: bool) -> After {
+        let now = self.now();
         let mut state = self.lock();
-        state.busy -= 1;
-        // Renewed long before its credentials end.
-        if ready.born.elapsed() > self.bounds.age {
-            return Some(ready);
-        }
-        self.offer(&mut state, ready)
+        let next = state.policy.completed(ready.id, used, now, is_beyond_share);
+        let unused =
+            state.go_on(ready, next, |state, id| state.policy.completed(id, Used::default(), now, is_beyond_share));
+        After { unused, look_at: self.arrange(&mut state, now) }
     }
 
-    /// An invocation is over and its instance is gone.
-    pub fn lost(&self) {
-        self.lock().busy -= 1;
+    /// The instance is gone, or of no further use.
+    pub fn lost(&self, id: InstanceId) {
+        self.lock().policy.died(id);
     }
 
-    /// Whether another instance should be started for those who wait; counts it as starting.
-    pub fn claim_start(&self) -> bool {
+    /// Looks at the clock: refuses those who have waited too long, and hands out instances that were idle for too long.
+    pub fn tick(&self) -> Vec<Ready> {
+        let now = self.now();
         let mut state = self.lock();
-        let wanted = placement::wants_start(&self.load(&state), state.waiters.len());
-        state.starting += usize::from(wanted);
-        wanted
-    }
-
-    fn offer(self: &Arc<Self>, state: &mut State, mut ready: Ready) -> Option<Ready> {
-        while let Some(waiter) = state.waiters.pop_front() {
-            match waiter.send(Ok(ready)) {
-                Ok(()) => {
-                    state.busy += 1;
-                    return None;
-                }
-                Err(Ok(back)) => ready = back,
-                Err(Err(_)) => return None,
+        if state.tick_at.is_some_and(|at| now >= at) {
+            state.tick_at = None;
+        }
+        let due = state.policy.tick(now);
+        for ticket in due.expired {
+            if let Some(waiter) = state.waiters.remove(&ticket) {
+                drop(waiter.send(Err(NotReady::Throttled(reason::CONCURRENCY))));
             }
         }
-        if state.is_retired {
-            return Some(ready);
-        }
-        state.idle.push((ready, Instant::now()));
-        if !state.has_reaper {
-            state.has_reaper = true;
-            tokio::spawn(self.clone().reap());
-        }
-        None
+        due.stop.iter().filter_map(|id| state.idle.remove(id)).collect()
     }
 
-    /// Ends instances that were idle for too long; sleeps until the next one is due, and ends with the last.
-    async fn reap(self: Arc<Self>) {
-        loop {
-            let (due, next) = {
-                let mut state = self.lock();
-                let oldest = Instant::now().checked_sub(self.bounds.idle);
-                let keep = state.idle.partition_point(|(_, since)| oldest.is_some_and(|oldest| *since <= oldest));
-                let due: Vec<_> = state.idle.drain(..keep).collect();
-                let next = state.idle.first().map(|(_, since)| *since + self.bounds.idle);
-                state.has_reaper = next.is_some();
-                (due, next)
-            };
-            for (ready, _) in due {
-                tracing::debug!(function = %self.function.name, instance = %ready.instance_id, "idle instance ends");
-                ready.instance.stop().await;
-            }
-            match next {
-                Some(next) => tokio::time::sleep_until(next).await,
-                None => return,
-            }
-        }
+    /// When to look at the clock, where no look is arranged for that is early enough.
+    pub fn look_at(&self) -> Option<Instant> {
+        let now = self.now();
+        self.arrange(&mut self.lock(), now)
     }
 
-    /// The instance that has been idle for longest, and since when, without taking it.
-    pub fn idle_since(&self) -> Option<Instant> {
-        self.lock().idle.first().map(|(_, since)| *since)
+    fn arrange(&self, state: &mut State, now: Micros) -> Option<Instant> {
+        let at = state.policy.next_tick(now)?;
+        if state.tick_at.is_some_and(|known| known <= at) {
+            return None;
+        }
+        state.tick_at = Some(at);
+        Some(self.epoch + Duration::from_micros(at))
+    }
+
+    /// Since when the oldest idle instance is idle.
+    pub fn idle_since(&self) -> Option<Micros> {
+        self.lock().policy.idle_since()
     }
 
     /// Gives up the instance that has been idle for longest.
     pub fn evict(&self) -> Option<Ready> {
         let mut state = self.lock();
-        (!state.idle.is_empty()).then(|| state.idle.remove(0).0)
+        let id = state.policy.evict()?;
+        state.idle.remove(&id)
     }
 
     /// Takes nothing more; hands out the idle instances to be stopped.
     pub fn retire(&self) -> Vec<Ready> {
         let mut state = self.lock();
-        state.is_retired = true;
-        state.idle.drain(..).map(|(ready, _)| ready).collect()
+        let idle = state.policy.retire();
+        idle.iter().filter_map(|id| state.idle.remove(id)).collect()
     }
 
     /// Idle, busy and starting instances.
     pub fn counts(&self) -> (usize, usize, usize) {
-        let state = self.lock();
-        (state.idle.len(), state.busy, state.starting)
+        self.lock().policy.counts()
+    }
+
+    pub fn born(&self) -> Born {
+        self.lock().born
+    }
+
+    pub fn waiting(&self) -> usize {
+        self.lock().policy.waiting()
+    }
+}
+
+impl State {
+    /// Does with an instance what was decided. Where the one it is for has gone away, `again` decides anew.
+    fn go_on(
+        &mut self,
+        mut ready: Ready,
+        mut next: Next,
+        again: impl Fn(&mut State, InstanceId) -> Next,
+    ) -> Option<Ready> {
+        loop {
+            match next {
+                Next::Stop => return Some(ready),
+                Next::Keep => {
+                    self.idle.insert(ready.id, ready);
+                    return None;
+                }
+                Next::Serve(ticket) => {
+                    let Some(waiter) = self.waiters.remove(&ticket) else {
+                        next = again(self, ready.id);
+                        continue;
+                    };
+                    match waiter.send(Ok(ready)) {
+                        Ok(()) => return None,
+                        Err(Ok(back)) => {
+                            ready = back;
+                            next = again(self, ready.id);
+                        }
+                        Err(Err(_)) => return None,
+                    }
+                }
+            }
+        }
     }
 }

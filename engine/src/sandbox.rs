@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use crate::function::FunctionVersion;
 use crate::invocation::Invocation;
 use crate::output::InvocationLog;
+use crate::policy::Birth;
 
 /// What an instance is started from.
 #[derive(Clone, Debug)]
@@ -70,6 +71,18 @@ pub trait Sandbox: Send + Sync + 'static {
     /// Starts the runtime in a new sandbox; returns as soon as the process runs, before it is initialised.
     async fn start(&self, spec: Arc<InstanceSpec>) -> Result<Box<dyn Instance>, StartError>;
 
+    /// Makes ready beside what later starts of the function will want; returns at once. What cannot be made is told by
+    /// [`Sandbox::how`].
+    async fn prepare(&self, spec: Arc<InstanceSpec>) {
+        let _ = spec;
+    }
+
+    /// How the next instance of the function version would come to be.
+    fn birth(&self, function: &FunctionVersion) -> Birth {
+        let _ = function;
+        Birth::Start
+    }
+
     /// How instances of the function version come to be, in words for the operator; `None` where there is nothing to say.
     fn how(&self, function: &FunctionVersion) -> Option<String> {
         let _ = function;
@@ -90,6 +103,11 @@ pub trait Instance: Send + Sync {
         deadline: Deadline,
         log: &mut InvocationLog,
     ) -> Result<Answer, Failure>;
+
+    /// How it came to be.
+    fn birth(&self) -> Birth {
+        Birth::Start
+    }
 
     /// Whether the process still runs; one cheap look, no waiting.
     fn is_alive(&mut self) -> bool;

@@ -154,6 +154,7 @@ fn function(revision: &str, digest: &str, timeout_ms: u64, concurrency_max: Opti
         role_arn: "arn".into(),
         log_group: "/aws/lambda/f".into(),
         concurrency_max,
+        snap_start: false,
     })
 }
 
@@ -173,9 +174,14 @@ async fn world(timeout_ms: u64, concurrency_max: Option<usize>) -> World {
         blobs,
         clock: Arc::new(SystemClock),
     };
-    let bounds =
-        Bounds { instances_max: 8, starting_max: 8, idle: Duration::from_secs(60), age: Duration::from_secs(60) };
-    let config = Config { code_folder: folder.path().join("code"), bounds, init_timeout: Duration::from_secs(10) };
+    let bounds = Bounds { instances_max: 8, memory_bytes_max: 1 << 40, starting_max: 8, cloning_max: 8, processors: 8 };
+    let config = Config {
+        code_folder: folder.path().join("code"),
+        bounds,
+        account_concurrency: 20,
+        idle_max: Duration::from_secs(60),
+        init_timeout: Duration::from_secs(10),
+    };
     let engine = Engine::new(ports, config);
     let catalog = Arc::new(One(Mutex::new(function("1", &digest, timeout_ms, concurrency_max))));
     engine.connect(catalog.clone());
@@ -264,10 +270,95 @@ async fn crashes_and_timeouts_cost_their_instance_only() {
     assert!(String::from_utf8_lossy(&crashed.payload).contains("exit status 7"));
     let late = world.invoke("hang").await.expect("an outcome");
     assert!(String::from_utf8_lossy(&late.payload).contains("Task timed out after 0.05 seconds"));
+    // To the microsecond: what the platform takes to notice is nobody's.
+    assert_eq!(late.duration_us, 50_000);
     assert_eq!(world.counts(), (2, 2));
     world.invoke("x").await.expect("a new instance");
     let endings: Vec<_> = world.sink.records.lock().expect("not poisoned").iter().map(|r| r.ending).collect();
     assert_eq!(endings, [Ending::Crash, Ending::Timeout, Ending::Success]);
+}
+
+#[tokio::test]
+async fn short_events_share_an_instance() {
+    let world = world(60_000, None).await;
+    for _ in 0..20 {
+        world.invoke("x").await.expect("an outcome");
+    }
+    let tasks: Vec<_> = (0..16).map(|_| tokio::spawn(invoke(world.engine.clone(), "x"))).collect();
+    for task in tasks {
+        task.await.expect("no panic").expect("an outcome");
+    }
+    assert!(world.counts().0 <= 2, "started {}", world.counts().0);
+}
+
+#[tokio::test]
+async fn the_account_has_a_limit() {
+    let world = world(60_000, None).await;
+    let tasks: Vec<_> = (0..20).map(|_| tokio::spawn(invoke(world.engine.clone(), "wait"))).collect();
+    until("eight instances are busy, and twelve wait", || {
+        world.engine.pools().iter().any(|p| p.busy == 8 && p.waiting == 12)
+    })
+    .await;
+    let reason = "ConcurrentInvocationLimitExceeded";
+    assert_eq!(world.invoke("x").await.expect_err("throttled"), InvokeError::Throttled { reason });
+    world.sandbox.gate.0.add_permits(20);
+    for task in tasks {
+        task.await.expect("no panic").expect("an outcome");
+    }
+    world.invoke("x").await.expect("free again");
+}
+
+/// One function holds the whole machine, and has more to do; another one comes.
+#[tokio::test]
+async fn no_function_starves_another() {
+    let world = world(600_000, None).await;
+    let hogs: Vec<_> = (0..18).map(|_| tokio::spawn(invoke(world.engine.clone(), "wait"))).collect();
+    until("the machine is full", || world.engine.pools().iter().any(|p| p.busy == 8 && p.waiting == 10)).await;
+    let old = world.catalog.0.lock().expect("not poisoned").clone();
+    let other = FunctionVersion { name: "g".into(), revision: "g".into(), ..(*old).clone() };
+    *world.catalog.0.lock().expect("not poisoned") = Arc::new(other);
+    let second = tokio::spawn(invoke(world.engine.clone(), "x"));
+    until("it waits", || world.engine.pools().iter().any(|p| p.function == "g" && p.waiting == 1)).await;
+    // Long enough that an instance may be asked to give way.
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(5)).await;
+    world.sandbox.gate.0.add_permits(1);
+    assert_eq!(second.await.expect("no panic").expect("an outcome").payload.as_ref(), b"x");
+    let waiting = || world.engine.pools().iter().find(|p| p.function == "f").map_or(0, |p| p.waiting);
+    assert!(waiting() > 0, "served before those of the function that holds all");
+    world.sandbox.gate.0.add_permits(20);
+    for hog in hogs {
+        hog.await.expect("no panic").expect("an outcome");
+    }
+}
+
+#[tokio::test]
+async fn waiting_ends_at_the_deadline() {
+    let world = world(600_000, None).await;
+    let hogs: Vec<_> = (0..9).map(|_| tokio::spawn(invoke(world.engine.clone(), "wait"))).collect();
+    until("one waits", || world.engine.pools().iter().any(|p| p.busy == 8 && p.waiting == 1)).await;
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(61)).await;
+    until("it is refused", || world.engine.pools().iter().any(|p| p.waiting == 0)).await;
+    world.sandbox.gate.0.add_permits(8);
+    let mut refused = 0;
+    for hog in hogs {
+        refused += usize::from(hog.await.expect("no panic").is_err());
+    }
+    assert_eq!(refused, 1);
+}
+
+#[tokio::test]
+async fn provisioned_instances_are_there_before_the_first_event() {
+    let world = world(1000, None).await;
+    let old = world.catalog.0.lock().expect("not poisoned").clone();
+    let mut kept = (*old).clone();
+    kept.environment.insert("CUMULET_PROVISIONED_CONCURRENCY".into(), "3".into());
+    *world.catalog.0.lock().expect("not poisoned") = Arc::new(kept);
+    world.engine.prepare("0", "r", "f");
+    until("three are idle", || world.engine.pools().iter().any(|p| p.idle == 3)).await;
+    world.invoke("x").await.expect("an outcome");
+    assert_eq!(world.counts(), (3, 0));
 }
 
 #[tokio::test]

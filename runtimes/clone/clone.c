@@ -206,9 +206,14 @@ static int look_at_file(int fd, const char *target) {
     file->kind = FILE_PIPE;
     file->number = strtoull(target + 6, NULL, 10);
   } else if (!strncmp(target, "socket:", 7)) {
-    int listens = 0;
+    int listens = 0, type = 0;
     socklen_t length = sizeof listens;
     file->kind = FILE_SOCKET;
+    if (!getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) && type != SOCK_STREAM) {
+      /* It has no end that its owner could be shown. */
+      snprintf(reason, sizeof reason, "a socket that is no stream (descriptor %d)", fd);
+      return -1;
+    }
     if (!getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &length) && listens) {
       snprintf(reason, sizeof reason, "a socket that listens (descriptor %d)", fd);
       return -1;
@@ -349,6 +354,22 @@ static int look_at_memory(void) {
   return 0;
 }
 
+/* Another process of the template's namespace stays behind when a clone is made: whoever talks to it would be alone. */
+static int look_for_children(void) {
+  DIR *all = opendir("/proc");
+  pid_t mine = getpid();
+  int result = 0;
+  if (!all) return -1;
+  for (struct dirent *entry; !result && (entry = readdir(all));) {
+    int pid = atoi(entry->d_name);
+    if (pid <= 0 || pid == mine) continue;
+    snprintf(reason, sizeof reason, "a child process (number %d)", pid);
+    result = -1;
+  }
+  closedir(all);
+  return result;
+}
+
 /* ---- commands */
 
 static int read_all(int fd, void *into, size_t length) {
@@ -448,7 +469,7 @@ __attribute__((visibility("default"))) const char *cumulet_park(int control) {
   void *robust;
   size_t robust_length;
   reason[0] = 0;
-  if (look_at_files()) return reason;
+  if (look_for_children() || look_at_files()) return reason[0] ? reason : "its processes cannot be listed";
   if (park_threads()) {
     resume_threads();
     snprintf(reason, sizeof reason, "a thread that cannot be parked");

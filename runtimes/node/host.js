@@ -1,7 +1,8 @@
 // The Node.js host: loads the function's handler as Lambda does and serves events over the frames of
 // docs/formats/frames.md on descriptor 3. Between events it sits in a blocking read, so that nothing of the function
-// runs there. Started as a template it serves nothing itself: it loads the handler, rehearses what most handlers will use
-// and parks in the clone library; each clone goes on from there. Absent: response streaming, SnapStart hooks, extensions.
+// runs there. Started as a template it serves nothing itself: it loads the handler (or leaves that to the clones, as a
+// template of the booted runtime), rehearses what most handlers will use and parks in the clone library; each clone goes on
+// from there. Absent: response streaming, extensions.
 'use strict';
 
 const fs = require('fs');
@@ -26,7 +27,11 @@ let out = Buffer.allocUnsafe(READ_BYTES);
 const input = Buffer.allocUnsafe(READ_BYTES);
 const pause = new Int32Array(new SharedArrayBuffer(4));
 
+// Set while a template rehearses: what is read comes from its bytes, and nothing is written.
+let script = null;
+
 function writeAll(buffer, length) {
+  if (script) return;
   let sent = 0;
   while (sent < length) {
     try {
@@ -73,6 +78,11 @@ function sendLog(timestamp, message) {
 }
 
 function readSome(buffer, from) {
+  if (script) {
+    const count = script.bytes.copy(buffer, from, script.at);
+    script.at += count;
+    return count;
+  }
   for (;;) {
     try {
       const count = fs.readSync(CHANNEL, buffer, from, buffer.length - from, null);
@@ -515,6 +525,8 @@ function die(what, error, code) {
 // So until then they come from the kernel; the engine's own generators stay unused, and are seeded in the clone.
 function withholdRandomness() {
   const crypto = require('crypto');
+  // Loaded here: in the clone it would take a millisecond.
+  const v8 = require('v8');
   const { random } = Math;
   const { randomUUID, randomInt } = crypto;
   let isClone = false;
@@ -532,10 +544,9 @@ function withholdRandomness() {
       if (drawn < 2 ** 48 - (2 ** 48 % range)) return least + (drawn % range);
     }
   };
-  return () => {
+  return (seed) => {
     isClone = true;
-    const seed = crypto.randomBytes(4).readUInt32LE(0) & 0x7fffffff;
-    require('v8').setFlagsFromString(`--random-seed=${seed || 1}`);
+    v8.setFlagsFromString(`--random-seed=${seed}`);
     Math.random = random;
     crypto.randomUUID = randomUUID;
     crypto.randomInt = randomInt;
@@ -558,12 +569,40 @@ async function rehearse() {
   }
   if (server.closeAllConnections) server.closeAllConnections();
   await new Promise((resolve) => server.close(resolve));
+  await import('node:fs');
+  rehearseServing();
 }
+
+// The way of a clone's first frame and of events, but for the handler.
+function rehearseServing() {
+  const frame = (bytes) => {
+    bytes.writeUInt32LE(bytes.length - 4, 0);
+    return { bytes, at: 0 };
+  };
+  const header = stringify({ requestId: '', deadlineMs: 0, arn: '', trace: '', clientContext: '{}' });
+  for (let turn = 0; turn < 3; turn++) {
+    script = frame(Buffer.from(`\0\0\0\0N${stringify({ environment: {}, seed: 1 })}`));
+    readFrame();
+    const bytes = Buffer.from(`\0\0\0\0E\0\0\0\0${header}{}`);
+    bytes.writeUInt32LE(header.length, 5);
+    script = frame(bytes);
+    const event = readEvent();
+    const { context } = makeContext(event.header, { isDecided: false });
+    context.succeed(parse(event.payload));
+    context.getRemainingTimeInMillis();
+    send('S', stringify({}));
+    sendLog(now(), '');
+  }
+  script = null;
+}
+
+// What functions register through `snapshot-restore`.
+const hooks = { beforeSnapshot: [], afterRestore: [] };
 
 const SETTLE_MS = 20;
 const SETTLE_TURNS_MAX = 100;
 // What a clone would share with its siblings, or what goes on by itself. Sockets are ended in the clone, in order.
-const UNCLONABLE = /^(TCPServerWrap|PipeServerWrap|UDPWRAP|ProcessWrap|FSEventWrap|StatWatcher|MessagePort|TLSServer)/;
+const UNCLONABLE = /^(TCPServerWrap|PipeServerWrap|ProcessWrap|FSEventWrap|StatWatcher|MessagePort|TLSServer)/;
 // Work under way, which each clone would finish again.
 const BUSY = /^(FSReq|FileHandleCloseReq|GetAddrInfoReq|TCPConnectWrap|RandomBytes|ScryptJob|ZipWrap|WorkHeap|ShutdownWrap|Write)/;
 
@@ -584,20 +623,43 @@ async function park(release) {
   const library = { exports: {} };
   process.dlopen(library, '/var/runtime/clone.so');
   await rehearse();
+  for (const hook of hooks.beforeSnapshot.reverse()) await hook();
   await settle();
+  const hasSockets = process.getActiveResourcesInfo().some((name) => /^(TCP|Pipe|TLS)/.test(name));
   const why = library.exports.park(CHANNEL);
   if (why) throw new Error(why);
-  release();
+  const { environment, seed } = readFrame();
+  release(seed);
   // Handlers of `exit` have run when this is called.
   process.reallyExit = (code) => library.exports.end(code || 0);
-  Object.assign(env, readFrame().environment);
+  Object.assign(env, environment);
   IDENTITY.logStreamName = env.AWS_LAMBDA_LOG_STREAM_NAME;
+  // Whoever owns a socket that was open sees its end before anything else happens.
+  if (hasSockets) await new Promise((resolve) => setImmediate(resolve));
+  for (const hook of hooks.afterRestore) await hook();
 }
 
+function load() {
+  return loadHandler(process.env.LAMBDA_TASK_ROOT || process.cwd(), process.env._HANDLER || '').then((found) => {
+    handler = found;
+    isAsync = Object.prototype.toString.call(found) === '[object AsyncFunction]';
+  });
+}
+
+function begin() {
+  initialised = true;
+  send('R', '');
+  serveLater();
+}
+
+const failInit = (error) => die('Uncaught Exception', error, 129);
+
 function main() {
-  const isTemplate = env.CUMULET_TEMPLATE === '1';
+  // `initialised`: with the handler loaded; `booted`: without.
+  const template = env.CUMULET_TEMPLATE;
   delete env.CUMULET_TEMPLATE;
-  const release = isTemplate ? withholdRandomness() : null;
+  const release = template ? withholdRandomness() : null;
+  if (template) globalThis[Symbol.for('cumulet.snapshotHooks')] = hooks;
   patchConsole();
   process.on('uncaughtException', (error) => die('Uncaught Exception', error, 129));
   process.on('unhandledRejection', (reason, promise) => {
@@ -612,31 +674,19 @@ function main() {
     if (act) act();
   });
   setModulePaths();
-  loadHandler(process.env.LAMBDA_TASK_ROOT || process.cwd(), process.env._HANDLER || '').then(
-    (found) => {
-      handler = found;
-      isAsync = Object.prototype.toString.call(found) === '[object AsyncFunction]';
-      if (!isTemplate) {
-        initialised = true;
-        send('R', '');
-        serveLater();
-        return;
-      }
-      park(release).then(
-        () => {
-          initialised = true;
-          send('R', '');
-          // One turn more: whoever owns a socket that was open sees its end before the first event.
-          setImmediate(serveLater);
-        },
-        (error) => {
-          send('I', errorText(error));
-          exit(1);
-        },
-      );
-    },
-    (error) => die('Uncaught Exception', error, 129),
-  );
+  if (!template) {
+    load().then(begin, failInit);
+    return;
+  }
+  const refuse = (error) => {
+    send('I', errorText(error));
+    exit(1);
+  };
+  let isParked = false;
+  const parked = () => park(release).then(() => (isParked = true));
+  const fail = (error) => (isParked ? failInit(error) : refuse(error));
+  if (template === 'booted') parked().then(load).then(begin, fail);
+  else load().then(() => parked().then(begin, fail), failInit);
 }
 
 main();

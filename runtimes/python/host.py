@@ -1,5 +1,5 @@
 """The Python host: loads the function's handler as Lambda does and serves events over the frames of
-docs/formats/frames.md on descriptor 3, sitting in a blocking read between them. Absent: SnapStart hooks, extensions,
+docs/formats/frames.md on descriptor 3, sitting in a blocking read between them. Absent: extensions,
 named tuples as JSON objects."""
 
 import importlib
@@ -390,6 +390,10 @@ def _park():
 
     library = ctypes.PyDLL("/var/runtime/clone.so")
     library.cumulet_park.restype = ctypes.c_char_p
+    hooks = sys.modules.get("snapshot_restore_py")
+    if hooks:
+        for hook, args, kwargs in reversed(list(hooks.get_before_snapshot())):
+            hook(*args, **kwargs)
     gc.collect()
     # What is frozen is not touched by later collections, and so stays shared between the clones.
     gc.freeze()
@@ -399,6 +403,32 @@ def _park():
     _seed_anew()
     length = int.from_bytes(_read_exactly(4), "little")
     os.environ.update(json.loads(_read_exactly(length)[1:])["environment"])
+    if hooks:
+        for hook, args, kwargs in hooks.get_after_restore():
+            hook(*args, **kwargs)
+
+
+def _preload():
+    """Loads what the function's code will, as far as it is not the function's own."""
+    task_root = os.environ.get("LAMBDA_TASK_ROOT") or os.getcwd()
+    for name in ("ssl", "urllib.request", "datetime", "decimal", "uuid"):
+        importlib.import_module(name)
+    is_own = any(os.path.exists(os.path.join(task_root, name)) for name in ("boto3", "botocore"))
+    if is_own or not _mentions(task_root, "boto3"):
+        return
+    try:
+        importlib.import_module("boto3")
+    except ImportError:
+        pass  # It is not installed; whoever needs it will be told.
+
+
+def _mentions(folder, name):
+    for entry in os.scandir(folder):
+        if entry.is_file() and entry.name.endswith(".py"):
+            with open(entry.path, "rb") as file:
+                if name.encode() in file.read():
+                    return True
+    return False
 
 
 def _seed_anew():
@@ -421,30 +451,40 @@ def _read_exactly(count):
     return pieces
 
 
-def main():
-    global _request_id
-    is_template = os.environ.pop("CUMULET_TEMPLATE", "") == "1"
-    os.set_inheritable(CHANNEL, False)
-    for stream in (sys.stdout, sys.stderr):
-        # A line printed is out at once, so that a function that never answers still tells what it did.
-        stream.reconfigure(line_buffering=True, errors="backslashreplace")
-    _set_up_logging()
-    _set_up_paths()
+def _load():
     try:
-        handler = _load_handler(os.environ.get("_HANDLER", ""))
+        return _load_handler(os.environ.get("_HANDLER", ""))
     except Exception as error:
         described = _describe(error)
         _log_error(described)
         _flush()
         _send(b"I", _error_bytes(described))
         sys.exit(1)
+
+
+def main():
+    global _request_id
+    # `initialised`: with the handler loaded; `booted`: without.
+    template = os.environ.pop("CUMULET_TEMPLATE", "")
+    os.set_inheritable(CHANNEL, False)
+    for stream in (sys.stdout, sys.stderr):
+        # A line printed is out at once, so that a function that never answers still tells what it did.
+        stream.reconfigure(line_buffering=True, errors="backslashreplace")
+    _set_up_logging()
+    _set_up_paths()
+    handler = None if template == "booted" else _load()
     _flush()
-    if is_template:
+    if template:
         try:
+            if template == "booted":
+                _preload()
             _park()
         except Exception as error:
             _send(b"I", _error_bytes(_describe(error)))
             os._exit(1)
+    if handler is None:
+        handler = _load()
+        _flush()
     _send(b"R")
     while True:
         header, payload = _read_event()

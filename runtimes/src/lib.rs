@@ -2,8 +2,15 @@
 //! Starting them, and the other end of their channel, is the sandbox's.
 
 /// The files, by their path under `/var/runtime`. They depend on nothing but the interpreter.
-pub const FILES: &[(&str, &str)] =
-    &[("node/host.js", include_str!("../node/host.js")), ("python/host.py", include_str!("../python/host.py"))];
+pub const FILES: &[(&str, &str)] = &[
+    ("node/host.js", include_str!("../node/host.js")),
+    ("python/host.py", include_str!("../python/host.py")),
+    ("proof/index.js", include_str!("../proof/index.js")),
+    ("proof/index.py", include_str!("../proof/index.py")),
+    // Found by functions under these names.
+    ("snapshot-restore.js", include_str!("../node/snapshot-restore.js")),
+    ("snapshot_restore_py.py", include_str!("../python/snapshot_restore_py.py")),
+];
 
 /// The library that clones live processes, for `/var/runtime/clone.so`; empty where it is not built for this processor.
 pub const CLONE_LIBRARY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/clone.so"));

@@ -182,7 +182,7 @@ pub(crate) fn make(
     };
     drop((channel_clone, stdout_clone, stderr_clone));
     let pid = pid_of(&pidfd).map_err(failed("looking at the clone"))?;
-    let mut process = Process { pid, pidfd, group, lease: None, relay: None, is_child: false };
+    let mut process = Process::new(pid, pidfd, group, false);
     confirm(template, pid).map_err(failed("looking at the clone"))?;
     if let Some(group) = &mut process.group {
         group.take_in(pid).map_err(failed("moving the clone into its control group"))?;
@@ -205,10 +205,14 @@ fn command(control: &UnixStream, passed: &[RawFd], filter: &[Instruction]) -> io
         bytes.extend([*jt, *jf]);
         bytes.extend(k.to_le_bytes());
     }
-    let sent = sys::send(control, IoSlice::new(&bytes), passed)?;
+    let ended = |error: io::Error| match error.kind() {
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => io::Error::other("the template has ended"),
+        _ => error,
+    };
+    let sent = sys::send(control, IoSlice::new(&bytes), passed).map_err(ended)?;
     let mut rest = control;
-    rest.write_all(&bytes[sent..])?;
-    let (reply, mut descriptors) = sys::receive(std::os::fd::AsFd::as_fd(control))?;
+    rest.write_all(&bytes[sent..]).map_err(ended)?;
+    let (reply, mut descriptors) = sys::receive(std::os::fd::AsFd::as_fd(control)).map_err(ended)?;
     let number = reply.first_chunk::<4>().map(|bytes| i32::from_le_bytes(*bytes));
     match (number, descriptors.len()) {
         (Some(1..), 1) => descriptors.pop().ok_or_else(|| io::Error::other("no descriptor")),

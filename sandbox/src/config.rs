@@ -20,6 +20,20 @@ pub enum Network {
     Allow(Vec<Cidr>),
 }
 
+/// Of what instances are cloned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Clones {
+    /// Of nothing: each is started.
+    #[default]
+    Off,
+    /// Of a booted runtime, which loads the function's code in each clone.
+    Runtime,
+    /// Of the initialised function where it asks for SnapStart, else of a booted runtime.
+    SnapStart,
+    /// Of the initialised function.
+    On,
+}
+
 /// A range of IPv4 addresses, such as `10.1.0.0/16`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cidr {
@@ -50,8 +64,8 @@ impl Cidr {
         Ipv4Addr::from(u32::from(self.address) & u32::from(self.mask()))
     }
 
-    pub(crate) fn contains(self, address: Ipv4Addr) -> bool {
-        u32::from(address) & u32::from(self.mask()) == u32::from(self.first())
+    pub(crate) fn covers(self, other: Cidr) -> bool {
+        self.bits <= other.bits && u32::from(other.address) & u32::from(self.mask()) == u32::from(self.first())
     }
 }
 
@@ -92,11 +106,17 @@ pub struct SandboxConfig {
     pub lenient_versions: bool,
     /// Serves `http://127.0.0.1:4566` inside instances.
     pub platform: Option<PlatformConnection>,
-    /// Clone instances of Node.js and Python functions from a live template of the function, where the machine can.
-    pub clones: bool,
+    /// How instances of Node.js and Python functions come to be, where the machine can clone.
+    pub clones: Clones,
+    /// Make a function's template when it is deployed, not only at its first start.
+    pub templates_at_deploy: bool,
+    /// Memory of all templates together.
+    pub templates_bytes_max: u64,
     /// First of the 2^24 user numbers of the host that functions run under, where the platform is root.
     pub uid_base: u32,
 }
+
+const TEMPLATES_BYTES: u64 = 4 << 30;
 
 /// Beyond what distributions and container tools hand out.
 const UID_BASE: u32 = 1_900_000_000;
@@ -115,7 +135,9 @@ impl SandboxConfig {
             interpreters: Vec::new(),
             lenient_versions: false,
             platform: None,
-            clones: false,
+            clones: Clones::Off,
+            templates_at_deploy: false,
+            templates_bytes_max: TEMPLATES_BYTES,
             uid_base: UID_BASE,
         }
     }
@@ -132,6 +154,8 @@ impl fmt::Debug for SandboxConfig {
             .field("lenient_versions", &self.lenient_versions)
             .field("platform", &self.platform.is_some())
             .field("clones", &self.clones)
+            .field("templates_at_deploy", &self.templates_at_deploy)
+            .field("templates_bytes_max", &self.templates_bytes_max)
             .field("uid_base", &self.uid_base)
             .finish()
     }

@@ -6,23 +6,28 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::AtomicUsize;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use cumulet_base::{id, limits};
 use cumulet_engine::function::{FunctionVersion, Runtime};
 use cumulet_engine::invocation::Invocation;
 use cumulet_engine::output::InvocationLog;
+use cumulet_engine::policy::Birth;
 use cumulet_engine::sandbox::{Answer, Deadline, Failure, Instance, InstanceSpec, Sandbox, StartError, Usage};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use crate::channel::{ChannelError, Io};
 use crate::clone::Template;
-use crate::config::{PlatformConnection, SandboxConfig};
+use crate::config::{Clones, PlatformConnection, SandboxConfig};
 use crate::interpreter::{Interpreter, Interpreters};
 use crate::launch::{CloneOrder, LaunchError, Launcher, Plan};
 use crate::process::Process;
+use crate::proof::Proofs;
 use crate::sys::Exit;
-use crate::templates::{Choice, Live, Templates};
+use crate::templates::{Kind, Live, Pending, Templates};
 
 const RUNTIME_API_PORT: u16 = 9001;
 const PLATFORM_PORT: u16 = 4566;
@@ -38,11 +43,14 @@ pub struct LinuxSandbox {
     inner: Arc<Inner>,
 }
 
-struct Inner {
-    config: SandboxConfig,
+pub(crate) struct Inner {
+    pub(crate) config: SandboxConfig,
     launcher: Launcher,
     interpreters: Arc<Interpreters>,
     templates: Templates,
+    pub(crate) proofs: Proofs,
+    /// Templates are made one after the other, so that those who wait for an answer have the processors.
+    boots: Semaphore,
 }
 
 impl LinuxSandbox {
@@ -54,13 +62,17 @@ impl LinuxSandbox {
         let launcher = Launcher::new(&config)?;
         let interpreters = Interpreters::new(config.interpreters.clone(), config.lenient_versions);
         let interpreters = Arc::new(interpreters);
-        Ok(LinuxSandbox { inner: Arc::new(Inner { config, launcher, interpreters, templates: Templates::default() }) })
+        let templates = Templates::new(config.templates_bytes_max);
+        let boots = Semaphore::new(1);
+        Ok(LinuxSandbox {
+            inner: Arc::new(Inner { config, launcher, interpreters, templates, proofs: Proofs::default(), boots }),
+        })
     }
 
     /// What this machine or user keeps the sandbox from doing, in sentences for the operator.
     pub fn lacking(&self) -> Vec<String> {
         let mut lacking = self.inner.launcher.lacking();
-        if self.inner.config.clones && !self.inner.launcher.can_clone() {
+        if self.inner.config.clones != Clones::Off && !self.inner.launcher.can_clone() {
             lacking.push(
                 "no clones of live templates: they need root and Linux 6.17; instances are started one by one"
                     .to_owned(),
@@ -70,7 +82,7 @@ impl LinuxSandbox {
     }
 }
 
-/// Set to `on` or `off` in a function's environment, it overrides the platform's setting.
+/// Set to `on`, `runtime` or `off` in a function's environment, it overrides the platform's setting.
 const CLONE_VARIABLE: &str = "CUMULET_CLONE";
 
 fn version_key(function: &FunctionVersion) -> String {
@@ -78,7 +90,7 @@ fn version_key(function: &FunctionVersion) -> String {
 }
 
 impl Inner {
-    async fn interpreter(&self, runtime: &Runtime) -> Result<Interpreter, StartError> {
+    pub(crate) async fn interpreter(&self, runtime: &Runtime) -> Result<Interpreter, StartError> {
         let (interpreters, runtime) = (self.interpreters.clone(), runtime.clone());
         tokio::task::spawn_blocking(move || interpreters.find(&runtime))
             .await
@@ -122,6 +134,8 @@ impl Inner {
                         executable,
                         // V8 would size its heap by the machine's memory.
                         format!("--max-old-space-size={}", function.memory_mb * 9 / 10),
+                        // Helpers beside the main thread; as many as the function is given processors.
+                        format!("--v8-pool-size={}", 1 + function.memory_mb / limits::MEMORY_MB_PER_PROCESSOR),
                         "/var/runtime/node/host.js".to_owned(),
                     ],
                     _ => vec![executable, "/var/runtime/python/host.py".to_owned()],
@@ -166,22 +180,34 @@ fn find_bootstrap(code_dir: &Path) -> Result<(), StartError> {
 impl Sandbox for LinuxSandbox {
     async fn start(&self, spec: Arc<InstanceSpec>) -> Result<Box<dyn Instance>, StartError> {
         let inner = &self.inner;
-        if !inner.is_cloned(&spec.function) {
-            return inner.start_plainly(spec).await;
-        }
-        let version = version_key(&spec.function);
-        match inner.templates.choose(&version, &spec.function.revision) {
-            Choice::Plain => {}
-            Choice::Boot => {
-                let (inner, spec) = (inner.clone(), spec.clone());
-                tokio::spawn(async move { inner.boot_template(&version, spec).await });
+        let Some(kind) = inner.kind(&spec.function) else { return inner.start_plainly(spec).await };
+        if let Some(live) = inner.choose(&spec, kind) {
+            let (version, revision) = (version_key(&spec.function), &spec.function.revision);
+            match inner.clone_instance(live.clone(), &spec).await {
+                Ok(instance) => {
+                    inner.templates.succeeded(&version, revision, &live);
+                    return Ok(instance);
+                }
+                Err(error) => {
+                    inner.templates.failed(&version, revision, &live, error.to_string());
+                    // One that has ended is made anew.
+                    inner.choose(&spec, kind);
+                }
             }
-            Choice::Clone(live) => match inner.clone_instance(live, &spec).await {
-                Ok(instance) => return Ok(instance),
-                Err(error) => inner.templates.refuse(&version, &spec.function.revision, error.to_string()),
-            },
         }
         inner.start_plainly(spec).await
+    }
+
+    async fn prepare(&self, spec: Arc<InstanceSpec>) {
+        if let Some(kind) = self.inner.kind(&spec.function).filter(|_| self.inner.config.templates_at_deploy) {
+            self.inner.choose(&spec, kind);
+        }
+    }
+
+    fn birth(&self, function: &FunctionVersion) -> Birth {
+        let is_clone = self.inner.kind(function).is_some()
+            && self.inner.templates.has_live(&version_key(function), &function.revision);
+        if is_clone { Birth::Clone } else { Birth::Start }
     }
 
     /// `None` before the first start, and where functions are not cloned.
@@ -198,51 +224,112 @@ fn difference(template: &[(String, String)], instance: &[(String, String)]) -> V
         .map(|(name, value)| (name.clone(), value.clone().into()))
         .collect();
     let mut frame = vec![b'N'];
-    frame.extend(serde_json::json!({ "environment": changed }).to_string().into_bytes());
+    let first =
+        serde_json::json!({ "environment": changed, "seed": 1 + u32::from_le_bytes(id::random()) % i32::MAX as u32 });
+    frame.extend(first.to_string().into_bytes());
     frame
 }
 
+/// Why a template cannot be, from the error object it sent; it has run the function's code, so it is kept short.
+pub(crate) fn refusal(object: &[u8]) -> String {
+    const CHARS_MAX: usize = 300;
+    let parsed: serde_json::Value = serde_json::from_slice(object).unwrap_or_default();
+    let message = parsed["errorMessage"].as_str().map_or_else(|| String::from_utf8_lossy(object), Into::into);
+    message.chars().take(CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// As Lambda names it for SnapStart; what the runtime is told, and the function may look at.
+fn set_initialisation(environment: &mut Vec<(String, String)>, kind: Kind) {
+    if kind == Kind::Initialised {
+        set(environment, "AWS_LAMBDA_INITIALIZATION_TYPE", "snap-start".to_owned());
+    }
+}
+
 impl Inner {
-    fn is_cloned(&self, function: &FunctionVersion) -> bool {
-        let is_wanted = match function.environment.get(CLONE_VARIABLE).map(String::as_str) {
-            Some("on") => true,
-            Some("off") => false,
-            _ => self.config.clones,
-        };
-        is_wanted && !matches!(function.runtime, Runtime::Provided { .. }) && self.launcher.can_clone()
-    }
-
-    async fn clone_instance(&self, live: Arc<Live>, spec: &InstanceSpec) -> Result<Box<dyn Instance>, LaunchError> {
-        let first = difference(&live.environment, &spec.environment);
-        let order = CloneOrder { live: live.clone(), memory_mb: spec.function.memory_mb, first };
-        let made = self.launcher.clone_of(order).await?;
-        let io = Io::frames(made.channel, made.stdout, made.stderr)
-            .map_err(|source| LaunchError { doing: "opening the clone's channel".to_owned(), source })?;
-        Ok(Box::new(LinuxInstance { io, process: made.process, platform: None, template: Some(live) }))
-    }
-
-    async fn boot_template(&self, version: &str, spec: Arc<InstanceSpec>) {
-        let revision = spec.function.revision.clone();
-        let limit = Duration::from_millis(TEMPLATE_BOOT_MS);
-        let made = tokio::time::timeout(limit, self.make_template(spec)).await;
-        match made.unwrap_or_else(|_| Err("its initialisation takes too long".to_owned())) {
-            Ok(live) => self.templates.ready(version, &revision, live),
-            Err(reason) => self.templates.refuse(version, &revision, reason),
+    /// What templates the function's instances may be cloned of; `None` where they are started.
+    fn kind(&self, function: &FunctionVersion) -> Option<Kind> {
+        if matches!(function.runtime, Runtime::Provided { .. }) || !self.launcher.can_clone() {
+            return None;
+        }
+        match function.environment.get(CLONE_VARIABLE).map(String::as_str) {
+            Some("on") => return Some(Kind::Initialised),
+            Some("runtime") => return Some(Kind::Booted),
+            Some("off") => return None,
+            _ => {}
+        }
+        match self.config.clones {
+            Clones::Off => None,
+            Clones::On => Some(Kind::Initialised),
+            Clones::SnapStart if function.snap_start => Some(Kind::Initialised),
+            Clones::SnapStart | Clones::Runtime => Some(Kind::Booted),
         }
     }
 
-    async fn make_template(&self, spec: Arc<InstanceSpec>) -> Result<Live, String> {
+    /// The template to clone, if there is one; one that is missing is made beside.
+    fn choose(self: &Arc<Self>, spec: &Arc<InstanceSpec>, kind: Kind) -> Option<Arc<Live>> {
+        let version = version_key(&spec.function);
+        let choice = self.templates.choose(&version, &spec.function.revision, kind);
+        if let Some(kind) = choice.boot {
+            let (inner, spec) = (self.clone(), spec.clone());
+            tokio::spawn(async move { inner.boot_template(&version, spec, kind).await });
+        }
+        choice.live
+    }
+
+    pub(crate) async fn clone_instance(
+        &self,
+        live: Arc<Live>,
+        spec: &InstanceSpec,
+    ) -> Result<Box<dyn Instance>, LaunchError> {
+        let pending = Pending::new(live);
+        let mut environment = spec.environment.clone();
+        set_initialisation(&mut environment, pending.0.kind);
+        let first = difference(&pending.0.environment, &environment);
+        let order = CloneOrder { live: pending.0.clone(), memory_mb: spec.function.memory_mb, first };
+        let made = self.launcher.clone_of(order).await?;
+        let io = Io::frames(made.channel, made.stdout, made.stderr)
+            .map_err(|source| LaunchError { doing: "opening the clone's channel".to_owned(), source })?;
+        let template = Some(pending.0.clone());
+        Ok(Box::new(LinuxInstance { io, process: made.process, platform: None, template }))
+    }
+
+    async fn boot_template(&self, version: &str, spec: Arc<InstanceSpec>, kind: Kind) {
+        let revision = spec.function.revision.clone();
+        let mut next = Some(kind);
+        while let Some(kind) = next {
+            let limit = Duration::from_millis(TEMPLATE_BOOT_MS);
+            let _turn = self.boots.acquire().await;
+            let made = match self.proof(&spec.function).await {
+                Ok(()) => tokio::time::timeout(limit, self.make_template(spec.clone(), kind)).await,
+                Err(why) => Ok(Err(why)),
+            };
+            next = match made.unwrap_or_else(|_| Err("its initialisation takes too long".to_owned())) {
+                Ok(live) => {
+                    self.templates.ready(version, &revision, live);
+                    None
+                }
+                Err(reason) => self.templates.refuse(version, &revision, kind, reason),
+            };
+        }
+    }
+
+    pub(crate) async fn make_template(&self, spec: Arc<InstanceSpec>, kind: Kind) -> Result<Live, String> {
         let mut plan = self.plan(&spec).await.map_err(|error| error.to_string())?;
+        set_initialisation(&mut plan.environment, kind);
         let (ours, theirs) = UnixStream::pair().map_err(|error| error.to_string())?;
         plan.channel = Some(theirs.into());
         plan.is_template = true;
-        plan.environment.push(("CUMULET_TEMPLATE".to_owned(), "1".to_owned()));
+        let after = match kind {
+            Kind::Initialised => "initialised",
+            Kind::Booted => "booted",
+        };
+        set(&mut plan.environment, "CUMULET_TEMPLATE", after.to_owned());
         let launched = self.launcher.launch(plan).await.map_err(|error| error.to_string())?;
         let mut io = Io::frames(ours, launched.stdout, launched.stderr).map_err(|error| error.to_string())?;
         // What initialisation prints belongs to the instances that are started plainly; here it is said once more.
         let mut log = InvocationLog::new();
         until_end(io.ready(&mut log), &launched.process).await.map_err(|error| match error {
-            ChannelError::Init(object) => String::from_utf8_lossy(&object).into_owned(),
+            ChannelError::Init(object) => refusal(&object),
             other => other.to_string(),
         })?;
         let platform = match (launched.listeners.into_iter().next(), &self.config.platform) {
@@ -253,7 +340,11 @@ impl Inner {
         };
         let control = io.into_socket().map_err(|error| error.to_string())?;
         let template = Template::new(launched.process, control, launched.steps).map_err(|error| error.to_string())?;
-        Ok(Live { template, environment: spec.environment.clone(), _platform: platform })
+        let bytes = template.process.own_bytes();
+        let mut environment = spec.environment.clone();
+        set_initialisation(&mut environment, kind);
+        let (pending, since) = (AtomicUsize::new(0), Instant::now());
+        Ok(Live { template, kind, environment, _platform: platform, bytes, pending, since })
     }
 
     async fn start_plainly(&self, spec: Arc<InstanceSpec>) -> Result<Box<dyn Instance>, StartError> {
@@ -403,6 +494,10 @@ impl Instance for LinuxInstance {
         let failure = self.failure(error).await;
         self.io.drain(log);
         Err(failure)
+    }
+
+    fn birth(&self) -> Birth {
+        if self.template.is_some() { Birth::Clone } else { Birth::Start }
     }
 
     fn is_alive(&mut self) -> bool {

@@ -6,11 +6,11 @@
 use std::ffi::{CString, c_char};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use cumulet_base::limits;
 use tokio::sync::{mpsc, oneshot};
@@ -102,13 +102,51 @@ struct Shared {
     privileged: bool,
     uid_base: u32,
     cgroups: Cgroups,
-    gateway: Option<Arc<Gateway>>,
-    relay: Option<Relay>,
-    lacking: Vec<String>,
+    network: Network,
+    network_range: Ipv4Addr,
+    nameservers: Vec<Ipv4Addr>,
+    way: OnceLock<Result<Way, String>>,
     etc: PathBuf,
     filter: Vec<Instruction>,
     template_filter: Vec<Instruction>,
     can_clone: bool,
+}
+
+/// How instances reach what is beyond their loopback.
+enum Way {
+    Nowhere,
+    Gateway(Arc<Gateway>),
+    Relay(Relay),
+}
+
+impl Shared {
+    /// Opened once, by who comes first; the others wait. Otherwise a sentence for the operator.
+    fn way(&self) -> &Result<Way, String> {
+        self.way.get_or_init(|| match (&self.network, self.privileged) {
+            (Network::None, _) => Ok(Way::Nowhere),
+            (network, true) => Gateway::open(network, self.network_range, &self.nameservers).map(Way::Gateway),
+            (network, false) => Relay::open(network, self.network_range, &self.nameservers).map(Way::Relay),
+        })
+    }
+
+    fn lacking(&self) -> Vec<String> {
+        let mut lacking = Vec::new();
+        lacking.extend(self.way().as_ref().err().map(|why| format!("no network but loopback for functions: {why}")));
+        lacking.extend(self.cgroups.lacking.iter().cloned());
+        if self.cgroups.describe() == "none" {
+            lacking.push(
+                "no control groups: memory and processor are not limited, and running out of memory is not recognised"
+                    .to_owned(),
+            );
+        }
+        if !self.privileged {
+            lacking.push(
+                "not root: all functions run as the platform's own user on the host, each in its own user namespace"
+                    .to_owned(),
+            );
+        }
+        lacking
+    }
 }
 
 impl Launcher {
@@ -118,23 +156,8 @@ impl Launcher {
     /// When `data_dir` cannot be written or no thread can be started.
     pub fn new(config: &SandboxConfig) -> Result<Launcher, LaunchError> {
         let privileged = sys::effective_ids().0 == 0;
-        let mut lacking = Vec::new();
-        let mut resolv_conf = String::new();
-        let (mut gateway, mut relay) = (None, None);
-        if config.network != Network::None {
-            let nameservers = network::nameservers();
-            let (network, range) = (&config.network, config.network_range);
-            let opened = match privileged {
-                true => Gateway::open(network, range, &nameservers).map(|open| gateway = Some(open)),
-                false => Relay::open(network, range, &nameservers).map(|open| relay = Some(open)),
-            };
-            if let Err(why) = opened {
-                lacking.push(format!("no network but loopback for functions: {why}"));
-            }
-            for server in nameservers {
-                resolv_conf.push_str(&format!("nameserver {server}\n"));
-            }
-        }
+        let nameservers = if config.network == Network::None { Vec::new() } else { network::nameservers() };
+        let resolv_conf: String = nameservers.iter().map(|server| format!("nameserver {server}\n")).collect();
         let etc = config.data_dir.join("etc");
         root::prepare_etc(&etc, &resolv_conf).map_err(failed(format!("preparing `{}`", etc.display())))?;
         let etc = etc.canonicalize().map_err(failed(format!("finding `{}`", etc.display())))?;
@@ -142,9 +165,10 @@ impl Launcher {
             privileged,
             uid_base: config.uid_base,
             cgroups: Cgroups::detect(),
-            gateway,
-            relay,
-            lacking,
+            network: config.network.clone(),
+            network_range: config.network_range,
+            nameservers,
+            way: OnceLock::new(),
             etc,
             filter: seccomp::program(Of::Instance),
             template_filter: seccomp::program(Of::Template),
@@ -160,29 +184,19 @@ impl Launcher {
                 .map_err(failed("starting a launching thread"))?;
         }
         let launcher = Launcher { jobs, shared };
-        for lack in launcher.lacking() {
-            tracing::warn!("sandbox: {lack}");
-        }
+        // Rules for the way out take longer than all else; nobody but the first instance has to wait for them.
+        let shared = launcher.shared.clone();
+        let say = move || shared.lacking().iter().for_each(|lack| tracing::warn!("sandbox: {lack}"));
+        std::thread::Builder::new()
+            .name("network".to_owned())
+            .spawn(say)
+            .map_err(failed("starting a thread for the way out"))?;
         Ok(launcher)
     }
 
-    /// What this machine or user keeps the sandbox from doing, in sentences.
+    /// What this machine or user keeps the sandbox from doing, in sentences. Waits until the way out is open.
     pub fn lacking(&self) -> Vec<String> {
-        let mut lacking = self.shared.lacking.clone();
-        lacking.extend(self.shared.cgroups.lacking.iter().cloned());
-        if self.shared.cgroups.describe() == "none" {
-            lacking.push(
-                "no control groups: memory and processor are not limited, and running out of memory is not recognised"
-                    .to_owned(),
-            );
-        }
-        if !self.shared.privileged {
-            lacking.push(
-                "not root: all functions run as the platform's own user on the host, each in its own user namespace"
-                    .to_owned(),
-            );
-        }
-        lacking
+        self.shared.lacking()
     }
 
     /// Starts a process; returns when it executes its program.
@@ -234,14 +248,19 @@ fn work(shared: &Shared, queue: &Mutex<mpsc::Receiver<Job>>) {
                     Err(error) => Err(failed("cloning")(io::Error::other(error.to_string()))),
                 };
                 drop(reply.send(result));
+                shared.cgroups.stock(next_id, limits_of_clone(&order));
             }
         }
     }
 }
 
+fn limits_of_clone(order: &CloneOrder) -> Limits {
+    Limits { memory_mb: order.memory_mb, tasks: limits::INSTANCE_TASKS_MAX }
+}
+
 fn make_clone(shared: &Shared, visitor: &Visitor, order: &CloneOrder) -> Result<Clone, LaunchError> {
-    let limits = Limits { memory_mb: order.memory_mb, tasks: limits::INSTANCE_TASKS_MAX };
-    let group = shared.cgroups.create(&next_id(), limits).map_err(failed("making the control group"))?;
+    let limits = limits_of_clone(order);
+    let group = shared.cgroups.take(next_id, limits).map_err(failed("making the control group"))?;
     clone::make(visitor, &order.live.template, group, &shared.filter, &order.first)
 }
 
@@ -282,10 +301,15 @@ fn launch(shared: &Shared, plan: Plan) -> Result<Launched, LaunchError> {
     let (status, status_child) = sys::packet_pair().map_err(failed("making a socket pair"))?;
     let (argv_pointers, environment_pointers) = (pointers(&argv), pointers(&environment));
     let join = group.as_ref().map(Group::join_fds).unwrap_or_default();
-    let mut lease = shared.gateway.as_ref().map(Gateway::lease).transpose().map_err(failed("reserving an address"))?;
-    let routes = match &shared.relay {
-        Some(relay) => relay.routes().map_err(failed("finding the host's addresses"))?,
-        None => vec![Route::EVERYWHERE],
+    let way = shared.way().as_ref().unwrap_or(&Way::Nowhere);
+    let mut lease = match way {
+        Way::Gateway(gateway) => Some(gateway.lease().map_err(failed("reserving an address"))?),
+        Way::Nowhere | Way::Relay(_) => None,
+    };
+    let (outbound, routes) = match way {
+        Way::Nowhere => (None, Vec::new()),
+        Way::Gateway(_) => (lease.as_ref().map(Lease::outbound), vec![Route::EVERYWHERE]),
+        Way::Relay(relay) => (Some(relay.outbound()), relay.routes().map_err(failed("finding the host's addresses"))?),
     };
     let orders = Orders {
         root: &root,
@@ -296,7 +320,7 @@ fn launch(shared: &Shared, plan: Plan) -> Result<Launched, LaunchError> {
         stderr: stderr_child.as_raw_fd(),
         channel: plan.channel.as_ref().map(AsRawFd::as_raw_fd),
         listen: &plan.listen,
-        outbound: lease.as_ref().map(Lease::outbound).or_else(|| shared.relay.as_ref().map(Relay::outbound)),
+        outbound,
         routes: &routes,
         join: &join,
         filter: if plan.is_template { &shared.template_filter } else { &shared.filter },
@@ -313,7 +337,7 @@ fn launch(shared: &Shared, plan: Plan) -> Result<Launched, LaunchError> {
         lease.connect(process.pid).map_err(failed("connecting the instance's network"))?;
     }
     process.lease = lease;
-    if let Some(relay) = &shared.relay {
+    if let Way::Relay(relay) = way {
         process.relay = Some(relay.connect(process.pid).map_err(failed("connecting the instance's network"))?);
     }
     let mut status = std::os::unix::net::UnixStream::from(status);
@@ -363,14 +387,7 @@ fn clone_child(orders: &Orders<'_>, group: Option<Group>) -> io::Result<Process>
         if pid < 0 {
             return Err(error);
         }
-        Ok(Process {
-            pid: pid as i32,
-            pidfd: OwnedFd::from_raw_fd(pidfd),
-            group,
-            lease: None,
-            relay: None,
-            is_child: true,
-        })
+        Ok(Process::new(pid as i32, OwnedFd::from_raw_fd(pidfd), group, true))
     }
 }
 

@@ -16,13 +16,14 @@ mod launch;
 mod network;
 mod probe;
 mod process;
+mod proof;
 mod relay;
 mod root;
 mod seccomp;
 mod sys;
 mod templates;
 
-pub use config::{Cidr, Network, NotCidr, PlatformConnection, SandboxConfig};
+pub use config::{Cidr, Clones, Network, NotCidr, PlatformConnection, SandboxConfig};
 pub use host::{newest_node, newest_python, raise_open_files};
 pub use instance::LinuxSandbox;
 pub use launch::{LaunchError, Launched, Launcher, Plan};

@@ -38,7 +38,7 @@ impl Relay {
         if std::fs::File::options().read(true).write(true).open("/dev/net/tun").is_err() {
             return Err("it needs root, or leave to open /dev/net/tun".to_owned());
         }
-        let nameservers = nameservers.iter().copied().filter(|server| !is_forbidden(*server)).collect();
+        let nameservers = nameservers.iter().copied().filter(|server| !is_forbidden(Cidr::host(*server))).collect();
         Ok(Relay { program, network: network.clone(), nameservers, range })
     }
 
@@ -100,8 +100,9 @@ fn range(text: &str) -> Option<Cidr> {
     text.parse().ok()
 }
 
-fn is_forbidden(address: Ipv4Addr) -> bool {
-    FORBIDDEN.iter().filter_map(|text| range(text)).any(|forbidden| forbidden.contains(address))
+/// Whether all of it is.
+fn is_forbidden(wanted: Cidr) -> bool {
+    FORBIDDEN.iter().filter_map(|text| range(text)).any(|forbidden| forbidden.covers(wanted))
 }
 
 fn routes(network: &Network, own: Ipv4Addr, nameservers: &[Ipv4Addr], host: &[Ipv4Addr]) -> Vec<Route> {
@@ -113,7 +114,7 @@ fn routes(network: &Network, own: Ipv4Addr, nameservers: &[Ipv4Addr], host: &[Ip
         Network::None => {}
         Network::Internet => reach(Cidr::everything()),
         // A listed range within a forbidden one would win over it, as the longer match.
-        Network::Allow(ranges) => ranges.iter().filter(|r| !is_forbidden(r.first())).copied().for_each(&mut reach),
+        Network::Allow(ranges) => ranges.iter().filter(|r| !is_forbidden(**r)).copied().for_each(&mut reach),
     }
     let private: &[&str] = if *network == Network::Internet { PRIVATE } else { &[] };
     let mut refused: Vec<Cidr> = FORBIDDEN.iter().chain(private).filter_map(|text| range(text)).collect();

@@ -94,6 +94,7 @@ impl Lab {
                 role_arn: String::new(),
                 log_group: "/aws/lambda/f".to_owned(),
                 concurrency_max: None,
+                snap_start: false,
             }),
             code_dir: self.code(),
             environment: environment.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),

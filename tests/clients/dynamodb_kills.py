@@ -36,11 +36,10 @@ def make():
 class Worker(threading.Thread):
     """Writes keys of its own, so that it knows what each holds; of the last operation it may not know whether it happened."""
 
-    def __init__(self, number, seed, known, is_over):
+    def __init__(self, number, seed, known):
         super().__init__(daemon=True)
-        self.is_over = is_over
         self.number, self.random, self.known = number, random.Random(seed), known
-        self.pending, self.acknowledged = {}, 0
+        self.pending, self.acknowledged, self.is_over = {}, 0, False
 
     def item(self, key):
         item = {"pk": {"S": key[1]}, "sk": {"S": key[2]}, "v": {"N": str(self.random.randrange(1000))}}
@@ -76,8 +75,8 @@ class Worker(threading.Thread):
         self.acknowledged += 1
 
     def run(self):
-        # One that sent nothing while the cloud was away saw no error.
-        while not self.is_over.is_set():
+        # Between two operations a kill may go unnoticed: the client connects anew.
+        while not self.is_over:
             try:
                 self.step()
             except (BotoCoreError, ClientError):
@@ -140,8 +139,7 @@ def main():
         positions[name] = streams.get_shard_iterator(StreamArn=arn, ShardId=shard, ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
     for n in range(ROUNDS):
         mine = [{k: i for k, i in known.items() if k[1] == f"w{w}"} for w in range(WORKERS)]
-        is_over = threading.Event()
-        workers = [Worker(w, 1000 * n + w, mine[w], is_over) for w in range(WORKERS)]
+        workers = [Worker(w, 1000 * n + w, mine[w]) for w in range(WORKERS)]
         for worker in workers:
             worker.start()
         wanted = random.Random(n).randrange(5, 60)
@@ -149,7 +147,8 @@ def main():
             workers[0].join(0.002)
         print("kill", flush=True)
         assert sys.stdin.readline().strip() == "up"
-        is_over.set()
+        for worker in workers:
+            worker.is_over = True
         for worker in workers:
             worker.join()
         total += sum(w.acknowledged for w in workers)

@@ -12,6 +12,13 @@ fn boto3() {
 }
 
 #[test]
+fn function_urls_with_botocores_signatures() {
+    let cloud = Cloud::start();
+    let mut python = cloud.command(root().join(".venv/bin/python"));
+    succeed(python.arg(root().join("tests/clients/urls.py")).env("RUNTIME", python_runtime()));
+}
+
+#[test]
 fn aws_sdk_for_javascript() {
     let cloud = Cloud::start();
     let mut node = cloud.command("node");

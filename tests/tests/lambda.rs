@@ -1,5 +1,7 @@
 //! Functions through AWS's command line: deployed, invoked, changed, refused, gone, and still there after a crash.
 
+use std::io::Read;
+
 use cumulet_tests::{Cloud, node_runtime, python_runtime};
 use serde_json::json;
 
@@ -153,8 +155,11 @@ fn bad_input_is_told_what_is_wrong() {
         ];
         cloud.aws_error(&[&fixed[..], options].concat())
     };
+    let bomb = cloud.folder.path().join("bomb.zip");
+    std::fs::write(&bomb, zip_bomb()).expect("writing the bomb");
     for (error, part) in [
         (create("a", &node, &climbing, &[]), "Could not unzip uploaded file"),
+        (create("a", &node, &bomb, &[]), "Unzipped size must be smaller than 262144000 bytes"),
         (create("a", &node, &good, &["--memory-size", "64"]), "greater than or equal to 128"),
         (create("a", &node, &good, &["--timeout", "901"]), "less than or equal to 900"),
         (create("a", "cobol85", &good, &[]), "InvalidParameterValueException"),
@@ -180,6 +185,16 @@ fn bad_input_is_told_what_is_wrong() {
     assert!(invoke("{nope").contains("InvalidRequestContentException"));
     let large = format!("\"{}\"", "x".repeat(6 * 1024 * 1024 - 1));
     assert!(invoke(&large).contains("RequestTooLargeException"));
+}
+
+/// Three hundred megabytes of nothing.
+fn zip_bomb() -> Vec<u8> {
+    let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for name in ["a", "b", "c"] {
+        writer.start_file(name, zip::write::SimpleFileOptions::default()).expect("a file of a zip");
+        std::io::copy(&mut std::io::repeat(0).take(100_000_000), &mut writer).expect("zeros");
+    }
+    writer.finish().expect("a whole zip").into_inner()
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The program itself: starting, refusing, draining, its own commands.
 
+use std::io::{BufRead, BufReader};
 use std::process::Command;
 
 use cumulet_tests::{Cloud, eventually, node_runtime, output, program, root, succeed};
@@ -128,4 +129,85 @@ fn env_doctor_help_and_completion() {
     assert!(succeed(Command::new(program()).args(["completion", "bash"])).contains("cumulet"));
     assert!(succeed(Command::new(program()).arg("--help")).contains("deploy"));
     assert_eq!(output(Command::new(program()).arg("nonsense")).status.code(), Some(2));
+}
+
+#[test]
+fn a_flag_wins_over_a_variable_and_that_over_the_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("cumulet.toml");
+    std::fs::write(
+        &file,
+        "access-key-id = \"file\"\nsecret-access-key = \"s\"\naccount = \"111111111111\"\nlisten = \"127.0.0.1:0\"\n",
+    )
+    .expect("writing the settings");
+    let said = |variable: Option<&str>, flag: Option<&str>| {
+        let mut command = Command::new(program());
+        command
+            .args(["--output", "json", "up", "--config"])
+            .arg(&file)
+            .arg("--data-dir")
+            .arg(folder.path().join("data"));
+        // The keys of AWS's tools are for the other commands.
+        command.env("AWS_ACCESS_KEY_ID", "somebody").env("AWS_SECRET_ACCESS_KEY", "else");
+        if let Some(variable) = variable {
+            command.env("CUMULET_ACCESS_KEY_ID", variable);
+        }
+        if let Some(flag) = flag {
+            command.args(["--access-key-id", flag]);
+        }
+        let mut child = command.stdout(std::process::Stdio::piped()).spawn().expect("starting");
+        let mut line = String::new();
+        let mut lines = BufReader::new(child.stdout.take().expect("it is piped"));
+        lines.read_line(&mut line).expect("reading what it says");
+        succeed(Command::new("kill").args(["-TERM", &child.id().to_string()]));
+        assert!(child.wait().is_ok_and(|status| status.success()));
+        let said = parse(line.as_bytes());
+        assert_eq!(said["account"], "111111111111");
+        said["accessKeyId"].as_str().unwrap_or_default().to_owned()
+    };
+    assert_eq!(said(None, None), "file");
+    assert_eq!(said(Some("variable"), None), "variable");
+    assert_eq!(said(Some("variable"), Some("flag")), "flag");
+
+    std::fs::write(&file, "listem = 1\n").expect("writing the settings");
+    let ran = output(Command::new(program()).args(["up", "--config"]).arg(&file));
+    assert_eq!(ran.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&ran.stderr).contains("listem"), "{}", String::from_utf8_lossy(&ran.stderr));
+}
+
+#[test]
+fn logs_are_followed() {
+    let cloud = Cloud::start();
+    let code = "exports.handler = async (event) => { console.log('seen ' + event.n); };";
+    cloud.create_function("talks", &node_runtime(), "index.handler", &[("index.js", code)]);
+    // Begun before there is anything to see.
+    let mut command = cloud.command(program());
+    command.args(["logs", "talks", "--follow"]).stdout(std::process::Stdio::piped());
+    let mut child = command.spawn().expect("following");
+    let (sender, lines) = std::sync::mpsc::channel();
+    let stdout = BufReader::new(child.stdout.take().expect("it is piped"));
+    let reader = std::thread::spawn(move || {
+        for line in stdout.lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    for n in 0..3 {
+        cloud.invoke("talks", &format!("{{\"n\":{n}}}"));
+        let wanted = format!("seen {n}");
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        loop {
+            let left = deadline.saturating_duration_since(std::time::Instant::now());
+            let line = lines.recv_timeout(left).unwrap_or_else(|e| panic!("`{wanted}` was never shown: {e}"));
+            if line.ends_with(&wanted) {
+                break;
+            }
+        }
+    }
+    succeed(Command::new("kill").args(["-INT", &child.id().to_string()]));
+    assert!(child.wait().is_ok_and(|status| status.success()));
+    reader.join().expect("reading to the end");
+    let rest: Vec<String> = lines.try_iter().collect();
+    assert!(rest.iter().all(|line| !line.contains("seen 2")), "shown twice: {rest:?}");
 }

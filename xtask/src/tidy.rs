@@ -20,7 +20,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("bin/cumulet", &["*"]),
     ("xtask", &["*"]),
     ("tests", &[]),
-    ("bench", &["base"]),
+    ("bench", &["base", "engine", "sandbox", "runtimes"]),
+    ("sim", &["base", "engine"]),
     ("fuzz", &["*"]),
     ("tests/clients/rust", &[]),
 ];

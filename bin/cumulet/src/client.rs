@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::output::Failure;
 
-/// Which cloud to talk to, and as whom. The variables are those of the AWS tools.
+/// Which cloud to talk to. The variables are those of the AWS tools.
 #[derive(Args, Clone)]
 pub struct Connection {
     /// Address of the cloud
@@ -19,19 +19,25 @@ pub struct Connection {
     endpoint: String,
     #[arg(long, global = true, env = "AWS_REGION", default_value = "us-east-1", help = "Region")]
     region: String,
-    #[arg(long, global = true, env = "AWS_ACCESS_KEY_ID", default_value = "test", hide = true)]
+}
+
+/// As whom. Variables only: as flags they would be taken for the keys that `up` is to accept.
+struct OwnKeys {
     access_key_id: String,
-    #[arg(
-        long,
-        global = true,
-        env = "AWS_SECRET_ACCESS_KEY",
-        default_value = "test",
-        hide = true,
-        hide_env_values = true
-    )]
     secret_access_key: String,
-    #[arg(long, global = true, env = "AWS_SESSION_TOKEN", hide = true, hide_env_values = true)]
     session_token: Option<String>,
+}
+
+impl OwnKeys {
+    fn from_environment() -> OwnKeys {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let well_known = || "test".to_owned();
+        OwnKeys {
+            access_key_id: variable("AWS_ACCESS_KEY_ID").unwrap_or_else(well_known),
+            secret_access_key: variable("AWS_SECRET_ACCESS_KEY").unwrap_or_else(well_known),
+            session_token: variable("AWS_SESSION_TOKEN"),
+        }
+    }
 }
 
 impl Connection {
@@ -43,12 +49,13 @@ impl Connection {
                 self.endpoint
             )));
         };
-        Ok(Client { connection: self, host })
+        Ok(Client { connection: self, keys: OwnKeys::from_environment(), host })
     }
 }
 
 pub struct Client {
     connection: Connection,
+    keys: OwnKeys,
     host: String,
 }
 
@@ -93,9 +100,9 @@ impl Client {
 
     pub fn keys(&self) -> Keys<'_> {
         Keys {
-            access_key_id: &self.connection.access_key_id,
-            secret_access_key: &self.connection.secret_access_key,
-            session_token: self.connection.session_token.as_deref(),
+            access_key_id: &self.keys.access_key_id,
+            secret_access_key: &self.keys.secret_access_key,
+            session_token: self.keys.session_token.as_deref(),
         }
     }
 

@@ -52,10 +52,16 @@ pub struct Settings {
     /// A network functions may reach, such as 10.1.0.0/16; may be repeated
     #[arg(long, env = "CUMULET_ALLOW", value_delimiter = ',')]
     pub allow: Option<Vec<String>>,
-    /// Instances at a time, of all functions together [default: by the machine's memory]
+    /// Instances at a time, of all functions together [default: 1000]
     #[arg(long, env = "CUMULET_INSTANCES_MAX")]
     pub instances_max: Option<usize>,
-    /// Seconds after which an idle instance ends [default: 300]
+    /// Memory of all instances and templates together, in megabytes [default: half of the machine's]
+    #[arg(long, env = "CUMULET_INSTANCES_MEMORY_MB")]
+    pub instances_memory_mb: Option<u64>,
+    /// Invocations of one account at a time [default: 1000]
+    #[arg(long, env = "CUMULET_ACCOUNT_CONCURRENCY")]
+    pub account_concurrency: Option<usize>,
+    /// Seconds after which an idle instance ends at the latest [default: 1800]
     #[arg(long, env = "CUMULET_IDLE_SECONDS")]
     pub idle_seconds: Option<u64>,
     /// A JSON file with a price sheet of your own
@@ -64,9 +70,14 @@ pub struct Settings {
     /// Run functions on the nearest interpreter when theirs is not on this machine
     #[arg(long, env = "CUMULET_LENIENT_VERSIONS", num_args = 0..=1, default_missing_value = "true")]
     pub lenient_versions: Option<bool>,
-    /// Make instances of Node.js and Python functions as clones of a live template [default: false]
-    #[arg(long, env = "CUMULET_CLONES", num_args = 0..=1, default_missing_value = "true")]
-    pub clones: Option<bool>,
+    /// Of what instances of Node.js and Python functions are cloned: of the initialised function (`on`), of that where it
+    /// asks for SnapStart and else of a booted runtime (`snapstart`), of a booted runtime (`runtime`), or not (`off`)
+    /// [default: snapstart]
+    #[arg(long, env = "CUMULET_CLONES", num_args = 0..=1, default_missing_value = "on")]
+    pub clones: Option<Clones>,
+    /// Make templates at a function's first start, not already when it is deployed
+    #[arg(long, env = "CUMULET_TEMPLATES_LATE", num_args = 0..=1, default_missing_value = "true")]
+    pub templates_late: Option<bool>,
     /// Interpreters by runtime, in the file only
     #[arg(skip)]
     #[serde(default)]
@@ -85,11 +96,23 @@ pub struct Config {
     pub account: String,
     pub network: Network,
     pub instances_max: usize,
+    pub instances_memory_mb: u64,
+    pub account_concurrency: usize,
     pub idle_seconds: u64,
     pub prices: Option<PathBuf>,
     pub lenient_versions: bool,
-    pub clones: bool,
+    pub clones: Clones,
+    pub templates_late: bool,
     pub interpreters: BTreeMap<String, PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Clones {
+    Off,
+    Runtime,
+    Snapstart,
+    On,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,10 +153,13 @@ impl Settings {
             network: self.network.or(file.network),
             allow: self.allow.or(file.allow),
             instances_max: self.instances_max.or(file.instances_max),
+            instances_memory_mb: self.instances_memory_mb.or(file.instances_memory_mb),
+            account_concurrency: self.account_concurrency.or(file.account_concurrency),
             idle_seconds: self.idle_seconds.or(file.idle_seconds),
             prices: self.prices.or(file.prices),
             lenient_versions: self.lenient_versions.or(file.lenient_versions),
             clones: self.clones.or(file.clones),
+            templates_late: self.templates_late.or(file.templates_late),
             interpreters: file.interpreters,
         }
     }
@@ -178,11 +204,14 @@ impl Settings {
             secret_access_key,
             account,
             network,
-            instances_max: self.instances_max.unwrap_or_else(instances_for_memory).max(1),
+            instances_max: self.instances_max.unwrap_or(limits::INSTANCES_MAX).max(1),
+            instances_memory_mb: self.instances_memory_mb.unwrap_or_else(half_of_memory_mb),
+            account_concurrency: self.account_concurrency.unwrap_or(limits::FUNCTION_CONCURRENCY_MAX),
             idle_seconds: self.idle_seconds.unwrap_or(limits::INSTANCE_IDLE_MS / 1000),
             prices: self.prices,
             lenient_versions: self.lenient_versions.unwrap_or(false),
-            clones: self.clones.unwrap_or(false),
+            clones: self.clones.unwrap_or(Clones::Snapstart),
+            templates_late: self.templates_late.unwrap_or(false),
             interpreters: self.interpreters,
         })
     }
@@ -194,13 +223,12 @@ fn default_data_dir() -> Result<PathBuf, Failure> {
         .ok_or_else(|| Failure::usage("give --data-dir: HOME is not set"))
 }
 
-/// Half of the memory, at 64 MiB an instance: about what an idle Node.js takes.
-fn instances_for_memory() -> usize {
+fn half_of_memory_mb() -> u64 {
     let info = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let total = info
         .lines()
-        .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix("kB")?.trim().parse::<usize>().ok());
-    (total.unwrap_or(4 << 20) / 2 / (64 << 10)).clamp(16, limits::FUNCTION_CONCURRENCY_MAX)
+        .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
+    total.unwrap_or(4 << 20) / 2 / 1024
 }
 
 #[cfg(test)]

@@ -53,6 +53,8 @@ enum Command {
     Rm(commands::rm::RmArgs),
     /// Print the environment that points AWS tools here: eval "$(cumulet env)"
     Env,
+    /// Run the scaling policy over a trace of traffic, beside other policies
+    Simulate(commands::simulate::SimulateArgs),
     /// Tell which isolation features this machine has, what is missing, and how to get it
     Doctor,
     /// Print the completion script of a shell
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         Command::Up(args) => up::run(*args, output),
+        Command::Simulate(args) => commands::simulate::simulate(&args, output),
         command => run(command, connection, output),
     };
     match result {
@@ -94,7 +97,7 @@ fn run(command: Command, connection: Connection, output: Format) -> Result<(), F
             Command::Rm(args) => commands::rm::rm(&client, args, output).await,
             Command::Env => commands::env::env(&client, output),
             Command::Doctor => commands::doctor::doctor(output),
-            Command::Up(_) | Command::Completion { .. } => Ok(()),
+            Command::Up(_) | Command::Simulate(_) | Command::Completion { .. } => Ok(()),
         }
     })
 }

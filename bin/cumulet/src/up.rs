@@ -25,10 +25,10 @@ use cumulet_wire::operation::Registry;
 use cumulet_wire::raw::RawService;
 use serde_json::json;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::config::{Config, Network, UpArgs};
+use crate::config::{Clones, Config, Network, UpArgs};
 use crate::output::{self, Failure, Format};
 
 pub fn run(args: UpArgs, format: Format) -> Result<(), Failure> {
@@ -62,17 +62,16 @@ async fn serve(config: Config, format: Format) -> Result<(), Failure> {
     let cloud = Cloud::new(&config).await?;
     let (stop, stopped) = watch::channel(false);
     let server = tokio::spawn(cloud.front.clone().serve(listener, stopped));
+    // Before anybody is told that it is there, and may tell it to go.
+    let mut signals = Signals::listen()?;
     announce(&config, &address.to_string(), began.elapsed(), format);
-    wait_for_signal().await?;
+    signals.next().await;
     tracing::info!("draining");
     let _front_gone_already = stop.send(true);
     // Asked a second time, it does not wait for what still runs.
     tokio::select! {
         () = cloud.engine.drain() => {}
-        again = wait_for_signal() => {
-            again?;
-            cloud.engine.flush().await;
-        }
+        () = signals.next() => cloud.engine.flush().await,
     }
     // Connections that idle clients keep open do not hold the end up.
     let _cut_off = tokio::time::timeout(Duration::from_secs(2), server).await;
@@ -83,15 +82,25 @@ async fn serve(config: Config, format: Format) -> Result<(), Failure> {
     cloud.store.close().await.map_err(|e| Failure::new(format!("closing the store: {e}")))
 }
 
-async fn wait_for_signal() -> Result<(), Failure> {
-    let failed = |e: io::Error| Failure::new(format!("listening for signals: {e}"));
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// What asks the program to end.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Signals, Failure> {
+        let failed = |e: io::Error| Failure::new(format!("listening for signals: {e}"));
+        let of = |kind| signal(kind).map_err(failed);
+        Ok(Signals { terminate: of(SignalKind::terminate())?, interrupt: of(SignalKind::interrupt())? })
     }
-    Ok(())
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 fn announce(config: &Config, address: &str, took: Duration, format: Format) {
@@ -277,16 +286,27 @@ fn prices(config: &Config) -> Result<cumulet_meter::Prices, Failure> {
     serde_json::from_slice(&text).map_err(|e| bad(&e))
 }
 
+/// Their part of the memory for instances.
+fn templates_bytes(config: &Config) -> u64 {
+    if config.clones == Clones::Off {
+        return 0;
+    }
+    (config.instances_memory_mb << 20) / 100 * limits::TEMPLATES_MEMORY_PERCENT
+}
+
 fn engine_config(config: &Config) -> cumulet_engine::Config {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     cumulet_engine::Config {
         code_folder: config.data_dir.join("code"),
         bounds: Bounds {
             instances_max: config.instances_max,
-            starting_max: 2 * cores,
-            idle: Duration::from_secs(config.idle_seconds),
-            age: Duration::from_millis(limits::INSTANCE_AGE_MS),
+            memory_bytes_max: (config.instances_memory_mb << 20) - templates_bytes(config),
+            starting_max: cores,
+            cloning_max: 4 * cores,
+            processors: cores,
         },
+        account_concurrency: config.account_concurrency,
+        idle_max: Duration::from_secs(config.idle_seconds),
         init_timeout: Duration::from_millis(limits::INSTANCE_INIT_TIMEOUT_MS),
     }
 }
@@ -304,7 +324,14 @@ fn sandbox_config(config: &Config, front: Arc<OnceLock<Arc<Front>>>) -> Result<S
         }
     };
     sandbox.lenient_versions = config.lenient_versions;
-    sandbox.clones = config.clones;
+    sandbox.clones = match config.clones {
+        Clones::Off => cumulet_sandbox::Clones::Off,
+        Clones::Runtime => cumulet_sandbox::Clones::Runtime,
+        Clones::Snapstart => cumulet_sandbox::Clones::SnapStart,
+        Clones::On => cumulet_sandbox::Clones::On,
+    };
+    sandbox.templates_at_deploy = !config.templates_late;
+    sandbox.templates_bytes_max = templates_bytes(config);
     sandbox.interpreters = config.interpreters.values().cloned().collect();
     sandbox.platform = Some(Arc::new(move |stream: std::net::TcpStream, _spec| {
         let Some(front) = front.get().cloned() else { return };

@@ -40,6 +40,7 @@ pub fn function(runtime: &str) -> Arc<FunctionVersion> {
         role_arn: String::new(),
         log_group: "/aws/lambda/hello".into(),
         concurrency_max: None,
+        snap_start: false,
     })
 }
 

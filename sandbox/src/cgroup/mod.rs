@@ -5,6 +5,7 @@
 mod v1;
 mod v2;
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -12,17 +13,17 @@ use std::os::fd::{OwnedFd, RawFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use cumulet_base::limits;
 use cumulet_engine::sandbox::Usage;
 
 /// Kernel memory (page tables, sockets, pipes) counts as the instance's own here, though it does not in Lambda.
 const MEMORY_ALLOWANCE_BYTES: u64 = 16 * 1024 * 1024;
-/// Lambda gives one processor's time for this much memory
-/// (<https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html>).
-const MEMORY_MB_PER_CPU: u64 = 1769;
+const MEMORY_MB_PER_CPU: u64 = limits::MEMORY_MB_PER_PROCESSOR as u64;
 
 /// What one instance may use.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Limits {
     pub memory_mb: u32,
     pub tasks: u32,
@@ -47,9 +48,15 @@ enum Layout {
 
 /// Where this platform's groups are made.
 pub(crate) struct Cgroups {
+    /// Before the layout, whose directories they are in.
+    spares: Mutex<HashMap<Limits, Vec<Group>>>,
     layout: Layout,
     pub lacking: Vec<String>,
 }
+
+/// Groups made ahead, of one size and of how many sizes.
+const SPARES_MAX: usize = 4;
+const SPARE_KINDS_MAX: usize = 16;
 
 impl Cgroups {
     /// Finds the place, removes what crashed platforms left there, and makes this platform's own group.
@@ -62,14 +69,14 @@ impl Cgroups {
         match v2::Base::open(&hierarchies, &name) {
             Ok(base) => {
                 lacking.extend(base.lacking());
-                return Cgroups { layout: Layout::V2(base), lacking };
+                return Cgroups { spares: Mutex::default(), layout: Layout::V2(base), lacking };
             }
             Err(why) => tracing::debug!("control groups version 2: {why}"),
         }
         let base = v1::Base::open(&hierarchies, &name);
         lacking.extend(base.lacking());
         let layout = if base.is_empty() { Layout::None } else { Layout::V1(base) };
-        Cgroups { layout, lacking }
+        Cgroups { spares: Mutex::default(), layout, lacking }
     }
 
     /// In one word, for reports.
@@ -79,6 +86,32 @@ impl Cgroups {
             Layout::V1(_) => "version 1",
             Layout::None => "none",
         }
+    }
+
+    /// A group made ahead, or a new one.
+    pub(crate) fn take(&self, id: impl FnOnce() -> String, limits: Limits) -> io::Result<Option<Group>> {
+        let spare = self.lock().get_mut(&limits).and_then(Vec::pop);
+        match spare {
+            Some(group) => Ok(Some(group)),
+            None => self.create(&id(), limits),
+        }
+    }
+
+    /// Makes a group ahead for the next instance with these limits, where none is: making one takes longer than all else
+    /// that the host does for a clone.
+    pub(crate) fn stock(&self, id: impl FnOnce() -> String, limits: Limits) {
+        let is_wanted = {
+            let spares = self.lock();
+            spares.get(&limits).map_or(spares.len() < SPARE_KINDS_MAX, |spares| spares.len() < SPARES_MAX)
+        };
+        if is_wanted && let Ok(Some(group)) = self.create(&id(), limits) {
+            self.lock().entry(limits).or_default().push(group);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Limits, Vec<Group>>> {
+        // Nothing that can panic runs under the lock.
+        self.spares.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn create(&self, id: &str, limits: Limits) -> io::Result<Option<Group>> {

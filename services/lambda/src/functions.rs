@@ -246,4 +246,14 @@ impl Catalog for Functions {
             message: format!("unknown runtime `{}`", known.function.runtime),
         })
     }
+
+    async fn reserved(&self, account: &str, region: &str) -> usize {
+        match self.list(account, region, None, usize::MAX).await {
+            Ok(all) => all.iter().filter_map(|f| f.concurrency_max).map(|n| n as usize).sum(),
+            Err(e) => {
+                tracing::warn!(error = %e.message, "the account's reservations cannot be read");
+                0
+            }
+        }
+    }
 }

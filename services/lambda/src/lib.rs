@@ -136,9 +136,10 @@ impl Lambda {
         Lambda { functions, code, invoker, links }
     }
 
-    /// Ends the instances of earlier revisions.
+    /// Ends the instances of earlier revisions, and lets the new one be made ready.
     fn retire(&self, function: &Function) {
         self.invoker.retire(&function.account, &function.region, &function.name, Some(&function.instance_revision));
+        self.invoker.prepare(&function.account, &function.region, &function.name);
     }
 }
 

@@ -128,6 +128,7 @@ impl Function {
             role_arn: self.role.clone(),
             log_group: self.logging.group.clone(),
             concurrency_max: self.concurrency_max.map(|n| n as usize),
+            snap_start: self.snap_start != "None",
         })
     }
 

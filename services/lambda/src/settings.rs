@@ -232,9 +232,6 @@ impl Settings {
                 return Err(errors::not_built(feature));
             }
         }
-        if self.snap_start.as_ref().and_then(|s| s.apply_on.as_deref()).is_some_and(|on| on != "None") {
-            return Err(errors::not_built("SnapStart"));
-        }
         if self.logging_config.as_ref().and_then(|l| l.log_format.as_deref()) == Some("JSON") {
             return Err(errors::not_built("LoggingConfig.LogFormat JSON"));
         }
@@ -377,7 +374,7 @@ mod tests {
             (json!({"Environment": {"Variables": {"AB": big}}}), "InvalidParameterValueException"),
             (json!({"Layers": ["arn:aws:lambda:us-east-1:000000000000:layer:x:1"]}), "NotImplemented"),
             (json!({"VpcConfig": {"SubnetIds": ["subnet-1"]}}), "NotImplemented"),
-            (json!({"SnapStart": {"ApplyOn": "PublishedVersions"}}), "NotImplemented"),
+            (json!({"SnapStart": {"ApplyOn": "Always"}}), "ValidationException"),
         ] {
             assert_eq!(check(input.clone()).unwrap_err().0, code, "{input}");
         }

@@ -19,9 +19,10 @@ use serde_json::json;
 /// The bucket uploaded code seems to lie in; its keys are digests.
 pub const ARTIFACTS_BUCKET: &str = "cumulet-artifacts";
 
-static OPERATIONS: [Operation; 2] = [
+static OPERATIONS: [Operation; 3] = [
     Operation::rest("PutArtifact", "POST", "/_cumulet/artifacts", 200).raw_payload(),
     Operation::rest("ListInstances", "GET", "/_cumulet/instances", 200),
+    Operation::rest("GetMetrics", "GET", "/_cumulet/metrics", 200),
 ];
 
 static MODEL: ServiceModel = ServiceModel {
@@ -57,9 +58,33 @@ impl Platform {
     fn list_instances(&self, account: &str, region: &str) -> Result<Answer, ApiError> {
         let mine = self.engine.pools().into_iter().filter(|p| p.account == account && p.region == region);
         let views: Vec<_> = mine
-            .map(|p| json!({ "FunctionName": p.function, "Version": p.version, "Idle": p.idle, "Busy": p.busy, "Starting": p.starting, "How": p.how }))
+            .map(|p| {
+                json!({ "FunctionName": p.function, "Version": p.version, "Idle": p.idle, "Busy": p.busy, "Starting": p.starting,
+                    "Waiting": p.waiting, "Cloned": p.born.cloned, "Started": p.born.started, "How": p.how })
+            })
             .collect();
         Answer::json(json!({ "Instances": views }))
+    }
+
+    /// The instances as numbers, in the text format that Prometheus reads.
+    fn metrics(&self, account: &str, region: &str) -> Answer {
+        let mine = self.engine.pools().into_iter().filter(|p| p.account == account && p.region == region);
+        let mut text = String::new();
+        for p in mine {
+            let label = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', " ");
+            let function = format!("function=\"{}\",version=\"{}\"", label(&p.function), label(&p.version));
+            for (state, count) in [("idle", p.idle), ("busy", p.busy), ("starting", p.starting)] {
+                text.push_str(&format!("cumulet_instances{{{function},state=\"{state}\"}} {count}\n"));
+            }
+            text.push_str(&format!("cumulet_waiting{{{function}}} {}\n", p.waiting));
+            for (how, count) in [("cloned", p.born.cloned), ("started", p.born.started)] {
+                text.push_str(&format!("cumulet_instances_born_total{{{function},how=\"{how}\"}} {count}\n"));
+            }
+            if let Some(how) = p.how {
+                text.push_str(&format!("cumulet_instances_come_to_be{{{function},how=\"{}\"}} 1\n", label(&how)));
+            }
+        }
+        Answer { payload: Some(text.into()), ..Answer::empty() }
     }
 }
 
@@ -73,6 +98,7 @@ impl Service for Platform {
         match call.operation.name {
             "PutArtifact" => self.put_artifact(call.payload).await,
             "ListInstances" => self.list_instances(call.context.account(), &call.context.region),
+            "GetMetrics" => Ok(self.metrics(call.context.account(), &call.context.region)),
             other => Err(ApiError::not_implemented(MODEL.name, other)),
         }
     }

@@ -101,7 +101,9 @@ pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
     input.settings.apply(&mut function);
     function.revise(context.now_ms);
     let configuration = function.configuration(false);
+    let [account, region, name] = [&function.account, &function.region, &function.name].map(String::clone);
     lambda.functions.create(function).await?;
+    lambda.invoker.prepare(&account, &region, &name);
     Answer::json(configuration)
 }
 
