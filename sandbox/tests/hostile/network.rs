@@ -48,8 +48,9 @@ fn command(program: &str, arguments: &str) {
 
 impl Outside {
     fn new() -> Outside {
-        // Several runs of this suite may share the machine.
-        let pid = std::process::id();
+        // Several runs of this suite may share the machine, and several tests a process.
+        static SERIAL: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let pid = std::process::id() + 17 * SERIAL.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let net = pid % 64 * 4;
         let mut outside = Outside {
             name: format!("out{pid}"),
