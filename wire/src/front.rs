@@ -164,7 +164,7 @@ impl Front {
         let response = match plane {
             Some(plane) => self.data_plane(&*plane, head, body, host, peer, request_id).await,
             None => match self.raw(&head, &name) {
-                Some(raw) => return raw.serve(Request::from_parts(head, body)).await.map(Either::Right),
+                Some(raw) => return serve_raw(&*raw, Request::from_parts(head, body)).await.map(Either::Right),
                 None => self.api(&head, body, &host, &request_id).await,
             },
         };
@@ -517,4 +517,15 @@ fn in_protocol(mut error: ApiError, protocol: Protocol) -> ApiError {
         error.code = own.to_owned();
     }
     error
+}
+
+/// A refusal may leave a body unread, and with it the connection unusable: the client is told so.
+async fn serve_raw(raw: &dyn RawService, request: Request<Incoming>) -> Response<RawBody> {
+    let is_http1 = request.version() <= http::Version::HTTP_11;
+    let may_be_unread = !request.body().is_end_stream() || request.headers().contains_key(http::header::EXPECT);
+    let mut response = raw.serve(request).await;
+    if is_http1 && may_be_unread && (response.status().is_client_error() || response.status().is_server_error()) {
+        response.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
+    }
+    response
 }
