@@ -16,4 +16,5 @@ pub mod policy;
 pub mod preamble;
 pub mod protocol;
 pub mod raw;
+pub mod schedule;
 pub mod validate;
