@@ -6,11 +6,13 @@ pub mod call;
 pub mod client;
 pub mod data_plane;
 pub mod error;
+pub mod event_pattern;
 pub mod front;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod http_event;
 pub mod operation;
+pub mod outbound;
 pub mod patterns;
 pub mod policy;
 pub mod preamble;
