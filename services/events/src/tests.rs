@@ -329,11 +329,11 @@ async fn from_bus_to_bus_but_not_in_circles() {
     let b = Bench::new();
     b.ok("CreateEventBus", json!({"Name": "other"})).await;
     let bus = |name: &str| format!("arn:aws:events:us-east-1:000000000000:event-bus/{name}");
-    b.rule("there", json!([{"Id": "1", "Arn": bus("other")}, {"Id": "2", "Arn": queue("here")}])).await;
+    b.rule("there", json!([{"Id": "1", "Arn": bus("other"), "DeadLetterConfig": {"Arn": queue("dead")}}, {"Id": "2", "Arn": queue("here")}])).await;
     let back = json!({"Name": "back", "EventBusName": "other", "EventPattern": "{\"source\":[\"my.app\"]}"});
     b.ok("PutRule", back).await;
     let targets = json!([
-        {"Id": "1", "Arn": bus("default"), "DeadLetterConfig": {"Arn": queue("dead")}},
+        {"Id": "1", "Arn": bus("default")},
         {"Id": "2", "Arn": queue("there")},
     ]);
     b.ok("PutTargets", json!({"Rule": "back", "EventBusName": "other", "Targets": targets})).await;
