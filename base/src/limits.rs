@@ -254,3 +254,5 @@ pub const EVENTS_REPLAY_PAGE_BYTES: u32 = 4 * 1024 * 1024;
 pub const EVENTS_EXPIRY_PERIOD_MS: u64 = 3_600_000;
 /// What is read of the answer to a request that this cloud makes by itself.
 pub const OUTBOUND_ANSWER_BYTES_MAX: usize = 1024 * 1024;
+/// Schedules that one step takes of a group that is being deleted.
+pub const SCHEDULER_CLEAR_ROWS: usize = 200;

@@ -1,7 +1,7 @@
 //! Members of requests, and the names in them.
 
 use cumulet_base::arn::Arn;
-use cumulet_wire::call::Call;
+use cumulet_wire::call::{self, Call};
 use cumulet_wire::error::ApiError;
 use cumulet_wire::validate::Validation;
 use serde_json::{Map, Value};
@@ -56,16 +56,8 @@ pub fn bounded(input: &Map<String, Value>, members: &[(&str, usize)]) -> Result<
     validation.finish("ValidationException")
 }
 
-/// A time as JSON protocols send it: seconds, with fractions.
 pub fn time_ms(input: &Map<String, Value>, member: &str) -> Option<u64> {
-    let value = input.get(member)?;
-    if let Some(text) = value.as_str() {
-        let format = &time::format_description::well_known::Rfc3339;
-        let at = time::OffsetDateTime::parse(text, format).ok()?;
-        return u64::try_from(at.unix_timestamp_nanos() / 1_000_000).ok();
-    }
-    let seconds = value.as_f64().filter(|seconds| (0.0..253_402_300_800.0).contains(seconds))?;
-    Some((seconds * 1000.0).round() as u64)
+    call::time_ms(input.get(member)?)
 }
 
 pub fn here(call: &Call) -> Place {

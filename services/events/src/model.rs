@@ -190,8 +190,3 @@ pub struct Destination {
     pub created_ms: u64,
     pub modified_ms: u64,
 }
-
-/// Seconds since 1970, as JSON protocols write times.
-pub fn seconds(ms: u64) -> Value {
-    Value::from(ms as f64 / 1000.0)
-}

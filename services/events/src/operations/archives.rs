@@ -2,13 +2,13 @@
 
 use cumulet_base::arn::Arn;
 use cumulet_base::id;
-use cumulet_wire::call::{Answer, Call};
+use cumulet_wire::call::{Answer, Call, seconds};
 use cumulet_wire::error::ApiError;
 use cumulet_wire::validate::Validation;
 use serde_json::{Value, json};
 
 use super::put;
-use crate::model::{Archive, FORMAT, Place, seconds};
+use crate::model::{Archive, FORMAT, Place};
 use crate::route::find_bus;
 use crate::storage::{self, Kind};
 use crate::{Events, errors, input, replay};

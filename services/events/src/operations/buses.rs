@@ -1,13 +1,13 @@
 //! Event buses: made, described, changed, listed, deleted.
 
 use cumulet_base::limits;
-use cumulet_wire::call::{Answer, Call};
+use cumulet_wire::call::{Answer, Call, seconds};
 use cumulet_wire::error::ApiError;
 use cumulet_wire::validate::Validation;
 use serde_json::{Value, json};
 
 use super::put;
-use crate::model::{Bus, DEFAULT, FORMAT, Place, seconds};
+use crate::model::{Bus, DEFAULT, FORMAT, Place};
 use crate::route::{all, find_bus};
 use crate::storage::{self, Kind};
 use crate::{Events, errors, input};

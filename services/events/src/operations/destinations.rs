@@ -2,13 +2,13 @@
 
 use cumulet_base::arn::Arn;
 use cumulet_base::id;
-use cumulet_wire::call::{Answer, Call};
+use cumulet_wire::call::{Answer, Call, seconds};
 use cumulet_wire::error::ApiError;
 use cumulet_wire::validate::Validation;
 use serde_json::{Value, json};
 
 use super::put;
-use crate::model::{Connection, Destination, FORMAT, Place, seconds};
+use crate::model::{Connection, Destination, FORMAT, Place};
 use crate::storage::{self, Kind};
 use crate::{Events, errors, input};
 

@@ -1,13 +1,13 @@
 //! Replays: started, described, listed, cancelled.
 
 use cumulet_base::arn::Arn;
-use cumulet_wire::call::{Answer, Call};
+use cumulet_wire::call::{Answer, Call, seconds};
 use cumulet_wire::error::ApiError;
 use cumulet_wire::validate::Validation;
 use serde_json::{Value, json};
 
 use super::put;
-use crate::model::{Archive, FORMAT, Place, Replay, seconds};
+use crate::model::{Archive, FORMAT, Place, Replay};
 use crate::storage::{self, Kind};
 use crate::{Events, errors, input, replay};
 
