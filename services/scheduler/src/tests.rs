@@ -87,7 +87,7 @@ impl Service for Roles {
             "Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole",
             "Condition": {"StringEquals": {"aws:SourceAccount": "000000000000"}},
         }]});
-        Answer::json(json!({"Role": {"AssumeRolePolicyDocument": document.to_string().replace('{', "%7B")}}}))
+        Answer::json(json!({"Role": {"AssumeRolePolicyDocument": document.to_string().replace('{', "%7B")}}))
     }
 }
 
@@ -151,21 +151,14 @@ impl Bench {
         assert_eq!(sent.len(), count, "{sent:?}");
         sent
     }
-
-    async fn ticks(&self) -> u64 {
-        self.delivery.storage_ticks("default").await
-    }
 }
 
-trait Ticks {
-    async fn storage_ticks(&self, group: &str) -> u64;
-}
-
-impl Ticks for Arc<Delivery> {
-    /// The ticks of a group lie in the shard of their schedules, which is not that of their lane's name.
-    async fn storage_ticks(&self, group: &str) -> u64 {
-        self.count(core::TICK, &format!("000000000000/us-east-1/{group}")).await.unwrap()
-    }
+/// Ticks that lie in the store, which are in the shard of their schedules.
+async fn ticks(store: &MemoryStore, group: &str) -> usize {
+    use cumulet_store::{KeyWriter, Shard, Space, StoreExt};
+    let lane = format!("000000000000/us-east-1/{group}");
+    let (lo, hi) = KeyWriter::new().text("task").text(core::TICK).text(&lane).range();
+    store.range(Shard::of("scheduler/000000000000/us-east-1"), Space(12), lo, hi, 100).await.unwrap().len()
 }
 
 async fn eventually(mut holds: impl FnMut() -> bool) {
@@ -250,7 +243,11 @@ async fn refused() {
         ("/Target/Arn", json!(queue("q.fifo")), "ValidationException"),
         ("/Target/Input", json!("x".repeat(50_000)), "ServiceQuotaExceededException"),
     ] {
-        assert_eq!(b.error("CreateSchedule", with(given.clone(), pointer, value.clone())).await, code, "{pointer} {value}");
+        assert_eq!(
+            b.error("CreateSchedule", with(given.clone(), pointer, value.clone())).await,
+            code,
+            "{pointer} {value}"
+        );
     }
     let error = b.call("CreateSchedule", schedule("s", "cron(x)")).await.unwrap_err();
     assert_eq!(error.message, "Invalid Schedule Expression cron(x).");
@@ -346,8 +343,17 @@ async fn windows_starts_and_ends() {
         b.ok("CreateSchedule", schedule(&format!("now{minutes}"), &format!("at({})", &now[..19]))).await;
         let own = |sent: &[(String, Value)]| sent.iter().any(|(_, m)| m.to_string().contains(&format!("now{minutes}")));
         eventually(|| own(&b.queues.0.lock().unwrap())).await;
-        eventually(|| minutes != 1 && minutes != 11 || b.queues.0.lock().unwrap().iter().any(|(_, m)| m.to_string().contains("default/s"))).await;
-        eventually(|| minutes != 31 || seen.iter().any(|(_, n)| n == "w") || b.queues.0.lock().unwrap().iter().any(|(_, m)| m.to_string().contains("default/w"))).await;
+        eventually(|| {
+            minutes != 1 && minutes != 11
+                || b.queues.0.lock().unwrap().iter().any(|(_, m)| m.to_string().contains("default/s"))
+        })
+        .await;
+        eventually(|| {
+            minutes != 31
+                || seen.iter().any(|(_, n)| n == "w")
+                || b.queues.0.lock().unwrap().iter().any(|(_, m)| m.to_string().contains("default/w"))
+        })
+        .await;
         for (_, message) in b.queues.0.lock().unwrap().iter() {
             let body: Value = serde_json::from_str(message["MessageBody"].as_str().unwrap()).unwrap();
             let name = body["resources"][0].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
@@ -379,7 +385,11 @@ async fn what_is_not_taken_is_buried() {
 #[tokio::test]
 async fn any_operation_can_be_a_target() {
     let b = Bench::new();
-    let given = with(schedule("s", "at(2026-11-23T10:15:30)"), "/Target/Arn", json!("arn:aws:scheduler:::aws-sdk:sqs:sendMessage"));
+    let given = with(
+        schedule("s", "at(2026-11-23T10:15:30)"),
+        "/Target/Arn",
+        json!("arn:aws:scheduler:::aws-sdk:sqs:sendMessage"),
+    );
     let input = json!({"QueueUrl": "http://localhost/000000000000/q", "MessageBody": "<aws.scheduler.execution-id>"});
     b.ok("CreateSchedule", with(given, "/Target/Input", json!(input.to_string()))).await;
     let (name, message) = b.sent(1).await.remove(0);
@@ -388,10 +398,11 @@ async fn any_operation_can_be_a_target() {
 
 #[tokio::test]
 async fn deleted_schedules_leave_no_tick() {
-    let b = Bench::new();
+    let store = Arc::new(MemoryStore::new());
+    let b = Bench::over(store.clone(), START_MS);
     b.ok("CreateSchedule", schedule("s", "at(2036-11-23T10:15:30)")).await;
     b.ok("UpdateSchedule", schedule("s", "at(2037-11-23T10:15:30)")).await;
-    assert_eq!(b.ticks().await, 1);
+    assert_eq!(ticks(&store, "default").await, 1);
     b.ok("DeleteSchedule", json!({"Name": "s"})).await;
-    assert_eq!(b.ticks().await, 0);
+    assert_eq!(ticks(&store, "default").await, 0);
 }
