@@ -34,7 +34,7 @@ use cumulet_store::Store;
 use cumulet_wire::auth::Authorizer;
 use cumulet_wire::call::{Answer, Call};
 use cumulet_wire::error::ApiError;
-use cumulet_wire::operation::{Operation, Protocol, Service, ServiceModel};
+use cumulet_wire::operation::{Changes, Operation, Protocol, Service, ServiceModel};
 
 use capacity::Used;
 use model::Table;
@@ -249,6 +249,10 @@ impl Service for Streams {
 
     async fn authorize(&self, authorizer: &dyn Authorizer, call: &Call) -> Result<(), ApiError> {
         permissions::authorize(&self.shared, authorizer, call).await.map_err(named)
+    }
+
+    fn changes(&self, arn: &str) -> Option<Box<dyn Changes>> {
+        Some(Box::new(operations::streams::News::of(self.shared.clone(), arn)))
     }
 
     async fn call(&self, call: Call) -> Result<Answer, ApiError> {
