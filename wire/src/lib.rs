@@ -5,6 +5,7 @@ pub mod auth;
 pub mod call;
 pub mod data_plane;
 pub mod error;
+pub mod event_pattern;
 pub mod front;
 #[doc(hidden)]
 pub mod fuzz;
