@@ -214,3 +214,18 @@ pub const TABLE_STEP_ROWS: u32 = 200;
 pub const TABLE_EXPIRY_PERIOD_MS: u64 = 5000;
 /// A projected item up to this size is kept in its index entry; a larger one is read from the table.
 pub const TABLE_INDEX_INLINE_BYTES_MAX: usize = 8 * 1024;
+
+/// Tasks to be carried out later: one body (an asynchronous event and its envelope fit), those of one lane at a time, what all
+/// of them may hold in memory, and what one read of them takes.
+pub const DELIVERY_BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
+pub const DELIVERY_LANE_CONCURRENCY: usize = 64;
+pub const DELIVERY_MEMORY_BYTES: usize = 512 * 1024 * 1024;
+pub const DELIVERY_MEMORY_UNIT_BYTES: usize = 64 * 1024;
+pub const DELIVERY_PAGE_TASKS: u32 = 256;
+pub const DELIVERY_PAGE_BYTES: u32 = 4 * 1024 * 1024;
+/// How long a commit whose asker went away is waited for.
+pub const DELIVERY_LATE_COMMIT_MS: u64 = 10_000;
+/// A lane that waits for a time looks at the clock at least this often: clocks are set.
+pub const DELIVERY_CLOCK_MS: u64 = 30_000;
+/// After an attempt that failed inside the platform, or a store that did.
+pub const DELIVERY_PAUSE_MS: u64 = 1000;

@@ -65,6 +65,16 @@ impl Answer {
         Answer::default()
     }
 
+    /// The members of the answer, wherever the service has put them: some write theirs themselves.
+    pub fn members(self) -> Result<Value, ApiError> {
+        match self.payload {
+            Some(bytes) if self.output.is_null() && !bytes.is_empty() => {
+                serde_json::from_slice(&bytes).map_err(|e| ApiError::internal(format!("reading an answer: {e}")))
+            }
+            _ => Ok(self.output),
+        }
+    }
+
     pub fn json(output: impl serde::Serialize) -> Result<Answer, ApiError> {
         let output =
             serde_json::to_value(output).map_err(|e| ApiError::internal(format!("writing the answer: {e}")))?;

@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use cumulet_base::clock::{Clock, SystemClock};
 use cumulet_base::{id, limits, telemetry};
 use cumulet_blobs::Blobs;
+use cumulet_delivery::Delivery;
 use cumulet_engine::catalog::{Invoker, Sessions};
 use cumulet_engine::record::{LogSink, MeterSink};
 use cumulet_engine::{Bounds, Engine, Ports};
@@ -18,6 +19,7 @@ use cumulet_sandbox::{LinuxSandbox, SandboxConfig};
 use cumulet_store::Store;
 use cumulet_store_embedded::EmbeddedStore;
 use cumulet_wire::auth::{Authorizer, Caller, Credentials};
+use cumulet_wire::client::Client;
 use cumulet_wire::data_plane::{DataPlane, HttpRequest};
 use cumulet_wire::error::ApiError;
 use cumulet_wire::front::{self, Front, Parts};
@@ -67,6 +69,7 @@ async fn serve(config: Config, format: Format) -> Result<(), Failure> {
     announce(&config, &address.to_string(), began.elapsed(), format);
     signals.next().await;
     tracing::info!("draining");
+    cloud.delivery.halt();
     let _front_gone_already = stop.send(true);
     // Asked a second time, it does not wait for what still runs.
     tokio::select! {
@@ -75,6 +78,8 @@ async fn serve(config: Config, format: Format) -> Result<(), Failure> {
     }
     // Connections that idle clients keep open do not hold the end up.
     let _cut_off = tokio::time::timeout(Duration::from_secs(2), server).await;
+    // What became of them is written down while the store is open; what is not is carried out again.
+    let _carried_out_again = tokio::time::timeout(Duration::from_secs(2), cloud.delivery.settled()).await;
     // What the last requests left behind.
     cloud.engine.flush().await;
     cloud.tables.flush().await;
@@ -125,6 +130,7 @@ fn announce(config: &Config, address: &str, took: Duration, format: Format) {
 struct Cloud {
     front: Arc<Front>,
     engine: Engine,
+    delivery: Arc<Delivery>,
     store: Arc<dyn Store>,
     tables: Arc<cumulet_dynamodb::DynamoDb>,
     usage: Arc<cumulet_meter::UsageSums>,
@@ -168,6 +174,8 @@ impl Cloud {
         };
         let engine = Engine::new(ports, engine_config(config));
 
+        let client = Client::default();
+        let delivery = Delivery::new(store.clone(), clock.clone());
         let functions = Arc::new(cumulet_lambda::Functions::new(store.clone()));
         engine.connect(functions.clone());
         let code: Arc<dyn cumulet_lambda::CodeStore> = blobs.clone();
@@ -192,6 +200,8 @@ impl Cloud {
             .with(stacks.clone())
             .with(Arc::new(cumulet_platform::Platform::new(blobs, engine.clone())));
         stacks.connect(registry.clone(), access.clone());
+        client.connect(registry.clone(), access.clone(), clock.clone());
+        delivery.start();
         stacks.recover().await.map_err(|e| failed("resuming stacks", &e))?;
         let planes: Vec<Arc<dyn DataPlane>> = vec![
             gateway,
@@ -217,7 +227,7 @@ impl Cloud {
             clock,
         };
         let front = door.get_or_init(|| Arc::new(Front::new(parts))).clone();
-        Ok(Cloud { front, engine, store, tables, usage })
+        Ok(Cloud { front, engine, delivery, store, tables, usage })
     }
 }
 

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use cumulet_wire::auth::{Authorizer, Principal};
+use cumulet_wire::auth::Authorizer;
 use cumulet_wire::call::Call;
 use cumulet_wire::error::ApiError;
-use cumulet_wire::policy::{self, Decision};
+use cumulet_wire::policy;
 use serde_json::Value as Json;
 
 use crate::input::place_of_arn;
@@ -16,34 +16,18 @@ use crate::{MODEL, Shared};
 
 pub async fn authorize(shared: &Shared, authorizer: &dyn Authorizer, call: &Call) -> Result<(), ApiError> {
     for (action, resource) in needed(call) {
-        let by_identity = authorizer.authorize(&call.context.caller, &action, &resource).await;
         // A table's policy is asked with the table's name; those without one say nothing.
         let own = match place_of_arn(&resource) {
             Some(place) => shared.tables.find(&place).await?.and_then(|live| live.table.policy.clone()),
             None => None,
         };
-        let Some(own) = own.filter(|_| call.context.caller.kind != Principal::Owner) else {
-            by_identity?;
-            continue;
-        };
-        let caller = &call.context.caller;
-        let mut names = vec![caller.arn.as_str()];
-        if let Principal::Role { role_arn } = &caller.kind {
-            names.push(role_arn);
-        }
-        let by_resource = policy::decide_for([own.document.as_str()], &caller.account, &names, &action, &resource);
-        match (by_resource, by_identity) {
-            (Decision::ExplicitDeny, _) => {
-                let text = format!(
-                    "User: {} is not authorized to perform: {action} on resource: {resource} with an explicit deny in a \
-                     resource-based policy",
-                    caller.arn
-                );
-                return Err(ApiError::new(400, "AccessDeniedException", text));
+        let document = own.as_ref().map(|own| own.document.as_str());
+        policy::guard(authorizer, &call.context.caller, &action, &resource, document).await.map_err(|mut error| {
+            if error.code == "AccessDeniedException" {
+                error.status = 400;
             }
-            (Decision::Allow, Err(error)) if !error.message.contains("explicit deny") => {}
-            (_, answer) => answer?,
-        }
+            error
+        })?;
     }
     Ok(())
 }
@@ -122,7 +106,7 @@ fn arn_of(call: &Call, name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use cumulet_wire::auth::Caller;
+    use cumulet_wire::auth::{Caller, Principal};
     use cumulet_wire::call::Context;
     use serde_json::json;
 

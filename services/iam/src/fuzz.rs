@@ -15,7 +15,7 @@ pub const TARGETS: &[Target] = &[Target {
         for kind in [Kind::Identity, Kind::Trust] {
             let _either = policy::check(&text, kind);
         }
-        let _either = cumulet_wire::policy::decide([text.as_ref()], "s3:GetObject", "arn:aws:s3:::b/k");
-        let _either = policy::trusts(&text, "000000000000", &["arn:aws:iam::000000000000:role/r"]);
+        let _either = cumulet_wire::policy::decide([text.as_ref()], "s3:GetObject", "arn:aws:s3:::b/k", &Default::default());
+        let _either = policy::trusts(&text, &cumulet_wire::auth::Caller::owner("000000000000"));
     },
 }];

@@ -1,8 +1,10 @@
 //! What policies of roles may say, and whom a trust policy lets in. What they decide is `cumulet_wire::policy`.
 //! Boundaries and session policies are absent.
 
+use cumulet_wire::auth::Caller;
 use cumulet_wire::error::ApiError;
-use cumulet_wire::policy::Document;
+use cumulet_wire::policy::condition::{Truth, holds};
+use cumulet_wire::policy::{Document, Statement, circumstances};
 
 use crate::errors;
 
@@ -48,19 +50,18 @@ pub fn check(document: &str, kind: Kind) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Whether a trust policy lets a principal of an account assume the role.
-pub fn trusts(document: &str, account: &str, principals: &[&str]) -> bool {
+/// Whether a trust policy lets a caller assume the role.
+pub fn trusts(document: &str, caller: &Caller) -> bool {
     let Some(parsed) = Document::parse(document) else {
         return false;
     };
+    let known = circumstances(caller);
     let mut is_trusted = false;
-    for statement in parsed.statements() {
-        if !statement.has_action("sts:AssumeRole") {
-            continue;
-        }
-        match (statement.has_principal(account, principals), statement.effect.as_str()) {
-            (true, "Deny") => return false,
-            (true, _) if statement.condition.is_none() => is_trusted = true,
+    let meant = |s: &&Statement| s.has_action("sts:AssumeRole") && s.has_principal(caller);
+    for statement in parsed.statements().iter().filter(meant) {
+        match (statement.effect.as_str(), holds(statement.condition.as_ref(), &known)) {
+            ("Deny", Truth::Yes | Truth::Unknown) => return false,
+            ("Allow", Truth::Yes) => is_trusted = true,
             _ => {}
         }
     }
@@ -99,8 +100,9 @@ mod tests {
             doc(r#"{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole"}"#);
         let account =
             doc(r#"{"Effect":"Allow","Principal":{"AWS":["arn:aws:iam::0:root"]},"Action":"sts:AssumeRole"}"#);
-        assert!(!trusts(&service, "0", &[]));
-        assert!(trusts(&account, "0", &[]));
-        assert!(!trusts(&account, "1", &[]));
+        assert!(!trusts(&service, &Caller::owner("0")));
+        assert!(trusts(&service, &Caller::service("0", "lambda.amazonaws.com", "arn:aws:lambda:r:0:function:f")));
+        assert!(trusts(&account, &Caller::owner("0")));
+        assert!(!trusts(&account, &Caller::owner("1")));
     }
 }

@@ -186,11 +186,7 @@ impl Access {
         let (account, name) = role_of(role_arn).ok_or_else(denied)?;
         let role =
             self.storage.find(&account, &name).await?.filter(|role| role.arn() == role_arn).ok_or_else(denied)?;
-        let mut principals = vec![caller.arn.as_str()];
-        if let Principal::Role { role_arn } = &caller.kind {
-            principals.push(role_arn);
-        }
-        if !policy::trusts(&role.trust, &caller.account, &principals) {
+        if !policy::trusts(&role.trust, caller) {
             return Err(denied());
         }
         if duration_s > u64::from(role.max_session_s) {
@@ -252,7 +248,8 @@ impl Authorizer for Access {
         };
         let attached = role.attached.iter().filter_map(|arn| managed::find(arn)).map(|policy| policy.document);
         let documents = role.inline.values().map(String::as_str).chain(attached);
-        match cumulet_wire::policy::decide(documents, action, resource) {
+        let known = cumulet_wire::policy::circumstances(caller);
+        match cumulet_wire::policy::decide(documents, action, resource, &known) {
             Decision::Allow => Ok(()),
             decision => Err(errors::access_denied(&caller.arn, action, resource, decision == Decision::ExplicitDeny)),
         }

@@ -38,6 +38,36 @@ impl Caller {
             kind: Principal::Owner,
         }
     }
+
+    /// A service acting for one of its resources: `name` is such as `sns.amazonaws.com`.
+    pub fn service(account: &str, name: &str, source_arn: &str) -> Caller {
+        Caller {
+            account: account.to_owned(),
+            arn: name.to_owned(),
+            user_id: name.to_owned(),
+            kind: Principal::Service { name: name.to_owned(), source_arn: source_arn.to_owned() },
+        }
+    }
+
+    /// A session of a role that a service has taken on; `None`: that is not a role's ARN.
+    pub fn role(role_arn: &str, session: &str) -> Option<Caller> {
+        let arn: cumulet_base::arn::Arn = role_arn.parse().ok()?;
+        let name = arn.resource.strip_prefix("role/")?.rsplit('/').next()?;
+        Some(Caller {
+            arn: format!("arn:aws:sts::{}:assumed-role/{name}/{session}", arn.account),
+            user_id: format!("{name}:{session}"),
+            account: arn.account.clone(),
+            kind: Principal::Role { role_arn: role_arn.to_owned() },
+        })
+    }
+
+    /// The ARNs a policy may name the caller by; the last one stands for all of its sessions.
+    pub fn names(&self) -> Vec<&str> {
+        match &self.kind {
+            Principal::Role { role_arn } => vec![&self.arn, role_arn],
+            _ => vec![&self.arn],
+        }
+    }
 }
 
 /// A secret and whose it is.
