@@ -5,6 +5,7 @@ use cumulet_base::fuzz::Target;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::auth::sigv4;
+use crate::event_pattern::Pattern;
 use crate::operation::{Operation, Protocol, ServiceModel};
 use crate::{data_plane, http_event, patterns, protocol};
 
@@ -71,10 +72,9 @@ pub const TARGETS: &[Target] = &[
 ];
 
 fn event_pattern(bytes: &[u8]) {
-    let (pattern, event) = parts(bytes);
-    if let (Ok(pattern), Ok(event)) =
-        (crate::event_pattern::Pattern::parse(&pattern), serde_json::from_str(&event))
-    {
+    let text = String::from_utf8_lossy(bytes);
+    let (pattern, event) = text.split_once('\n').unwrap_or((&text, ""));
+    if let (Ok(pattern), Ok(event)) = (Pattern::parse(pattern), serde_json::from_str(event)) {
         let _either = pattern.matches(&event);
     }
 }
