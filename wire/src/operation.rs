@@ -128,7 +128,7 @@ pub trait Service: Send + Sync + 'static {
 
 /// A wake-up for whoever would otherwise have to ask again and again.
 #[async_trait]
-pub trait Changes: Send {
+pub trait Changes: Send + Sync {
     /// Returns when something may have come since the last time this was asked; at once, the first time. Never misses one.
     async fn changed(&mut self);
 }

@@ -33,7 +33,12 @@ pub struct Failure {
 }
 
 /// `identifiers` are those of the batch's records.
-pub async fn hand_over(work: &Work, payload: Bytes, trace: Option<String>, identifiers: &[String]) -> (Ended, Option<Value>) {
+pub async fn hand_over(
+    work: &Work,
+    payload: Bytes,
+    trace: Option<String>,
+    identifiers: &[String],
+) -> (Ended, Option<Value>) {
     let mapping = &work.mapping;
     let target = mapping.target();
     let request_id = id::uuid();

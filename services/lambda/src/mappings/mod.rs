@@ -255,9 +255,10 @@ impl Mappings {
         };
         let function_name = input.function_name.as_deref().ok_or_else(|| missing("functionName"))?;
         let named = names::read(context, function_name, None)?;
-        let source_arn = input.event_source_arn.as_deref().ok_or_else(|| {
-            errors::invalid_parameter("EventSourceArn is required for this event source type.")
-        })?;
+        let source_arn = input
+            .event_source_arn
+            .as_deref()
+            .ok_or_else(|| errors::invalid_parameter("EventSourceArn is required for this event source type."))?;
         let source = source_of(source_arn)
             .ok_or_else(|| errors::not_built(&format!("event source mappings of {source_arn}")))?;
         let now_ms = context.now_ms;
@@ -313,12 +314,8 @@ impl Mappings {
     ) -> Result<(), ApiError> {
         let client = &self.0.ports.client;
         let actions: &[&str] = match source {
-            Source::Queue | Source::Fifo => {
-                &["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"]
-            }
-            Source::TableStream => {
-                &["dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:DescribeStream"]
-            }
+            Source::Queue | Source::Fifo => &["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"],
+            Source::TableStream => &["dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:DescribeStream"],
         };
         for action in actions {
             if client.may(caller, action, &mapping.source_arn).await.is_err() {
