@@ -109,6 +109,9 @@ pub const STORE_READERS_MAX: usize = 8;
 pub const STORE_IDS_REVS: u64 = 8192;
 /// Log entries that one commit forgets; a longer trim takes several.
 pub const STORE_TRIM_ROWS_MAX: usize = 4096;
+/// Pages of the embedded store's log after which it is copied back, and with which the writer sees to it that it begins anew.
+pub const STORE_LOG_PAGES: u32 = 2000;
+pub const STORE_LOG_PAGES_LONG: u32 = 12_000;
 /// SQL statements that one connection of the embedded store keeps ready.
 pub const STORE_STATEMENTS_CACHED: usize = 32;
 /// A blob that is put and got whole, in memory.
