@@ -195,7 +195,8 @@ impl Cloud {
         let lambda = Arc::new(lambda.with_mappings(mappings.clone()));
         let gateway = Arc::new(cumulet_apigateway::ApiGateway::new(store.clone(), invoker.clone(), logs));
         let stacks = Arc::new(cumulet_cloudformation::CloudFormation::new(store.clone(), clock.clone()));
-        let tables = Arc::new(cumulet_dynamodb::DynamoDb::new(store.clone(), clock.clone(), usage.clone()));
+        let tables =
+            Arc::new(cumulet_dynamodb::DynamoDb::new(store.clone(), clock.clone(), usage.clone(), client.clone()));
         tables.start();
         let registry = Registry::default()
             .with(lambda)
