@@ -26,7 +26,11 @@ struct Bench {
 impl Bench {
     fn new() -> Bench {
         let clock = Arc::new(Hand(AtomicU64::new(1_795_428_930_123)));
-        Bench { sqs: Arc::new(Sqs::new(Arc::new(MemoryStore::new()), clock.clone())), clock }
+        let store = Arc::new(MemoryStore::new());
+        let delivery = Delivery::new(store.clone(), clock.clone());
+        let sqs = Arc::new(Sqs::new(store, clock.clone(), delivery.clone()));
+        delivery.start();
+        Bench { sqs, clock }
     }
 
     fn pass(&self, s: u64) {
