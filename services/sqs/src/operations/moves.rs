@@ -3,7 +3,6 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use cumulet_delivery::Wake;
 use cumulet_wire::call::{Answer, Call};
 use cumulet_wire::error::ApiError;
 use serde_json::{Value, json};
@@ -86,7 +85,9 @@ pub async fn start(sqs: &Sqs, call: &Call) -> Result<Answer, ApiError> {
             Ok(txn)
         });
         if begun.await? {
-            wake.map(Wake::now);
+            if let Some(wake) = wake {
+                wake.now();
+            }
             for (old, _) in earlier.iter().skip(KEPT_MAX - 1) {
                 sqs.storage.forget_move(&source, old).await?;
             }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use cumulet_delivery::Wake;
 use cumulet_wire::call::{Answer, Call};
 use cumulet_wire::error::ApiError;
 use serde_json::{Map, Value, json};
@@ -30,7 +29,7 @@ pub async fn create(sqs: &Sqs, call: &Call) -> Result<Answer, ApiError> {
     let is_fifo = name.ends_with(".fifo");
     attributes::check(&given, &place, is_fifo)?;
     attributes::fit_together(&given)?;
-    if is_fifo && given.get("FifoQueue").is_none() {
+    if is_fifo && !given.contains_key("FifoQueue") {
         return Err(errors::invalid(
             "The name of a queue that is not a FIFO queue can only include alphanumeric characters, hyphens, or \
              underscores. 1 to 80 in length",
@@ -142,7 +141,9 @@ pub async fn delete(sqs: &Sqs, call: &Call) -> Result<Answer, ApiError> {
             Ok(txn)
         })
         .await?;
-    wake.map(Wake::now);
+    if let Some(wake) = wake {
+        wake.now();
+    }
     sqs.lanes.forget(&queue);
     Ok(Answer::empty())
 }
@@ -172,7 +173,9 @@ pub async fn purge(sqs: &Sqs, call: &Call) -> Result<Answer, ApiError> {
             Ok(txn)
         })
         .await?;
-    wake.map(Wake::now);
+    if let Some(wake) = wake {
+        wake.now();
+    }
     // A small queue is empty when the caller hears of it.
     for _ in 0..PURGE_STEPS {
         if !jobs::purge_step(&sqs.storage, &queue, upto, now_ms).await? {

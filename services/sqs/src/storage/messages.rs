@@ -94,7 +94,7 @@ impl Storage {
         rows.iter()
             .map(|row| {
                 let mut key = KeyReader::new(&row.key);
-                let sequence = (|| (key.text(), key.text(), key.u64()).2)().unwrap_or_default();
+                let sequence = (key.text(), key.text(), key.u64()).2.unwrap_or_default();
                 Ok(Found { sequence, state: decode(&row.value)?, rev: row.rev })
             })
             .collect()
