@@ -160,6 +160,8 @@ pub const QUEUE_DELAY_S_MAX: u64 = 900;
 pub const QUEUE_WAIT_S_MAX: u64 = 20;
 pub const QUEUE_DEDUPLICATION_MS: u64 = 300_000;
 pub const QUEUE_ATTRIBUTES_MAX: usize = 10;
+/// Attempts of receives that are remembered of one FIFO queue.
+pub const QUEUE_ATTEMPTS_MAX: usize = 10_000;
 /// Rows that one receive looks at before it says that there is nothing, and those one commit of the sweep takes.
 pub const QUEUE_PAGE_ROWS: u32 = 100;
 
