@@ -17,6 +17,7 @@ pub mod patterns;
 pub mod policy;
 pub mod preamble;
 pub mod protocol;
+pub mod query;
 pub mod raw;
 pub mod schedule;
 pub mod validate;

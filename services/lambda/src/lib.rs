@@ -8,6 +8,7 @@ pub mod functions;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod links;
+pub mod mappings;
 pub mod model;
 mod names;
 mod operations;
@@ -112,6 +113,11 @@ const OPERATIONS: &[Operation] = &[
     Operation::rest("PutFunctionConcurrency", "PUT", "/2017-10-31/functions/{FunctionName}/concurrency", 200),
     Operation::rest("GetFunctionConcurrency", "GET", "/2019-09-30/functions/{FunctionName}/concurrency", 200),
     Operation::rest("DeleteFunctionConcurrency", "DELETE", "/2017-10-31/functions/{FunctionName}/concurrency", 204),
+    mappings::create(),
+    mappings::get(),
+    mappings::list(),
+    mappings::update(),
+    mappings::delete(),
 ];
 
 pub const MODEL: ServiceModel = ServiceModel {
@@ -129,11 +135,19 @@ pub struct Lambda {
     code: Arc<dyn CodeStore>,
     invoker: Arc<dyn Invoker>,
     links: Links,
+    mappings: Option<mappings::Mappings>,
 }
 
 impl Lambda {
     pub fn new(functions: Arc<Functions>, code: Arc<dyn CodeStore>, invoker: Arc<dyn Invoker>, links: Links) -> Lambda {
-        Lambda { functions, code, invoker, links }
+        Lambda { functions, code, invoker, links, mappings: None }
+    }
+
+    /// With what reads queues and streams.
+    #[must_use]
+    pub fn with_mappings(mut self, mappings: mappings::Mappings) -> Lambda {
+        self.mappings = Some(mappings);
+        self
     }
 
     /// Ends the instances of earlier revisions, and lets the new one be made ready.
@@ -185,7 +199,10 @@ impl Service for Lambda {
             "PutFunctionConcurrency" => op::put_function_concurrency::run(self, call).await,
             "GetFunctionConcurrency" => op::get_function_concurrency::run(self, call).await,
             "DeleteFunctionConcurrency" => op::delete_function_concurrency::run(self, call).await,
-            other => Err(ApiError::not_implemented("lambda", other)),
+            other => match &self.mappings {
+                Some(mappings) if mappings::OPERATIONS.contains(&other) => mappings.call(call).await,
+                _ => Err(ApiError::not_implemented("lambda", other)),
+            },
         }
     }
 }
