@@ -61,6 +61,9 @@ pub struct Settings {
     /// Invocations of one account at a time [default: 1000]
     #[arg(long, env = "CUMULET_ACCOUNT_CONCURRENCY")]
     pub account_concurrency: Option<usize>,
+    /// Bytes of one streamed answer [default: 209715200]
+    #[arg(long, env = "CUMULET_STREAM_BYTES_MAX")]
+    pub stream_bytes_max: Option<u64>,
     /// Seconds after which an idle instance ends at the latest [default: 1800]
     #[arg(long, env = "CUMULET_IDLE_SECONDS")]
     pub idle_seconds: Option<u64>,
@@ -98,6 +101,7 @@ pub struct Config {
     pub instances_max: usize,
     pub instances_memory_mb: u64,
     pub account_concurrency: usize,
+    pub stream_bytes_max: u64,
     pub idle_seconds: u64,
     pub prices: Option<PathBuf>,
     pub lenient_versions: bool,
