@@ -116,6 +116,9 @@ pub const STORE_READERS_MAX: usize = 8;
 pub const STORE_IDS_REVS: u64 = 8192;
 /// Log entries that one commit forgets; a longer trim takes several.
 pub const STORE_TRIM_ROWS_MAX: usize = 4096;
+/// Pages of the embedded store's log after which it is copied back, and with which the writer sees to it that it begins anew.
+pub const STORE_LOG_PAGES: u32 = 2000;
+pub const STORE_LOG_PAGES_LONG: u32 = 12_000;
 /// SQL statements that one connection of the embedded store keeps ready.
 pub const STORE_STATEMENTS_CACHED: usize = 32;
 /// A blob that is put and got whole, in memory.
@@ -236,3 +239,18 @@ pub const DELIVERY_LATE_COMMIT_MS: u64 = 10_000;
 pub const DELIVERY_CLOCK_MS: u64 = 30_000;
 /// After an attempt that failed inside the platform, or a store that did.
 pub const DELIVERY_PAUSE_MS: u64 = 1000;
+/// A consumer of a stream that is not there looks again after this.
+pub const TABLE_STREAM_ABSENT_MS: u64 = 5000;
+
+/// Event source mappings: what the service's model says, and how many one function's batches run at a time at first.
+pub const MAPPING_QUEUE_BATCH_MAX: u32 = 10_000;
+pub const MAPPING_FIFO_BATCH_MAX: u32 = 10;
+pub const MAPPING_STREAM_BATCH_DEFAULT: u32 = 100;
+pub const MAPPING_FILTERS_MAX: usize = 5;
+pub const MAPPING_CONCURRENCY_FIRST: usize = 5;
+pub const MAPPING_CONCURRENCY_MAX: usize = 1000;
+/// Records of one batch, in the form handed to the function.
+pub const MAPPING_PAYLOAD_BYTES_MAX: usize = INVOKE_PAYLOAD_BYTES_MAX - 64 * 1024;
+/// Between two attempts of what failed: the first pause, and the longest.
+pub const MAPPING_PAUSE_MS: u64 = 100;
+pub const MAPPING_PAUSE_MS_MAX: u64 = 30_000;

@@ -15,6 +15,7 @@ use cumulet_delivery::Delivery;
 use cumulet_engine::catalog::{Invoker, Sessions};
 use cumulet_engine::record::{LogSink, MeterSink};
 use cumulet_engine::{Bounds, Engine, Ports};
+use cumulet_lambda::mappings::Mappings;
 use cumulet_sandbox::{LinuxSandbox, SandboxConfig};
 use cumulet_store::Store;
 use cumulet_store_embedded::EmbeddedStore;
@@ -70,6 +71,7 @@ async fn serve(config: Config, format: Format) -> Result<(), Failure> {
     signals.next().await;
     tracing::info!("draining");
     cloud.delivery.halt();
+    cloud.mappings.halt();
     let _front_gone_already = stop.send(true);
     // Asked a second time, it does not wait for what still runs.
     tokio::select! {
@@ -131,6 +133,7 @@ struct Cloud {
     front: Arc<Front>,
     engine: Engine,
     delivery: Arc<Delivery>,
+    mappings: Mappings,
     store: Arc<dyn Store>,
     tables: Arc<cumulet_dynamodb::DynamoDb>,
     usage: Arc<cumulet_meter::UsageSums>,
@@ -181,7 +184,14 @@ impl Cloud {
         let code: Arc<dyn cumulet_lambda::CodeStore> = blobs.clone();
         let links = cumulet_lambda::Links::new(secret);
         let invoker: Arc<dyn Invoker> = Arc::new(engine.clone());
-        let lambda = Arc::new(cumulet_lambda::Lambda::new(
+        let mappings = Mappings::new(cumulet_lambda::mappings::Ports {
+            store: store.clone(),
+            functions: functions.clone(),
+            invoker: invoker.clone(),
+            client: client.clone(),
+            clock: clock.clone(),
+        });
+        let lambda = cumulet_lambda::Lambda::new(
             cumulet_lambda::Ports {
                 functions: functions.clone(),
                 store: store.clone(),
@@ -191,7 +201,8 @@ impl Cloud {
                 client: client.clone(),
             },
             cumulet_lambda::Settings { account_concurrency: config.account_concurrency },
-        ));
+        );
+        let lambda = Arc::new(lambda.with_mappings(mappings.clone()));
         let gateway = Arc::new(cumulet_apigateway::ApiGateway::new(store.clone(), invoker.clone(), logs));
         let stacks = Arc::new(cumulet_cloudformation::CloudFormation::new(store.clone(), clock.clone()));
         let tables = Arc::new(cumulet_dynamodb::DynamoDb::new(store.clone(), clock.clone(), usage.clone()));
@@ -211,6 +222,7 @@ impl Cloud {
         stacks.connect(registry.clone(), access.clone());
         client.connect(registry.clone(), access.clone(), clock.clone());
         delivery.start();
+        mappings.start().await.map_err(|e| failed("beginning event source mappings", &e))?;
         stacks.recover().await.map_err(|e| failed("resuming stacks", &e))?;
         let planes: Vec<Arc<dyn DataPlane>> = vec![
             gateway,
@@ -236,7 +248,7 @@ impl Cloud {
             clock,
         };
         let front = door.get_or_init(|| Arc::new(Front::new(parts))).clone();
-        Ok(Cloud { front, engine, delivery, store, tables, usage })
+        Ok(Cloud { front, engine, delivery, mappings, store, tables, usage })
     }
 }
 

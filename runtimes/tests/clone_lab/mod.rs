@@ -158,8 +158,8 @@ pub async fn invoke(instance: &mut Box<dyn Instance>, payload: &str) -> (Result<
         payload: Bytes::copy_from_slice(payload.as_bytes()),
         trace: String::new(),
         client_context: None,
-        ..Invocation::default()
         invoked_arn: "arn:aws:lambda:eu-central-1:000000000000:function:f".to_owned(),
+        ..Invocation::default()
     };
     let deadline = Deadline { at: tokio::time::Instant::now() + PATIENCE, epoch_ms: u64::MAX >> 16 };
     let mut log = InvocationLog::new();

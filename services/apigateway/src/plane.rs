@@ -348,6 +348,7 @@ fn refused(error: InvokeError, trace: &mut Trace) -> Response<Bytes> {
         InvokeError::Throttled { .. } | InvokeError::Draining | InvokeError::NotReady { .. } => unavailable(),
         InvokeError::NotFound { .. }
         | InvokeError::AccessDenied { .. }
+        | InvokeError::Tenant { .. }
         | InvokeError::InvalidRuntime { .. }
         | InvokeError::InvalidCode { .. }
         | InvokeError::Internal { .. } => {

@@ -34,7 +34,7 @@ use cumulet_store::Store;
 use cumulet_wire::auth::Authorizer;
 use cumulet_wire::call::{Answer, Call};
 use cumulet_wire::error::ApiError;
-use cumulet_wire::operation::{Operation, Protocol, Service, ServiceModel};
+use cumulet_wire::operation::{Changes, Operation, Protocol, Service, ServiceModel};
 
 use capacity::Used;
 use model::Table;
@@ -251,6 +251,10 @@ impl Service for Streams {
         permissions::authorize(&self.shared, authorizer, call).await.map_err(named)
     }
 
+    fn changes(&self, arn: &str) -> Option<Box<dyn Changes>> {
+        Some(Box::new(operations::streams::News::of(self.shared.clone(), arn)))
+    }
+
     async fn call(&self, call: Call) -> Result<Answer, ApiError> {
         operations::streams::run(&self.shared, call).await.map(Output::from).map(checked).map_err(named)
     }
@@ -267,7 +271,12 @@ fn checked(output: Output) -> Answer {
         Output::Text(text) => (Json::Null, text),
     };
     let crc = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32IsoHdlc, &body);
-    Answer { output, payload: Some(body.into()), headers: vec![("x-amz-crc32", crc.to_string())], status: None }
+    Answer {
+        output,
+        payload: Some(body.into()),
+        headers: vec![("x-amz-crc32", crc.to_string())],
+        ..Answer::default()
+    }
 }
 
 /// Errors carry DynamoDB's namespace on the wire.

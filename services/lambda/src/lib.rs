@@ -9,6 +9,7 @@ pub mod functions;
 pub mod fuzz;
 mod layers;
 pub mod links;
+pub mod mappings;
 pub mod model;
 mod names;
 mod operations;
@@ -160,6 +161,11 @@ const OPERATIONS: &[Operation] = &[
     Operation::rest("AddLayerVersionPermission", "POST", "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy", 201).query(REVISION),
     Operation::rest("RemoveLayerVersionPermission", "DELETE", "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy/{StatementId}", 204).query(REVISION),
     Operation::rest("GetLayerVersionPolicy", "GET", "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy", 200),
+    mappings::create(),
+    mappings::get(),
+    mappings::list(),
+    mappings::update(),
+    mappings::delete(),
 ];
 
 pub const MODEL: ServiceModel = ServiceModel {
@@ -196,12 +202,21 @@ pub struct Lambda {
     links: Links,
     client: Client,
     settings: Settings,
+    mappings: Option<mappings::Mappings>,
 }
 
 impl Lambda {
     pub fn new(ports: Ports, settings: Settings) -> Lambda {
         let Ports { functions, store, code, invoker, links, client } = ports;
-        Lambda { functions, layers: Layers::new(store), code, invoker, links, client, settings }
+        let layers = Layers::new(store);
+        Lambda { functions, layers, code, invoker, links, client, settings, mappings: None }
+    }
+
+    /// With what reads queues and streams.
+    #[must_use]
+    pub fn with_mappings(mut self, mappings: mappings::Mappings) -> Lambda {
+        self.mappings = Some(mappings);
+        self
     }
 
     /// Ends the instances of earlier revisions of a version, and lets the new one be made ready.
@@ -325,7 +340,10 @@ impl Service for Lambda {
             "AddLayerVersionPermission" => op::add_layer_version_permission::run(self, call).await,
             "RemoveLayerVersionPermission" => op::remove_layer_version_permission::run(self, call).await,
             "GetLayerVersionPolicy" => op::get_layer_version_policy::run(self, call).await,
-            other => Err(ApiError::not_implemented("lambda", other)),
+            other => match &self.mappings {
+                Some(mappings) if mappings::OPERATIONS.contains(&other) => mappings.call(call).await,
+                _ => Err(ApiError::not_implemented("lambda", other)),
+            },
         }
     }
 }
