@@ -4,6 +4,13 @@
 
 /// Request and response of a synchronous invocation.
 pub const INVOKE_PAYLOAD_BYTES_MAX: usize = 6 * 1024 * 1024;
+/// An asynchronous one's event.
+pub const INVOKE_EVENT_BYTES_MAX: usize = 1024 * 1024;
+/// A streamed answer, unless set otherwise.
+pub const STREAM_BYTES_MAX: u64 = 200 * 1024 * 1024;
+/// Pieces of a streamed answer that wait for their reader, and the longest piece a runtime may send.
+pub const STREAM_PIECES_MAX: usize = 16;
+pub const STREAM_PIECE_BYTES_MAX: usize = 256 * 1024;
 /// The whole body of one API request; a zip of 50 MB in base64 and its envelope fit.
 pub const REQUEST_BODY_BYTES_MAX: usize = 72 * 1024 * 1024;
 /// Body of a request to an HTTP API or a function URL.

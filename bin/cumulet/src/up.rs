@@ -179,7 +179,7 @@ impl Cloud {
 
         let client = Client::default();
         let delivery = Delivery::new(store.clone(), clock.clone());
-        let functions = Arc::new(cumulet_lambda::Functions::new(store.clone()));
+        let functions = Arc::new(cumulet_lambda::Functions::new(store.clone(), &secret));
         engine.connect(functions.clone());
         let code: Arc<dyn cumulet_lambda::CodeStore> = blobs.clone();
         let links = cumulet_lambda::Links::new(secret);
@@ -191,7 +191,17 @@ impl Cloud {
             client: client.clone(),
             clock: clock.clone(),
         });
-        let lambda = cumulet_lambda::Lambda::new(functions.clone(), code.clone(), invoker.clone(), links.clone());
+        let lambda = cumulet_lambda::Lambda::new(
+            cumulet_lambda::Ports {
+                functions: functions.clone(),
+                store: store.clone(),
+                code: code.clone(),
+                invoker: invoker.clone(),
+                links: links.clone(),
+                client: client.clone(),
+            },
+            cumulet_lambda::Settings { account_concurrency: config.account_concurrency },
+        );
         let lambda = Arc::new(lambda.with_mappings(mappings.clone()));
         let gateway = Arc::new(cumulet_apigateway::ApiGateway::new(store.clone(), invoker.clone(), logs));
         let stacks = Arc::new(cumulet_cloudformation::CloudFormation::new(store.clone(), clock.clone()));
@@ -330,6 +340,7 @@ fn engine_config(config: &Config) -> cumulet_engine::Config {
         account_concurrency: config.account_concurrency,
         idle_max: Duration::from_secs(config.idle_seconds),
         init_timeout: Duration::from_millis(limits::INSTANCE_INIT_TIMEOUT_MS),
+        stream_bytes_max: config.stream_bytes_max,
     }
 }
 
