@@ -235,7 +235,7 @@ impl Authorizer for Access {
             // AWS answers it whatever the policies say.
             Principal::Role { .. } if action == "sts:GetCallerIdentity" => return Ok(()),
             Principal::Role { role_arn } => role_arn,
-            Principal::Service { .. } | Principal::Anonymous => {
+            Principal::User | Principal::Service { .. } | Principal::Anonymous => {
                 return Err(errors::access_denied(&caller.arn, action, resource, false));
             }
         };
