@@ -268,7 +268,7 @@ impl Run {
 
     async fn delete(&mut self) -> Result<(), Error> {
         let exported = self.cloud.exported_by(&self.owner, &self.stack.arn).await?;
-        for (name, _) in &exported {
+        for name in exported.keys() {
             let users = self.cloud.storage.importers(&self.owner, name).await?;
             if !users.is_empty() {
                 let why = format!("Export {name} cannot be deleted as it is in use by {}", users.join(", "));
