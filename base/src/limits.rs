@@ -144,6 +144,12 @@ pub const STACK_RESOURCES_MAX: usize = 500;
 pub const STACKS_MAX: usize = 2000;
 /// Stacks that are being created, changed or deleted at the same time.
 pub const STACKS_RUNNING_MAX: usize = 64;
+/// Resources of one stack that are being made, changed or deleted at the same time.
+pub const STACK_STEPS_MAX: usize = 16;
+/// How long a custom resource may take to answer, unless it says so itself; AWS's bounds.
+pub const CUSTOM_RESOURCE_TIMEOUT_S: u64 = 3600;
+/// The longest answer of a custom resource; AWS's.
+pub const CUSTOM_RESOURCE_REPLY_BYTES_MAX: usize = 4096;
 pub const STACK_EVENTS_PAGE: u32 = 100;
 /// Change sets of one stack.
 pub const STACK_CHANGE_SETS_MAX: usize = 100;

@@ -204,7 +204,12 @@ impl Cloud {
         );
         let lambda = Arc::new(lambda.with_mappings(mappings.clone()));
         let gateway = Arc::new(cumulet_apigateway::ApiGateway::new(store.clone(), invoker.clone(), logs));
-        let stacks = Arc::new(cumulet_cloudformation::CloudFormation::new(store.clone(), clock.clone()));
+        let stacks = Arc::new(cumulet_cloudformation::CloudFormation::new(
+            store.clone(),
+            clock.clone(),
+            client.clone(),
+            &format!("http://127.0.0.1:{}", cumulet_sandbox::PLATFORM_PORT),
+        ));
         let tables =
             Arc::new(cumulet_dynamodb::DynamoDb::new(store.clone(), clock.clone(), usage.clone(), client.clone()));
         tables.start();
@@ -227,6 +232,7 @@ impl Cloud {
         stacks.recover().await.map_err(|e| failed("resuming stacks", &e))?;
         let planes: Vec<Arc<dyn DataPlane>> = vec![
             gateway,
+            Arc::new(stacks.reply_plane()),
             Arc::new(cumulet_lambda::UrlPlane::new(functions, invoker, Arc::new(SignedUrls(access.clone())))),
             Arc::new(cumulet_lambda::CodePlane::new(code, links)),
             Arc::new(cumulet_platform::Health),

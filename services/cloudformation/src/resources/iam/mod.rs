@@ -1,4 +1,6 @@
-//! Roles with their inline and managed policies. Instance profiles, users and customer-managed policies are not here.
+//! Roles with their inline and managed policies; [`others`] has the rest of IAM.
+
+pub mod others;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -41,7 +43,7 @@ fn managed(properties: &Map<String, Value>) -> BTreeSet<String> {
     arns.into_iter().flatten().map(text).collect()
 }
 
-pub async fn create_role(at: &Whereabouts<'_>, properties: &Map<String, Value>) -> Result<Made, ApiError> {
+pub async fn create_role(at: &Whereabouts, properties: &Map<String, Value>) -> Result<Made, ApiError> {
     only(properties, KNOWN)?;
     let name = match properties.get("RoleName") {
         Some(name) => text(name),
@@ -69,7 +71,7 @@ pub async fn create_role(at: &Whereabouts<'_>, properties: &Map<String, Value>) 
 }
 
 async fn put_policies(
-    at: &Whereabouts<'_>,
+    at: &Whereabouts,
     made: &Made,
     old: &Map<String, Value>,
     new: &Map<String, Value>,
@@ -99,7 +101,7 @@ async fn put_policies(
 }
 
 pub async fn update_role(
-    at: &Whereabouts<'_>,
+    at: &Whereabouts,
     made: &Made,
     old: &Map<String, Value>,
     new: &Map<String, Value>,
@@ -129,13 +131,17 @@ pub async fn update_role(
         at.client.call("iam", "TagRole", input).await?;
     }
     if old.get("PermissionsBoundary") != new.get("PermissionsBoundary") {
-        return Err(super::invalid("not implemented: change of PermissionsBoundary"));
+        let (operation, input) = match new.get("PermissionsBoundary") {
+            Some(arn) => ("PutRolePermissionsBoundary", json!({ "RoleName": role, "PermissionsBoundary": text(arn) })),
+            None => ("DeleteRolePermissionsBoundary", json!({ "RoleName": role })),
+        };
+        at.client.call("iam", operation, input).await?;
     }
     put_policies(at, made, old, new).await?;
     Ok(made.clone())
 }
 
-pub async fn delete_role(at: &Whereabouts<'_>, made: &Made, properties: &Map<String, Value>) -> Result<(), ApiError> {
+pub async fn delete_role(at: &Whereabouts, made: &Made, properties: &Map<String, Value>) -> Result<(), ApiError> {
     match put_policies(at, made, properties, &Map::new()).await {
         Err(error) if super::is_gone(&error) => return Ok(()),
         other => other?,

@@ -1,4 +1,6 @@
-//! Functions, their permissions and their URLs. Images, layers' content and code signing are not here.
+//! Functions, their permissions and their URLs. Images and code signing are not here.
+
+pub mod parts;
 
 use std::io::Write;
 
@@ -82,7 +84,7 @@ fn zipped(name: &str, source: &[u8]) -> zip::result::ZipResult<Vec<u8>> {
 }
 
 async fn set_concurrency(
-    at: &Whereabouts<'_>,
+    at: &Whereabouts,
     name: &str,
     properties: &Map<String, Value>,
     had: bool,
@@ -102,7 +104,7 @@ async fn set_concurrency(
     Ok(())
 }
 
-pub async fn create_function(at: &Whereabouts<'_>, properties: &Map<String, Value>) -> Result<Made, ApiError> {
+pub async fn create_function(at: &Whereabouts, properties: &Map<String, Value>) -> Result<Made, ApiError> {
     check(properties)?;
     let name = match properties.get("FunctionName") {
         Some(name) => text(name),
@@ -125,7 +127,7 @@ pub async fn create_function(at: &Whereabouts<'_>, properties: &Map<String, Valu
 }
 
 pub async fn update_function(
-    at: &Whereabouts<'_>,
+    at: &Whereabouts,
     made: &Made,
     old: &Map<String, Value>,
     new: &Map<String, Value>,
@@ -177,7 +179,7 @@ pub async fn update_function(
     Ok(made.clone())
 }
 
-pub async fn create_permission(at: &Whereabouts<'_>, properties: &Map<String, Value>) -> Result<Made, ApiError> {
+pub async fn create_permission(at: &Whereabouts, properties: &Map<String, Value>) -> Result<Made, ApiError> {
     const NAMES: &[&str] = &[
         "FunctionName",
         "Action",
@@ -209,7 +211,7 @@ fn url_input(properties: &Map<String, Value>) -> Map<String, Value> {
     input
 }
 
-pub async fn create_url(at: &Whereabouts<'_>, properties: &Map<String, Value>) -> Result<Made, ApiError> {
+pub async fn create_url(at: &Whereabouts, properties: &Map<String, Value>) -> Result<Made, ApiError> {
     only(properties, &["TargetFunctionArn", "AuthType", "Cors", "InvokeMode", "Qualifier"])?;
     let function = required_text(properties, "TargetFunctionArn")?;
     let mut input = url_input(properties);
@@ -220,7 +222,7 @@ pub async fn create_url(at: &Whereabouts<'_>, properties: &Map<String, Value>) -
     Ok(Made::new(text(&arn)).with("FunctionArn", &arn).with("FunctionUrl", &url))
 }
 
-pub async fn update_url(at: &Whereabouts<'_>, made: &Made, new: &Map<String, Value>) -> Result<Made, ApiError> {
+pub async fn update_url(at: &Whereabouts, made: &Made, new: &Map<String, Value>) -> Result<Made, ApiError> {
     let mut input = url_input(new);
     input.insert("FunctionName".into(), made.physical_id.clone().into());
     input.entry("Cors").or_insert_with(|| json!({}));

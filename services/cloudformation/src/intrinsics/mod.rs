@@ -1,6 +1,9 @@
 //! Intrinsic functions, pseudo parameters and conditions
 //! (<https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/intrinsic-function-reference.html>). Pure.
-//! Absent, and refused by name: ImportValue, Cidr, GetAZs, Transform, ForEach, ToJsonString and dynamic references.
+//! Dynamic references stay as they are here: what they refer to is asked for when a resource is made ([`crate::dynamic`]).
+//! Loops are written out before ([`crate::template::language`]). Absent, and refused by name: `Fn::Transform`.
+
+mod cidr;
 
 use std::collections::BTreeMap;
 
@@ -30,6 +33,8 @@ pub struct Scope<'a> {
     pub parameters: &'a BTreeMap<String, Value>,
     pub pseudo: &'a Pseudo,
     pub conditions: &'a BTreeMap<String, bool>,
+    /// Values that other stacks export, by the names of the exports.
+    pub exports: &'a BTreeMap<String, String>,
     /// `Ref` (without an attribute) and `Fn::GetAtt` of resources.
     pub resources: Lookup<'a>,
 }
@@ -106,7 +111,6 @@ impl Scope<'_> {
                 }
                 self.members(map)
             }
-            Value::String(text) if text.contains("{{resolve:") => Err(Error::NotBuilt("dynamic references".into())),
             other => Ok(Some(other.clone())),
         }
     }
@@ -142,71 +146,113 @@ impl Scope<'_> {
             Some(parts) if parts.len() == count => Ok(parts.as_slice()),
             _ => Err(bad(format!("{name} needs a list of {count}"))),
         };
-        let value: Value = match name {
-            "Ref" => {
-                let name = argument.as_str().ok_or_else(|| bad("Ref needs a name"))?;
-                return self.reference(name);
-            }
-            "Fn::GetAtt" => {
-                let (resource, attribute) = match argument.as_array().map(Vec::as_slice) {
-                    Some([Value::String(resource), attribute]) if !attribute.is_string() => {
-                        (resource.clone(), self.text(attribute, name)?)
+        let value: Value =
+            match name {
+                "Ref" => {
+                    let name = argument.as_str().ok_or_else(|| bad("Ref needs a name"))?;
+                    return self.reference(name);
+                }
+                "Fn::GetAtt" => {
+                    let (resource, attribute) = match argument.as_array().map(Vec::as_slice) {
+                        Some([Value::String(resource), attribute]) if !attribute.is_string() => {
+                            (resource.clone(), self.text(attribute, name)?)
+                        }
+                        _ => get_att(argument).ok_or_else(|| bad("Fn::GetAtt needs a resource and an attribute"))?,
+                    };
+                    self.attribute(&resource, &attribute)?
+                }
+                "Fn::Sub" => self.sub(argument)?.into(),
+                "Fn::Join" => {
+                    let parts = parts(2)?;
+                    let separator = self.text(&parts[0], name)?;
+                    let items: Result<Vec<String>, Error> =
+                        self.list(&parts[1], name)?.iter().map(|item| text_of(item, name)).collect();
+                    items?.join(&separator).into()
+                }
+                "Fn::Split" => {
+                    let parts = parts(2)?;
+                    let separator = self.text(&parts[0], name)?;
+                    let text = self.text(&parts[1], name)?;
+                    if separator.is_empty() {
+                        return Err(bad("Fn::Split needs a separator"));
                     }
-                    _ => get_att(argument).ok_or_else(|| bad("Fn::GetAtt needs a resource and an attribute"))?,
-                };
-                self.attribute(&resource, &attribute)?
-            }
-            "Fn::Sub" => self.sub(argument)?.into(),
-            "Fn::Join" => {
-                let parts = parts(2)?;
-                let separator = self.text(&parts[0], name)?;
-                let items: Result<Vec<String>, Error> =
-                    self.list(&parts[1], name)?.iter().map(|item| text_of(item, name)).collect();
-                items?.join(&separator).into()
-            }
-            "Fn::Split" => {
-                let parts = parts(2)?;
-                let separator = self.text(&parts[0], name)?;
-                let text = self.text(&parts[1], name)?;
-                if separator.is_empty() {
-                    return Err(bad("Fn::Split needs a separator"));
+                    text.split(&separator).collect::<Vec<_>>().into()
                 }
-                text.split(&separator).collect::<Vec<_>>().into()
-            }
-            "Fn::Select" => {
-                let parts = parts(2)?;
-                let index = self.text(&parts[0], name)?;
-                let list = self.list(&parts[1], name)?;
-                index
-                    .parse::<usize>()
-                    .ok()
-                    .and_then(|index| list.get(index).cloned())
-                    .ok_or_else(|| bad("Fn::Select cannot select nonexistent value at index ".to_owned() + &index))?
-            }
-            "Fn::Base64" => STANDARD.encode(self.text(argument, name)?).into(),
-            "Fn::FindInMap" => {
-                let parts = parts(3)?;
-                let mut found = Value::Object(self.template.mappings.clone());
-                for part in parts {
-                    let key = self.text(part, name)?;
-                    found =
-                        found.get(&key).cloned().ok_or_else(|| bad(format!("Unable to get mapping for {argument}")))?;
+                "Fn::Select" => {
+                    let parts = parts(2)?;
+                    let index = self.text(&parts[0], name)?;
+                    let list = self.list(&parts[1], name)?;
+                    index.parse::<usize>().ok().and_then(|index| list.get(index).cloned()).ok_or_else(|| {
+                        bad("Fn::Select cannot select nonexistent value at index ".to_owned() + &index)
+                    })?
                 }
-                found
-            }
-            "Fn::If" => {
-                let parts = parts(3)?;
-                let condition = parts[0].as_str().unwrap_or_default();
-                let branch = match self.condition(condition)? {
-                    true => &parts[1],
-                    false => &parts[2],
-                };
-                return self.resolve(branch);
-            }
-            "Condition" | "Fn::Equals" | "Fn::And" | "Fn::Or" | "Fn::Not" => self.truth(name, argument)?.into(),
-            other => return Err(Error::NotBuilt(format!("function {other}"))),
-        };
+                "Fn::Base64" => STANDARD.encode(self.text(argument, name)?).into(),
+                "Fn::FindInMap" => return self.find_in_map(argument),
+                "Fn::ImportValue" => {
+                    let export = self.text(argument, name)?;
+                    let found = self.exports.get(&export).cloned();
+                    found.ok_or_else(|| Error::Validation(format!("No export named {export} found.")))?.into()
+                }
+                "Fn::GetAZs" => {
+                    let region = self.text(argument, name)?;
+                    let region = if region.is_empty() { self.pseudo.region.clone() } else { region };
+                    ["a", "b", "c"].iter().map(|zone| format!("{region}{zone}")).collect::<Vec<_>>().into()
+                }
+                "Fn::Cidr" => {
+                    let parts = argument.as_array().map_or(&[][..], Vec::as_slice);
+                    let (block, count, bits) = match parts {
+                        [block, count] => (block, count, &Value::from(8)),
+                        [block, count, bits] => (block, count, bits),
+                        _ => return Err(bad("Fn::Cidr needs a block, a count and the bits of each")),
+                    };
+                    let number = |value: &Value| self.text(value, name).map(|text| text.parse::<u32>().unwrap_or(0));
+                    let (block, count, bits) = (self.text(block, name)?, number(count)?, number(bits)?);
+                    cidr::cut(&block, count, bits)
+                        .ok_or_else(|| bad(format!("Fn::Cidr cannot cut {count} blocks of {bits} bits from {block}")))?
+                        .into()
+                }
+                "Fn::Length" => self.list(argument, name)?.len().into(),
+                "Fn::ToJsonString" => self.must(argument)?.to_string().into(),
+                "Fn::If" => {
+                    let parts = parts(3)?;
+                    let condition = parts[0].as_str().unwrap_or_default();
+                    let branch = match self.condition(condition)? {
+                        true => &parts[1],
+                        false => &parts[2],
+                    };
+                    return self.resolve(branch);
+                }
+                "Condition"
+                | "Fn::Equals"
+                | "Fn::And"
+                | "Fn::Or"
+                | "Fn::Not"
+                | "Fn::Contains"
+                | "Fn::EachMemberEquals"
+                | "Fn::EachMemberIn" => self.truth(name, argument)?.into(),
+                other => return Err(Error::NotBuilt(format!("function {other}"))),
+            };
         Ok(Some(value))
+    }
+
+    /// A last member `DefaultValue` is what stands for a key that is not there.
+    fn find_in_map(&self, argument: &Value) -> Result<Option<Value>, Error> {
+        let name = "Fn::FindInMap";
+        let (path, default) = match argument.as_array().map_or(&[][..], Vec::as_slice) {
+            [a, b, c] => ([a, b, c], None),
+            [a, b, c, last] if last.get("DefaultValue").is_some() => ([a, b, c], last.get("DefaultValue")),
+            _ => return Err(bad("Fn::FindInMap needs a list of 3")),
+        };
+        let mut found = Some(Value::Object(self.template.mappings.clone()));
+        for part in path {
+            let key = self.text(part, name)?;
+            found = found.and_then(|found| found.get(&key).cloned());
+        }
+        match (found, default) {
+            (Some(found), _) => self.resolve(&found),
+            (None, Some(default)) => self.resolve(default),
+            (None, None) => Err(bad(format!("Unable to get mapping for {argument}"))),
+        }
     }
 
     fn condition(&self, name: &str) -> Result<bool, Error> {
@@ -231,6 +277,15 @@ impl Scope<'_> {
                     _ => false,
                 };
                 Ok(a == b || same_text)
+            }
+            ("Fn::Contains" | "Fn::EachMemberEquals", [list, one]) => {
+                let (list, one) = (self.list(list, name)?, self.text(one, name)?);
+                let is_one = |item: &Value| text_of(item, name).is_ok_and(|text| text == one);
+                Ok(if name == "Fn::Contains" { list.iter().any(is_one) } else { list.iter().all(is_one) })
+            }
+            ("Fn::EachMemberIn", [list, among]) => {
+                let among = self.list(among, name)?;
+                Ok(self.list(list, name)?.iter().all(|item| among.contains(item)))
             }
             ("Fn::Not", [a]) => Ok(!of(a)?),
             ("Fn::And", all) => all.iter().try_fold(true, |sum, a| Ok(of(a)? && sum)),
@@ -314,6 +369,7 @@ pub fn conditions(
     pseudo: &Pseudo,
 ) -> Result<BTreeMap<String, bool>, Error> {
     let mut known = BTreeMap::new();
+    let no_exports = BTreeMap::new();
     let no_resources =
         |_: &str, _: Option<&str>| -> Result<Value, Error> { Err(bad("a condition refers to a resource")) };
     let mut left: Vec<&String> = template.conditions.keys().collect();
@@ -322,7 +378,14 @@ pub fn conditions(
         let mut last = None;
         let mut still = Vec::new();
         for name in left {
-            let scope = Scope { template, parameters, pseudo, conditions: &known, resources: &no_resources };
+            let scope = Scope {
+                template,
+                parameters,
+                pseudo,
+                conditions: &known,
+                exports: &no_exports,
+                resources: &no_resources,
+            };
             match scope.resolve(&template.conditions[name]) {
                 Ok(Some(Value::Bool(is))) => drop(known.insert(name.clone(), is)),
                 Ok(_) => return Err(bad(format!("Condition {name} is not a condition"))),
@@ -356,11 +419,11 @@ mod tests {
                 "No": {"Fn::Not": [{"Condition": "Yes"}]},
                 "Both": {"Fn::And": [{"Condition": "Yes"}, {"Fn::Or": [{"Condition": "No"}, {"Condition": "Yes"}]}]}
             },
-            "Parameters": {"P": {"Type": "String"}},
+            "Parameters": {"P": {"Type": "String"}, "E": {"Type": "String"}},
             "Resources": {"R": {"Type": "T::T::T"}}
         }))
         .unwrap();
-        let parameters = BTreeMap::from([("P".to_owned(), json!("p"))]);
+        let parameters = BTreeMap::from([("P".to_owned(), json!("p")), ("E".to_owned(), json!("re"))]);
         let pseudo = Pseudo {
             account: "000000000000".into(),
             region: "us-east-1".into(),
@@ -379,6 +442,7 @@ mod tests {
             parameters: &parameters,
             pseudo: &pseudo,
             conditions: &conditions,
+            exports: &BTreeMap::from([("there".to_owned(), "value".to_owned())]),
             resources: &lookup,
         }
         .resolve(value)
@@ -398,6 +462,15 @@ mod tests {
             (json!({"Fn::Select": ["1", {"Fn::Split": [",", "a,b"]}]}), json!("b")),
             (json!({"Fn::Base64": "hi"}), json!("aGk=")),
             (json!({"Fn::FindInMap": ["M", "a", "b"]}), json!("mapped")),
+            (json!({"Fn::FindInMap": ["M", "x", "b", {"DefaultValue": {"Ref": "P"}}]}), json!("p")),
+            (json!({"Fn::ImportValue": {"Fn::Sub": "the${E}"}}), json!("value")),
+            (json!({"Fn::GetAZs": ""}), json!(["us-east-1a", "us-east-1b", "us-east-1c"])),
+            (json!({"Fn::Select": [1, {"Fn::Cidr": ["10.0.0.0/16", 2]}]}), json!("10.0.1.0/24")),
+            (json!({"Fn::Length": [1, 2]}), json!(2)),
+            (json!({"Fn::ToJsonString": {"a": {"Ref": "P"}}}), json!("{\"a\":\"p\"}")),
+            (json!({"Fn::Contains": [["a", "p"], {"Ref": "P"}]}), json!(true)),
+            (json!({"Fn::EachMemberIn": [["a"], ["b"]]}), json!(false)),
+            (json!("{{resolve:ssm:x}}"), json!("{{resolve:ssm:x}}")),
             (json!({"Fn::If": ["Both", 1, 2]}), json!(1)),
             (json!({"a": {"Fn::If": ["No", 1, {"Ref": "AWS::NoValue"}]}, "b": 1}), json!({"b": 1})),
             (json!([{"Ref": "AWS::NoValue"}, "x"]), json!(["x"])),
@@ -417,7 +490,7 @@ mod tests {
             json!({"Fn::If": ["Unknown", 1, 2]}),
             json!({"Fn::FindInMap": ["M", "x", "y"]}),
             json!({"Fn::Join": ["-", [{}]]}),
-            json!("{{resolve:ssm:x}}"),
+            json!({"Fn::Transform": {"Name": "AWS::Include"}}),
         ] {
             assert!(resolved(&value).is_err(), "{value}");
         }
