@@ -262,3 +262,30 @@ pub const MAPPING_PAYLOAD_BYTES_MAX: usize = INVOKE_PAYLOAD_BYTES_MAX - 64 * 102
 /// Between two attempts of what failed: the first pause, and the longest.
 pub const MAPPING_PAUSE_MS: u64 = 100;
 pub const MAPPING_PAUSE_MS_MAX: u64 = 30_000;
+
+/// EventBridge (<https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html>): entries of one PutEvents, and the
+/// bytes of one and of all of them together.
+pub const EVENTS_ENTRIES_MAX: usize = 10;
+pub const EVENTS_ENTRY_BYTES_MAX: usize = 1024 * 1024;
+pub const EVENTS_BUSES_MAX: usize = 100;
+pub const EVENTS_RULES_MAX: usize = 300;
+pub const EVENTS_TARGETS_MAX: usize = 5;
+pub const EVENTS_POLICY_BYTES_MAX: usize = 10 * 1024;
+pub const EVENTS_PATTERN_BYTES_MAX: usize = 4096;
+pub const EVENTS_TAGS_MAX: usize = 50;
+/// Buses whose rules are kept compiled, and records one read takes.
+pub const EVENTS_ROUTES_KEPT: usize = 10_000;
+pub const EVENTS_PAGE_ROWS: usize = 200;
+/// What one commit of deliveries takes.
+pub const EVENTS_COMMIT_BYTES: usize = 8 * 1024 * 1024;
+/// Buses one event goes through: rules may lead in circles.
+pub const EVENTS_HOPS_MAX: u32 = 8;
+/// What one step of a replay reads.
+pub const EVENTS_REPLAY_PAGE_ROWS: u32 = 200;
+pub const EVENTS_REPLAY_PAGE_BYTES: u32 = 4 * 1024 * 1024;
+/// How often an archive lets go of what is too old.
+pub const EVENTS_EXPIRY_PERIOD_MS: u64 = 3_600_000;
+/// What is read of the answer to a request that this cloud makes by itself.
+pub const OUTBOUND_ANSWER_BYTES_MAX: usize = 1024 * 1024;
+/// Schedules that one step takes of a group that is being deleted.
+pub const SCHEDULER_CLEAR_ROWS: usize = 200;

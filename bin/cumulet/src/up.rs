@@ -219,6 +219,13 @@ impl Cloud {
             .with(Arc::new(cumulet_sts::Sts::new(Arc::new(Roles(access.clone())))))
             .with(Arc::new(cumulet_logs::Logs::new(store.clone())))
             .with(Arc::new(cumulet_sqs::Sqs::new(store.clone(), clock.clone(), delivery.clone())))
+            .with(Arc::new(cumulet_scheduler::Scheduler::new(
+                store.clone(),
+                clock.clone(),
+                client.clone(),
+                delivery.clone(),
+            )))
+            .with(Arc::new(cumulet_events::Events::new(store.clone(), clock.clone(), client.clone(), delivery.clone())))
             .with(tables.clone())
             .with(Arc::new(tables.streams()))
             .with(Arc::new(cumulet_meter::Meter::new(store.clone(), prices(config)?)))
