@@ -4,6 +4,13 @@
 
 /// Request and response of a synchronous invocation.
 pub const INVOKE_PAYLOAD_BYTES_MAX: usize = 6 * 1024 * 1024;
+/// An asynchronous one's event.
+pub const INVOKE_EVENT_BYTES_MAX: usize = 1024 * 1024;
+/// A streamed answer, unless set otherwise.
+pub const STREAM_BYTES_MAX: u64 = 200 * 1024 * 1024;
+/// Pieces of a streamed answer that wait for their reader, and the longest piece a runtime may send.
+pub const STREAM_PIECES_MAX: usize = 16;
+pub const STREAM_PIECE_BYTES_MAX: usize = 256 * 1024;
 /// The whole body of one API request; a zip of 50 MB in base64 and its envelope fit.
 pub const REQUEST_BODY_BYTES_MAX: usize = 72 * 1024 * 1024;
 /// Body of a request to an HTTP API or a function URL.
@@ -137,6 +144,12 @@ pub const STACK_RESOURCES_MAX: usize = 500;
 pub const STACKS_MAX: usize = 2000;
 /// Stacks that are being created, changed or deleted at the same time.
 pub const STACKS_RUNNING_MAX: usize = 64;
+/// Resources of one stack that are being made, changed or deleted at the same time.
+pub const STACK_STEPS_MAX: usize = 16;
+/// How long a custom resource may take to answer, unless it says so itself; AWS's bounds.
+pub const CUSTOM_RESOURCE_TIMEOUT_S: u64 = 3600;
+/// The longest answer of a custom resource; AWS's.
+pub const CUSTOM_RESOURCE_REPLY_BYTES_MAX: usize = 4096;
 pub const STACK_EVENTS_PAGE: u32 = 100;
 /// Change sets of one stack.
 pub const STACK_CHANGE_SETS_MAX: usize = 100;

@@ -7,6 +7,7 @@ pub mod client;
 pub mod data_plane;
 pub mod error;
 pub mod event_pattern;
+pub mod event_stream;
 pub mod front;
 #[doc(hidden)]
 pub mod fuzz;
