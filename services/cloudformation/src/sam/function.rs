@@ -79,6 +79,11 @@ pub fn transform(logical_id: &str, source: &Value, given: &Map<String, Value>, o
                 let properties = event.get("Properties").unwrap_or(&empty);
                 http_api::event(logical_id, name, source, properties, out)?;
             }
+            Some(kind) if super::events::is_here(kind) => {
+                let empty = Map::new();
+                let properties = event.get("Properties").and_then(Value::as_object).unwrap_or(&empty);
+                super::events::event(logical_id, name, kind, source, properties, out)?;
+            }
             Some(other) => {
                 return Err(not_built(format!("event type {other} ({name} of {logical_id})")));
             }

@@ -4,6 +4,7 @@
 //! HTTP APIs become Api, Stage, Integration and Route resources instead of an OpenAPI body (`docs/decisions/sam-http-apis.md`).
 //! Everything else of SAM is refused by name.
 
+mod events;
 mod function;
 mod http_api;
 mod simple_table;
