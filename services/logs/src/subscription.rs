@@ -133,3 +133,7 @@ impl Handler for Deliver {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "subscription_tests.rs"]
+mod tests;
