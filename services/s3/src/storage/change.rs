@@ -277,6 +277,7 @@ impl Plan<'_> {
             marks: Marks::default(),
         };
         self.txn.ops.push(Op::Delete(SPACE, row));
+        self.put_kept(&marker);
         Ok(Changed { new: Some(marker), old })
     }
 
