@@ -76,7 +76,7 @@ assert ask(f"/{B}/open/a.txt")[0] == 200 and ask(f"/{B}/open/secret")[0] == 403
 iam, sts = boto3.client("iam"), boto3.client("sts")
 trust = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}]})
 arn = iam.create_role(RoleName="reader", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
-keys = sts.assume_role(RoleArn=arn, RoleSessionName="s")["Credentials"]
+keys = sts.assume_role(RoleArn=arn, RoleSessionName="reading")["Credentials"]
 role = boto3.client("s3", aws_access_key_id=keys["AccessKeyId"], aws_secret_access_key=keys["SecretAccessKey"], aws_session_token=keys["SessionToken"], config=Config(s3={"addressing_style": "path"}))
 refused("AccessDenied", role.get_object, Bucket=B, Key="shut.txt")
 statement = {"Effect": "Allow", "Principal": {"AWS": arn}, "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": [f"arn:aws:s3:::{B}", f"arn:aws:s3:::{B}/*"], "Condition": {"StringEqualsIfExists": {"s3:prefix": "open/"}}}

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use cumulet_base::id;
 use cumulet_wire::auth::{Authorizer, Caller, Credentials, Principal};
+use cumulet_wire::policy::condition::note_absent;
 use cumulet_wire::policy::{self, Circumstances};
 use http::HeaderMap;
 use s3s::access::{S3Access, S3AccessContext};
@@ -90,8 +91,24 @@ fn known(head: &http::request::Parts, peer: Option<&str>) -> Circumstances {
         };
         put(&key, Some(&value));
     }
+    for key in LOOKED_FOR.iter().filter(|key| !known.contains_key(**key)).copied().collect::<Vec<_>>() {
+        note_absent(&mut known, key);
+    }
     known
 }
+
+const LOOKED_FOR: [&str; 10] = [
+    "aws:useragent",
+    "aws:referer",
+    "s3:prefix",
+    "s3:delimiter",
+    "s3:max-keys",
+    "s3:versionid",
+    "s3:x-amz-acl",
+    "s3:x-amz-server-side-encryption",
+    "s3:x-amz-copy-source",
+    "s3:x-amz-storage-class",
+];
 
 fn session() -> S3Result<Arc<Session>> {
     SESSION.try_with(Arc::clone).map_err(errors::internal)

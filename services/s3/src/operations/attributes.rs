@@ -13,7 +13,9 @@ pub async fn get(
     request: S3Request<GetObjectAttributesInput>,
 ) -> S3Result<S3Response<GetObjectAttributesOutput>> {
     let input = request.input;
-    let asked: Vec<&str> = input.object_attributes.iter().map(ObjectAttributes::as_str).collect();
+    // One header may name several.
+    let asked = input.object_attributes.iter().flat_map(|named| named.as_str().split(','));
+    let asked: Vec<&str> = asked.map(str::trim).filter(|name| !name.is_empty()).collect();
     if asked.is_empty() {
         return Err(s3_error!(InvalidArgument, "At least one of the object attributes must be specified."));
     }

@@ -42,6 +42,8 @@ struct Seen {
     kept: Vec<(Object, Rev)>,
     /// Which of the others is the `null` version.
     null: Option<(String, Rev)>,
+    /// The version that was asked for.
+    target: Option<(Object, Rev)>,
 }
 
 /// The commit in the making.
@@ -66,7 +68,11 @@ impl Storage {
         admit: impl Fn(&Bucket, Option<&Object>) -> S3Result<()>,
     ) -> S3Result<Changed> {
         for _ in 0..limits::OBJECT_COMMIT_TRIES {
-            let seen = self.seen(bucket, key).await?;
+            let version = match write {
+                Write::DeleteVersion(version) => Some(version),
+                Write::Put(_) | Write::Delete => None,
+            };
+            let seen = self.seen(bucket, key, version).await?;
             let mut plan = Plan { storage: self, bucket, key, txn: seen.checks(bucket, key), freed: Vec::new() };
             plan.txn.checks.extend(along.checks.clone());
             let current = seen.current.as_ref().map(|(object, _)| object);
@@ -79,8 +85,12 @@ impl Storage {
                     admit(&seen.bucket, current)?;
                     plan.delete(&seen, cause.now_ms).await?
                 }
-                Write::DeleteVersion(version) => {
-                    let Some(target) = self.target(bucket, key, &seen, version).await? else {
+                Write::DeleteVersion(_) => {
+                    let Some(target) = seen.target.clone() else {
+                        // A null version that moved between two looks is looked for anew.
+                        if version == Some("null") && seen.null.is_some() {
+                            continue;
+                        }
                         return Ok(Changed::default());
                     };
                     admit(&seen.bucket, Some(&target.0))?;
@@ -121,9 +131,9 @@ impl Storage {
         amend: impl Fn(&Bucket, &mut Marks) -> S3Result<()>,
     ) -> S3Result<Object> {
         for _ in 0..limits::OBJECT_COMMIT_TRIES {
-            let seen = self.seen(bucket, key).await?;
+            let seen = self.seen(bucket, key, version).await?;
             let target = match version {
-                Some(version) => self.target(bucket, key, &seen, version).await?.ok_or_else(no_version)?,
+                Some(_) => seen.target.clone().ok_or_else(no_version)?,
                 None => seen.current.clone().ok_or_else(no_key)?,
             };
             let (mut object, rev) = target;
@@ -157,45 +167,44 @@ impl Storage {
         self.commit(txn).await
     }
 
-    async fn seen(&self, bucket: &str, key: &str) -> S3Result<Seen> {
-        let mut reads = vec![Read::Get(SPACE, bucket_key(bucket)), Read::Get(SPACE, object_key(bucket, key))];
+    /// All of it at one moment, or what moves from row to row would be missed.
+    async fn seen(&self, bucket: &str, key: &str, version: Option<&str>) -> S3Result<Seen> {
+        if version.is_some_and(|version| !Version::is_id(version)) {
+            return Err(s3_error!(InvalidArgument, "Invalid version id specified"));
+        }
+        let get = |key| Read::Get(SPACE, key);
+        let mut reads = vec![get(bucket_key(bucket)), get(object_key(bucket, key))];
         let (mut rev, mut rows) = self.store.read(shard(bucket), reads.clone()).await.map_err(errors::store)?;
         let record: Bucket = decode(rows[0].first().ok_or_else(no_bucket)?)?;
         if record.versioning != Versioning::Never {
             let (lo, hi) = kept(bucket, key).range();
             reads.push(Read::Range { space: SPACE, lo, hi, limit: 2, bytes: u32::MAX, reverse: false });
-            reads.push(Read::Get(SPACE, null_key(bucket, key)));
-            (rev, rows) = self.store.read(shard(bucket), reads).await.map_err(errors::store)?;
+            reads.push(get(null_key(bucket, key)));
+            if let Some(id) = version.filter(|version| *version != "null") {
+                reads.push(get(kept_key(bucket, key, id)));
+            }
+            (rev, rows) = self.store.read(shard(bucket), reads.clone()).await.map_err(errors::store)?;
+            // Where the null version is, its pointer says.
+            if let Some(pointer) = rows[3].first().filter(|_| version == Some("null")) {
+                reads.push(get(kept_key(bucket, key, &String::from_utf8_lossy(&pointer.value))));
+                (rev, rows) = self.store.read(shard(bucket), reads).await.map_err(errors::store)?;
+            }
         }
         let bucket_row = rows[0].first().ok_or_else(no_bucket)?;
         let with_rev = |row: &Row| Ok::<_, s3s::S3Error>((decode::<Object>(row)?, row.rev));
         let null = rows.get(3).and_then(|rows| rows.first());
+        let current = rows[1].first().map(with_rev).transpose()?;
+        let named = rows.get(4).and_then(|rows| rows.first()).map(with_rev).transpose()?;
+        let is_asked = |found: &(Object, Rev)| version == Some(found.0.version_id());
         Ok(Seen {
             rev,
             bucket: decode(bucket_row)?,
             bucket_rev: bucket_row.rev,
-            current: rows[1].first().map(with_rev).transpose()?,
             kept: rows.get(2).into_iter().flatten().map(with_rev).collect::<S3Result<_>>()?,
             null: null.map(|row| (String::from_utf8_lossy(&row.value).into_owned(), row.rev)),
+            target: current.clone().filter(is_asked).or(named.filter(is_asked)),
+            current,
         })
-    }
-
-    /// A version of a key by its id, and the revision of its row.
-    async fn target(&self, bucket: &str, key: &str, seen: &Seen, version: &str) -> S3Result<Option<(Object, Rev)>> {
-        if !Version::is_id(version) {
-            return Err(s3_error!(InvalidArgument, "Invalid version id specified"));
-        }
-        if let Some(current) = seen.current.as_ref().filter(|(object, _)| object.version_id() == version) {
-            return Ok(Some(current.clone()));
-        }
-        let id = match (version, &seen.null) {
-            ("null", Some((id, _))) => id,
-            ("null", None) => return Ok(None),
-            (id, _) => id,
-        };
-        let row = self.store.get(shard(bucket), SPACE, kept_key(bucket, key, id)).await.map_err(errors::store)?;
-        let found = row.map(|row| Ok::<_, s3s::S3Error>((decode::<Object>(&row)?, row.rev))).transpose()?;
-        Ok(found.filter(|(object, _)| object.version_id() == version))
     }
 }
 
