@@ -59,7 +59,10 @@ pub(crate) struct Root {
 /// What differs between instances.
 pub(crate) struct Layout<'a> {
     pub code_dir: &'a Path,
+    pub layers_dir: Option<&'a Path>,
     pub runtime_dir: Option<&'a Path>,
+    /// Folders of the SDKs, by their place in the runtime's.
+    pub sdk: &'a [(&'static str, PathBuf)],
     /// Interpreters' own directories outside `/usr`.
     pub prefixes: &'a [PathBuf],
     pub ephemeral_mb: u32,
@@ -168,9 +171,15 @@ pub(crate) fn compile(layout: &Layout<'_>, etc: &Path, privileged: bool) -> io::
     root.mask_proc()?;
     root.directory("var/task")?;
     root.attach(layout.code_dir, "var/task", READ_ONLY, privileged)?;
+    if let Some(layers) = layout.layers_dir {
+        root.attach(layers, "opt", READ_ONLY, privileged)?;
+    }
     root.directory("var/runtime")?;
     if let Some(runtime) = layout.runtime_dir {
         root.attach(runtime, "var/runtime", READ_ONLY, privileged)?;
+        for (name, folder) in layout.sdk {
+            root.attach(folder, &format!("var/runtime/{name}"), READ_ONLY, privileged)?;
+        }
     }
     for prefix in layout.prefixes {
         let place = inside(prefix)?;
@@ -294,7 +303,9 @@ mod tests {
         let etc = tempfile::tempdir().unwrap();
         let layout = Layout {
             code_dir: etc.path(),
+            layers_dir: Some(etc.path()),
             runtime_dir: None,
+            sdk: &[],
             prefixes: &[PathBuf::from("/home/user/node")],
             ephemeral_mb: 512,
         };

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use crate::auth::Authorizer;
 use crate::call::{Answer, Call};
 use crate::error::ApiError;
+use crate::query::Older;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
@@ -110,6 +111,11 @@ pub trait Service: Send + Sync + 'static {
         self.model().name
     }
 
+    /// The older query protocol, for a service that speaks it beside JSON.
+    fn older(&self) -> Option<&'static Older> {
+        None
+    }
+
     /// Whether the caller may: one action on one resource, unless the service knows better.
     async fn authorize(&self, authorizer: &dyn Authorizer, call: &Call) -> Result<(), ApiError> {
         let action = call.operation.action_of(self.model());
@@ -128,7 +134,7 @@ pub trait Service: Send + Sync + 'static {
 
 /// A wake-up for whoever would otherwise have to ask again and again.
 #[async_trait]
-pub trait Changes: Send {
+pub trait Changes: Send + Sync {
     /// Returns when something may have come since the last time this was asked; at once, the first time. Never misses one.
     async fn changed(&mut self);
 }

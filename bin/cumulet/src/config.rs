@@ -61,6 +61,9 @@ pub struct Settings {
     /// Invocations of one account at a time [default: 1000]
     #[arg(long, env = "CUMULET_ACCOUNT_CONCURRENCY")]
     pub account_concurrency: Option<usize>,
+    /// Bytes of one streamed answer [default: 209715200]
+    #[arg(long, env = "CUMULET_STREAM_BYTES_MAX")]
+    pub stream_bytes_max: Option<u64>,
     /// Seconds after which an idle instance ends at the latest [default: 1800]
     #[arg(long, env = "CUMULET_IDLE_SECONDS")]
     pub idle_seconds: Option<u64>,
@@ -78,6 +81,9 @@ pub struct Settings {
     /// Make templates at a function's first start, not already when it is deployed
     #[arg(long, env = "CUMULET_TEMPLATES_LATE", num_args = 0..=1, default_missing_value = "true")]
     pub templates_late: Option<bool>,
+    /// AWS's SDKs for functions that bring none, as `cumulet sdk install` puts them [default: `sdk` in the data folder]
+    #[arg(long, env = "CUMULET_SDK_DIR")]
+    pub sdk_dir: Option<PathBuf>,
     /// Interpreters by runtime, in the file only
     #[arg(skip)]
     #[serde(default)]
@@ -98,11 +104,13 @@ pub struct Config {
     pub instances_max: usize,
     pub instances_memory_mb: u64,
     pub account_concurrency: usize,
+    pub stream_bytes_max: u64,
     pub idle_seconds: u64,
     pub prices: Option<PathBuf>,
     pub lenient_versions: bool,
     pub clones: Clones,
     pub templates_late: bool,
+    pub sdk_dir: PathBuf,
     pub interpreters: BTreeMap<String, PathBuf>,
 }
 
@@ -155,11 +163,13 @@ impl Settings {
             instances_max: self.instances_max.or(file.instances_max),
             instances_memory_mb: self.instances_memory_mb.or(file.instances_memory_mb),
             account_concurrency: self.account_concurrency.or(file.account_concurrency),
+            stream_bytes_max: self.stream_bytes_max.or(file.stream_bytes_max),
             idle_seconds: self.idle_seconds.or(file.idle_seconds),
             prices: self.prices.or(file.prices),
             lenient_versions: self.lenient_versions.or(file.lenient_versions),
             clones: self.clones.or(file.clones),
             templates_late: self.templates_late.or(file.templates_late),
+            sdk_dir: self.sdk_dir.or(file.sdk_dir),
             interpreters: file.interpreters,
         }
     }
@@ -195,9 +205,11 @@ impl Settings {
                 return Err(Failure::usage(format!("the network `{other}` is none of none, internet, allow")));
             }
         };
+        let data_dir = self.data_dir.map_or_else(default_data_dir, Ok)?;
         Ok(Config {
             listen,
-            data_dir: self.data_dir.map_or_else(default_data_dir, Ok)?,
+            sdk_dir: self.sdk_dir.unwrap_or_else(|| data_dir.join("sdk")),
+            data_dir,
             log_format: self.log_format.unwrap_or(telemetry::Format::Text),
             log_level: self.log_level.unwrap_or_else(|| "warn".into()),
             access_key_id,
@@ -207,6 +219,7 @@ impl Settings {
             instances_max: self.instances_max.unwrap_or(limits::INSTANCES_MAX).max(1),
             instances_memory_mb: self.instances_memory_mb.unwrap_or_else(half_of_memory_mb),
             account_concurrency: self.account_concurrency.unwrap_or(limits::FUNCTION_CONCURRENCY_MAX),
+            stream_bytes_max: self.stream_bytes_max.unwrap_or(limits::STREAM_BYTES_MAX),
             idle_seconds: self.idle_seconds.unwrap_or(limits::INSTANCE_IDLE_MS / 1000),
             prices: self.prices,
             lenient_versions: self.lenient_versions.unwrap_or(false),
@@ -217,7 +230,7 @@ impl Settings {
     }
 }
 
-fn default_data_dir() -> Result<PathBuf, Failure> {
+pub fn default_data_dir() -> Result<PathBuf, Failure> {
     let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
     home.map(|home| PathBuf::from(home).join(".cumulet"))
         .ok_or_else(|| Failure::usage("give --data-dir: HOME is not set"))

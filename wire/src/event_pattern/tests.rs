@@ -1,3 +1,4 @@
+//! The pattern language, case by case.
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;

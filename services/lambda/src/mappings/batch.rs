@@ -33,7 +33,12 @@ pub struct Failure {
 }
 
 /// `identifiers` are those of the batch's records.
-pub async fn hand_over(work: &Work, payload: Bytes, trace: Option<String>, identifiers: &[String]) -> (Ended, Option<Value>) {
+pub async fn hand_over(
+    work: &Work,
+    payload: Bytes,
+    trace: Option<String>,
+    identifiers: &[String],
+) -> (Ended, Option<Value>) {
     let mapping = &work.mapping;
     let target = mapping.target();
     let request_id = id::uuid();
@@ -43,7 +48,7 @@ pub async fn hand_over(work: &Work, payload: Bytes, trace: Option<String>, ident
         payload,
         invoked_arn: target.arn(),
         trace: trace.unwrap_or_else(|| id::trace_header(now_ms)),
-        client_context: None,
+        ..Invocation::default()
     };
     let outcome = work.inner.ports.invoker.invoke(&target, &Access::Authorised, invocation).await;
     let (ended, answer) = match outcome {

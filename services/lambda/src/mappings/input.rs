@@ -85,7 +85,8 @@ struct Destination {
 /// # Errors
 /// Members of sources that this cloud does not have, by name; shapes that are not AWS's.
 pub fn read(members: Map<String, Value>) -> Result<Input, ApiError> {
-    let is_given = |value: &Value| !(value.is_null() || value == &Value::Array(Vec::new()) || value == &Value::Object(Map::new()));
+    let is_given =
+        |value: &Value| !(value.is_null() || value == &Value::Array(Vec::new()) || value == &Value::Object(Map::new()));
     if let Some(name) = ABSENT.iter().find(|name| members.get(**name).is_some_and(is_given)) {
         return Err(errors::not_built(&format!("event source mappings with {name}")));
     }
@@ -118,7 +119,9 @@ pub fn stream_settings(input: &Input) -> Result<StreamSettings, ApiError> {
     let starting_position = match input.starting_position.as_deref() {
         Some(position @ ("TRIM_HORIZON" | "LATEST")) => position.to_owned(),
         Some(other) => {
-            return Err(errors::invalid_parameter(format!("Unsupported starting position for DynamoDB streams: {other}")));
+            return Err(errors::invalid_parameter(format!(
+                "Unsupported starting position for DynamoDB streams: {other}"
+            )));
         }
         None => {
             return Err(errors::invalid_parameter(
@@ -164,9 +167,7 @@ pub fn apply(input: &Input, mapping: &mut Mapping, source: Source) -> Result<(),
     }
     if let Some(age_s) = input.maximum_record_age_in_seconds {
         if (0..60).contains(&age_s) {
-            return Err(errors::invalid_parameter(
-                "Maximum record age must be -1 or between 60 and 604800 seconds.",
-            ));
+            return Err(errors::invalid_parameter("Maximum record age must be -1 or between 60 and 604800 seconds."));
         }
         stream.age_s_max = age_s;
     }
@@ -184,7 +185,9 @@ pub fn apply(input: &Input, mapping: &mut Mapping, source: Source) -> Result<(),
     }
     if let Some(config) = &input.destination_config {
         if config.on_success.as_ref().is_some_and(|to| to.destination.is_some()) {
-            return Err(errors::invalid_parameter("OnSuccess destinations are not supported for stream event sources."));
+            return Err(errors::invalid_parameter(
+                "OnSuccess destinations are not supported for stream event sources.",
+            ));
         }
         let to = config.on_failure.as_ref().and_then(|to| to.destination.clone()).filter(|to| !to.is_empty());
         if let Some(to) = to.as_deref().filter(|to| !is_failure_destination(to)) {
@@ -217,7 +220,9 @@ fn queue_settings(input: &Input, mapping: &mut Mapping, source: Source) -> Resul
         return Ok(());
     }
     if let Some((name, _)) = of_streams.iter().find(|(_, is_given)| *is_given) {
-        return Err(errors::invalid_parameter(format!("Unsupported {name} parameter for given event source mapping type.")));
+        return Err(errors::invalid_parameter(format!(
+            "Unsupported {name} parameter for given event source mapping type."
+        )));
     }
     if let Some(scaling) = &input.scaling_config {
         mapping.concurrency_max = scaling.maximum_concurrency.and_then(|max| u32::try_from(max).ok());

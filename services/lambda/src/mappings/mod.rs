@@ -133,9 +133,14 @@ impl Work {
     /// Reads as the function would: under its role.
     async fn caller(&self) -> Result<Caller, ApiError> {
         let target = self.mapping.target();
-        let known = self.inner.ports.functions.find(&target.account, &target.region, &target.name).await?;
-        let known = known.ok_or_else(|| errors::function_not_found(&target.arn()))?;
-        caller_of(&known.function.role, &target.name)
+        let named = names::Named {
+            account: target.account,
+            region: target.region,
+            name: target.name,
+            qualifier: target.qualifier,
+        };
+        let function = self.inner.ports.functions.function(&named).await?;
+        caller_of(&function.role, &named.name)
     }
 }
 
@@ -255,9 +260,10 @@ impl Mappings {
         };
         let function_name = input.function_name.as_deref().ok_or_else(|| missing("functionName"))?;
         let named = names::read(context, function_name, None)?;
-        let source_arn = input.event_source_arn.as_deref().ok_or_else(|| {
-            errors::invalid_parameter("EventSourceArn is required for this event source type.")
-        })?;
+        let source_arn = input
+            .event_source_arn
+            .as_deref()
+            .ok_or_else(|| errors::invalid_parameter("EventSourceArn is required for this event source type."))?;
         let source = source_of(source_arn)
             .ok_or_else(|| errors::not_built(&format!("event source mappings of {source_arn}")))?;
         let now_ms = context.now_ms;
@@ -284,9 +290,9 @@ impl Mappings {
             modified_ms: now_ms,
         };
         input::apply(input, &mut mapping, source)?;
-        let known = self.0.ports.functions.require(&named).await?;
-        let caller = caller_of(&known.function.role, &named.name)?;
-        self.check_source(&mapping, source, &caller, known.function.timeout_s).await?;
+        let function = self.0.ports.functions.function(&named).await?;
+        let caller = caller_of(&function.role, &named.name)?;
+        self.check_source(&mapping, source, &caller, function.timeout_s).await?;
         for other in self.0.storage.all().await? {
             if other.source_arn == mapping.source_arn && other.target() == mapping.target() {
                 return Err(errors::conflict(format!(
@@ -313,12 +319,8 @@ impl Mappings {
     ) -> Result<(), ApiError> {
         let client = &self.0.ports.client;
         let actions: &[&str] = match source {
-            Source::Queue | Source::Fifo => {
-                &["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"]
-            }
-            Source::TableStream => {
-                &["dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:DescribeStream"]
-            }
+            Source::Queue | Source::Fifo => &["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"],
+            Source::TableStream => &["dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:DescribeStream"],
         };
         for action in actions {
             if client.may(caller, action, &mapping.source_arn).await.is_err() {

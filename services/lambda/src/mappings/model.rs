@@ -98,7 +98,8 @@ impl Mapping {
             "State": state,
             "StateTransitionReason": "USER_INITIATED",
         });
-        shape["FunctionResponseTypes"] = if self.reports_failures { json!(["ReportBatchItemFailures"]) } else { json!([]) };
+        shape["FunctionResponseTypes"] =
+            if self.reports_failures { json!(["ReportBatchItemFailures"]) } else { json!([]) };
         if !self.filters.is_empty() {
             let filters: Vec<Value> = self.filters.iter().map(|pattern| json!({"Pattern": pattern})).collect();
             shape["FilterCriteria"] = json!({"Filters": filters});

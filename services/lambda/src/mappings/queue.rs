@@ -40,7 +40,13 @@ impl Queue {
         Some(Queue { url: queue_url(&arn), region: arn.region.clone(), arn: mapping.source_arn.clone() })
     }
 
-    async fn call(&self, client: &Client, caller: &Caller, operation: &str, mut input: Value) -> Result<Value, ApiError> {
+    async fn call(
+        &self,
+        client: &Client,
+        caller: &Caller,
+        operation: &str,
+        mut input: Value,
+    ) -> Result<Value, ApiError> {
         input["QueueUrl"] = json!(self.url);
         client.call(caller, &self.region, "sqs", operation, input, Bytes::new()).await?.members()
     }
@@ -184,13 +190,7 @@ async fn process(
 }
 
 /// One batch; again while it is throttled and the messages are still ours.
-async fn attempt(
-    mut work: Work,
-    records: &[Value],
-    trace: Option<String>,
-    ids: &[String],
-    received: Instant,
-) -> Ended {
+async fn attempt(mut work: Work, records: &[Value], trace: Option<String>, ids: &[String], received: Instant) -> Ended {
     let payload = Bytes::from(json!({"Records": records}).to_string());
     let mut visible: Option<Duration> = None;
     let mut failures = 0;

@@ -27,7 +27,13 @@ const SERVICE: &str = "dynamodbstreams";
 /// What GetRecords answers at most.
 const RECORDS_MAX: usize = 1000;
 
-async fn call(client: &Client, caller: &Caller, mapping: &Mapping, operation: &str, input: Value) -> Result<Value, ApiError> {
+async fn call(
+    client: &Client,
+    caller: &Caller,
+    mapping: &Mapping,
+    operation: &str,
+    input: Value,
+) -> Result<Value, ApiError> {
     let region = mapping.source_arn.parse::<Arn>().map(|arn| arn.region).unwrap_or_default();
     client.call(caller, &region, SERVICE, operation, input, Bytes::new()).await?.members()
 }
