@@ -135,6 +135,18 @@ pub const OBJECT_METADATA_BYTES_MAX: usize = 2048;
 pub const OBJECT_INLINE_BYTES_MAX: usize = 16 * 1024;
 /// How often a write that meets another one of the same key begins anew.
 pub const OBJECT_COMMIT_TRIES: usize = 64;
+/// A notification that its destination does not take is tried again for this long.
+pub const OBJECT_NOTIFICATION_RETRY_MS: u64 = 24 * 60 * 60 * 1000;
+/// S3's bounds on what is said of buckets and objects.
+pub const OBJECT_TAGS_MAX: usize = 10;
+pub const BUCKET_TAGS_MAX: usize = 50;
+pub const BUCKET_POLICY_BYTES_MAX: usize = 20 * 1024;
+pub const BUCKET_CORS_RULES_MAX: usize = 100;
+pub const BUCKET_LIFECYCLE_RULES_MAX: usize = 1000;
+/// How often what lifecycle rules say is carried out; they count in days.
+pub const BUCKET_LIFECYCLE_PERIOD_MS: u64 = 60 * 60 * 1000;
+/// How often what buckets hold is added up for the bill.
+pub const BUCKET_MEASURE_PERIOD_MS: u64 = 60 * 60 * 1000;
 
 /// CloudFormation: templates and stacks. AWS takes 1 MB by URL and less in a request; here a request may bring it all.
 pub const TEMPLATE_BYTES_MAX: usize = 1_000_000;

@@ -213,7 +213,18 @@ impl Cloud {
         let tables =
             Arc::new(cumulet_dynamodb::DynamoDb::new(store.clone(), clock.clone(), usage.clone(), client.clone()));
         tables.start();
+        let objects = Arc::new(cumulet_s3::S3::new(cumulet_s3::Ports {
+            store: store.clone(),
+            blobs: object_blobs,
+            credentials: access.clone(),
+            authorizer: access.clone(),
+            clock: clock.clone(),
+            delivery: delivery.clone(),
+            client: client.clone(),
+            usage: usage.clone(),
+        }));
         let registry = Registry::default()
+            .with(objects.face())
             .with(lambda)
             .with(Arc::new(cumulet_iam::Iam::new(store.clone())))
             .with(Arc::new(cumulet_sts::Sts::new(Arc::new(Roles(access.clone())))))
@@ -244,15 +255,8 @@ impl Cloud {
             Arc::new(cumulet_lambda::CodePlane::new(code, links)),
             Arc::new(cumulet_platform::Health),
         ];
-        let objects = cumulet_s3::S3::new(cumulet_s3::Ports {
-            store: store.clone(),
-            blobs: object_blobs,
-            credentials: access.clone(),
-            authorizer: access.clone(),
-            clock: clock.clone(),
-        });
-        objects.scrub();
-        let objects: Arc<dyn RawService> = Arc::new(objects);
+        objects.start();
+        let objects: Arc<dyn RawService> = objects;
         let parts = Parts {
             registry,
             planes,
