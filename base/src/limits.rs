@@ -4,6 +4,13 @@
 
 /// Request and response of a synchronous invocation.
 pub const INVOKE_PAYLOAD_BYTES_MAX: usize = 6 * 1024 * 1024;
+/// An asynchronous one's event.
+pub const INVOKE_EVENT_BYTES_MAX: usize = 1024 * 1024;
+/// A streamed answer, unless set otherwise.
+pub const STREAM_BYTES_MAX: u64 = 200 * 1024 * 1024;
+/// Pieces of a streamed answer that wait for their reader, and the longest piece a runtime may send.
+pub const STREAM_PIECES_MAX: usize = 16;
+pub const STREAM_PIECE_BYTES_MAX: usize = 256 * 1024;
 /// The whole body of one API request; a zip of 50 MB in base64 and its envelope fit.
 pub const REQUEST_BODY_BYTES_MAX: usize = 72 * 1024 * 1024;
 /// Body of a request to an HTTP API or a function URL.
@@ -137,6 +144,12 @@ pub const STACK_RESOURCES_MAX: usize = 500;
 pub const STACKS_MAX: usize = 2000;
 /// Stacks that are being created, changed or deleted at the same time.
 pub const STACKS_RUNNING_MAX: usize = 64;
+/// Resources of one stack that are being made, changed or deleted at the same time.
+pub const STACK_STEPS_MAX: usize = 16;
+/// How long a custom resource may take to answer, unless it says so itself; AWS's bounds.
+pub const CUSTOM_RESOURCE_TIMEOUT_S: u64 = 3600;
+/// The longest answer of a custom resource; AWS's.
+pub const CUSTOM_RESOURCE_REPLY_BYTES_MAX: usize = 4096;
 pub const STACK_EVENTS_PAGE: u32 = 100;
 /// Change sets of one stack.
 pub const STACK_CHANGE_SETS_MAX: usize = 100;
@@ -249,3 +262,30 @@ pub const MAPPING_PAYLOAD_BYTES_MAX: usize = INVOKE_PAYLOAD_BYTES_MAX - 64 * 102
 /// Between two attempts of what failed: the first pause, and the longest.
 pub const MAPPING_PAUSE_MS: u64 = 100;
 pub const MAPPING_PAUSE_MS_MAX: u64 = 30_000;
+
+/// EventBridge (<https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html>): entries of one PutEvents, and the
+/// bytes of one and of all of them together.
+pub const EVENTS_ENTRIES_MAX: usize = 10;
+pub const EVENTS_ENTRY_BYTES_MAX: usize = 1024 * 1024;
+pub const EVENTS_BUSES_MAX: usize = 100;
+pub const EVENTS_RULES_MAX: usize = 300;
+pub const EVENTS_TARGETS_MAX: usize = 5;
+pub const EVENTS_POLICY_BYTES_MAX: usize = 10 * 1024;
+pub const EVENTS_PATTERN_BYTES_MAX: usize = 4096;
+pub const EVENTS_TAGS_MAX: usize = 50;
+/// Buses whose rules are kept compiled, and records one read takes.
+pub const EVENTS_ROUTES_KEPT: usize = 10_000;
+pub const EVENTS_PAGE_ROWS: usize = 200;
+/// What one commit of deliveries takes.
+pub const EVENTS_COMMIT_BYTES: usize = 8 * 1024 * 1024;
+/// Buses one event goes through: rules may lead in circles.
+pub const EVENTS_HOPS_MAX: u32 = 8;
+/// What one step of a replay reads.
+pub const EVENTS_REPLAY_PAGE_ROWS: u32 = 200;
+pub const EVENTS_REPLAY_PAGE_BYTES: u32 = 4 * 1024 * 1024;
+/// How often an archive lets go of what is too old.
+pub const EVENTS_EXPIRY_PERIOD_MS: u64 = 3_600_000;
+/// What is read of the answer to a request that this cloud makes by itself.
+pub const OUTBOUND_ANSWER_BYTES_MAX: usize = 1024 * 1024;
+/// Schedules that one step takes of a group that is being deleted.
+pub const SCHEDULER_CLEAR_ROWS: usize = 200;

@@ -23,7 +23,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use crate::auth::sigv4::{self, Claim, Signed};
 use crate::auth::{Authorizer, Caller, Credentials};
 use crate::call::{Call, Context};
-use crate::data_plane::{DataPlane, HttpRequest, host_name};
+use crate::data_plane::{DataPlane, HttpRequest, PlaneBody, host_name};
 use crate::error::ApiError;
 use crate::operation::{Operation, Protocol, Registry, Service};
 use crate::preamble;
@@ -54,7 +54,11 @@ pub struct Front {
 const SMALL_BODY_BYTES: usize = 64 * 1024;
 const BODY_PERMIT_BYTES: usize = 64 * 1024;
 
-type Reply = Response<Either<Full<Bytes>, RawBody>>;
+type Reply = Response<PlaneBody>;
+
+fn whole(response: Response<Bytes>) -> Reply {
+    response.map(Full::new).map(Either::Left)
+}
 
 impl Front {
     pub fn new(parts: Parts) -> Front {
@@ -162,14 +166,13 @@ impl Front {
         let path = head.uri.path().to_owned();
         let name = host_name(&host);
         let plane = self.parts.planes.iter().find(|plane| plane.claims(&name, &path)).cloned();
-        let response = match plane {
+        match plane {
             Some(plane) => self.data_plane(&*plane, head, body, host, peer, request_id).await,
             None => match self.raw(&head, &name) {
-                Some(raw) => return serve_raw(&*raw, Request::from_parts(head, body)).await.map(Either::Right),
+                Some(raw) => serve_raw(&*raw, Request::from_parts(head, body)).await.map(Either::Right),
                 None => self.api(&head, body, &host, &request_id).await,
             },
-        };
-        response.map(Full::new).map(Either::Left)
+        }
     }
 
     fn raw(&self, head: &http::request::Parts, host_name: &str) -> Option<Arc<dyn RawService>> {
@@ -190,11 +193,11 @@ impl Front {
         host: String,
         peer: SocketAddr,
         request_id: String,
-    ) -> Response<Bytes> {
+    ) -> Reply {
         let received = match self.receive(body, &head.headers, plane.body_bytes_max()).await {
             Ok(received) => received,
-            Err(BodyError::TooLarge) => return plane.too_large(),
-            Err(error) => return error.response(),
+            Err(BodyError::TooLarge) => return whole(plane.too_large()),
+            Err(error) => return whole(error.response()),
         };
         let request = HttpRequest {
             method: head.method,
@@ -208,33 +211,40 @@ impl Front {
             request_id,
             now_ms: self.parts.clock.now_ms(),
         };
-        plane.serve(request).await
+        plane.answer(request).await
     }
 
-    async fn api(&self, head: &http::request::Parts, body: Incoming, host: &str, request_id: &str) -> Response<Bytes> {
+    async fn api(&self, head: &http::request::Parts, body: Incoming, host: &str, request_id: &str) -> Reply {
         let unclear = Spoken { protocol: guess(&head.headers), form: QueryForm::of(&head.headers), older: None };
         let received = match self.receive(body, &head.headers, limits::REQUEST_BODY_BYTES_MAX).await {
             Ok(received) => received,
-            Err(error) => return error.response(),
+            Err(error) => return whole(error.response()),
         };
         let claim = match sigv4::claim(&head.headers, head.uri.query().unwrap_or_default()) {
             Ok(claim) => claim,
-            Err(error) => return protocol::failure(unclear, &error, request_id),
+            Err(error) => return whole(protocol::failure(unclear, &error, request_id)),
         };
         let Some(service) = self.service(claim.as_ref(), &head.headers, head.uri.path(), &received.bytes) else {
-            return protocol::failure(unclear, &unknown_service(claim.as_ref()), request_id);
+            return whole(protocol::failure(unclear, &unknown_service(claim.as_ref()), request_id));
         };
         let model = service.model();
         let protocol = protocol_of(&**service, &head.headers);
         let spoken = Spoken { protocol, older: service.older(), ..unclear };
         match self.call(&**service, claim, head, received.bytes, host, request_id).await {
-            Ok((operation, answer)) => protocol::success(model, spoken, operation, answer, request_id),
+            Ok((operation, mut answer)) => {
+                let stream = answer.stream.take().and_then(|stream| stream.take());
+                let response = protocol::success(model, spoken, operation, answer, request_id);
+                match stream {
+                    Some(body) => response.map(|_| Either::Right(body)),
+                    None => whole(response),
+                }
+            }
             Err(error) => {
                 // What is not implemented is nobody's failure.
                 if !error.is_senders() && error.status != 501 {
                     tracing::error!(service = model.name, request_id, error = %error, "a call failed");
                 }
-                protocol::failure(spoken, &in_protocol(error, protocol), request_id)
+                whole(protocol::failure(spoken, &in_protocol(error, protocol), request_id))
             }
         }
     }

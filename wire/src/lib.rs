@@ -7,15 +7,18 @@ pub mod client;
 pub mod data_plane;
 pub mod error;
 pub mod event_pattern;
+pub mod event_stream;
 pub mod front;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod http_event;
 pub mod operation;
+pub mod outbound;
 pub mod patterns;
 pub mod policy;
 pub mod preamble;
 pub mod protocol;
 pub mod query;
 pub mod raw;
+pub mod schedule;
 pub mod validate;

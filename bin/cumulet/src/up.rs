@@ -179,7 +179,7 @@ impl Cloud {
 
         let client = Client::default();
         let delivery = Delivery::new(store.clone(), clock.clone());
-        let functions = Arc::new(cumulet_lambda::Functions::new(store.clone()));
+        let functions = Arc::new(cumulet_lambda::Functions::new(store.clone(), &secret));
         engine.connect(functions.clone());
         let code: Arc<dyn cumulet_lambda::CodeStore> = blobs.clone();
         let links = cumulet_lambda::Links::new(secret);
@@ -191,10 +191,25 @@ impl Cloud {
             client: client.clone(),
             clock: clock.clone(),
         });
-        let lambda = cumulet_lambda::Lambda::new(functions.clone(), code.clone(), invoker.clone(), links.clone());
+        let lambda = cumulet_lambda::Lambda::new(
+            cumulet_lambda::Ports {
+                functions: functions.clone(),
+                store: store.clone(),
+                code: code.clone(),
+                invoker: invoker.clone(),
+                links: links.clone(),
+                client: client.clone(),
+            },
+            cumulet_lambda::Settings { account_concurrency: config.account_concurrency },
+        );
         let lambda = Arc::new(lambda.with_mappings(mappings.clone()));
         let gateway = Arc::new(cumulet_apigateway::ApiGateway::new(store.clone(), invoker.clone(), logs));
-        let stacks = Arc::new(cumulet_cloudformation::CloudFormation::new(store.clone(), clock.clone()));
+        let stacks = Arc::new(cumulet_cloudformation::CloudFormation::new(
+            store.clone(),
+            clock.clone(),
+            client.clone(),
+            &format!("http://127.0.0.1:{}", cumulet_sandbox::PLATFORM_PORT),
+        ));
         let tables =
             Arc::new(cumulet_dynamodb::DynamoDb::new(store.clone(), clock.clone(), usage.clone(), client.clone()));
         tables.start();
@@ -204,6 +219,13 @@ impl Cloud {
             .with(Arc::new(cumulet_sts::Sts::new(Arc::new(Roles(access.clone())))))
             .with(Arc::new(cumulet_logs::Logs::new(store.clone())))
             .with(Arc::new(cumulet_sqs::Sqs::new(store.clone(), clock.clone(), delivery.clone())))
+            .with(Arc::new(cumulet_scheduler::Scheduler::new(
+                store.clone(),
+                clock.clone(),
+                client.clone(),
+                delivery.clone(),
+            )))
+            .with(Arc::new(cumulet_events::Events::new(store.clone(), clock.clone(), client.clone(), delivery.clone())))
             .with(tables.clone())
             .with(Arc::new(tables.streams()))
             .with(Arc::new(cumulet_meter::Meter::new(store.clone(), prices(config)?)))
@@ -217,6 +239,7 @@ impl Cloud {
         stacks.recover().await.map_err(|e| failed("resuming stacks", &e))?;
         let planes: Vec<Arc<dyn DataPlane>> = vec![
             gateway,
+            Arc::new(stacks.reply_plane()),
             Arc::new(cumulet_lambda::UrlPlane::new(functions, invoker, Arc::new(SignedUrls(access.clone())))),
             Arc::new(cumulet_lambda::CodePlane::new(code, links)),
             Arc::new(cumulet_platform::Health),
@@ -330,6 +353,7 @@ fn engine_config(config: &Config) -> cumulet_engine::Config {
         account_concurrency: config.account_concurrency,
         idle_max: Duration::from_secs(config.idle_seconds),
         init_timeout: Duration::from_millis(limits::INSTANCE_INIT_TIMEOUT_MS),
+        stream_bytes_max: config.stream_bytes_max,
     }
 }
 

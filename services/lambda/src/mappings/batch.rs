@@ -48,7 +48,7 @@ pub async fn hand_over(
         payload,
         invoked_arn: target.arn(),
         trace: trace.unwrap_or_else(|| id::trace_header(now_ms)),
-        client_context: None,
+        ..Invocation::default()
     };
     let outcome = work.inner.ports.invoker.invoke(&target, &Access::Authorised, invocation).await;
     let (ended, answer) = match outcome {

@@ -133,9 +133,14 @@ impl Work {
     /// Reads as the function would: under its role.
     async fn caller(&self) -> Result<Caller, ApiError> {
         let target = self.mapping.target();
-        let known = self.inner.ports.functions.find(&target.account, &target.region, &target.name).await?;
-        let known = known.ok_or_else(|| errors::function_not_found(&target.arn()))?;
-        caller_of(&known.function.role, &target.name)
+        let named = names::Named {
+            account: target.account,
+            region: target.region,
+            name: target.name,
+            qualifier: target.qualifier,
+        };
+        let function = self.inner.ports.functions.function(&named).await?;
+        caller_of(&function.role, &named.name)
     }
 }
 
@@ -285,9 +290,9 @@ impl Mappings {
             modified_ms: now_ms,
         };
         input::apply(input, &mut mapping, source)?;
-        let known = self.0.ports.functions.require(&named).await?;
-        let caller = caller_of(&known.function.role, &named.name)?;
-        self.check_source(&mapping, source, &caller, known.function.timeout_s).await?;
+        let function = self.0.ports.functions.function(&named).await?;
+        let caller = caller_of(&function.role, &named.name)?;
+        self.check_source(&mapping, source, &caller, function.timeout_s).await?;
         for other in self.0.storage.all().await? {
             if other.source_arn == mapping.source_arn && other.target() == mapping.target() {
                 return Err(errors::conflict(format!(

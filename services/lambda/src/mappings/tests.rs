@@ -111,7 +111,7 @@ impl Invoker for Stage {
         })
     }
 
-    fn retire(&self, _: &str, _: &str, _: &str, _: Option<&str>) {}
+    fn retire(&self, _: &str, _: &str, _: &str, _: Option<&str>, _: Option<&str>) {}
 }
 
 fn records(count: u64, arrived_s: u64) -> Vec<Value> {
