@@ -213,11 +213,13 @@ impl Cloud {
         let tables =
             Arc::new(cumulet_dynamodb::DynamoDb::new(store.clone(), clock.clone(), usage.clone(), client.clone()));
         tables.start();
+        let topics = Arc::new(cumulet_sns::Sns::new(store.clone(), clock.clone(), delivery.clone(), client.clone()));
         let registry = Registry::default()
             .with(lambda)
             .with(Arc::new(cumulet_iam::Iam::new(store.clone())))
             .with(Arc::new(cumulet_sts::Sts::new(Arc::new(Roles(access.clone())))))
             .with(Arc::new(cumulet_logs::Logs::new(store.clone())))
+            .with(topics.clone())
             .with(Arc::new(cumulet_sqs::Sqs::new(store.clone(), clock.clone(), delivery.clone())))
             .with(Arc::new(cumulet_scheduler::Scheduler::new(
                 store.clone(),
@@ -240,6 +242,7 @@ impl Cloud {
         let planes: Vec<Arc<dyn DataPlane>> = vec![
             gateway,
             Arc::new(stacks.reply_plane()),
+            Arc::new(topics.links()),
             Arc::new(cumulet_lambda::UrlPlane::new(functions, invoker, Arc::new(SignedUrls(access.clone())))),
             Arc::new(cumulet_lambda::CodePlane::new(code, links)),
             Arc::new(cumulet_platform::Health),
