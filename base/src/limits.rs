@@ -190,6 +190,29 @@ pub const QUEUE_ATTEMPTS_MAX: usize = 10_000;
 /// Rows that one receive looks at before it says that there is nothing, and those one commit of the sweep takes.
 pub const QUEUE_PAGE_ROWS: u32 = 100;
 
+/// SNS (<https://docs.aws.amazon.com/general/latest/gr/sns.html>).
+pub const TOPICS_MAX: usize = 100_000;
+pub const TOPIC_MESSAGE_BYTES_MAX: usize = 256 * 1024;
+pub const TOPIC_BATCH_MAX: usize = 10;
+pub const TOPIC_SUBJECT_MAX: usize = 100;
+pub const TOPIC_TAGS_MAX: usize = 50;
+pub const TOPIC_DEDUPLICATION_MS: u64 = 300_000;
+/// Filter policies: one, its keys and their values multiplied, those of one topic.
+pub const TOPIC_FILTER_BYTES_MAX: usize = 256 * 1024;
+pub const TOPIC_FILTER_KEYS_MAX: usize = 5;
+pub const TOPIC_FILTER_COMBINATIONS_MAX: u64 = 150;
+pub const TOPIC_FILTERS_MAX: usize = 200;
+/// Retries of a web endpoint, and the pause between two.
+pub const TOPIC_RETRIES_MAX: u32 = 100;
+pub const TOPIC_RETRY_S_MAX: u32 = 3600;
+/// How long a web endpoint has to answer.
+pub const TOPIC_POST_TIMEOUT_MS: u64 = 15_000;
+/// Subscriptions that a message reaches by one commit, and what their tasks may hold; further ones follow by a task.
+pub const TOPIC_FANOUT_MAX: usize = 500;
+pub const TOPIC_FANOUT_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// A subscription that nobody confirms is forgotten.
+pub const TOPIC_CONFIRMATION_MS: u64 = 3 * 24 * 3_600_000;
+
 /// DynamoDB (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>):
 /// levels of lists and maps in one attribute.
 pub const DYNAMODB_NESTING_MAX: usize = 32;

@@ -223,12 +223,14 @@ impl Cloud {
             client: client.clone(),
             usage: usage.clone(),
         }));
+        let topics = Arc::new(cumulet_sns::Sns::new(store.clone(), clock.clone(), delivery.clone(), client.clone()));
         let registry = Registry::default()
             .with(objects.face())
             .with(lambda)
             .with(Arc::new(cumulet_iam::Iam::new(store.clone())))
             .with(Arc::new(cumulet_sts::Sts::new(Arc::new(Roles(access.clone())))))
             .with(Arc::new(cumulet_logs::Logs::new(store.clone())))
+            .with(topics.clone())
             .with(Arc::new(cumulet_sqs::Sqs::new(store.clone(), clock.clone(), delivery.clone())))
             .with(Arc::new(cumulet_scheduler::Scheduler::new(
                 store.clone(),
@@ -251,6 +253,7 @@ impl Cloud {
         let planes: Vec<Arc<dyn DataPlane>> = vec![
             gateway,
             Arc::new(stacks.reply_plane()),
+            Arc::new(topics.links()),
             Arc::new(cumulet_lambda::UrlPlane::new(functions, invoker, Arc::new(SignedUrls(access.clone())))),
             Arc::new(cumulet_lambda::CodePlane::new(code, links)),
             Arc::new(cumulet_platform::Health),
