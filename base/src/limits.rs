@@ -146,6 +146,12 @@ pub const STACK_RESOURCES_MAX: usize = 500;
 pub const STACKS_MAX: usize = 2000;
 /// Stacks that are being created, changed or deleted at the same time.
 pub const STACKS_RUNNING_MAX: usize = 64;
+/// Resources of one stack that are being made, changed or deleted at the same time.
+pub const STACK_STEPS_MAX: usize = 16;
+/// How long a custom resource may take to answer, unless it says so itself; AWS's bounds.
+pub const CUSTOM_RESOURCE_TIMEOUT_S: u64 = 3600;
+/// The longest answer of a custom resource; AWS's.
+pub const CUSTOM_RESOURCE_REPLY_BYTES_MAX: usize = 4096;
 pub const STACK_EVENTS_PAGE: u32 = 100;
 /// Change sets of one stack.
 pub const STACK_CHANGE_SETS_MAX: usize = 100;
@@ -169,6 +175,8 @@ pub const QUEUE_DELAY_S_MAX: u64 = 900;
 pub const QUEUE_WAIT_S_MAX: u64 = 20;
 pub const QUEUE_DEDUPLICATION_MS: u64 = 300_000;
 pub const QUEUE_ATTRIBUTES_MAX: usize = 10;
+/// Attempts of receives that are remembered of one FIFO queue.
+pub const QUEUE_ATTEMPTS_MAX: usize = 10_000;
 /// Rows that one receive looks at before it says that there is nothing, and those one commit of the sweep takes.
 pub const QUEUE_PAGE_ROWS: u32 = 100;
 

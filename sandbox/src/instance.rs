@@ -30,7 +30,8 @@ use crate::sys::Exit;
 use crate::templates::{Kind, Live, Pending, Templates};
 
 const RUNTIME_API_PORT: u16 = 9001;
-const PLATFORM_PORT: u16 = 4566;
+/// Where code inside reaches this cloud, on its own loopback.
+pub const PLATFORM_PORT: u16 = 4566;
 /// A process that has closed its channel has this long to end before that counts as a breach.
 const ENDING_MS: u64 = 500;
 /// What an ended process has sent is read for this long.

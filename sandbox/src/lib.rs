@@ -25,7 +25,7 @@ mod templates;
 
 pub use config::{Cidr, Clones, Network, NotCidr, PlatformConnection, SandboxConfig};
 pub use host::{newest_node, newest_python, raise_open_files};
-pub use instance::LinuxSandbox;
+pub use instance::{LinuxSandbox, PLATFORM_PORT};
 pub use launch::{LaunchError, Launched, Launcher, Plan};
 pub use probe::{Feature, probe};
 pub use process::Process;

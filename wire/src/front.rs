@@ -27,7 +27,8 @@ use crate::data_plane::{DataPlane, HttpRequest, PlaneBody, host_name};
 use crate::error::ApiError;
 use crate::operation::{Operation, Protocol, Registry, Service};
 use crate::preamble;
-use crate::protocol::{self, QueryForm};
+use crate::protocol::{self, QueryForm, Spoken};
+use crate::query as query_protocol;
 use crate::raw::{RawBody, RawService};
 
 /// What the front door stands before.
@@ -214,24 +215,25 @@ impl Front {
     }
 
     async fn api(&self, head: &http::request::Parts, body: Incoming, host: &str, request_id: &str) -> Reply {
-        let form = QueryForm::of(&head.headers);
+        let unclear = Spoken { protocol: guess(&head.headers), form: QueryForm::of(&head.headers), older: None };
         let received = match self.receive(body, &head.headers, limits::REQUEST_BODY_BYTES_MAX).await {
             Ok(received) => received,
             Err(error) => return whole(error.response()),
         };
         let claim = match sigv4::claim(&head.headers, head.uri.query().unwrap_or_default()) {
             Ok(claim) => claim,
-            Err(error) => return whole(protocol::failure(guess(&head.headers), &error, form, request_id)),
+            Err(error) => return whole(protocol::failure(unclear, &error, request_id)),
         };
         let Some(service) = self.service(claim.as_ref(), &head.headers, head.uri.path(), &received.bytes) else {
-            let error = unknown_service(claim.as_ref());
-            return whole(protocol::failure(guess(&head.headers), &error, form, request_id));
+            return whole(protocol::failure(unclear, &unknown_service(claim.as_ref()), request_id));
         };
         let model = service.model();
+        let protocol = protocol_of(&**service, &head.headers);
+        let spoken = Spoken { protocol, older: service.older(), ..unclear };
         match self.call(&**service, claim, head, received.bytes, host, request_id).await {
             Ok((operation, mut answer)) => {
                 let stream = answer.stream.take().and_then(|stream| stream.take());
-                let response = protocol::success(model, operation, answer, form, request_id);
+                let response = protocol::success(model, spoken, operation, answer, request_id);
                 match stream {
                     Some(body) => response.map(|_| Either::Right(body)),
                     None => whole(response),
@@ -242,7 +244,7 @@ impl Front {
                 if !error.is_senders() && error.status != 501 {
                     tracing::error!(service = model.name, request_id, error = %error, "a call failed");
                 }
-                whole(protocol::failure(model.protocol, &in_protocol(error, model.protocol), form, request_id))
+                whole(protocol::failure(spoken, &in_protocol(error, protocol), request_id))
             }
         }
     }
@@ -270,7 +272,8 @@ impl Front {
         if body.starts_with(b"Action=") || body.windows(8).take(4096).any(|w| w == b"&Action=") {
             let (_, action) = form_urlencoded::parse(body).find(|(name, _)| name == "Action")?;
             let knows = |s: &&Arc<dyn Service>| {
-                s.model().protocol == Protocol::Query && s.model().operations.iter().any(|o| o.name == action)
+                (s.model().protocol == Protocol::Query || s.older().is_some())
+                    && s.model().operations.iter().any(|o| o.name == action)
             };
             return self.parts.registry.services().find(knows);
         }
@@ -466,7 +469,7 @@ fn read(
             }
         })
     };
-    match model.protocol {
+    match protocol_of(service, &head.headers) {
         Protocol::RestJson => {
             let matched = protocol::match_rest(model, head.method.as_str(), head.uri.path(), query)
                 .ok_or_else(ApiError::unknown_operation)?;
@@ -483,10 +486,21 @@ fn read(
         }
         Protocol::Query => {
             let form = if body.is_empty() { query.as_bytes() } else { body };
-            let (action, input) = protocol::query_input(form)?;
-            Ok((named(&action)?, input))
+            let (action, members) = query_protocol::input(form)?;
+            let operation = named(&action)?;
+            let input = match service.older() {
+                Some(older) => older.input(operation.name, head.uri.path(), members),
+                None => members,
+            };
+            Ok((operation, input))
         }
     }
+}
+
+/// The protocol a request is spoken in: where there are two, the newer one names its operation in a header.
+fn protocol_of(service: &dyn Service, headers: &HeaderMap) -> Protocol {
+    let is_older = service.older().is_some() && !headers.contains_key("x-amz-target");
+    if is_older { Protocol::Query } else { service.model().protocol }
 }
 
 fn unknown_operation(name: &str) -> ApiError {

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use crate::auth::sigv4;
 use crate::event_pattern::Pattern;
 use crate::operation::{Operation, Protocol, ServiceModel};
-use crate::{data_plane, http_event, patterns, protocol};
+use crate::{data_plane, http_event, patterns, protocol, query};
 
 static MODEL: ServiceModel = ServiceModel {
     name: "x",
@@ -36,7 +36,7 @@ pub const TARGETS: &[Target] = &[
         name: "wire-query-protocol",
         seeds: &[b"Action=A&Version=1&List.member.1=a&List.member.2.Key=k&Map.entry.1.key=a&Map.entry.1.value=b&N=%20+"],
         run: |bytes| {
-            let _either = protocol::query_input(bytes);
+            let _either = query::input(bytes);
         },
     },
     Target {

@@ -17,5 +17,6 @@ pub mod patterns;
 pub mod policy;
 pub mod preamble;
 pub mod protocol;
+pub mod query;
 pub mod raw;
 pub mod validate;

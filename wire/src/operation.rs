@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use crate::auth::Authorizer;
 use crate::call::{Answer, Call};
 use crate::error::ApiError;
+use crate::query::Older;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
@@ -108,6 +109,11 @@ pub trait Service: Send + Sync + 'static {
     /// The service in the scope of signatures; more than one service may be signed for alike, and they differ by their targets.
     fn signing_name(&self) -> &'static str {
         self.model().name
+    }
+
+    /// The older query protocol, for a service that speaks it beside JSON.
+    fn older(&self) -> Option<&'static Older> {
+        None
     }
 
     /// Whether the caller may: one action on one resource, unless the service knows better.

@@ -209,15 +209,21 @@ impl Cloud {
         );
         let lambda = Arc::new(lambda.with_mappings(mappings.clone()));
         let gateway = Arc::new(cumulet_apigateway::ApiGateway::new(store.clone(), invoker.clone(), logs));
-        let stacks = Arc::new(cumulet_cloudformation::CloudFormation::new(store.clone(), clock.clone()));
-        let tables = Arc::new(cumulet_dynamodb::DynamoDb::new(store.clone(), clock.clone(), usage.clone()));
+        let stacks = Arc::new(cumulet_cloudformation::CloudFormation::new(
+            store.clone(),
+            clock.clone(),
+            client.clone(),
+            &format!("http://127.0.0.1:{}", cumulet_sandbox::PLATFORM_PORT),
+        ));
+        let tables =
+            Arc::new(cumulet_dynamodb::DynamoDb::new(store.clone(), clock.clone(), usage.clone(), client.clone()));
         tables.start();
         let registry = Registry::default()
             .with(lambda.clone())
             .with(Arc::new(cumulet_iam::Iam::new(store.clone())))
             .with(Arc::new(cumulet_sts::Sts::new(Arc::new(Roles(access.clone())))))
             .with(Arc::new(cumulet_logs::Logs::new(store.clone())))
-            .with(Arc::new(cumulet_sqs::Sqs::new(store.clone(), clock.clone())))
+            .with(Arc::new(cumulet_sqs::Sqs::new(store.clone(), clock.clone(), delivery.clone())))
             .with(tables.clone())
             .with(Arc::new(tables.streams()))
             .with(Arc::new(cumulet_meter::Meter::new(store.clone(), prices(config)?)))
@@ -232,6 +238,7 @@ impl Cloud {
         stacks.recover().await.map_err(|e| failed("resuming stacks", &e))?;
         let planes: Vec<Arc<dyn DataPlane>> = vec![
             gateway,
+            Arc::new(stacks.reply_plane()),
             Arc::new(cumulet_lambda::UrlPlane::new(functions, invoker, Arc::new(SignedUrls(access.clone())))),
             Arc::new(cumulet_lambda::CodePlane::new(code, links)),
             Arc::new(cumulet_platform::Health),

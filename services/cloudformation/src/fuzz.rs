@@ -53,5 +53,5 @@ fn template(bytes: &[u8]) {
         url_suffix: "localhost".to_owned(),
     };
     let wish = Wish { template: String::from_utf8_lossy(bytes).into_owned(), ..Wish::default() };
-    let _either = prepared::prepare(wish, &[], &BTreeMap::new(), pseudo, &BTreeMap::new());
+    let _either = prepared::prepare_given(wish, &[], pseudo, &BTreeMap::new());
 }

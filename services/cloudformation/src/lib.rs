@@ -1,8 +1,12 @@
-//! CloudFormation: templates to stacks, by calls of the other services under the caller's own permissions.
-//! Absent: nested stacks, stack sets, drift, imports, macros other than SAM, service roles, custom resources,
-//! templates by URL, and resuming what a crash interrupted.
+//! CloudFormation: templates to stacks, by calls of the other services under the deployer's own permissions, or those of
+//! the role it names. Nested stacks, custom resources, exports, change sets, stack policies; what a crash interrupts goes
+//! on at the next start. Absent: stack sets, drift, imports of what is there already, macros other than SAM and the
+//! language extensions, hooks, notifications, signals.
 
+mod changes;
 mod client;
+mod custom;
+mod dynamic;
 mod errors;
 mod executor;
 #[doc(hidden)]
@@ -20,39 +24,56 @@ pub mod template;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, OnceLock};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, OnceLock};
 
 use async_trait::async_trait;
 use cumulet_base::clock::Clock;
 use cumulet_base::limits;
 use cumulet_store::Store;
-use cumulet_wire::auth::Authorizer;
-use cumulet_wire::call::{Answer, Call};
+use cumulet_wire::auth::{Authorizer, Caller};
+use cumulet_wire::call::{Answer, Call, Context};
+use cumulet_wire::client::Client as Wire;
 use cumulet_wire::error::ApiError;
 use cumulet_wire::operation::{Registry, Service, ServiceModel};
 use tokio::sync::Semaphore;
 
+pub use custom::ReplyPlane;
 pub use model::MODEL;
+
+use errors::Error;
+use stack::Texts;
+use storage::Owner;
 
 struct Link {
     registry: Registry,
     authorizer: Arc<dyn Authorizer>,
 }
 
+/// A handle; clones are the same service.
+#[derive(Clone)]
 pub struct CloudFormation {
     storage: storage::Storage,
     clock: Arc<dyn Clock>,
-    link: OnceLock<Link>,
+    wire: Wire,
+    link: Arc<OnceLock<Link>>,
     running: Arc<Semaphore>,
+    /// Stacks whose update is to be given up, by id.
+    cancelled: Arc<Mutex<BTreeSet<String>>>,
+    replies: custom::Replies,
 }
 
 impl CloudFormation {
-    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> CloudFormation {
+    /// `functions_endpoint`: where functions reach this cloud, such as `http://127.0.0.1:4566`.
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, wire: Wire, functions_endpoint: &str) -> CloudFormation {
         CloudFormation {
             storage: storage::Storage::new(store),
             clock,
-            link: OnceLock::new(),
+            wire,
+            link: Arc::default(),
             running: Arc::new(Semaphore::new(limits::STACKS_RUNNING_MAX)),
+            cancelled: Arc::default(),
+            replies: custom::Replies::new(functions_endpoint),
         }
     }
 
@@ -62,9 +83,44 @@ impl CloudFormation {
         let _first_stays = self.link.set(Link { registry, authorizer });
     }
 
-    /// Marks stacks as failed that were being worked on when the process last ended. To be called once, before serving.
+    /// The plane to which functions send what became of custom resources.
+    pub fn reply_plane(&self) -> ReplyPlane {
+        ReplyPlane::new(self.replies.clone())
+    }
+
+    /// Goes on with stacks that were being worked on when the process last ended. To be called once, before serving.
     pub async fn recover(&self) -> Result<(), ApiError> {
-        Ok(executor::recover(&self.storage, self.clock.now_ms()).await?)
+        Ok(self.resume().await?)
+    }
+
+    fn link(&self) -> Result<&Link, Error> {
+        self.link.get().ok_or_else(|| Error::Row("the other services are not connected yet".into()))
+    }
+
+    fn client_of(&self, caller: &Caller, region: &str, host: &str) -> Result<client::Client, Error> {
+        let context = Context {
+            caller: caller.clone(),
+            region: region.to_owned(),
+            request_id: cumulet_base::id::uuid(),
+            host: host.to_owned(),
+            now_ms: self.clock.now_ms(),
+        };
+        Ok(client::Client { wire: self.wire.clone(), context })
+    }
+
+    /// What all stacks export.
+    async fn exports(&self, owner: &Owner) -> Result<Texts, Error> {
+        Ok(self.storage.exports(owner).await?.into_iter().map(|(name, export)| (name, export.value)).collect())
+    }
+
+    /// What one stack exports.
+    async fn exported_by(&self, owner: &Owner, arn: &str) -> Result<Texts, Error> {
+        let all = self.storage.exports(owner).await?.into_iter();
+        Ok(all.filter(|(_, export)| export.stack == arn).map(|(name, export)| (name, export.value)).collect())
+    }
+
+    fn is_cancelled(&self, stack_id: &str) -> bool {
+        self.cancelled.lock().is_ok_and(|cancelled| cancelled.contains(stack_id))
     }
 }
 

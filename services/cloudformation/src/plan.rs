@@ -3,15 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use crate::errors::Error;
 use crate::intrinsics::{Pseudo, Scope};
-use crate::resources;
+use crate::resources::{self, Tags};
 use crate::template::{Output, Resource, Template};
 
 /// A resource that a stack has.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Existing {
     pub kind: String,
     /// Properties with placeholders, as they were planned.
@@ -37,8 +37,16 @@ pub struct Action {
     pub resource: Option<Resource>,
     pub planned: Value,
     pub depends_on: BTreeSet<String>,
-    /// Names of the properties that changed.
-    pub changed: Vec<String>,
+    pub changed: Vec<Change>,
+}
+
+/// A property that is another than before, or may be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    pub property: String,
+    /// What a resource that changes too says of itself, where that is why: `Resource` or `Resource.Attribute`. Whether
+    /// it is another will only be known then.
+    pub because_of: Option<String>,
 }
 
 /// Actions in the order they are carried out: first what is made or changed, dependencies before dependents;
@@ -46,6 +54,8 @@ pub struct Action {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
     pub actions: Vec<Action>,
+    /// Names of the exports that are made use of.
+    pub imports: BTreeSet<String>,
 }
 
 fn placeholder(resource: &str, attribute: Option<&str>) -> String {
@@ -72,6 +82,8 @@ pub fn plan(
     parameters: &BTreeMap<String, Value>,
     conditions: &BTreeMap<String, bool>,
     pseudo: &Pseudo,
+    exports: &BTreeMap<String, String>,
+    tags: &BTreeMap<String, String>,
     existing: &BTreeMap<String, Existing>,
 ) -> Result<Plan, Error> {
     let wanted: Vec<&Resource> = active(template, conditions).0.collect();
@@ -91,11 +103,16 @@ pub fn plan(
         }
         Ok(placeholder(resource, attribute).into())
     };
-    let scope = Scope { template, parameters, pseudo, conditions, resources: &lookup };
-    let mut plan = Plan::default();
+    let scope = Scope { template, parameters, pseudo, conditions, exports, resources: &lookup };
+    let mut plan = Plan { imports: imports(&scope)?, ..Plan::default() };
+    // Of those made anew everything is new; of those changed in place only what they answer with.
     let mut replaced: BTreeSet<String> = BTreeSet::new();
+    let mut answering: BTreeSet<String> = BTreeSet::new();
     for resource in ordered(template, &wanted)? {
-        let planned = scope.resolve(&resource.properties)?.unwrap_or_else(|| Value::Object(Default::default()));
+        let planned = match scope.resolve(&resource.properties)? {
+            Some(Value::Object(properties)) => with_tags(&resource.kind, properties, tags).into(),
+            _ => with_tags(&resource.kind, Map::new(), tags).into(),
+        };
         let depends_on: BTreeSet<String> =
             template.dependencies(resource).into_iter().filter(|name| names.contains(name.as_str())).collect();
         let (kind, changed) = match existing.get(&resource.logical_id) {
@@ -107,26 +124,40 @@ pub fn plan(
                 )));
             }
             Some(old) => {
-                let mut changed = changed_properties(&old.planned, &planned);
-                for (name, value) in planned.as_object().into_iter().flatten() {
-                    let text = value.to_string();
-                    let refers = replaced.iter().any(|r| text.contains(&format!("\\u0001{r}.")));
-                    if refers && !changed.contains(name) {
-                        changed.push(name.clone());
+                let mut changed: Vec<Change> = changed_properties(&old.planned, &planned)
+                    .into_iter()
+                    .map(|property| Change { property, because_of: None })
+                    .collect();
+                for (property, value) in planned.as_object().into_iter().flatten() {
+                    let because_of = placeholders(value).into_iter().find(|(resource, attribute)| {
+                        replaced.contains(resource) || (attribute != "Ref" && answering.contains(resource))
+                    });
+                    if let Some((resource, attribute)) = because_of
+                        && changed.iter().all(|c| c.property != *property)
+                    {
+                        let because_of = match attribute.as_str() {
+                            "Ref" => resource,
+                            attribute => format!("{resource}.{attribute}"),
+                        };
+                        changed.push(Change { property: property.clone(), because_of: Some(because_of) });
                     }
                 }
                 if changed.is_empty() {
                     continue;
                 }
-                let must_replace = changed.iter().any(|name| resources::replaces(&resource.kind, name));
+                let must_replace = changed.iter().any(|c| resources::replaces(&resource.kind, &c.property));
                 match must_replace {
                     true => (Kind::Replace, changed),
                     false => (Kind::Update, changed),
                 }
             }
         };
-        if kind == Kind::Replace {
-            replaced.insert(resource.logical_id.clone());
+        match kind {
+            Kind::Replace => drop(replaced.insert(resource.logical_id.clone())),
+            Kind::Update if resources::answers(&resource.kind) => {
+                answering.insert(resource.logical_id.clone());
+            }
+            _ => {}
         }
         plan.actions.push(Action {
             kind,
@@ -155,7 +186,88 @@ pub fn plan(
     Ok(plan)
 }
 
-fn changed_properties(old: &Value, new: &Value) -> Vec<String> {
+/// The resources and attributes of the placeholders in a value.
+fn placeholders(value: &Value) -> Vec<(String, String)> {
+    match value {
+        Value::String(text) => text
+            .split('\u{1}')
+            .skip(1)
+            .step_by(2)
+            .filter_map(|inner| inner.split_once('.'))
+            .map(|(resource, attribute)| (resource.to_owned(), attribute.to_owned()))
+            .collect(),
+        Value::Array(items) => items.iter().flat_map(placeholders).collect(),
+        Value::Object(map) => map.values().flat_map(placeholders).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Names of the exports that the resources and outputs import whose conditions hold.
+fn imports(scope: &Scope<'_>) -> Result<BTreeSet<String>, Error> {
+    let mut names = BTreeSet::new();
+    let (resources, outputs) = active(scope.template, scope.conditions);
+    for resource in resources {
+        collect_imports(scope, &resource.properties, &mut names)?;
+    }
+    for output in outputs {
+        collect_imports(scope, &output.value, &mut names)?;
+    }
+    Ok(names)
+}
+
+fn collect_imports(scope: &Scope<'_>, value: &Value, names: &mut BTreeSet<String>) -> Result<(), Error> {
+    match value {
+        Value::Array(items) => items.iter().try_for_each(|item| collect_imports(scope, item, names)),
+        Value::Object(map) => match map.iter().next().filter(|_| map.len() == 1) {
+            Some((function, argument)) if function == "Fn::ImportValue" => {
+                if let Some(Value::String(name)) = scope.resolve(argument)? {
+                    names.insert(name);
+                }
+                Ok(())
+            }
+            Some((function, Value::Array(parts))) if function == "Fn::If" && parts.len() == 3 => {
+                let holds = parts[0].as_str().and_then(|name| scope.conditions.get(name)).copied().unwrap_or_default();
+                collect_imports(scope, if holds { &parts[1] } else { &parts[2] }, names)
+            }
+            _ => map.values().try_for_each(|value| collect_imports(scope, value, names)),
+        },
+        _ => Ok(()),
+    }
+}
+
+/// Properties with the tags of the stack; those of the resource itself count more.
+pub fn with_tags(
+    kind: &str,
+    mut properties: Map<String, Value>,
+    tags: &BTreeMap<String, String>,
+) -> Map<String, Value> {
+    let form = resources::tags_of(kind);
+    if tags.is_empty() || form == Tags::None {
+        return properties;
+    }
+    match (form, properties.get_mut("Tags")) {
+        (Tags::List, Some(Value::Array(own))) => {
+            let own_keys: BTreeSet<String> =
+                own.iter().filter_map(|tag| tag["Key"].as_str().map(str::to_owned)).collect();
+            let more = tags.iter().filter(|(key, _)| !own_keys.contains(*key));
+            own.extend(more.map(|(key, value)| json!({ "Key": key, "Value": value })));
+        }
+        (Tags::Map, Some(Value::Object(own))) => {
+            for (key, value) in tags {
+                own.entry(key).or_insert_with(|| value.clone().into());
+            }
+        }
+        (Tags::List, None) => {
+            let list: Vec<Value> = tags.iter().map(|(key, value)| json!({ "Key": key, "Value": value })).collect();
+            properties.insert("Tags".into(), list.into());
+        }
+        (Tags::Map, None) => drop(properties.insert("Tags".into(), json!(tags))),
+        _ => {}
+    }
+    properties
+}
+
+pub fn changed_properties(old: &Value, new: &Value) -> Vec<String> {
     let empty = Default::default();
     let (old, new) = (old.as_object().unwrap_or(&empty), new.as_object().unwrap_or(&empty));
     let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
@@ -211,19 +323,28 @@ pub fn deletion_order(existing: &BTreeMap<&String, &Existing>) -> Vec<String> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use serde_json::json;
-
     use super::*;
 
     fn planned(resources: Value, existing: &BTreeMap<String, Existing>) -> Result<Plan, Error> {
         let template = Template::from_value(&json!({ "Resources": resources }))?;
-        plan(&template, &BTreeMap::new(), &BTreeMap::new(), &Pseudo::default(), existing)
+        plan(
+            &template,
+            &BTreeMap::new(),
+            &BTreeMap::new(),
+            &Pseudo::default(),
+            &BTreeMap::new(),
+            &BTreeMap::new(),
+            existing,
+        )
     }
 
     fn shown(plan: &Plan) -> Vec<String> {
         plan.actions
             .iter()
-            .map(|a| format!("{:?} {} {}", a.kind, a.logical_id, a.changed.join(",")))
+            .map(|a| {
+                let changed: Vec<&str> = a.changed.iter().map(|c| c.property.as_str()).collect();
+                format!("{:?} {} {}", a.kind, a.logical_id, changed.join(","))
+            })
             .map(|text| text.trim().to_owned())
             .collect()
     }

@@ -1,15 +1,16 @@
-//! A request made ready to be carried out: template transformed and parsed, parameters given their values, plan made. Pure.
+//! A request made ready to be carried out: template transformed and parsed, rules checked, plan made. Pure: what other
+//! services know (values of looked-up parameters, exports) has been asked for before.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 use crate::errors::Error;
-use crate::intrinsics::{self, Pseudo};
+use crate::intrinsics::{self, Pseudo, Scope};
 use crate::plan::{self, Existing, Plan};
 use crate::sam;
 use crate::stack::{Texts, Wish};
-use crate::template::{self, Given, Template};
+use crate::template::{self, Given, Parameter, Template, language, rules};
 
 pub struct Prepared {
     pub wish: Wish,
@@ -17,18 +18,44 @@ pub struct Prepared {
     pub values: BTreeMap<String, Value>,
     pub conditions: BTreeMap<String, bool>,
     pub pseudo: Pseudo,
+    pub exports: Texts,
     pub plan: Plan,
 }
 
 pub const SAM: &str = "AWS::Serverless-2016-10-31";
 
-/// The template of a text, after its transforms.
-pub fn processed(text: &str) -> Result<(Value, Template), Error> {
-    let mut value = template::parse(text)?;
+/// A template as it was written, and the parameters it declares.
+pub fn declared(text: &str) -> Result<(Value, BTreeMap<String, Parameter>), Error> {
+    let value = template::parse(text)?;
+    let mut declared = BTreeMap::new();
+    for (name, parameter) in value.get("Parameters").and_then(Value::as_object).into_iter().flatten() {
+        declared.insert(name.clone(), Parameter::from_value(name, parameter)?);
+    }
+    Ok((value, declared))
+}
+
+/// The values of parameters whose texts are known; of those that are looked up, `found` has the texts that are meant.
+pub fn values(
+    declared: &BTreeMap<String, Parameter>,
+    texts: &Texts,
+    found: &Texts,
+) -> Result<BTreeMap<String, Value>, Error> {
+    let mut values = BTreeMap::new();
+    for (name, text) in texts {
+        if let Some(parameter) = declared.get(name) {
+            let text = if parameter.is_looked_up() { found.get(name).unwrap_or(text) } else { text };
+            values.insert(name.clone(), parameter.value(name, text)?);
+        }
+    }
+    Ok(values)
+}
+
+/// A template after its transforms.
+pub fn transformed(mut value: Value, values: &BTreeMap<String, Value>) -> Result<(Value, Template), Error> {
     for name in template::transforms(&value) {
         match name.as_str() {
-            SAM => value = sam::transform(&value)?,
-            "AWS::LanguageExtensions" => {}
+            SAM => value = sam::transform(&value, values)?,
+            language::NAME => value = language::expand(&value, values)?,
             other => return Err(Error::NotBuilt(format!("transform {other}"))),
         }
     }
@@ -36,21 +63,45 @@ pub fn processed(text: &str) -> Result<(Value, Template), Error> {
     Ok((value, template))
 }
 
-/// The capabilities a template needs.
-pub fn capabilities(template: &Template) -> Vec<&'static str> {
-    let roles = || template.resources.iter().filter(|r| r.kind.starts_with("AWS::IAM::"));
-    let is_named = roles().any(|r| r.properties.get("RoleName").is_some());
-    match (is_named, roles().next()) {
+/// The template of a wish after its transforms.
+pub fn processed(wish: &Wish) -> Result<(Value, Template), Error> {
+    let (value, declared) = declared(&wish.template)?;
+    transformed(value, &values(&declared, &wish.parameters, &wish.found)?)
+}
+
+/// The template of a text after its transforms, as far as they can be done with the defaults of its parameters.
+pub fn processed_by_defaults(text: &str) -> Result<(Value, Template), Error> {
+    let (value, declared) = declared(text)?;
+    let defaults = declared.iter().filter(|(_, p)| !p.is_looked_up());
+    let texts: Texts = defaults.filter_map(|(name, p)| Some((name.clone(), p.default.clone()?))).collect();
+    transformed(value, &values(&declared, &texts, &Texts::new())?)
+}
+
+/// The capabilities a template needs, and the types of the resources for whose sake.
+pub fn capabilities(template: &Template) -> (Vec<&'static str>, Vec<&str>) {
+    const NAMES: [&str; 5] = ["RoleName", "UserName", "ManagedPolicyName", "GroupName", "InstanceProfileName"];
+    let identities = || template.resources.iter().filter(|r| r.kind.starts_with("AWS::IAM::"));
+    let is_named = identities()
+        .any(|r| r.kind != "AWS::IAM::AccessKey" && NAMES.iter().any(|name| r.properties.get(name).is_some()));
+    let mut kinds: Vec<&str> = identities().map(|r| r.kind.as_str()).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    let is_nested = template.resources.iter().any(|r| r.kind == "AWS::CloudFormation::Stack");
+    let needed = match (is_named, kinds.is_empty()) {
         (true, _) => vec!["CAPABILITY_NAMED_IAM"],
-        (false, Some(_)) => vec!["CAPABILITY_IAM"],
-        (false, None) => Vec::new(),
+        (false, false) => vec!["CAPABILITY_IAM"],
+        (false, true) => Vec::new(),
+    };
+    if is_nested {
+        kinds.push("AWS::CloudFormation::Stack");
     }
+    (needed, kinds)
 }
 
 /// `expands`: whether transforms need a capability, which they do where no change set shows what becomes of them.
 pub fn check_capabilities(template: &Template, given: &[String], expands: bool) -> Result<(), Error> {
     let has = |name: &str| given.iter().any(|g| g == name);
-    for needed in capabilities(template) {
+    for needed in capabilities(template).0 {
         let is_enough = has("CAPABILITY_NAMED_IAM") || (needed == "CAPABILITY_IAM" && has(needed));
         if !is_enough {
             return Err(Error::Capabilities(needed));
@@ -62,35 +113,40 @@ pub fn check_capabilities(template: &Template, given: &[String], expands: bool) 
     Ok(())
 }
 
-/// Makes a request ready. `previous` are the parameters the stack had.
+/// Makes a wish ready whose parameters have their texts. `exports` are what other stacks export.
 pub fn prepare(
+    wish: Wish,
+    pseudo: Pseudo,
+    exports: Texts,
+    existing: &BTreeMap<String, Existing>,
+) -> Result<Prepared, Error> {
+    let (value, declared) = declared(&wish.template)?;
+    let values = values(&declared, &wish.parameters, &wish.found)?;
+    let (_, template) = transformed(value, &values)?;
+    let conditions = intrinsics::conditions(&template, &values, &pseudo)?;
+    let no_resources = |name: &str, _: Option<&str>| -> Result<Value, Error> {
+        Err(Error::Template(format!("a rule refers to the resource {name}")))
+    };
+    let scope = Scope {
+        template: &template,
+        parameters: &values,
+        pseudo: &pseudo,
+        conditions: &conditions,
+        exports: &exports,
+        resources: &no_resources,
+    };
+    rules::check(&scope)?;
+    let plan = plan::plan(&template, &values, &conditions, &pseudo, &exports, &wish.tags, existing)?;
+    Ok(Prepared { wish, template, values, conditions, pseudo, exports, plan })
+}
+
+/// The same from parameters as a request gives them, for templates that need nothing from elsewhere.
+pub fn prepare_given(
     mut wish: Wish,
     given: &[Given],
-    previous: &Texts,
     pseudo: Pseudo,
     existing: &BTreeMap<String, Existing>,
 ) -> Result<Prepared, Error> {
-    let (_, template) = processed(&wish.template)?;
-    wish.parameters = template::texts(&template.parameters, given, previous)?;
-    let mut values = BTreeMap::new();
-    for (name, text) in &wish.parameters {
-        if let Some(parameter) = template.parameters.get(name) {
-            values.insert(name.clone(), parameter.value(name, text)?);
-        }
-    }
-    let conditions = intrinsics::conditions(&template, &values, &pseudo)?;
-    let plan = plan::plan(&template, &values, &conditions, &pseudo, existing)?;
-    Ok(Prepared { wish, template, values, conditions, pseudo, plan })
-}
-
-/// The parameters of a wish that has them all, as a request would give them.
-pub fn given_of(wish: &Wish) -> Vec<Given> {
-    wish.parameters
-        .iter()
-        .map(|(key, value)| Given {
-            parameter_key: key.clone(),
-            parameter_value: Some(value.clone()),
-            use_previous_value: None,
-        })
-        .collect()
+    wish.parameters = template::texts(&declared(&wish.template)?.1, given, &Texts::new())?;
+    prepare(wish, pseudo, Texts::new(), existing)
 }

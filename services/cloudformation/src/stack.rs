@@ -1,12 +1,14 @@
-//! Stacks, their resources, events and change sets as they are stored.
+//! Stacks, their resources, events, jobs and change sets as they are stored.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use cumulet_wire::auth::Caller;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::plan::Existing;
 use crate::resources::Made;
+use crate::template::Fate;
 
 pub type Texts = BTreeMap<String, String>;
 
@@ -16,6 +18,9 @@ pub struct Wish {
     /// As it was sent, before any transform.
     pub template: String,
     pub parameters: Texts,
+    /// What looked-up parameters stand for.
+    #[serde(default, skip_serializing_if = "Texts::is_empty")]
+    pub found: Texts,
     pub tags: Texts,
     pub capabilities: Vec<String>,
 }
@@ -28,25 +33,52 @@ pub struct StackOutput {
     pub export: Option<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StackResource {
     pub existing: Existing,
     pub made: Made,
-    /// Properties as they were sent to the service.
+    /// Properties as they were sent to the service, but for dynamic references, which stay references.
     pub properties: Map<String, Value>,
-    pub is_retained: bool,
+    #[serde(default)]
+    pub on_deletion: Fate,
+    #[serde(default)]
+    pub on_replacement: Fate,
     pub status: String,
     pub reason: Option<String>,
     pub updated_ms: u64,
+    /// The last step that was taken with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<Step>,
 }
 
+/// A step with a resource, written down before and after it is taken.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// The job it belongs to.
+    pub job: String,
+    pub state: StepState,
+    /// What generated names end in, and tokens are made of: the same when the step is taken again.
+    pub seed: String,
+    /// What an update in place tries to bring the resource to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tried: Option<Map<String, Value>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StepState {
+    Begun,
+    Done,
+    Failed,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Stack {
     pub v: u8,
     /// The last part of the ARN.
     pub id: String,
     pub arn: String,
     pub name: String,
+    /// Also says which phase of its job a stack is in.
     pub status: String,
     pub reason: Option<String>,
     pub description: Option<String>,
@@ -60,6 +92,28 @@ pub struct Stack {
     pub created_ms: u64,
     pub updated_ms: Option<u64>,
     pub deleted_ms: Option<u64>,
+    /// Resources others have taken the place of, to be deleted at the end of the job.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leftovers: Vec<(String, StackResource)>,
+    /// Exports of other stacks that are made use of.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub imports: BTreeSet<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role_arn: Option<String>,
+    /// A stack policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Parent>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+}
+
+/// The stack of which a nested one is a resource.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Parent {
+    pub arn: String,
+    pub root: String,
 }
 
 impl Stack {
@@ -67,9 +121,56 @@ impl Stack {
         self.status.ends_with("_IN_PROGRESS") && self.status != "REVIEW_IN_PROGRESS"
     }
 
+    /// What the next plan starts from. What never came to be is not among it, and what failed half way differs from
+    /// whatever is wanted.
     pub fn existing(&self) -> BTreeMap<String, Existing> {
-        self.resources.iter().map(|(name, resource)| (name.clone(), resource.existing.clone())).collect()
+        existing(&self.resources)
     }
+}
+
+pub fn existing(resources: &BTreeMap<String, StackResource>) -> BTreeMap<String, Existing> {
+    resources
+        .iter()
+        .filter(|(_, resource)| !resource.made.physical_id.is_empty())
+        .map(|(name, resource)| {
+            let mut existing = resource.existing.clone();
+            if resource.status == "UPDATE_FAILED" {
+                existing.planned = Value::Null;
+            }
+            (name.clone(), existing)
+        })
+        .collect()
+}
+
+/// What happens to a stack whose creation or update fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnFailure {
+    #[default]
+    Rollback,
+    Delete,
+    Nothing,
+}
+
+/// What is being done to a stack, with all that is needed to go on with it after a crash.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    pub v: u8,
+    pub id: String,
+    pub on_failure: OnFailure,
+    /// Resources that are left alone when the stack is deleted or rolled back.
+    pub retain: BTreeSet<String>,
+    /// With whose permissions it is done.
+    pub caller: Caller,
+    pub host: String,
+    pub token: Option<String>,
+    /// What the stack is to be brought to.
+    pub wish: Wish,
+    /// What it had at the beginning, and goes back to.
+    pub before: BTreeMap<String, StackResource>,
+    pub imports_before: BTreeSet<String>,
+    /// Stands in for the stack's own policy during this update.
+    pub policy: Option<String>,
+    pub began_ms: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -85,6 +186,8 @@ pub struct Event {
     pub resource_status: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resource_status_reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_properties: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_request_token: Option<String>,
 }
@@ -104,8 +207,10 @@ pub struct ChangeSet {
     pub execution_status: String,
     pub description: Option<String>,
     pub wish: Wish,
-    /// As DescribeChangeSet answers them.
+    /// As DescribeChangeSet answers them when it is asked for values, too.
     pub changes: Vec<Value>,
     pub on_stack_failure: Option<String>,
     pub created_ms: u64,
+    #[serde(default)]
+    pub role_arn: Option<String>,
 }

@@ -7,11 +7,11 @@ use cumulet_base::limits;
 use cumulet_store::{
     Check, Key, KeyReader, KeyWriter, Op, Outcome, Read, Rev, Row, Shard, Space, Store, StoreExt, Txn,
 };
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::errors::Error;
-use crate::stack::{ChangeSet, Event, Stack};
+use crate::stack::{ChangeSet, Event, Job, Stack, Texts};
 
 const SPACE: Space = Space(4);
 const CHUNK_BYTES: usize = 48 * 1024;
@@ -22,6 +22,25 @@ const PAGE_ROWS: u32 = 64;
 pub struct Owner {
     pub account: String,
     pub region: String,
+}
+
+/// A value that a stack exports.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Export {
+    /// The ARN of the stack.
+    pub stack: String,
+    pub value: String,
+}
+
+/// What is written in one commit with a stack: its job, and what changes in what it shares with others.
+#[derive(Clone, Debug, Default)]
+pub struct Beside {
+    pub job: Option<Job>,
+    pub exported: Texts,
+    pub exported_before: Vec<String>,
+    pub unexported: Vec<String>,
+    pub imported: Vec<String>,
+    pub unimported: Vec<String>,
 }
 
 #[derive(Clone)]
@@ -47,6 +66,12 @@ fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
 
 fn encode(value: &impl Serialize) -> Result<Vec<u8>, Error> {
     serde_json::to_vec(value).map_err(|e| Error::Row(e.to_string()))
+}
+
+/// The text of a key after `skipped` others.
+fn last_text(key: &Key, skipped: usize) -> Option<String> {
+    let mut parts = KeyReader::new(key);
+    (0..skipped).try_for_each(|_| parts.text().map(drop)).and_then(|()| parts.text())
 }
 
 /// Replaces a document.
@@ -113,9 +138,7 @@ impl Storage {
         let rows = self.rows(shard(owner), lo, hi, limits::STACKS_MAX).await?;
         let mut stacks = Vec::new();
         for row in rows {
-            let mut parts = KeyReader::new(&row.key);
-            let id = (0..3).try_for_each(|_| parts.text().map(drop)).and_then(|()| parts.text());
-            if let Some(id) = id
+            if let Some(id) = last_text(&row.key, 3)
                 && let Some((stack, _)) = self.stack(owner, &id).await?
             {
                 stacks.push(stack);
@@ -125,25 +148,89 @@ impl Storage {
     }
 
     /// Stores a new stack under its name, which must be free.
-    pub async fn create(&self, owner: &Owner, stack: &Stack, events: &[Event]) -> Result<Rev, Error> {
+    pub async fn create(&self, owner: &Owner, stack: &Stack, events: &[Event], beside: &Beside) -> Result<Rev, Error> {
         let name = key(owner, "name").text(&stack.name).key();
-        let mut txn = Txn::new(shard(owner))
+        let txn = Txn::new(shard(owner))
             .check(Check::Absent(SPACE, name.clone()))
             .put(SPACE, name, stack.id.clone())
             .put(SPACE, key(owner, "listed").text(&stack.id).key(), Vec::new());
+        let mut txn = self.beside(txn, owner, stack, beside)?;
         self.put_stack(&mut txn, owner, stack, events)?;
         self.commit(txn).await
     }
 
     /// Rewrites a stack that was not rewritten since `rev`, together with new events.
     pub async fn save(&self, owner: &Owner, stack: &Stack, rev: Rev, events: &[Event]) -> Result<Rev, Error> {
+        self.save_with(owner, stack, rev, events, &Beside::default()).await
+    }
+
+    /// The same, and what the stack shares with others. [`Error::Busy`] also where what is imported is not there, what
+    /// is exported has a name that is taken, or what is not to be exported any more is in use.
+    pub async fn save_with(
+        &self,
+        owner: &Owner,
+        stack: &Stack,
+        rev: Rev,
+        events: &[Event],
+        beside: &Beside,
+    ) -> Result<Rev, Error> {
         let first = key(owner, "stack").text(&stack.id).u64(0).key();
         let mut txn = Txn::new(shard(owner)).check(Check::RevIs(SPACE, first, rev));
         if stack.status == "DELETE_COMPLETE" {
             txn = txn.delete(SPACE, key(owner, "name").text(&stack.name).key());
         }
+        let mut txn = self.beside(txn, owner, stack, beside)?;
         self.put_stack(&mut txn, owner, stack, events)?;
         self.commit(txn).await
+    }
+
+    fn beside(&self, mut txn: Txn, owner: &Owner, stack: &Stack, beside: &Beside) -> Result<Txn, Error> {
+        if let Some(job) = &beside.job {
+            put_document(&mut txn, key(owner, "job").text(&stack.id), &encode(job)?);
+        }
+        let export = |name: &str| key(owner, "export").text(name).key();
+        for name in &beside.unexported {
+            let (lo, hi) = key(owner, "import").text(name).range();
+            txn = txn.check(Check::RangeEmpty(SPACE, lo, hi)).delete(SPACE, export(name));
+        }
+        for (name, value) in &beside.exported {
+            if !beside.exported_before.contains(name) {
+                txn = txn.check(Check::Absent(SPACE, export(name)));
+            }
+            let row = Export { stack: stack.arn.clone(), value: value.clone() };
+            txn = txn.put(SPACE, export(name), encode(&row)?);
+        }
+        let import = |name: &str| key(owner, "import").text(name).text(&stack.id).key();
+        for name in &beside.imported {
+            txn = txn.check(Check::Exists(SPACE, export(name))).put(SPACE, import(name), stack.name.clone());
+        }
+        for name in &beside.unimported {
+            txn = txn.delete(SPACE, import(name));
+        }
+        Ok(txn)
+    }
+
+    /// What all stacks export, by name.
+    pub async fn exports(&self, owner: &Owner) -> Result<Vec<(String, Export)>, Error> {
+        let (lo, hi) = key(owner, "export").range();
+        let mut exports = Vec::new();
+        for row in self.rows(shard(owner), lo, hi, usize::MAX).await? {
+            if let Some(name) = last_text(&row.key, 3) {
+                exports.push((name, decode(&row.value)?));
+            }
+        }
+        Ok(exports)
+    }
+
+    /// Names of the stacks that make use of an export.
+    pub async fn importers(&self, owner: &Owner, export: &str) -> Result<Vec<String>, Error> {
+        let (lo, hi) = key(owner, "import").text(export).range();
+        let rows = self.rows(shard(owner), lo, hi, limits::STACKS_MAX).await?;
+        Ok(rows.iter().map(|row| String::from_utf8_lossy(&row.value).into_owned()).collect())
+    }
+
+    pub async fn job(&self, owner: &Owner, stack_id: &str) -> Result<Option<Job>, Error> {
+        Ok(self.document(owner, key(owner, "job").text(stack_id)).await?.map(|(job, _)| job))
     }
 
     fn put_stack(&self, txn: &mut Txn, owner: &Owner, stack: &Stack, events: &[Event]) -> Result<(), Error> {
@@ -166,7 +253,7 @@ impl Storage {
             .check(Check::RevIs(SPACE, first, rev))
             .delete(SPACE, key(owner, "name").text(&stack.name).key())
             .delete(SPACE, key(owner, "listed").text(&stack.id).key());
-        for kind in ["stack", "event", "change"] {
+        for kind in ["stack", "event", "change", "job"] {
             let (lo, hi) = key(owner, kind).text(&stack.id).range();
             txn = txn.delete_range(SPACE, lo, hi);
         }

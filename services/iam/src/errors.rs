@@ -3,20 +3,16 @@
 
 use cumulet_wire::error::ApiError;
 
-pub fn role_not_found(name: &str) -> ApiError {
-    no_such_entity(format!("The role with name {name} cannot be found."))
-}
-
-pub fn role_policy_not_found(name: &str) -> ApiError {
-    no_such_entity(format!("The role policy with name {name} cannot be found."))
+pub fn inline_policy_not_found(noun: &str, name: &str) -> ApiError {
+    no_such_entity(format!("The {noun} policy with name {name} cannot be found."))
 }
 
 pub fn no_such_entity(message: impl Into<String>) -> ApiError {
     ApiError::new(404, "NoSuchEntity", message)
 }
 
-pub fn role_exists(name: &str) -> ApiError {
-    ApiError::new(409, "EntityAlreadyExists", format!("Role with name {name} already exists."))
+pub fn already_exists(message: impl Into<String>) -> ApiError {
+    ApiError::new(409, "EntityAlreadyExists", message)
 }
 
 pub fn delete_conflict(message: &str) -> ApiError {
@@ -24,7 +20,7 @@ pub fn delete_conflict(message: &str) -> ApiError {
 }
 
 pub fn concurrent_modification() -> ApiError {
-    ApiError::new(409, "ConcurrentModification", "The role is being changed by other requests. Try again.")
+    ApiError::new(409, "ConcurrentModification", "It is being changed by other requests. Try again.")
 }
 
 pub fn limit_exceeded(message: impl Into<String>) -> ApiError {
@@ -37,10 +33,6 @@ pub fn malformed_policy(message: impl Into<String>) -> ApiError {
 
 pub fn invalid_input(message: impl Into<String>) -> ApiError {
     ApiError::new(400, "InvalidInput", message)
-}
-
-pub fn not_built(feature: &str) -> ApiError {
-    ApiError::new(501, "NotImplemented", format!("not implemented: iam: {feature}"))
 }
 
 pub fn access_denied(caller: &str, action: &str, resource: &str, is_explicit: bool) -> ApiError {
@@ -59,8 +51,8 @@ pub fn access_denied(caller: &str, action: &str, resource: &str, is_explicit: bo
 /// The store failed. The chain goes into the log, the client gets one sentence.
 pub fn storage(doing: &'static str, error: &cumulet_store::Error) -> ApiError {
     if let cumulet_store::Error::TooLarge { size, max, .. } = error {
-        return limit_exceeded(format!("The role has {size} bytes in all, more than {max}"));
+        return limit_exceeded(format!("The row has {size} bytes in all, more than {max}"));
     }
-    tracing::error!(doing, %error, "the role store failed");
+    tracing::error!(doing, %error, "the store of identities failed");
     ApiError::new(500, "ServiceFailure", format!("{doing} failed"))
 }

@@ -22,6 +22,10 @@ impl Managed {
     }
 }
 
+pub fn all() -> &'static [Managed] {
+    ALL
+}
+
 pub fn find(arn: &str) -> Option<&'static Managed> {
     ALL.iter().find(|policy| policy.arn == arn)
 }
@@ -81,6 +85,102 @@ const ALL: &[Managed] = &[
         id: "ANPACUMULETADMINISTRAT",
         description: "Provides full access to AWS services and resources.",
         document: r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#,
+    },
+    Managed {
+        arn: "arn:aws:iam::aws:policy/service-role/AWSLambdaKinesisExecutionRole",
+        id: "ANPACUMULETLAMBDAKINES",
+        description: "Provides list and read access to Kinesis streams and write permissions to CloudWatch Logs.",
+        document: r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["kinesis:DescribeStream","kinesis:DescribeStreamSummary","kinesis:GetRecords","kinesis:GetShardIterator","kinesis:ListShards","kinesis:ListStreams","kinesis:SubscribeToShard","logs:CreateLogGroup","logs:CreateLogStream","logs:PutLogEvents"],"Resource":"*"}]}"#,
+    },
+    Managed {
+        arn: "arn:aws:iam::aws:policy/AmazonDynamoDBFullAccess",
+        id: "ANPACUMULETDYNAMODBFUL",
+        description: "Provides full access to Amazon DynamoDB.",
+        document: r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["dynamodb:*","dax:*","cloudwatch:DeleteAlarms","cloudwatch:DescribeAlarmHistory","cloudwatch:DescribeAlarms","cloudwatch:GetMetricStatistics","cloudwatch:ListMetrics","cloudwatch:PutMetricAlarm","iam:GetRole","iam:ListRoles","kms:DescribeKey","kms:ListAliases","lambda:ListFunctions","sns:ListTopics"],"Resource":"*"}]}"#,
+    },
+    Managed {
+        arn: "arn:aws:iam::aws:policy/AmazonDynamoDBReadOnlyAccess",
+        id: "ANPACUMULETDYNAMODBREA",
+        description: "Provides read only access to Amazon DynamoDB.",
+        document: r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["dynamodb:BatchGetItem","dynamodb:ConditionCheckItem","dynamodb:Describe*","dynamodb:GetItem","dynamodb:GetResourcePolicy","dynamodb:List*","dynamodb:PartiQLSelect","dynamodb:Query","dynamodb:Scan"],"Resource":"*"}]}"#,
+    },
+    Managed {
+        arn: "arn:aws:iam::aws:policy/AmazonS3FullAccess",
+        id: "ANPACUMULETS3FULLACCES",
+        description: "Provides full access to all buckets.",
+        document: r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:*","s3-object-lambda:*"],"Resource":"*"}]}"#,
+    },
+    Managed {
+        arn: "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess",
+        id: "ANPACUMULETS3READONLYA",
+        description: "Provides read only access to all buckets.",
+        document: r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:Get*","s3:List*","s3:Describe*","s3-object-lambda:Get*","s3-object-lambda:List*"],"Resource":"*"}]}"#,
+    },
+    Managed {
+        arn: "arn:aws:iam::aws:policy/AmazonSQSFullAccess",
+        id: "ANPACUMULETSQSFULLACCE",
+        description: "Provides full access to Amazon SQS.",
+        document: r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["sqs:*"],"Resource":"*"}]}"#,
+    },
+    Managed {
+        arn: "arn:aws:iam::aws:policy/AmazonSQSReadOnlyAccess",
+        id: "ANPACUMULETSQSREADONLY",
+        description: "Provides read only access to Amazon SQS.",
+        document: r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["sqs:GetQueueAttributes","sqs:GetQueueUrl","sqs:ListDeadLetterSourceQueues","sqs:ListMessageMoveTasks","sqs:ListQueues"],"Resource":"*"}]}"#,
+    },
+    Managed {
+        arn: "arn:aws:iam::aws:policy/AmazonSNSFullAccess",
+        id: "ANPACUMULETSNSFULLACCE",
+        description: "Provides full access to Amazon SNS.",
+        document: r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["sns:*"],"Resource":"*"}]}"#,
+    },
+    Managed {
+        arn: "arn:aws:iam::aws:policy/AmazonEventBridgeFullAccess",
+        id: "ANPACUMULETEVENTBRIDGE",
+        description: "Provides full access to Amazon EventBridge.",
+        document: r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["events:*","schemas:*","scheduler:*","pipes:*"],"Resource":"*"}]}"#,
+    },
+    Managed {
+        arn: "arn:aws:iam::aws:policy/AmazonSSMReadOnlyAccess",
+        id: "ANPACUMULETSSMREADONLY",
+        description: "Provides read only access to Amazon SSM.",
+        document: r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["ssm:Describe*","ssm:Get*","ssm:List*"],"Resource":"*"}]}"#,
+    },
+    Managed {
+        arn: "arn:aws:iam::aws:policy/CloudWatchLogsFullAccess",
+        id: "ANPACUMULETLOGSFULLACC",
+        description: "Provides full access to CloudWatch Logs.",
+        document: r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["logs:*","cloudwatch:GenerateQuery"],"Resource":"*"}]}"#,
+    },
+    Managed {
+        arn: "arn:aws:iam::aws:policy/AWSLambda_FullAccess",
+        id: "ANPACUMULETLAMBDAFULLA",
+        description: "Grants full access to AWS Lambda.",
+        document: r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["lambda:*","cloudformation:DescribeStacks","cloudformation:ListStackResources","cloudwatch:GetMetricData","cloudwatch:ListMetrics","iam:GetPolicy","iam:GetPolicyVersion","iam:GetRole","iam:GetRolePolicy","iam:ListAttachedRolePolicies","iam:ListRolePolicies","iam:ListRoles","logs:DescribeLogGroups"],"Resource":"*"},{"Effect":"Allow","Action":"iam:PassRole","Resource":"*","Condition":{"StringEquals":{"iam:PassedToService":"lambda.amazonaws.com"}}}]}"#,
+    },
+    Managed {
+        arn: "arn:aws:iam::aws:policy/AWSLambda_ReadOnlyAccess",
+        id: "ANPACUMULETLAMBDAREADO",
+        description: "Grants read-only access to AWS Lambda.",
+        document: r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["lambda:Get*","lambda:List*","iam:GetRole","iam:ListRoles","logs:DescribeLogGroups"],"Resource":"*"}]}"#,
+    },
+    Managed {
+        arn: "arn:aws:iam::aws:policy/CloudWatchLambdaInsightsExecutionRolePolicy",
+        id: "ANPACUMULETLAMBDAINSIG",
+        description: "Policy required for the Lambda Insights Extension.",
+        document: r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["logs:CreateLogGroup","logs:CreateLogStream","logs:PutLogEvents"],"Resource":"*"}]}"#,
+    },
+    Managed {
+        arn: "arn:aws:iam::aws:policy/PowerUserAccess",
+        id: "ANPACUMULETPOWERUSERAC",
+        description: "Provides full access to AWS services and resources, but does not allow management of users and groups.",
+        document: r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","NotAction":["iam:*","organizations:*","account:*"],"Resource":"*"}]}"#,
+    },
+    Managed {
+        arn: "arn:aws:iam::aws:policy/service-role/AWSLambdaENIManagementAccess",
+        id: "ANPACUMULETLAMBDAENIMA",
+        description: "Minimum permissions for a Lambda function to manage network interfaces.",
+        document: r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["ec2:CreateNetworkInterface","ec2:DescribeNetworkInterfaces","ec2:DeleteNetworkInterface"],"Resource":"*"}]}"#,
     },
 ];
 

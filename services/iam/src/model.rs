@@ -32,6 +32,9 @@ pub struct Role {
     pub inline: BTreeMap<String, String>,
     /// ARNs of attached policies.
     pub attached: Vec<String>,
+    /// ARN of the policy that bounds what the others give.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boundary: Option<String>,
 }
 
 impl Role {
@@ -52,6 +55,9 @@ impl Role {
         });
         if let Some(description) = &self.description {
             shape["Description"] = json!(description);
+        }
+        if let Some(arn) = &self.boundary {
+            shape["PermissionsBoundary"] = crate::entities::boundary(arn);
         }
         if has_tags && !self.tags.is_empty() {
             shape["Tags"] = tag_list(&self.tags);

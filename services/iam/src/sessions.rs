@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use tokio::sync::OnceCell;
 
+use crate::entities::{AccessKey, Group, Holder, Policy, User};
 use crate::errors;
 use crate::managed;
 use crate::model::Role;
@@ -86,6 +87,18 @@ fn mac(secret: &[u8; 32], purpose: &str, text: &str) -> Hmac<Sha256> {
 /// Forty characters, as long as AWS's secrets.
 fn secret_key(secret: &[u8; 32], body: &str) -> String {
     STANDARD.encode(&mac(secret, "key\n", body).finalize().into_bytes()[..30])
+}
+
+/// The secret of a user's access key.
+pub fn user_secret(secret: &[u8; 32], access_key_id: &str) -> String {
+    STANDARD.encode(&mac(secret, "user\n", access_key_id).finalize().into_bytes()[..30])
+}
+
+/// What is attached to somebody: documents and the boundary's.
+#[derive(Default)]
+struct Rights {
+    documents: Vec<String>,
+    boundary: Option<String>,
 }
 
 impl Access {
@@ -165,6 +178,17 @@ impl Access {
         }))
     }
 
+    /// A user's key, while it is active and its user is there.
+    async fn find_key(&self, access_key_id: &str) -> Result<Option<Credential>, ApiError> {
+        let key: Option<AccessKey> = self.storage.find("", access_key_id).await?;
+        let Some(key) = key.filter(|key| key.is_active) else { return Ok(None) };
+        let Some(user) = self.storage.find::<User>(&key.account, &key.user).await? else { return Ok(None) };
+        Ok(Some(Credential {
+            secret_access_key: user_secret(self.secret().await?, access_key_id),
+            caller: Caller { arn: user.arn(), user_id: user.id, account: user.account, kind: Principal::User },
+        }))
+    }
+
     /// AssumeRole: the role has to be there and to trust the caller, whose own policies have been asked already.
     ///
     /// # Errors
@@ -184,8 +208,8 @@ impl Access {
             )
         };
         let (account, name) = role_of(role_arn).ok_or_else(denied)?;
-        let role =
-            self.storage.find(&account, &name).await?.filter(|role| role.arn() == role_arn).ok_or_else(denied)?;
+        let role: Option<Role> = self.storage.find(&account, &name).await?;
+        let role = role.filter(|role| role.arn() == role_arn).ok_or_else(denied)?;
         if !policy::trusts(&role.trust, caller) {
             return Err(denied());
         }
@@ -209,7 +233,7 @@ impl Credentials for Access {
                 secret_access_key: self.owner.secret_access_key.clone(),
                 caller: Caller::owner(&self.owner.account),
             })),
-            None => Ok(None),
+            None => self.find_key(access_key_id).await,
         }
     }
 }
@@ -219,7 +243,7 @@ impl Sessions for Access {
     async fn issue(&self, role_arn: &str, session_name: &str) -> Result<SessionCredentials, String> {
         let (account, name) = role_of(role_arn).ok_or_else(|| format!("{role_arn} is not a role"))?;
         // A role that is not there has no policies and may do nothing; functions are created with such on AWS's tools' word.
-        let role = self.storage.find(&account, &name).await.map_err(|e| e.to_string())?;
+        let role: Option<Role> = self.storage.find(&account, &name).await.map_err(|e| e.to_string())?;
         self.open(role_arn, role.as_ref(), session_name, FUNCTION_SESSION_S)
             .await
             .map(|assumed| assumed.credentials)
@@ -227,31 +251,87 @@ impl Sessions for Access {
     }
 }
 
+impl Access {
+    /// The default document of a managed policy; `None` where it is gone.
+    async fn document(&self, account: &str, arn: &str) -> Result<Option<String>, ApiError> {
+        if let Some(policy) = managed::find(arn) {
+            return Ok(Some(policy.document.to_owned()));
+        }
+        let name = arn.rsplit('/').next().unwrap_or_default();
+        let own: Option<Policy> = self.storage.find(account, name).await?;
+        Ok(own.filter(|policy| policy.arn() == arn).and_then(|policy| policy.document().map(str::to_owned)))
+    }
+
+    async fn collect<T: Holder>(&self, rights: &mut Rights, holder: &T) -> Result<(), ApiError> {
+        let (inline, attached) = holder.policies();
+        rights.documents.extend(inline.values().cloned());
+        for arn in attached {
+            rights.documents.extend(self.document(holder.account(), arn).await?);
+        }
+        Ok(())
+    }
+
+    /// A boundary whose policy is gone lets nothing through.
+    async fn bound(&self, rights: &mut Rights, account: &str, boundary: Option<&String>) -> Result<(), ApiError> {
+        if let Some(arn) = boundary {
+            rights.boundary = Some(self.document(account, arn).await?.unwrap_or_default());
+        }
+        Ok(())
+    }
+
+    /// `None`: there is nobody of the name any more.
+    async fn rights(&self, caller: &Caller) -> Result<Option<Rights>, ApiError> {
+        let mut rights = Rights::default();
+        match &caller.kind {
+            Principal::Role { role_arn } => {
+                let role: Option<Role> = match role_of(role_arn) {
+                    Some((account, name)) => self.storage.find(&account, &name).await?,
+                    None => None,
+                };
+                let Some(role) = role.filter(|role| role.arn() == *role_arn) else { return Ok(None) };
+                self.collect(&mut rights, &role).await?;
+                self.bound(&mut rights, &role.account, role.boundary.as_ref()).await?;
+            }
+            Principal::User => {
+                let name = caller.arn.rsplit('/').next().unwrap_or_default();
+                let user: Option<User> = self.storage.find(&caller.account, name).await?;
+                let Some(user) = user.filter(|user| user.arn() == caller.arn) else { return Ok(None) };
+                self.collect(&mut rights, &user).await?;
+                for name in &user.groups {
+                    if let Some(group) = self.storage.find::<Group>(&user.account, name).await? {
+                        self.collect(&mut rights, &group).await?;
+                    }
+                }
+                self.bound(&mut rights, &user.account, user.boundary.as_ref()).await?;
+            }
+            Principal::Owner | Principal::Service { .. } | Principal::Anonymous => return Ok(None),
+        }
+        Ok(Some(rights))
+    }
+}
+
 #[async_trait]
 impl Authorizer for Access {
     async fn authorize(&self, caller: &Caller, action: &str, resource: &str) -> Result<(), ApiError> {
-        let role_arn = match &caller.kind {
+        match &caller.kind {
             Principal::Owner => return Ok(()),
             // AWS answers it whatever the policies say.
-            Principal::Role { .. } if action == "sts:GetCallerIdentity" => return Ok(()),
-            Principal::Role { role_arn } => role_arn,
-            Principal::Service { .. } | Principal::Anonymous => {
-                return Err(errors::access_denied(&caller.arn, action, resource, false));
-            }
-        };
-        let role = match role_of(role_arn) {
-            Some((account, name)) => self.storage.find(&account, &name).await?,
-            None => None,
-        };
-        let Some(role) = role.filter(|role| role.arn() == *role_arn) else {
+            Principal::Role { .. } | Principal::User if action == "sts:GetCallerIdentity" => return Ok(()),
+            _ => {}
+        }
+        let Some(rights) = self.rights(caller).await? else {
             return Err(errors::access_denied(&caller.arn, action, resource, false));
         };
-        let attached = role.attached.iter().filter_map(|arn| managed::find(arn)).map(|policy| policy.document);
-        let documents = role.inline.values().map(String::as_str).chain(attached);
         let known = cumulet_wire::policy::circumstances(caller);
-        match cumulet_wire::policy::decide(documents, action, resource, &known) {
-            Decision::Allow => Ok(()),
-            decision => Err(errors::access_denied(&caller.arn, action, resource, decision == Decision::ExplicitDeny)),
+        let decide = |documents: Vec<&str>| cumulet_wire::policy::decide(documents, action, resource, &known);
+        let given = decide(rights.documents.iter().map(String::as_str).collect());
+        let bound = rights.boundary.as_deref().map_or(Decision::Allow, |boundary| decide(vec![boundary]));
+        match (given, bound) {
+            (Decision::Allow, Decision::Allow) => Ok(()),
+            (given, bound) => {
+                let is_explicit = given == Decision::ExplicitDeny || bound == Decision::ExplicitDeny;
+                Err(errors::access_denied(&caller.arn, action, resource, is_explicit))
+            }
         }
     }
 }

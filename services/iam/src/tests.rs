@@ -129,7 +129,7 @@ async fn refusals() {
         (
             "CreateRole",
             json!({"RoleName": "x", "AssumeRolePolicyDocument": TRUST, "PermissionsBoundary": "arn"}),
-            "NotImplemented",
+            "NoSuchEntity",
         ),
         (
             "PutRolePolicy",
@@ -247,4 +247,122 @@ async fn a_role_is_assumed_only_by_whom_it_trusts() {
     let assumed = f.access.assume_role(&owner, ROLE, "s", 3600).await.unwrap();
     assert_eq!(assumed.arn, "arn:aws:sts::000000000000:assumed-role/r/s");
     assert_eq!(f.access.assume_role(&owner, ROLE, "s", 7200).await.unwrap_err().code, "ValidationError");
+}
+
+#[tokio::test]
+async fn policies_of_the_accounts_own() {
+    let f = Fixture::new();
+    f.role().await;
+    let document = INVOKE;
+    let created = f.call("CreatePolicy", json!({"PolicyName": "p", "PolicyDocument": document})).await.unwrap();
+    let arn = created["Policy"]["Arn"].as_str().unwrap().to_owned();
+    assert_eq!(arn, "arn:aws:iam::000000000000:policy/p");
+    assert_eq!(
+        f.code("CreatePolicy", json!({"PolicyName": "p", "PolicyDocument": document})).await,
+        "EntityAlreadyExists"
+    );
+    f.call("AttachRolePolicy", json!({"RoleName": "r", "PolicyArn": arn})).await.unwrap();
+    let issued = f.access.issue(ROLE, "hello").await.unwrap();
+    let caller = f.access.find(&issued.access_key_id, Some(&issued.session_token)).await.unwrap().unwrap().caller;
+    assert!(f.access.authorize(&caller, "lambda:InvokeFunction", "*").await.is_ok());
+    // Another default version takes effect at once.
+    let other = INVOKE.replace("lambda:InvokeFunction", "sqs:SendMessage");
+    let version = json!({"PolicyArn": arn, "PolicyDocument": other, "SetAsDefault": "true"});
+    let made = f.call("CreatePolicyVersion", version.clone()).await.unwrap();
+    assert_eq!(
+        (&made["PolicyVersion"]["VersionId"], &made["PolicyVersion"]["IsDefaultVersion"]),
+        (&json!("v2"), &json!(true))
+    );
+    assert!(f.access.authorize(&caller, "lambda:InvokeFunction", "*").await.is_err());
+    assert!(f.access.authorize(&caller, "sqs:SendMessage", "*").await.is_ok());
+    for _ in 0..3 {
+        f.call("CreatePolicyVersion", version.clone()).await.unwrap();
+    }
+    assert_eq!(f.code("CreatePolicyVersion", version).await, "LimitExceeded");
+    let at = |version: &str| json!({"PolicyArn": arn, "VersionId": version});
+    f.call("SetDefaultPolicyVersion", at("v1")).await.unwrap();
+    assert_eq!(f.code("DeletePolicyVersion", at("v1")).await, "DeleteConflict");
+    assert_eq!(f.code("DeletePolicy", json!({"PolicyArn": arn})).await, "DeleteConflict");
+    let entities = f.call("ListEntitiesForPolicy", json!({"PolicyArn": arn})).await.unwrap();
+    assert_eq!(entities["PolicyRoles"][0]["RoleName"], "r");
+    f.call("DetachRolePolicy", json!({"RoleName": "r", "PolicyArn": arn})).await.unwrap();
+    for version in ["v2", "v3", "v4", "v5"] {
+        f.call("DeletePolicyVersion", at(version)).await.unwrap();
+    }
+    let listed = f.call("ListPolicies", json!({"Scope": "Local"})).await.unwrap();
+    assert_eq!((&listed["Policies"][0]["Arn"], &listed["Policies"][0]["AttachmentCount"]), (&json!(arn), &json!(0)));
+    f.call("DeletePolicy", json!({"PolicyArn": arn})).await.unwrap();
+    assert_eq!(f.code("GetPolicy", json!({"PolicyArn": arn})).await, "NoSuchEntity");
+    assert_eq!(f.code("AttachRolePolicy", json!({"RoleName": "r", "PolicyArn": arn})).await, "NoSuchEntity");
+}
+
+#[tokio::test]
+async fn a_boundary_bounds() {
+    let f = Fixture::new();
+    f.role().await;
+    f.call("PutRolePolicy", json!({"RoleName": "r", "PolicyName": "p", "PolicyDocument": INVOKE})).await.unwrap();
+    let narrow = INVOKE.replace("lambda:InvokeFunction", "sqs:SendMessage");
+    let arn =
+        f.call("CreatePolicy", json!({"PolicyName": "b", "PolicyDocument": narrow})).await.unwrap()["Policy"]["Arn"]
+            .clone();
+    let issued = f.access.issue(ROLE, "hello").await.unwrap();
+    let caller = f.access.find(&issued.access_key_id, Some(&issued.session_token)).await.unwrap().unwrap().caller;
+    assert!(f.access.authorize(&caller, "lambda:InvokeFunction", "*").await.is_ok());
+    f.call("PutRolePermissionsBoundary", json!({"RoleName": "r", "PermissionsBoundary": arn})).await.unwrap();
+    assert!(f.access.authorize(&caller, "lambda:InvokeFunction", "*").await.is_err());
+    assert!(f.access.authorize(&caller, "sqs:SendMessage", "*").await.is_err());
+    f.call("DeleteRolePermissionsBoundary", json!({"RoleName": "r"})).await.unwrap();
+    assert!(f.access.authorize(&caller, "lambda:InvokeFunction", "*").await.is_ok());
+}
+
+#[tokio::test]
+async fn users_sign_with_their_keys() {
+    let f = Fixture::new();
+    f.call("CreateUser", json!({"UserName": "u", "Path": "/team/"})).await.unwrap();
+    let made = f.call("CreateAccessKey", json!({"UserName": "u"})).await.unwrap()["AccessKey"].clone();
+    let id = made["AccessKeyId"].as_str().unwrap();
+    let found = f.access.find(id, None).await.unwrap().unwrap();
+    assert_eq!(found.secret_access_key, made["SecretAccessKey"].as_str().unwrap());
+    assert_eq!(found.caller.arn, "arn:aws:iam::000000000000:user/team/u");
+    assert!(f.access.authorize(&found.caller, "sts:GetCallerIdentity", "*").await.is_ok());
+    assert!(f.access.authorize(&found.caller, "lambda:InvokeFunction", "*").await.is_err());
+    // What a group may, its members may.
+    f.call("CreateGroup", json!({"GroupName": "g"})).await.unwrap();
+    f.call("PutGroupPolicy", json!({"GroupName": "g", "PolicyName": "p", "PolicyDocument": INVOKE})).await.unwrap();
+    f.call("AddUserToGroup", json!({"GroupName": "g", "UserName": "u"})).await.unwrap();
+    assert!(f.access.authorize(&found.caller, "lambda:InvokeFunction", "*").await.is_ok());
+    assert_eq!(f.call("GetGroup", json!({"GroupName": "g"})).await.unwrap()["Users"][0]["UserName"], "u");
+    assert_eq!(f.code("DeleteGroup", json!({"GroupName": "g"})).await, "DeleteConflict");
+    f.call("RemoveUserFromGroup", json!({"GroupName": "g", "UserName": "u"})).await.unwrap();
+    assert!(f.access.authorize(&found.caller, "lambda:InvokeFunction", "*").await.is_err());
+    f.call("CreateAccessKey", json!({"UserName": "u"})).await.unwrap();
+    assert_eq!(f.code("CreateAccessKey", json!({"UserName": "u"})).await, "LimitExceeded");
+    assert_eq!(f.code("DeleteUser", json!({"UserName": "u"})).await, "DeleteConflict");
+    let status = json!({"UserName": "u", "AccessKeyId": id, "Status": "Inactive"});
+    f.call("UpdateAccessKey", status).await.unwrap();
+    assert!(f.access.find(id, None).await.unwrap().is_none());
+    let keys = f.call("ListAccessKeys", json!({"UserName": "u"})).await.unwrap();
+    for key in keys["AccessKeyMetadata"].as_array().unwrap() {
+        f.call("DeleteAccessKey", json!({"UserName": "u", "AccessKeyId": key["AccessKeyId"]})).await.unwrap();
+    }
+    f.call("DeleteUser", json!({"UserName": "u"})).await.unwrap();
+    assert_eq!(f.code("GetUser", json!({"UserName": "u"})).await, "NoSuchEntity");
+}
+
+#[tokio::test]
+async fn profiles_name_roles() {
+    let f = Fixture::new();
+    f.role().await;
+    let name = json!({"InstanceProfileName": "i"});
+    let both = json!({"InstanceProfileName": "i", "RoleName": "r"});
+    f.call("CreateInstanceProfile", name.clone()).await.unwrap();
+    f.call("AddRoleToInstanceProfile", both.clone()).await.unwrap();
+    assert_eq!(f.code("AddRoleToInstanceProfile", both.clone()).await, "LimitExceeded");
+    let got = f.call("GetInstanceProfile", name.clone()).await.unwrap();
+    assert_eq!(got["InstanceProfile"]["Roles"][0]["Arn"], ROLE);
+    assert_eq!(f.code("DeleteInstanceProfile", name.clone()).await, "DeleteConflict");
+    assert_eq!(f.code("DeleteRole", json!({"RoleName": "r"})).await, "DeleteConflict");
+    f.call("RemoveRoleFromInstanceProfile", both).await.unwrap();
+    f.call("DeleteInstanceProfile", name).await.unwrap();
+    f.call("DeleteRole", json!({"RoleName": "r"})).await.unwrap();
 }

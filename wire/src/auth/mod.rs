@@ -3,11 +3,12 @@
 pub mod sigv4;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use crate::error::ApiError;
 
-/// An authenticated caller.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An authenticated caller. Its form as JSON is stored where something goes on after the request, as a stack does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Caller {
     pub account: String,
     /// `arn:aws:iam::A:root`, `arn:aws:sts::A:assumed-role/NAME/SESSION`, `arn:aws:iam::A:user/NAME`.
@@ -17,12 +18,14 @@ pub struct Caller {
     pub kind: Principal,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Principal {
     /// May do everything in the account.
     Owner,
     /// A session of a role, by the role's ARN: its policies decide.
     Role { role_arn: String },
+    /// A user, by the caller's ARN: its policies decide.
+    User,
     /// A service of this cloud acting on a resource's behalf.
     Service { name: String, source_arn: String },
     /// Nobody: unsigned.

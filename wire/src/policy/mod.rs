@@ -108,7 +108,7 @@ impl Statement {
                     among("Service").iter().any(|service| service == name) || among("AWS").contains(&"*")
                 }
                 Principal::Anonymous => among("AWS").contains(&"*"),
-                Principal::Owner | Principal::Role { .. } => {
+                Principal::Owner | Principal::Role { .. } | Principal::User => {
                     let root = format!("arn:aws:iam::{}:root", caller.account);
                     let names = caller.names();
                     among("AWS").iter().any(|p| *p == "*" || *p == caller.account || *p == root || names.contains(p))
@@ -137,7 +137,7 @@ pub fn circumstances(caller: &Caller) -> Circumstances {
             put("aws:principalservicename", name);
             put("aws:principalisawsservice", "true");
         }
-        Principal::Owner | Principal::Role { .. } => {
+        Principal::Owner | Principal::Role { .. } | Principal::User => {
             put("aws:principalarn", caller.names().last().copied().unwrap_or_default());
             put("aws:principalaccount", &caller.account);
             put("aws:principalisawsservice", "false");

@@ -7,53 +7,23 @@ use cumulet_wire::error::ApiError;
 use serde_json::{Value, json};
 
 use super::stacks::{check_updatable, is_change, on_failure};
-use super::{Input, flag, given, needed, new_stack, owner, pseudo, tag_list, text, wish};
+use super::{Input, flag, given, needed, new_stack, owner, root_event, tag_list, text};
 use crate::CloudFormation;
+use crate::changes;
 use crate::errors::Error;
-use crate::executor::OnFailure;
-use crate::plan::{Kind, Plan};
-use crate::prepared::{check_capabilities, given_of, prepare};
-use crate::stack::{ChangeSet, Stack, Texts, Wish};
-use crate::storage::Owner;
+use crate::prepared::check_capabilities;
+use crate::stack::{ChangeSet, OnFailure, Stack};
+use crate::storage::{Beside, Owner};
+use crate::template::Given;
 
 const NO_CHANGES: &str =
     "The submitted information didn't contain changes. Submit different information to create a change set.";
 
-fn changes(plan: &Plan, stack: &Stack) -> Vec<Value> {
-    let of = |action: &crate::plan::Action| {
-        let (name, replacement) = match action.kind {
-            Kind::Create => ("Add", None),
-            Kind::Update => ("Modify", Some("False")),
-            Kind::Replace => ("Modify", Some("True")),
-            Kind::Delete => ("Remove", None),
-        };
-        let details: Vec<Value> = action
-            .changed
-            .iter()
-            .map(|property| {
-                let recreation = if replacement == Some("True") { "Conditionally" } else { "Never" };
-                json!({
-                    "Target": { "Attribute": "Properties", "Name": property, "RequiresRecreation": recreation },
-                    "Evaluation": "Static",
-                    "ChangeSource": "DirectModification",
-                })
-            })
-            .collect();
-        let scope: Vec<&str> = if details.is_empty() { vec![] } else { vec!["Properties"] };
-        json!({
-            "Type": "Resource",
-            "ResourceChange": {
-                "Action": name,
-                "LogicalResourceId": action.logical_id,
-                "PhysicalResourceId": stack.resources.get(&action.logical_id).map(|r| &r.made.physical_id),
-                "ResourceType": action.resource_type,
-                "Replacement": replacement,
-                "Scope": scope,
-                "Details": details,
-            }
-        })
-    };
-    plan.actions.iter().map(of).collect()
+/// Whether an error is about what a template asks for, and not about the request.
+fn is_of_the_set(error: &ApiError) -> bool {
+    error.message.starts_with("not implemented: cloudformation ")
+        || error.message.starts_with("Template constraint violated")
+        || error.message.starts_with("No export named")
 }
 
 impl CloudFormation {
@@ -64,7 +34,7 @@ impl CloudFormation {
         let kind = text(input, "ChangeSetType").unwrap_or_else(|| "UPDATE".into());
         on_failure(input, "OnStackFailure")?;
         let found = self.find(&owner, &stack_name).await?;
-        let (stack, is_new) = match (kind.as_str(), found) {
+        let (mut stack, is_new) = match (kind.as_str(), found) {
             ("CREATE", None) => (new_stack(ctx, &stack_name)?, true),
             ("CREATE", Some((stack, _))) if stack.status == "REVIEW_IN_PROGRESS" => (stack, false),
             ("CREATE", Some(_)) => return Err(Error::StackExists(stack_name).into()),
@@ -84,7 +54,9 @@ impl CloudFormation {
         if others.len() >= limits::STACK_CHANGE_SETS_MAX {
             return Err(Error::Limit("change sets", limits::STACK_CHANGE_SETS_MAX).into());
         }
-        let wish = wish(input, (!is_new).then_some(&stack))?;
+        let caller = self.deployer(ctx, &mut stack, text(input, "RoleARN")).await?;
+        let previous = (stack.status != "REVIEW_IN_PROGRESS" && !is_new).then_some(&stack);
+        let wish = self.wish(ctx, input, previous).await?;
         let set_id = id::uuid();
         let mut set = ChangeSet {
             v: 1,
@@ -101,34 +73,10 @@ impl CloudFormation {
             changes: Vec::new(),
             on_stack_failure: text(input, "OnStackFailure"),
             created_ms: ctx.now_ms,
+            role_arn: stack.role_arn.clone(),
         };
-        self.fill(ctx, &mut set, &stack, wish, input)?;
-        if is_new {
-            let mut stack = stack.clone();
-            stack.status = "REVIEW_IN_PROGRESS".into();
-            stack.reason = Some("User Initiated".into());
-            let event = crate::stack::Event {
-                stack_id: stack.arn.clone(),
-                event_id: id::uuid(),
-                stack_name: stack.name.clone(),
-                logical_resource_id: stack.name.clone(),
-                physical_resource_id: stack.arn.clone(),
-                resource_type: "AWS::CloudFormation::Stack".into(),
-                timestamp: clock::iso_ms(ctx.now_ms),
-                resource_status: stack.status.clone(),
-                resource_status_reason: stack.reason.clone(),
-                client_request_token: text(input, "ClientToken"),
-            };
-            self.storage.create(&owner, &stack, &[event]).await?;
-        }
-        self.storage.put_change_set(&owner, &set).await?;
-        Ok(json!({ "Id": set.arn, "StackId": stack.arn }))
-    }
-
-    /// Computes the changes. What the template asks for and is not built makes a set that failed, with the reason.
-    fn fill(&self, ctx: &Context, set: &mut ChangeSet, stack: &Stack, wish: Wish, input: &Input) -> Result<(), Error> {
-        let prepared = prepare(wish, &given(input)?, &stack.wish.parameters, pseudo(ctx, stack), &stack.existing());
-        let failed = |set: &mut ChangeSet, reason: String| {
+        let prepared = self.prepare(ctx, &stack, &caller, wish, &given(input)?, previous.is_none()).await;
+        let mut failed = |reason: String| {
             set.status = "FAILED".into();
             set.execution_status = "UNAVAILABLE".into();
             set.reason = Some(reason);
@@ -136,19 +84,26 @@ impl CloudFormation {
         match prepared {
             Ok(prepared) => {
                 check_capabilities(&prepared.template, &prepared.wish.capabilities, false)?;
-                set.changes = changes(&prepared.plan, stack);
-                if set.kind == "UPDATE" && !is_change(stack, &prepared)? {
-                    failed(set, NO_CHANGES.to_owned());
+                if kind == "UPDATE" && !is_change(&stack, &prepared)? {
+                    failed(NO_CHANGES.to_owned());
                 }
+                set.changes = changes::described(&prepared, &stack);
                 set.wish = prepared.wish;
-                Ok(())
             }
-            Err(error @ Error::NotBuilt(_)) => {
-                failed(set, error.to_string());
-                Ok(())
-            }
-            Err(error) => Err(error),
+            // What the template asks for and is not built, or an assertion that does not hold, makes a set that failed.
+            Err(error) if is_of_the_set(&error) => failed(error.message),
+            Err(error) => return Err(error),
         }
+        if is_new {
+            let mut stack = stack.clone();
+            stack.status = "REVIEW_IN_PROGRESS".into();
+            stack.reason = Some("User Initiated".into());
+            let mut event = root_event(&stack, ctx.now_ms);
+            event.client_request_token = text(input, "ClientToken");
+            self.storage.create(&owner, &stack, &[event], &Beside::default()).await?;
+        }
+        self.storage.put_change_set(&owner, &set).await?;
+        Ok(json!({ "Id": set.arn, "StackId": stack.arn }))
     }
 
     async fn find_set(&self, owner: &Owner, input: &Input) -> Result<(Stack, Rev, ChangeSet), Error> {
@@ -180,6 +135,10 @@ impl CloudFormation {
     pub(super) async fn describe_change_set(&self, ctx: &Context, input: &Input) -> Result<Value, ApiError> {
         let (stack, _, set) = self.find_set(&owner(ctx), input).await?;
         let parameters: Vec<Value> = super::look::shown_parameters(&set.wish);
+        let shown: Vec<Value> = match flag(input, "IncludePropertyValues") {
+            true => set.changes,
+            false => set.changes.into_iter().map(changes::without_values).collect(),
+        };
         Ok(json!({
             "ChangeSetName": set.name,
             "ChangeSetId": set.arn,
@@ -195,7 +154,7 @@ impl CloudFormation {
             "RollbackConfiguration": {},
             "Capabilities": set.wish.capabilities,
             "Tags": tag_list(&set.wish.tags),
-            "Changes": set.changes,
+            "Changes": shown,
             "IncludeNestedStacks": false,
             "OnStackFailure": set.on_stack_failure,
         }))
@@ -245,12 +204,12 @@ impl CloudFormation {
         if !is_new {
             check_updatable(&stack)?;
         }
+        let caller = self.deployer(ctx, &mut stack, set.role_arn.clone()).await?;
         // Planned anew, because the stack may have changed since.
-        let prepared =
-            prepare(set.wish.clone(), &given_of(&set.wish), &Texts::new(), pseudo(ctx, &stack), &stack.existing())?;
+        let given = given_of(&set);
+        let prepared = self.prepare(ctx, &stack, &caller, set.wish.clone(), &given, true).await?;
         stack.change_set_id = Some(set.arn.clone());
-        let disable_rollback = flag(input, "DisableRollback");
-        let on_failure = match (set.on_stack_failure.as_deref(), disable_rollback) {
+        let on_failure = match (set.on_stack_failure.as_deref(), flag(input, "DisableRollback")) {
             (_, true) | (Some("DO_NOTHING"), _) => OnFailure::Nothing,
             (Some("DELETE"), _) => OnFailure::Delete,
             _ => OnFailure::Rollback,
@@ -264,17 +223,27 @@ impl CloudFormation {
         }
         let stack_id = stack.id.clone();
         let status = if is_new { "CREATE_IN_PROGRESS" } else { "UPDATE_IN_PROGRESS" };
-        self.start(ctx, owner.clone(), stack, Some(rev), status, input, move |run| async move {
-            match is_new {
-                true => run.create(prepared, on_failure).await,
-                false => run.update(prepared, on_failure == OnFailure::Nothing).await,
-            }
-        })
-        .await?;
+        let mut job = self.job(ctx, &stack, caller, prepared.wish, input);
+        job.on_failure = match (is_new, on_failure) {
+            // There is nothing that could be deleted of a stack that was there before.
+            (false, OnFailure::Delete) => OnFailure::Rollback,
+            (_, on_failure) => on_failure,
+        };
+        self.start(owner.clone(), stack, Some(rev), status, job, &prepared.plan.imports).await?;
         // A stack's change sets are over with the execution of one of them.
         for other in self.storage.change_sets(&owner, &stack_id).await? {
             self.storage.delete_change_set(&owner, &stack_id, &other.id).await?;
         }
         Ok(Value::Null)
     }
+}
+
+/// The parameters of a change set, as a request would give them.
+fn given_of(set: &ChangeSet) -> Vec<Given> {
+    let given = |(key, value): (&String, &String)| Given {
+        parameter_key: key.clone(),
+        parameter_value: Some(value.clone()),
+        use_previous_value: None,
+    };
+    set.wish.parameters.iter().map(given).collect()
 }

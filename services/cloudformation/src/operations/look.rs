@@ -12,14 +12,13 @@ use crate::stack::{Stack, StackResource, Wish};
 
 /// Parameters with their values; those that are secret as asterisks.
 pub fn shown_parameters(wish: &Wish) -> Vec<Value> {
-    let declared =
-        crate::prepared::processed(&wish.template).map(|(_, template)| template.parameters).unwrap_or_default();
+    let declared = crate::prepared::declared(&wish.template).map(|(_, declared)| declared).unwrap_or_default();
     wish.parameters
         .iter()
         .map(|(key, value)| {
             let is_secret = declared.get(key).is_none_or(|p| p.is_secret);
             let value = if is_secret { "****" } else { value };
-            json!({ "ParameterKey": key, "ParameterValue": value })
+            json!({ "ParameterKey": key, "ParameterValue": value, "ResolvedValue": wish.found.get(key) })
         })
         .collect()
 }
@@ -53,6 +52,10 @@ fn shown(stack: &Stack) -> Value {
         "Outputs": outputs,
         "Tags": tag_list(&stack.wish.tags),
         "EnableTerminationProtection": stack.termination_protection,
+        "RoleARN": stack.role_arn,
+        "TimeoutInMinutes": stack.timeout_ms.map(|ms| ms / 60_000),
+        "ParentId": stack.parent.as_ref().map(|parent| &parent.arn),
+        "RootId": stack.parent.as_ref().map(|parent| &parent.root),
         "DriftInformation": { "StackDriftStatus": "NOT_CHECKED" },
     })
 }
@@ -172,5 +175,23 @@ impl CloudFormation {
             })
             .collect();
         Ok(json!({ "StackResourceSummaries": summaries }))
+    }
+
+    pub(super) async fn list_exports(&self, ctx: &Context, _: &Input) -> Result<Value, ApiError> {
+        let exports = self.storage.exports(&owner(ctx)).await?;
+        let shown: Vec<Value> = exports
+            .iter()
+            .map(|(name, export)| json!({ "ExportingStackId": export.stack, "Name": name, "Value": export.value }))
+            .collect();
+        Ok(json!({ "Exports": shown }))
+    }
+
+    pub(super) async fn list_imports(&self, ctx: &Context, input: &Input) -> Result<Value, ApiError> {
+        let name = needed(input, "ExportName")?;
+        let users = self.storage.importers(&owner(ctx), &name).await?;
+        if users.is_empty() {
+            return Err(Error::Validation(format!("Export '{name}' is not imported by any stack.")).into());
+        }
+        Ok(json!({ "Imports": users }))
     }
 }

@@ -4,22 +4,24 @@ mod change_sets;
 mod look;
 mod stacks;
 mod templates;
+mod url;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cumulet_base::limits;
 use cumulet_store::Rev;
+use cumulet_wire::auth::Caller;
 use cumulet_wire::call::{Answer, Call, Context};
 use cumulet_wire::error::ApiError;
 use serde_json::{Map, Value, json};
 
 use crate::CloudFormation;
-use crate::client::Client;
 use crate::errors::Error;
-use crate::executor::Run;
+use crate::executor::{self, Run};
 use crate::intrinsics::Pseudo;
-use crate::stack::{Stack, Texts, Wish};
-use crate::storage::Owner;
+use crate::prepared::{self, Prepared};
+use crate::stack::{Event, Job, OnFailure, Stack, Texts, Wish};
+use crate::storage::{Beside, Owner};
 use crate::template::Given;
 
 type Input = Map<String, Value>;
@@ -44,7 +46,15 @@ impl CloudFormation {
             "ListStackResources" => self.list_resources(ctx, input).await,
             "GetTemplate" => self.get_template(ctx, input).await,
             "GetTemplateSummary" => self.get_template_summary(ctx, input).await,
-            "ValidateTemplate" => templates::validate(input),
+            "ValidateTemplate" => self.validate(ctx, input).await,
+            "CancelUpdateStack" => self.cancel_update(ctx, input).await,
+            "ContinueUpdateRollback" => self.continue_rollback(ctx, input).await,
+            "RollbackStack" => self.roll_back(ctx, input).await,
+            "GetStackPolicy" => self.get_policy(ctx, input).await,
+            "SetStackPolicy" => self.set_policy(ctx, input).await,
+            "UpdateTerminationProtection" => self.protect(ctx, input).await,
+            "ListExports" => self.list_exports(ctx, input).await,
+            "ListImports" => self.list_imports(ctx, input).await,
             other => return Err(ApiError::not_implemented("cloudformation", other)),
         }?;
         Ok(Answer { output, ..Answer::default() })
@@ -67,80 +77,163 @@ impl CloudFormation {
         self.find(owner, named).await?.ok_or_else(|| Error::NoStack(named.to_owned()))
     }
 
-    fn client(&self, ctx: &Context) -> Result<Client, Error> {
-        let link = self.link.get().ok_or_else(|| Error::Row("the other services are not connected yet".into()))?;
-        Ok(Client {
-            registry: link.registry.clone(),
-            authorizer: link.authorizer.clone(),
-            clock: self.clock.clone(),
-            context: ctx.clone(),
-        })
+    /// With whose permissions a stack is worked on: the role's that is named now or was named before, or the caller's.
+    async fn deployer(&self, ctx: &Context, stack: &mut Stack, given: Option<String>) -> Result<Caller, ApiError> {
+        if let Some(role) = given {
+            let link = self.link()?;
+            link.authorizer.authorize(&ctx.caller, "iam:PassRole", &role).await?;
+            stack.role_arn = Some(role);
+        }
+        let Some(role) = &stack.role_arn else { return Ok(ctx.caller.clone()) };
+        let invalid = || Error::Validation(format!("Role {role} is invalid or cannot be assumed"));
+        let mut context = ctx.clone();
+        context.caller = Caller::service(ctx.account(), "cloudformation.amazonaws.com", &stack.arn);
+        let input = json!({ "RoleArn": role, "RoleSessionName": "AWSCloudFormation" });
+        let opened = self.link()?.registry.call("sts", "AssumeRole", input, context).await;
+        opened.map_err(|_| invalid())?;
+        Ok(Caller::role(role, "AWSCloudFormation").ok_or_else(invalid)?)
     }
 
-    /// Works on a stack in the background. The stack has been put into its `*_IN_PROGRESS` status before.
-    #[allow(clippy::too_many_arguments)]
-    async fn start<F, W>(
+    /// A request made ready, with what other services know asked for.
+    async fn prepare(
         &self,
         ctx: &Context,
+        stack: &Stack,
+        caller: &Caller,
+        mut wish: Wish,
+        given: &[Given],
+        is_new: bool,
+    ) -> Result<Prepared, ApiError> {
+        let declared = prepared::declared(&wish.template)?.1;
+        let none = Texts::new();
+        let previous = if is_new { &none } else { &stack.wish.parameters };
+        wish.parameters = crate::template::texts(&declared, given, previous)?;
+        wish.found = Texts::new();
+        let client = self.client_of(caller, &ctx.region, &ctx.host)?;
+        for (name, _) in declared.iter().filter(|(_, parameter)| parameter.is_looked_up()) {
+            let wanted = &wish.parameters[name];
+            let answer = client.call("ssm", "GetParameter", json!({ "Name": wanted })).await.map_err(|error| {
+                match error.code.as_str() {
+                    "ParameterNotFound" => Error::Validation(format!(
+                        "Unable to fetch parameters [{wanted}] from parameter store for this account."
+                    ))
+                    .into(),
+                    _ => error,
+                }
+            })?;
+            let parameter = &answer["Parameter"];
+            if parameter["Type"] == "SecureString" {
+                let why =
+                    format!("Parameters [{wanted}] referenced by template have types not supported by CloudFormation.");
+                return Err(Error::Validation(why).into());
+            }
+            wish.found.insert(name.clone(), parameter["Value"].as_str().unwrap_or_default().to_owned());
+        }
+        let exports = self.exports(&owner(ctx)).await?;
+        Ok(prepared::prepare(wish, pseudo(ctx, stack), exports, &stack.existing())?)
+    }
+
+    /// A job that begins with what the stack has now.
+    fn job(&self, ctx: &Context, stack: &Stack, caller: Caller, wish: Wish, input: &Input) -> Job {
+        Job {
+            v: 1,
+            id: cumulet_base::id::uuid(),
+            on_failure: OnFailure::Rollback,
+            retain: BTreeSet::new(),
+            caller,
+            host: ctx.host.clone(),
+            token: text(input, "ClientRequestToken"),
+            wish,
+            before: stack.resources.clone(),
+            imports_before: stack.imports.clone(),
+            policy: None,
+            began_ms: ctx.now_ms,
+        }
+    }
+
+    /// Begins with a job in the background: the job and the stack's new status are written in one commit.
+    async fn start(
+        &self,
         owner: Owner,
         mut stack: Stack,
         rev: Option<Rev>,
         status: &str,
-        input: &Input,
-        work: W,
-    ) -> Result<(), Error>
-    where
-        W: FnOnce(Run) -> F + Send + 'static,
-        F: Future<Output = Result<(), Error>> + Send + 'static,
-    {
-        let permit = self
-            .running
-            .clone()
-            .try_acquire_owned()
-            .map_err(|_| Error::Limit("stacks being worked on", limits::STACKS_RUNNING_MAX))?;
-        let client = self.client(ctx)?;
-        let storage = self.storage.clone();
-        let clock = self.clock.clone();
-        let (id, run_id) = (stack.id.clone(), cumulet_base::id::uuid());
-        storage.mark_running(&owner, &id, &run_id, true).await?;
-        let token = text(input, "ClientRequestToken");
-        let entered = async {
-            let rev = match rev {
-                Some(rev) => rev,
-                None => {
-                    stack.status = status.to_owned();
-                    storage.create(&owner, &stack, &[]).await?
-                }
-            };
-            let (storage, owner) = (storage.clone(), owner.clone());
-            let mut run = Run { storage, client, owner, stack, rev, token };
-            run.enter(status, Some("User Initiated")).await?;
-            Ok(run)
+        job: Job,
+        imports: &BTreeSet<String>,
+    ) -> Result<(), Error> {
+        let permit = self.permit()?;
+        let (id, job_id) = (stack.id.clone(), job.id.clone());
+        if let Ok(mut cancelled) = self.cancelled.lock() {
+            cancelled.remove(&id);
+        }
+        self.storage.mark_running(&owner, &id, &job_id, true).await?;
+        let imported: Vec<String> = imports.difference(&stack.imports).cloned().collect();
+        stack.imports.extend(imported.iter().cloned());
+        stack.status = status.to_owned();
+        stack.reason = Some("User Initiated".to_owned());
+        let beside = Beside { job: Some(job.clone()), imported, ..Beside::default() };
+        let mut event = root_event(&stack, job.began_ms);
+        event.client_request_token.clone_from(&job.token);
+        let entered = match rev {
+            Some(rev) => self.storage.save_with(&owner, &stack, rev, &[event], &beside).await,
+            None => self.storage.create(&owner, &stack, &[event], &beside).await,
         };
-        let run = match entered.await {
-            Ok(run) => run,
+        let rev = match entered {
+            Ok(rev) => rev,
             Err(error) => {
-                storage.mark_running(&owner, &id, &run_id, false).await?;
+                self.storage.mark_running(&owner, &id, &job_id, false).await?;
                 return Err(error);
             }
         };
+        let run = Run { cloud: self.clone(), owner, stack, rev, job };
         tokio::spawn(async move {
             let _permit = permit;
-            if let Err(error) = work(run).await {
-                tracing::error!(%error, stack = id, "working on a stack");
-                // Whatever state was stored last is not going to move on by itself.
-                let marked = crate::executor::recover_one(&storage, clock.as_ref(), &owner, &id).await;
-                if let Err(error) = marked {
-                    // The note stays, so that the next start tries again.
-                    tracing::error!(%error, stack = id, "marking a stack as failed");
-                    return;
-                }
-            }
-            if let Err(error) = storage.mark_running(&owner, &id, &run_id, false).await {
-                tracing::error!(%error, stack = id, "noting that a stack is done");
-            }
+            executor::run(run).await;
         });
         Ok(())
+    }
+
+    fn permit(&self) -> Result<tokio::sync::OwnedSemaphorePermit, Error> {
+        let permit = self.running.clone().try_acquire_owned();
+        permit.map_err(|_| Error::Limit("stacks being worked on", limits::STACKS_RUNNING_MAX))
+    }
+
+    /// Goes on with what was interrupted. As many at once as ever; the others wait for their turn.
+    pub(crate) async fn resume(&self) -> Result<(), Error> {
+        for (owner, stack_id, job_id) in self.storage.running().await? {
+            let found = self.storage.stack(&owner, &stack_id).await?;
+            let job = self.storage.job(&owner, &stack_id).await?.filter(|job| job.id == job_id);
+            match (found, job) {
+                (Some((stack, rev)), Some(job)) if stack.is_busy() => {
+                    tracing::info!(stack = stack.name, status = stack.status, "going on with a stack");
+                    let run = Run { cloud: self.clone(), owner, stack, rev, job };
+                    let running = self.running.clone();
+                    tokio::spawn(async move {
+                        let _permit = running.acquire_owned().await;
+                        executor::run(run).await;
+                    });
+                }
+                _ => self.storage.mark_running(&owner, &stack_id, &job_id, false).await?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The event of a stack's own status.
+fn root_event(stack: &Stack, now_ms: u64) -> Event {
+    Event {
+        stack_id: stack.arn.clone(),
+        event_id: cumulet_base::id::uuid(),
+        stack_name: stack.name.clone(),
+        logical_resource_id: stack.name.clone(),
+        physical_resource_id: stack.arn.clone(),
+        resource_type: "AWS::CloudFormation::Stack".into(),
+        timestamp: cumulet_base::clock::iso_ms(now_ms),
+        resource_status: stack.status.clone(),
+        resource_status_reason: stack.reason.clone(),
+        resource_properties: None,
+        client_request_token: None,
     }
 }
 
@@ -189,37 +282,58 @@ fn tags(input: &Input) -> Option<Texts> {
     Some(list.iter().filter_map(pair).collect::<BTreeMap<_, _>>())
 }
 
-/// The template of a request, or the one the stack has.
-fn template_text(input: &Input, previous: Option<&Stack>) -> Result<String, Error> {
-    if input.contains_key("TemplateURL") {
-        return Err(Error::NotBuilt("TemplateURL".into()));
-    }
-    match (text(input, "TemplateBody"), previous) {
-        (Some(body), _) => Ok(body),
-        (None, Some(stack)) if flag(input, "UsePreviousTemplate") => Ok(stack.wish.template.clone()),
-        _ => Err(Error::Validation("Either Template URL or Template Body must be specified.".into())),
-    }
-}
-
-/// What a request asks a stack to be; parameters come later, from the template.
-fn wish(input: &Input, previous: Option<&Stack>) -> Result<Wish, Error> {
-    for member in ["RoleARN", "NotificationARNs", "ResourcesToImport", "StackPolicyURL"] {
-        let is_empty = match input.get(member) {
-            None | Some(Value::Null) => true,
-            Some(Value::Array(list)) => list.is_empty(),
-            Some(Value::String(text)) => text.is_empty(),
-            Some(_) => false,
-        };
-        if !is_empty {
-            return Err(Error::NotBuilt(member.to_owned()));
+impl CloudFormation {
+    /// The template of a request, or the one the stack has.
+    async fn template_text(&self, ctx: &Context, input: &Input, previous: Option<&Stack>) -> Result<String, ApiError> {
+        match (text(input, "TemplateBody"), text(input, "TemplateURL"), previous) {
+            (Some(_), Some(_), _) => Err(Error::Validation(
+                "You can only specify one of the following parameters: TemplateURL or TemplateBody.".into(),
+            )
+            .into()),
+            (Some(body), None, _) => Ok(body),
+            (None, Some(url), _) => self.fetch(ctx, &url).await,
+            (None, None, Some(stack)) if flag(input, "UsePreviousTemplate") => Ok(stack.wish.template.clone()),
+            _ => Err(Error::Validation("Either Template URL or Template Body must be specified.".into()).into()),
         }
     }
-    Ok(Wish {
-        template: template_text(input, previous)?,
-        parameters: Texts::new(),
-        tags: tags(input).or_else(|| previous.map(|stack| stack.wish.tags.clone())).unwrap_or_default(),
-        capabilities: texts(input, "Capabilities"),
-    })
+
+    /// An object of this cloud's store, read with the caller's permissions.
+    async fn fetch(&self, ctx: &Context, url: &str) -> Result<String, ApiError> {
+        let place = url::parse(url).ok_or_else(|| {
+            Error::Validation(format!("TemplateURL must reference a valid S3 object to which you have access: {url}"))
+        })?;
+        let mut input = json!({ "Bucket": place.bucket, "Key": place.key });
+        if let Some(version) = place.version {
+            input["VersionId"] = version.into();
+        }
+        let client = self.client_of(&ctx.caller, &ctx.region, &ctx.host)?;
+        let bytes = client.bytes("s3", "GetObject", input).await.map_err(|error| match error.status {
+            501 => error,
+            _ => Error::Validation(format!("S3 error: {} ({})", error.message, error.code)).into(),
+        })?;
+        String::from_utf8(bytes.to_vec()).map_err(|_| Error::Template("the template is not text".into()).into())
+    }
+
+    /// What a request asks a stack to be; parameters come later, from the template.
+    async fn wish(&self, ctx: &Context, input: &Input, previous: Option<&Stack>) -> Result<Wish, ApiError> {
+        for member in ["NotificationARNs", "ResourcesToImport", "StackPolicyURL", "StackPolicyDuringUpdateURL"] {
+            let is_empty = match input.get(member) {
+                None | Some(Value::Null) => true,
+                Some(Value::Array(list)) => list.is_empty(),
+                Some(Value::String(text)) => text.is_empty(),
+                Some(_) => false,
+            };
+            if !is_empty {
+                return Err(Error::NotBuilt(member.to_owned()).into());
+            }
+        }
+        Ok(Wish {
+            template: self.template_text(ctx, input, previous).await?,
+            tags: tags(input).or_else(|| previous.map(|stack| stack.wish.tags.clone())).unwrap_or_default(),
+            capabilities: texts(input, "Capabilities"),
+            ..Wish::default()
+        })
+    }
 }
 
 fn pseudo(ctx: &Context, stack: &Stack) -> Pseudo {
@@ -233,7 +347,7 @@ fn pseudo(ctx: &Context, stack: &Stack) -> Pseudo {
 }
 
 /// The domain under which APIs are reached, as `ApiEndpoint` has it.
-fn url_suffix(host: &str) -> String {
+pub fn url_suffix(host: &str) -> String {
     let name = cumulet_wire::data_plane::host_name(host);
     let port = host.get(name.len()..).unwrap_or_default();
     let is_address = name.starts_with('[') || name.parse::<std::net::IpAddr>().is_ok();
@@ -261,18 +375,8 @@ fn new_stack(ctx: &Context, name: &str) -> Result<Stack, Error> {
         arn: ctx.arn("cloudformation", format!("stack/{name}/{id}")),
         id,
         name: name.to_owned(),
-        status: String::new(),
-        reason: None,
-        description: None,
-        wish: Wish::default(),
-        outputs: Vec::new(),
-        resources: BTreeMap::new(),
-        change_set_id: None,
-        disable_rollback: false,
-        termination_protection: false,
         created_ms: ctx.now_ms,
-        updated_ms: None,
-        deleted_ms: None,
+        ..Stack::default()
     })
 }
 

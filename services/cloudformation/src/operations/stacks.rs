@@ -1,15 +1,17 @@
-//! Stacks created, updated and deleted directly.
+//! Stacks created, updated and deleted directly; policies, protection, and updates that are given up or taken back.
+
+use std::collections::BTreeSet;
 
 use cumulet_wire::call::Context;
 use cumulet_wire::error::ApiError;
+use cumulet_wire::policy::Document;
 use serde_json::{Value, json};
 
-use super::{Input, flag, given, needed, new_stack, owner, pseudo, text, texts, wish};
+use super::{Input, flag, given, needed, new_stack, owner, text, texts};
 use crate::CloudFormation;
 use crate::errors::Error;
-use crate::executor::OnFailure;
-use crate::prepared::{Prepared, check_capabilities, prepare};
-use crate::stack::{Stack, Texts};
+use crate::prepared::{Prepared, check_capabilities};
+use crate::stack::{OnFailure, Parent, Stack};
 
 /// What is to happen when the creation fails.
 pub fn on_failure(input: &Input, member: &str) -> Result<OnFailure, Error> {
@@ -24,23 +26,44 @@ pub fn on_failure(input: &Input, member: &str) -> Result<OnFailure, Error> {
     }
 }
 
+/// A stack policy as a request gives it.
+fn stack_policy(input: &Input, member: &str) -> Result<Option<String>, Error> {
+    match text(input, member) {
+        None => Ok(None),
+        Some(document) if Document::parse(&document).is_some() => Ok(Some(document)),
+        Some(_) => Err(Error::Validation("Error validating stack policy: Invalid stack policy".into())),
+    }
+}
+
 /// Whether carrying out what was prepared would change anything.
 pub fn is_change(stack: &Stack, prepared: &Prepared) -> Result<bool, Error> {
     if !prepared.plan.actions.is_empty() || stack.wish.tags != prepared.wish.tags {
         return Ok(true);
     }
-    let (_, before) = crate::prepared::processed(&stack.wish.template)?;
-    let same_values = stack.wish.parameters == prepared.wish.parameters;
+    let (_, before) = crate::prepared::processed(&stack.wish)?;
+    let same_values = stack.wish.parameters == prepared.wish.parameters && stack.wish.found == prepared.wish.found;
     Ok(before.outputs != prepared.template.outputs || (!same_values && !prepared.template.outputs.is_empty()))
 }
 
 impl CloudFormation {
     pub(super) async fn create_stack(&self, ctx: &Context, input: &Input) -> Result<Value, ApiError> {
+        self.create_within(ctx, input, None).await
+    }
+
+    /// Creates a stack, maybe one that is a resource of another.
+    pub(crate) async fn create_within(
+        &self,
+        ctx: &Context,
+        input: &Input,
+        parent: Option<Parent>,
+    ) -> Result<Value, ApiError> {
         let (owner, name) = (owner(ctx), needed(input, "StackName")?);
         let on_failure = on_failure(input, "OnFailure")?;
         let mut stack = new_stack(ctx, &name)?;
-        let prepared =
-            prepare(wish(input, None)?, &given(input)?, &Texts::new(), pseudo(ctx, &stack), &stack.existing())?;
+        stack.parent = parent;
+        let caller = self.deployer(ctx, &mut stack, text(input, "RoleARN")).await?;
+        let wish = self.wish(ctx, input, None).await?;
+        let prepared = self.prepare(ctx, &stack, &caller, wish, &given(input)?, true).await?;
         check_capabilities(&prepared.template, &prepared.wish.capabilities, true)?;
         if self.find(&owner, &name).await?.is_some() {
             return Err(Error::StackExists(name).into());
@@ -49,41 +72,44 @@ impl CloudFormation {
         stack.description.clone_from(&prepared.template.description);
         stack.disable_rollback = on_failure == OnFailure::Nothing;
         stack.termination_protection = flag(input, "EnableTerminationProtection");
+        stack.policy = stack_policy(input, "StackPolicyBody")?;
+        stack.timeout_ms = minutes(input)?;
         let arn = stack.arn.clone();
-        self.start(ctx, owner, stack, None, "CREATE_IN_PROGRESS", input, move |run| run.create(prepared, on_failure))
-            .await?;
+        let mut job = self.job(ctx, &stack, caller, prepared.wish, input);
+        job.on_failure = on_failure;
+        self.start(owner, stack, None, "CREATE_IN_PROGRESS", job, &prepared.plan.imports).await?;
         Ok(json!({ "StackId": arn }))
     }
 
-    pub(super) async fn update_stack(&self, ctx: &Context, input: &Input) -> Result<Value, ApiError> {
+    pub(crate) async fn update_stack(&self, ctx: &Context, input: &Input) -> Result<Value, ApiError> {
         let owner = owner(ctx);
         let (mut stack, rev) = self.stack(&owner, &needed(input, "StackName")?).await?;
         check_updatable(&stack)?;
-        let prepared = prepare(
-            wish(input, Some(&stack))?,
-            &given(input)?,
-            &stack.wish.parameters,
-            pseudo(ctx, &stack),
-            &stack.existing(),
-        )?;
+        let caller = self.deployer(ctx, &mut stack, text(input, "RoleARN")).await?;
+        let wish = self.wish(ctx, input, Some(&stack)).await?;
+        let prepared = self.prepare(ctx, &stack, &caller, wish, &given(input)?, false).await?;
         check_capabilities(&prepared.template, &prepared.wish.capabilities, true)?;
         if !is_change(&stack, &prepared)? {
             return Err(Error::Validation("No updates are to be performed.".into()).into());
         }
+        if let Some(policy) = stack_policy(input, "StackPolicyBody")? {
+            stack.policy = Some(policy);
+        }
         stack.updated_ms = Some(ctx.now_ms);
         let arn = stack.arn.clone();
-        let disable_rollback = flag(input, "DisableRollback");
-        self.start(ctx, owner, stack, Some(rev), "UPDATE_IN_PROGRESS", input, move |run| {
-            run.update(prepared, disable_rollback)
-        })
-        .await?;
+        let mut job = self.job(ctx, &stack, caller, prepared.wish, input);
+        job.policy = stack_policy(input, "StackPolicyDuringUpdateBody")?;
+        if flag(input, "DisableRollback") {
+            job.on_failure = OnFailure::Nothing;
+        }
+        self.start(owner, stack, Some(rev), "UPDATE_IN_PROGRESS", job, &prepared.plan.imports).await?;
         Ok(json!({ "StackId": arn }))
     }
 
-    pub(super) async fn delete_stack(&self, ctx: &Context, input: &Input) -> Result<Value, ApiError> {
+    pub(crate) async fn delete_stack(&self, ctx: &Context, input: &Input) -> Result<Value, ApiError> {
         let owner = owner(ctx);
         // A stack that is not there is deleted.
-        let Some((stack, rev)) = self.find(&owner, &needed(input, "StackName")?).await? else {
+        let Some((mut stack, rev)) = self.find(&owner, &needed(input, "StackName")?).await? else {
             return Ok(Value::Null);
         };
         if stack.status == "DELETE_COMPLETE" || stack.status == "DELETE_IN_PROGRESS" {
@@ -103,12 +129,107 @@ impl CloudFormation {
             self.storage.forget(&owner, &stack, rev).await?;
             return Ok(Value::Null);
         }
-        let retain = texts(input, "RetainResources");
-        self.start(ctx, owner, stack, Some(rev), "DELETE_IN_PROGRESS", input, move |run| async move {
-            run.delete(&retain).await
-        })
-        .await?;
+        let retain: BTreeSet<String> = texts(input, "RetainResources").into_iter().collect();
+        if !retain.is_empty() && stack.status != "DELETE_FAILED" {
+            let why = "Invalid operation on stack: specify which resources to retain only when the stack is in the DELETE_FAILED state.";
+            return Err(Error::Validation(why.into()).into());
+        }
+        let caller = self.deployer(ctx, &mut stack, text(input, "RoleARN")).await?;
+        let wish = stack.wish.clone();
+        let mut job = self.job(ctx, &stack, caller, wish, input);
+        job.retain = retain;
+        self.start(owner, stack, Some(rev), "DELETE_IN_PROGRESS", job, &BTreeSet::new()).await?;
         Ok(Value::Null)
+    }
+
+    /// The update ends with the steps that are under way, and is taken back.
+    pub(super) async fn cancel_update(&self, ctx: &Context, input: &Input) -> Result<Value, ApiError> {
+        let (stack, _) = self.stack(&owner(ctx), &needed(input, "StackName")?).await?;
+        if stack.status != "UPDATE_IN_PROGRESS" {
+            return Err(Error::Validation("CancelUpdateStack cannot be called from current stack status".into()).into());
+        }
+        if let Ok(mut cancelled) = self.cancelled.lock() {
+            cancelled.insert(stack.id);
+        }
+        Ok(Value::Null)
+    }
+
+    pub(super) async fn continue_rollback(&self, ctx: &Context, input: &Input) -> Result<Value, ApiError> {
+        let owner = owner(ctx);
+        let (stack, _) = self.stack(&owner, &needed(input, "StackName")?).await?;
+        if stack.status != "UPDATE_ROLLBACK_FAILED" {
+            return Err(busy(&stack).into());
+        }
+        let skipped: BTreeSet<String> = texts(input, "ResourcesToSkip").into_iter().collect();
+        self.go_back(ctx, input, skipped).await?;
+        Ok(Value::Null)
+    }
+
+    pub(super) async fn roll_back(&self, ctx: &Context, input: &Input) -> Result<Value, ApiError> {
+        self.go_back(ctx, input, BTreeSet::new()).await
+    }
+
+    /// Takes back what the stack's last job did.
+    async fn go_back(&self, ctx: &Context, input: &Input, skipped: BTreeSet<String>) -> Result<Value, ApiError> {
+        let owner = owner(ctx);
+        let (mut stack, rev) = self.stack(&owner, &needed(input, "StackName")?).await?;
+        let status = match stack.status.as_str() {
+            "CREATE_FAILED" => "ROLLBACK_IN_PROGRESS",
+            "UPDATE_FAILED" | "UPDATE_ROLLBACK_FAILED" => "UPDATE_ROLLBACK_IN_PROGRESS",
+            _ => return Err(busy(&stack).into()),
+        };
+        let missing = || Error::Row(format!("the last job of {} is not there", stack.arn));
+        let mut job = self.storage.job(&owner, &stack.id).await?.ok_or_else(missing)?;
+        if let Some(name) = skipped.iter().find(|name| !job.before.contains_key(*name)) {
+            return Err(Error::Validation(format!("The resource {name} to be skipped does not exist")).into());
+        }
+        job.caller = self.deployer(ctx, &mut stack, text(input, "RoleARN")).await?;
+        // The note that the earlier run left is gone; another run has another.
+        job.token = text(input, "ClientRequestToken");
+        job.retain = skipped;
+        let arn = stack.arn.clone();
+        self.start(owner, stack, Some(rev), status, job, &BTreeSet::new()).await?;
+        Ok(json!({ "StackId": arn }))
+    }
+
+    pub(super) async fn get_policy(&self, ctx: &Context, input: &Input) -> Result<Value, ApiError> {
+        let (stack, _) = self.stack(&owner(ctx), &needed(input, "StackName")?).await?;
+        Ok(json!({ "StackPolicyBody": stack.policy }))
+    }
+
+    pub(super) async fn set_policy(&self, ctx: &Context, input: &Input) -> Result<Value, ApiError> {
+        if text(input, "StackPolicyURL").is_some() {
+            return Err(Error::NotBuilt("StackPolicyURL".into()).into());
+        }
+        let policy = stack_policy(input, "StackPolicyBody")?;
+        self.change(ctx, input, |stack| stack.policy = policy).await?;
+        Ok(Value::Null)
+    }
+
+    pub(super) async fn protect(&self, ctx: &Context, input: &Input) -> Result<Value, ApiError> {
+        let is_protected = flag(input, "EnableTerminationProtection");
+        let arn = self.change(ctx, input, |stack| stack.termination_protection = is_protected).await?;
+        Ok(json!({ "StackId": arn }))
+    }
+
+    /// Changes what a stack says of itself, while nobody works on it.
+    async fn change(&self, ctx: &Context, input: &Input, change: impl FnOnce(&mut Stack)) -> Result<String, Error> {
+        let owner = owner(ctx);
+        let (mut stack, rev) = self.stack(&owner, &needed(input, "StackName")?).await?;
+        if stack.is_busy() {
+            return Err(busy(&stack));
+        }
+        change(&mut stack);
+        self.storage.save(&owner, &stack, rev, &[]).await?;
+        Ok(stack.arn)
+    }
+}
+
+fn minutes(input: &Input) -> Result<Option<u64>, Error> {
+    match text(input, "TimeoutInMinutes").map(|text| text.parse::<u64>()) {
+        None => Ok(None),
+        Some(Ok(minutes)) if minutes > 0 => Ok(Some(minutes * 60_000)),
+        Some(_) => Err(Error::Validation("TimeoutInMinutes must be a positive number".into())),
     }
 }
 
@@ -120,6 +241,8 @@ fn busy(stack: &Stack) -> Error {
 pub fn check_updatable(stack: &Stack) -> Result<(), Error> {
     match stack.status.as_str() {
         "CREATE_COMPLETE" | "UPDATE_COMPLETE" | "UPDATE_ROLLBACK_COMPLETE" | "UPDATE_FAILED" => Ok(()),
+        // Of a creation that was not to be taken back.
+        "CREATE_FAILED" if stack.disable_rollback => Ok(()),
         _ => Err(busy(stack)),
     }
 }

@@ -4,13 +4,13 @@ use cumulet_wire::call::Context;
 use cumulet_wire::error::ApiError;
 use serde_json::{Value, json};
 
-use super::{Input, needed, owner, template_text, text};
+use super::{Input, needed, owner, text};
 use crate::CloudFormation;
-use crate::prepared::{capabilities, processed};
+use crate::prepared::{capabilities, processed, processed_by_defaults};
 use crate::template::{self, Template};
 
-fn reason(capabilities: &[&str]) -> Option<String> {
-    (!capabilities.is_empty()).then(|| "The following resource(s) require capabilities: [AWS::IAM::Role]".to_owned())
+fn reason(kinds: &[&str]) -> Option<String> {
+    (!kinds.is_empty()).then(|| format!("The following resource(s) require capabilities: [{}]", kinds.join(", ")))
 }
 
 fn declared(template: &Template) -> Vec<Value> {
@@ -22,6 +22,7 @@ fn declared(template: &Template) -> Vec<Value> {
                 "ParameterKey": key,
                 "DefaultValue": parameter.default,
                 "ParameterType": parameter.kind,
+                "ParameterConstraints": parameter.allowed_values().map(|values| json!({ "AllowedValues": values })),
                 "NoEcho": parameter.is_secret,
                 "Description": parameter.description,
             })
@@ -29,42 +30,50 @@ fn declared(template: &Template) -> Vec<Value> {
         .collect()
 }
 
-pub fn validate(input: &Input) -> Result<Value, ApiError> {
-    let (_, template) = processed(&template_text(input, None)?)?;
-    let needs = capabilities(&template);
-    let mut parameters = declared(&template);
-    for parameter in &mut parameters {
-        if let Some(members) = parameter.as_object_mut() {
-            members.remove("ParameterType");
-        }
-    }
-    Ok(json!({
-        "Parameters": parameters,
-        "Description": template.description,
-        "Capabilities": needs,
-        "CapabilitiesReason": reason(&needs),
-        "DeclaredTransforms": template.transforms,
-    }))
-}
-
 impl CloudFormation {
+    pub(super) async fn validate(&self, ctx: &Context, input: &Input) -> Result<Value, ApiError> {
+        let (_, template) = processed_by_defaults(&self.template_text(ctx, input, None).await?)?;
+        let (needs, kinds) = capabilities(&template);
+        let mut parameters = declared(&template);
+        for parameter in &mut parameters {
+            if let Some(members) = parameter.as_object_mut() {
+                members.remove("ParameterType");
+                members.remove("ParameterConstraints");
+            }
+        }
+        Ok(json!({
+            "Parameters": parameters,
+            "Description": template.description,
+            "Capabilities": needs,
+            "CapabilitiesReason": reason(&kinds),
+            "DeclaredTransforms": template.transforms,
+        }))
+    }
+
     pub(super) async fn get_template(&self, ctx: &Context, input: &Input) -> Result<Value, ApiError> {
         let (stack, _) = self.stack(&owner(ctx), &needed(input, "StackName")?).await?;
         let body = match text(input, "TemplateStage").as_deref() {
-            Some("Processed") => processed(&stack.wish.template)?.0.to_string(),
+            Some("Processed") => processed(&stack.wish)?.0.to_string(),
             _ => stack.wish.template,
         };
         Ok(json!({ "TemplateBody": body, "StagesAvailable": ["Original", "Processed"] }))
     }
 
     pub(super) async fn get_template_summary(&self, ctx: &Context, input: &Input) -> Result<Value, ApiError> {
-        let text = match text(input, "StackName") {
-            Some(name) => self.stack(&owner(ctx), &name).await?.0.wish.template,
-            None => template_text(input, None)?,
+        let (text, (processed, template)) = match text(input, "StackName") {
+            Some(name) => {
+                let wish = self.stack(&owner(ctx), &name).await?.0.wish;
+                let processed = processed(&wish)?;
+                (wish.template, processed)
+            }
+            None => {
+                let text = self.template_text(ctx, input, None).await?;
+                let processed = processed_by_defaults(&text)?;
+                (text, processed)
+            }
         };
-        let (processed, template) = processed(&text)?;
         let original = template::parse(&text)?;
-        let needs = capabilities(&template);
+        let (needs, for_kinds) = capabilities(&template);
         let mut kinds: Vec<&str> = original
             .get("Resources")
             .and_then(Value::as_object)
@@ -78,7 +87,7 @@ impl CloudFormation {
             "Parameters": declared(&template),
             "Description": template.description,
             "Capabilities": needs,
-            "CapabilitiesReason": reason(&needs),
+            "CapabilitiesReason": reason(&for_kinds),
             "ResourceTypes": kinds,
             "Version": processed.get("AWSTemplateFormatVersion"),
             "Metadata": processed.get("Metadata").map(Value::to_string),

@@ -82,7 +82,7 @@ fn check(kind: &str, properties: &Map<String, Value>) -> Result<(), ApiError> {
     }
 }
 
-pub async fn create(at: &Whereabouts<'_>, kind: &str, properties: &Map<String, Value>) -> Result<Made, ApiError> {
+pub async fn create(at: &Whereabouts, kind: &str, properties: &Map<String, Value>) -> Result<Made, ApiError> {
     check(kind, properties)?;
     let part = part(kind)?;
     let operation = format!("Create{}", part.noun);
@@ -99,7 +99,7 @@ pub async fn create(at: &Whereabouts<'_>, kind: &str, properties: &Map<String, V
 }
 
 pub async fn update(
-    at: &Whereabouts<'_>,
+    at: &Whereabouts,
     kind: &str,
     made: &Made,
     old: &Map<String, Value>,
@@ -132,7 +132,7 @@ pub async fn update(
 }
 
 pub async fn delete(
-    at: &Whereabouts<'_>,
+    at: &Whereabouts,
     kind: &str,
     made: &Made,
     properties: &Map<String, Value>,

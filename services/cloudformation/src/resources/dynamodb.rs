@@ -58,13 +58,13 @@ fn encryption(properties: &Map<String, Value>) -> Option<Value> {
     Some(given)
 }
 
-async fn described(at: &Whereabouts<'_>, name: &str) -> Result<Value, ApiError> {
+async fn described(at: &Whereabouts, name: &str) -> Result<Value, ApiError> {
     let answer = at.client.call("dynamodb", "DescribeTable", json!({ "TableName": name })).await?;
     Ok(answer["Table"].clone())
 }
 
 /// Waits until the table and all of its indexes can be used.
-async fn active(at: &Whereabouts<'_>, name: &str) -> Result<Made, ApiError> {
+async fn active(at: &Whereabouts, name: &str) -> Result<Made, ApiError> {
     for _ in 0..ACTIVE_POLLS_MAX {
         let table = described(at, name).await?;
         if table["TableStatus"] == "ACTIVE" {
@@ -79,7 +79,7 @@ async fn active(at: &Whereabouts<'_>, name: &str) -> Result<Made, ApiError> {
     Err(invalid(format!("table {name} did not become active")))
 }
 
-pub async fn create_table(at: &Whereabouts<'_>, properties: &Map<String, Value>) -> Result<Made, ApiError> {
+pub async fn create_table(at: &Whereabouts, properties: &Map<String, Value>) -> Result<Made, ApiError> {
     only(properties, KNOWN)?;
     let name = match properties.get("TableName") {
         Some(name) => text(name),
@@ -118,7 +118,7 @@ pub async fn create_table(at: &Whereabouts<'_>, properties: &Map<String, Value>)
 
 /// What calls of its own set: expiry and recovery.
 async fn beside(
-    at: &Whereabouts<'_>,
+    at: &Whereabouts,
     name: &str,
     old: &Map<String, Value>,
     new: &Map<String, Value>,
@@ -149,7 +149,7 @@ fn indexes(properties: &Map<String, Value>) -> Vec<Value> {
 }
 
 pub async fn update_table(
-    at: &Whereabouts<'_>,
+    at: &Whereabouts,
     made: &Made,
     old: &Map<String, Value>,
     new: &Map<String, Value>,

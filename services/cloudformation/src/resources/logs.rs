@@ -7,7 +7,7 @@ use super::{Made, Whereabouts, only, text, typed};
 
 const KNOWN: &[&str] = &["LogGroupName", "RetentionInDays", "Tags"];
 
-pub async fn create_group(at: &Whereabouts<'_>, properties: &Map<String, Value>) -> Result<Made, ApiError> {
+pub async fn create_group(at: &Whereabouts, properties: &Map<String, Value>) -> Result<Made, ApiError> {
     only(properties, KNOWN)?;
     let name = match properties.get("LogGroupName") {
         Some(name) => text(name),
@@ -19,18 +19,37 @@ pub async fn create_group(at: &Whereabouts<'_>, properties: &Map<String, Value>)
     let arn = context.arn("logs", format!("log-group:{name}:*"));
     let made = Made::new(name).with("Arn", &arn.into());
     if properties.contains_key("RetentionInDays") {
-        update_group(at, &made, properties).await?;
+        retain(at, &made, properties).await?;
     }
     Ok(made)
 }
 
-pub async fn update_group(at: &Whereabouts<'_>, made: &Made, new: &Map<String, Value>) -> Result<Made, ApiError> {
-    only(new, KNOWN)?;
+async fn retain(at: &Whereabouts, made: &Made, new: &Map<String, Value>) -> Result<(), ApiError> {
     let name = &made.physical_id;
     let (operation, input) = match new.get("RetentionInDays") {
         Some(days) => ("PutRetentionPolicy", json!({ "logGroupName": name, "retentionInDays": typed(days) })),
         None => ("DeleteRetentionPolicy", json!({ "logGroupName": name })),
     };
-    at.client.call("logs", operation, input).await?;
+    at.client.call("logs", operation, input).await.map(drop)
+}
+
+pub async fn update_group(
+    at: &Whereabouts,
+    made: &Made,
+    old: &Map<String, Value>,
+    new: &Map<String, Value>,
+) -> Result<Made, ApiError> {
+    only(new, KNOWN)?;
+    if old.get("RetentionInDays") != new.get("RetentionInDays") {
+        retain(at, made, new).await?;
+    }
+    let arn = at.client.context.arn("logs", format!("log-group:{}", made.physical_id));
+    let (removed, changed) = at.tag_changes(old, new);
+    if !removed.is_empty() {
+        at.client.call("logs", "UntagResource", json!({ "resourceArn": arn, "tagKeys": removed })).await?;
+    }
+    if changed.is_some() {
+        at.client.call("logs", "TagResource", json!({ "resourceArn": arn, "tags": at.tags(new) })).await?;
+    }
     Ok(made.clone())
 }

@@ -6,6 +6,9 @@ mod dynamodb;
 mod iam;
 mod lambda;
 mod logs;
+mod nested;
+mod s3;
+mod ssm;
 
 use std::collections::BTreeMap;
 
@@ -13,16 +16,31 @@ use cumulet_wire::error::ApiError;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::CloudFormation;
 use crate::client::Client;
+use crate::custom::{self, Request};
+
+/// How the tags of a type are written in templates. Those of the stack are added to them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tags {
+    None,
+    List,
+    Map,
+}
 
 /// A type, and the properties whose change needs another resource in its place; `*` is any of them.
 pub struct Type {
     pub name: &'static str,
     pub replacing: &'static [&'static str],
+    pub tags: Tags,
 }
 
 const fn of(name: &'static str, replacing: &'static [&'static str]) -> Type {
-    Type { name, replacing }
+    Type { name, replacing, tags: Tags::None }
+}
+
+const fn tagged(name: &'static str, replacing: &'static [&'static str]) -> Type {
+    Type { name, replacing, tags: Tags::List }
 }
 
 pub const TYPES: &[Type] = &[
@@ -32,21 +50,55 @@ pub const TYPES: &[Type] = &[
     of("AWS::ApiGatewayV2::Route", &["ApiId"]),
     of("AWS::ApiGatewayV2::Stage", &["ApiId", "StageName"]),
     of("AWS::CDK::Metadata", &[]),
+    of("AWS::CloudFormation::CustomResource", &["ServiceToken"]),
+    tagged("AWS::CloudFormation::Stack", &[]),
     of("AWS::CloudFormation::WaitConditionHandle", &[]),
-    of("AWS::DynamoDB::Table", &["TableName", "KeySchema", "LocalSecondaryIndexes"]),
-    of("AWS::IAM::Role", &["RoleName", "Path"]),
-    of("AWS::Lambda::Function", &["FunctionName", "PackageType"]),
+    tagged("AWS::DynamoDB::Table", &["TableName", "KeySchema", "LocalSecondaryIndexes"]),
+    tagged("AWS::ECR::Repository", &["RepositoryName"]),
+    of("AWS::IAM::AccessKey", &["UserName", "Serial"]),
+    of("AWS::IAM::Group", &["GroupName"]),
+    of("AWS::IAM::InstanceProfile", &["InstanceProfileName", "Path"]),
+    of("AWS::IAM::ManagedPolicy", &["ManagedPolicyName", "Path", "Description"]),
+    of("AWS::IAM::Policy", &[]),
+    tagged("AWS::IAM::Role", &["RoleName", "Path"]),
+    tagged("AWS::IAM::User", &["UserName"]),
+    of("AWS::Lambda::Alias", &["FunctionName", "Name"]),
+    of("AWS::Lambda::EventInvokeConfig", &["FunctionName", "Qualifier"]),
+    of(
+        "AWS::Lambda::EventSourceMapping",
+        &["EventSourceArn", "StartingPosition", "StartingPositionTimestamp", "SelfManagedEventSource"],
+    ),
+    tagged("AWS::Lambda::Function", &["FunctionName", "PackageType"]),
+    of("AWS::Lambda::LayerVersion", &["*"]),
+    of("AWS::Lambda::LayerVersionPermission", &["*"]),
     of("AWS::Lambda::Permission", &["*"]),
     of("AWS::Lambda::Url", &["TargetFunctionArn", "Qualifier"]),
-    of("AWS::Logs::LogGroup", &["LogGroupName"]),
+    of("AWS::Lambda::Version", &["FunctionName", "CodeSha256", "Description"]),
+    tagged("AWS::Logs::LogGroup", &["LogGroupName"]),
+    tagged("AWS::S3::Bucket", &["BucketName"]),
+    of("AWS::S3::BucketPolicy", &["Bucket"]),
+    Type { name: "AWS::SSM::Parameter", replacing: &["Name"], tags: Tags::Map },
 ];
 
+fn is_custom(kind: &str) -> bool {
+    kind.starts_with("Custom::") || kind == "AWS::CloudFormation::CustomResource"
+}
+
 pub fn is_known(kind: &str) -> bool {
-    TYPES.iter().any(|t| t.name == kind)
+    is_custom(kind) || TYPES.iter().any(|t| t.name == kind)
 }
 
 pub fn replaces(kind: &str, property: &str) -> bool {
     TYPES.iter().filter(|t| t.name == kind).any(|t| t.replacing.contains(&property) || t.replacing.contains(&"*"))
+}
+
+/// Whether the attributes of a resource may be others after an update in place.
+pub fn answers(kind: &str) -> bool {
+    is_custom(kind) || matches!(kind, "AWS::CloudFormation::Stack" | "AWS::SSM::Parameter" | "AWS::DynamoDB::Table")
+}
+
+pub fn tags_of(kind: &str) -> Tags {
+    TYPES.iter().find(|t| t.name == kind).map_or(Tags::None, |t| t.tags)
 }
 
 /// A resource as it came to be. `Ref` is the physical id.
@@ -54,6 +106,9 @@ pub fn replaces(kind: &str, property: &str) -> bool {
 pub struct Made {
     pub physical_id: String,
     pub attributes: BTreeMap<String, Value>,
+    /// What the events say of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remark: Option<String>,
 }
 
 impl Made {
@@ -65,24 +120,44 @@ impl Made {
         self.attributes.insert(name.to_owned(), value.clone());
         self
     }
+
+    /// What `Fn::GetAtt` says; inside of objects by names with dots.
+    pub fn attribute(&self, name: &str) -> Option<Value> {
+        if let Some(value) = self.attributes.get(name) {
+            return Some(value.clone());
+        }
+        let (first, rest) = name.split_once('.')?;
+        let inside = self.attributes.get(first)?;
+        rest.split('.').try_fold(inside, |value, part| value.get(part)).cloned()
+    }
 }
 
 /// What a handler needs besides the properties.
-pub struct Whereabouts<'a> {
-    pub client: &'a Client,
-    pub stack_name: &'a str,
-    pub logical_id: &'a str,
+#[derive(Clone)]
+pub struct Whereabouts {
+    pub client: Client,
+    pub cloud: CloudFormation,
+    pub stack_name: String,
+    pub stack_arn: String,
+    /// Of the outermost stack.
+    pub root_arn: String,
+    pub logical_id: String,
+    /// What generated names end in.
+    pub seed: String,
+    /// The step was begun before, and nobody knows how far it got.
+    pub is_again: bool,
+    pub is_rollback_disabled: bool,
 }
 
-impl Whereabouts<'_> {
-    /// `STACK-LOGICAL-RANDOM`, cut to what the service takes.
+impl Whereabouts {
+    /// `STACK-LOGICAL-RANDOM`, cut to what the service takes; the same when a step is taken again.
     fn name(&self, length_max: usize) -> String {
         let mut name = format!("{}-{}", self.stack_name, self.logical_id);
-        name.truncate(length_max - 13);
-        format!("{name}-{}", cumulet_base::id::upper(12))
+        name.truncate(length_max.saturating_sub(self.seed.len() + 1));
+        format!("{name}-{}", self.seed)
     }
 
-    /// The tags CloudFormation puts on everything, and those of the properties.
+    /// The tags of the properties.
     fn tags(&self, properties: &Map<String, Value>) -> Map<String, Value> {
         let mut tags = Map::new();
         match properties.get("Tags") {
@@ -116,7 +191,7 @@ impl Whereabouts<'_> {
     }
 }
 
-fn text(value: &Value) -> String {
+pub fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         other => other.to_string(),
@@ -162,7 +237,11 @@ fn copied(from: &Map<String, Value>, names: &[&str]) -> Map<String, Value> {
 
 /// Whether an error says that what was to be deleted is not there.
 fn is_gone(error: &ApiError) -> bool {
-    error.status == 404 || matches!(error.code.as_str(), "NoSuchEntity" | "ResourceNotFoundException")
+    error.status == 404
+        || matches!(
+            error.code.as_str(),
+            "NoSuchEntity" | "ResourceNotFoundException" | "ParameterNotFound" | "NoSuchBucket" | "NoSuchBucketPolicy"
+        )
 }
 
 fn gone_is_done(result: Result<Value, ApiError>) -> Result<(), ApiError> {
@@ -173,22 +252,99 @@ fn gone_is_done(result: Result<Value, ApiError>) -> Result<(), ApiError> {
     }
 }
 
-pub async fn create(at: &Whereabouts<'_>, kind: &str, properties: &Map<String, Value>) -> Result<Made, ApiError> {
+/// Whether an error says that something of the name is there already.
+fn is_taken(error: &ApiError) -> bool {
+    matches!(
+        error.code.as_str(),
+        "EntityAlreadyExists"
+            | "ResourceConflictException"
+            | "ResourceInUseException"
+            | "ResourceAlreadyExistsException"
+            | "BucketAlreadyOwnedByYou"
+            | "ParameterAlreadyExists"
+            | "ConflictException"
+    )
+}
+
+/// What a step made that was interrupted is deleted, so that the step can be taken again. Only names that were generated
+/// for the step are known to be its own.
+async fn sweep(at: &Whereabouts, kind: &str, properties: &Map<String, Value>) -> Result<bool, ApiError> {
+    let generated = match kind {
+        "AWS::Lambda::Function" => ("FunctionName", 64),
+        "AWS::IAM::Role" => ("RoleName", 64),
+        "AWS::IAM::User" => ("UserName", 64),
+        "AWS::IAM::Group" => ("GroupName", 128),
+        "AWS::IAM::ManagedPolicy" => ("ManagedPolicyName", 128),
+        "AWS::IAM::InstanceProfile" => ("InstanceProfileName", 128),
+        "AWS::DynamoDB::Table" => ("TableName", 255),
+        "AWS::Logs::LogGroup" => ("LogGroupName", 512),
+        "AWS::S3::Bucket" => ("BucketName", 63),
+        "AWS::SSM::Parameter" => ("Name", 1024),
+        "AWS::Lambda::Permission" => ("", 100),
+        _ => return Ok(false),
+    };
+    if properties.contains_key(generated.0) {
+        return Ok(false);
+    }
+    let name = match kind {
+        "AWS::S3::Bucket" => s3::name(at),
+        "AWS::IAM::ManagedPolicy" => {
+            format!("arn:aws:iam::{}:policy/{}", at.client.context.account(), at.name(generated.1))
+        }
+        _ => at.name(generated.1),
+    };
+    delete(at, kind, &Made::new(name), properties).await?;
+    Ok(true)
+}
+
+pub async fn create(at: &Whereabouts, kind: &str, properties: &Map<String, Value>) -> Result<Made, ApiError> {
+    match make(at, kind, properties).await {
+        Err(error) if at.is_again && is_taken(&error) && sweep(at, kind, properties).await? => {
+            make(at, kind, properties).await
+        }
+        other => other,
+    }
+}
+
+async fn make(at: &Whereabouts, kind: &str, properties: &Map<String, Value>) -> Result<Made, ApiError> {
     match kind {
         "AWS::Lambda::Function" => lambda::create_function(at, properties).await,
         "AWS::Lambda::Permission" => lambda::create_permission(at, properties).await,
         "AWS::Lambda::Url" => lambda::create_url(at, properties).await,
+        _ if kind.starts_with("AWS::Lambda::") => lambda::parts::create(at, kind, properties).await,
         "AWS::IAM::Role" => iam::create_role(at, properties).await,
+        _ if kind.starts_with("AWS::IAM::") => iam::others::create(at, kind, properties).await,
         "AWS::Logs::LogGroup" => logs::create_group(at, properties).await,
         "AWS::DynamoDB::Table" => dynamodb::create_table(at, properties).await,
+        "AWS::S3::Bucket" | "AWS::S3::BucketPolicy" => s3::create(at, kind, properties).await,
+        "AWS::SSM::Parameter" => ssm::create(at, properties).await,
+        "AWS::ECR::Repository" => Ok(repository(at, properties)),
+        "AWS::CloudFormation::Stack" => nested::create(at, properties).await,
         "AWS::CDK::Metadata" | "AWS::CloudFormation::WaitConditionHandle" => Ok(Made::new(at.name(128))),
+        _ if is_custom(kind) => custom::ask(at, kind, properties, Request::Create).await,
         _ => apigateway::create(at, kind, properties).await,
     }
 }
 
+/// The name of a repository, which `cdk bootstrap` wants: there is no registry of images behind it, and its event says so.
+fn repository(at: &Whereabouts, properties: &Map<String, Value>) -> Made {
+    let name = match properties.get("RepositoryName") {
+        Some(name) => text(name),
+        None => at.name(256).to_ascii_lowercase(),
+    };
+    let context = &at.client.context;
+    let (account, region) = (context.account(), &context.region);
+    let uri = format!("{account}.dkr.ecr.{region}.amazonaws.com/{name}");
+    let mut made = Made::new(name.clone())
+        .with("Arn", &context.arn("ecr", format!("repository/{name}")).into())
+        .with("RepositoryUri", &uri.into());
+    made.remark = Some("Only a name: there is no registry of images here, and pushing to it is not possible".into());
+    made
+}
+
 /// Changes a resource in place; only called when no replacing property changed.
 pub async fn update(
-    at: &Whereabouts<'_>,
+    at: &Whereabouts,
     kind: &str,
     made: &Made,
     old: &Map<String, Value>,
@@ -197,17 +353,26 @@ pub async fn update(
     match kind {
         "AWS::Lambda::Function" => lambda::update_function(at, made, old, new).await,
         "AWS::Lambda::Url" => lambda::update_url(at, made, new).await,
+        _ if kind.starts_with("AWS::Lambda::") => lambda::parts::update(at, kind, made, old, new).await,
         "AWS::IAM::Role" => iam::update_role(at, made, old, new).await,
-        "AWS::Logs::LogGroup" => logs::update_group(at, made, new).await,
+        _ if kind.starts_with("AWS::IAM::") => iam::others::update(at, kind, made, old, new).await,
+        "AWS::Logs::LogGroup" => logs::update_group(at, made, old, new).await,
         "AWS::DynamoDB::Table" => dynamodb::update_table(at, made, old, new).await,
-        "AWS::CDK::Metadata" | "AWS::CloudFormation::WaitConditionHandle" => Ok(made.clone()),
+        "AWS::S3::Bucket" | "AWS::S3::BucketPolicy" => s3::update(at, kind, made, old, new).await,
+        "AWS::SSM::Parameter" => ssm::update(at, made, old, new).await,
+        "AWS::CloudFormation::Stack" => nested::update(at, made, new).await,
+        "AWS::CDK::Metadata" | "AWS::CloudFormation::WaitConditionHandle" | "AWS::ECR::Repository" => Ok(made.clone()),
+        _ if is_custom(kind) => {
+            let request = Request::Update { physical_id: &made.physical_id, old };
+            custom::ask(at, kind, new, request).await
+        }
         _ => apigateway::update(at, kind, made, old, new).await,
     }
 }
 
 /// Deletes a resource; one that is not there any more is deleted.
 pub async fn delete(
-    at: &Whereabouts<'_>,
+    at: &Whereabouts,
     kind: &str,
     made: &Made,
     properties: &Map<String, Value>,
@@ -224,10 +389,23 @@ pub async fn delete(
             call("lambda", "RemovePermission", input).await
         }
         "AWS::Lambda::Url" => call("lambda", "DeleteFunctionUrlConfig", json!({ "FunctionName": id })).await,
+        _ if kind.starts_with("AWS::Lambda::") => lambda::parts::delete(at, kind, made, properties).await,
         "AWS::IAM::Role" => iam::delete_role(at, made, properties).await,
+        _ if kind.starts_with("AWS::IAM::") => iam::others::delete(at, kind, made, properties).await,
         "AWS::DynamoDB::Table" => call("dynamodb", "DeleteTable", json!({ "TableName": id })).await,
         "AWS::Logs::LogGroup" => call("logs", "DeleteLogGroup", json!({ "logGroupName": id })).await,
-        "AWS::CDK::Metadata" | "AWS::CloudFormation::WaitConditionHandle" => Ok(()),
+        "AWS::S3::Bucket" => call("s3", "DeleteBucket", json!({ "Bucket": id })).await,
+        "AWS::S3::BucketPolicy" => {
+            let bucket = required_text(properties, "Bucket")?;
+            call("s3", "DeleteBucketPolicy", json!({ "Bucket": bucket })).await
+        }
+        "AWS::SSM::Parameter" => call("ssm", "DeleteParameter", json!({ "Name": id })).await,
+        "AWS::CloudFormation::Stack" => nested::delete(at, made).await,
+        "AWS::CDK::Metadata" | "AWS::CloudFormation::WaitConditionHandle" | "AWS::ECR::Repository" => Ok(()),
+        _ if is_custom(kind) => {
+            let request = Request::Delete { physical_id: id };
+            custom::ask(at, kind, properties, request).await.map(drop)
+        }
         _ => apigateway::delete(at, kind, made, properties).await,
     }
 }

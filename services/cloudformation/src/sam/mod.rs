@@ -8,6 +8,8 @@ mod function;
 mod http_api;
 mod simple_table;
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use crate::errors::Error;
@@ -39,7 +41,7 @@ fn not_built(what: impl std::fmt::Display) -> Error {
 }
 
 /// The template without SAM resources.
-pub fn transform(template: &Value) -> Result<Value, Error> {
+pub fn transform(template: &Value, _values: &BTreeMap<String, Value>) -> Result<Value, Error> {
     let Some(sections) = template.as_object() else {
         return Err(invalid("not an object"));
     };

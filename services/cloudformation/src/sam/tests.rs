@@ -39,7 +39,7 @@ Outputs:
 
 #[test]
 fn the_function_behind_an_http_api() {
-    let (value, template) = prepared::processed(EXAMPLE).unwrap();
+    let (value, template) = prepared::processed_by_defaults(EXAMPLE).unwrap();
     let resources = value["Resources"].as_object().unwrap();
     let mut names: Vec<_> =
         resources.iter().map(|(name, resource)| format!("{name} {}", resource["Type"].as_str().unwrap())).collect();
@@ -64,9 +64,9 @@ fn the_function_behind_an_http_api() {
     assert_eq!(function["Code"], json!({"S3Bucket": "cumulet-artifacts", "S3Key": "0123"}));
     let arn = &value["Resources"]["HelloGetPermission"]["Properties"]["SourceArn"]["Fn::Sub"][0];
     assert!(arn.as_str().unwrap().ends_with("${__ApiId__}/*/GET/hello/*"), "{arn}");
-    assert_eq!(prepared::capabilities(&template), ["CAPABILITY_IAM"]);
+    assert_eq!(prepared::capabilities(&template).0, ["CAPABILITY_IAM"]);
     let wish = Wish { template: EXAMPLE.to_owned(), ..Wish::default() };
-    let prepared = prepared::prepare(wish, &[], &BTreeMap::new(), Default::default(), &BTreeMap::new()).unwrap();
+    let prepared = prepared::prepare_given(wish, &[], Default::default(), &BTreeMap::new()).unwrap();
     assert_eq!(prepared.plan.actions.len(), 9);
 }
 
@@ -84,7 +84,7 @@ fn what_is_refused_is_named() {
         ("{Type: AWS::Serverless::HttpApi, Properties: {Auth: {}}}", "Auth"),
     ] {
         let text = format!("Transform: AWS::Serverless-2016-10-31\nResources:\n  X: {resource}\n");
-        let error = prepared::processed(&text).unwrap_err().to_string();
+        let error = prepared::processed_by_defaults(&text).unwrap_err().to_string();
         assert!(error.contains(name), "{error}");
     }
 }

@@ -1,6 +1,8 @@
 //! Templates: text to sections, and their parameters to values. Nothing is resolved here and nothing is known of resource types.
 
+pub mod language;
 mod parameters;
+pub mod rules;
 pub mod yaml;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,8 +22,19 @@ pub struct Template {
     pub parameters: BTreeMap<String, Parameter>,
     pub mappings: Map<String, Value>,
     pub conditions: Map<String, Value>,
+    pub rules: Map<String, Value>,
     pub resources: Vec<Resource>,
     pub outputs: Vec<Output>,
+}
+
+/// What becomes of a resource that a stack has no more use for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Fate {
+    #[default]
+    Delete,
+    Retain,
+    /// Retained, but for what the operation made that is being taken back.
+    RetainExceptOnCreate,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -31,7 +44,8 @@ pub struct Resource {
     pub properties: Value,
     pub depends_on: Vec<String>,
     pub condition: Option<String>,
-    pub is_retained: bool,
+    pub on_deletion: Fate,
+    pub on_replacement: Fate,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -107,6 +121,7 @@ impl Template {
             transforms: transforms(template),
             mappings: section("Mappings")?,
             conditions: section("Conditions")?,
+            rules: section("Rules")?,
             ..Template::default()
         };
         for (name, value) in section("Parameters")? {
@@ -127,9 +142,6 @@ impl Template {
         }
         for (key, value) in section("Outputs")? {
             parsed.outputs.push(output(key, &value)?);
-        }
-        if template.get("Rules").is_some() {
-            return Err(Error::NotBuilt("section Rules".into()));
         }
         parsed.check_references()?;
         Ok(parsed)
@@ -214,13 +226,24 @@ fn resource(logical_id: String, value: &Value) -> Result<Resource, Error> {
             return Err(malformed(format!("[/Resources/{logical_id}/Properties] must be an object")));
         }
     };
-    let policy = value.get("DeletionPolicy").and_then(Value::as_str);
+    let fate = |member: &str| match value.get(member) {
+        None | Some(Value::Null) => Ok(Fate::Delete),
+        Some(Value::String(text)) => match text.as_str() {
+            "Delete" => Ok(Fate::Delete),
+            "Retain" => Ok(Fate::Retain),
+            "RetainExceptOnCreate" if member == "DeletionPolicy" => Ok(Fate::RetainExceptOnCreate),
+            "Snapshot" => Err(Error::NotBuilt(format!("{member} Snapshot of {logical_id}"))),
+            other => Err(malformed(format!("Unrecognized {member} {other} for resource {logical_id}"))),
+        },
+        Some(_) => Err(malformed(format!("Every {member} member must be a string."))),
+    };
     Ok(Resource {
         kind: kind.to_owned(),
         properties,
         depends_on,
         condition: value.get("Condition").and_then(Value::as_str).map(str::to_owned),
-        is_retained: matches!(policy, Some("Retain")),
+        on_deletion: fate("DeletionPolicy")?,
+        on_replacement: fate("UpdateReplacePolicy")?,
         logical_id,
     })
 }
@@ -254,6 +277,8 @@ fn collect(value: &Value, found: &mut BTreeSet<String>) {
                 && let Some((name, argument)) = map.iter().next()
             {
                 match (name.as_str(), argument) {
+                    // What refers to parameters only, whatever it contains.
+                    ("Fn::Transform", _) => {}
                     ("Ref", Value::String(name)) => drop(found.insert(name.clone())),
                     ("Fn::GetAtt", _) => {
                         if let Some((resource, _)) = get_att(argument) {

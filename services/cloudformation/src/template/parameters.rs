@@ -1,5 +1,6 @@
-//! Parameters of a template and the values they are given. Parameters that are looked up elsewhere
-//! (`AWS::SSM::Parameter::Value`) and `AllowedPattern` are refused.
+//! Parameters of a template and the values they are given
+//! (<https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/parameters-section-structure.html>). That what a
+//! parameter of a type such as `AWS::EC2::Image::Id` names is there is not checked: there are no such services here.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +15,28 @@ pub struct Parameter {
     pub default: Option<String>,
     pub description: Option<String>,
     pub is_secret: bool,
+    pattern: Option<Pattern>,
     constraints: Map<String, Value>,
+}
+
+/// Two are the same if they are written alike.
+#[derive(Clone, Debug)]
+struct Pattern(regex_lite::Regex);
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Pattern) -> bool {
+        self.0.as_str() == other.0.as_str()
+    }
+}
+
+/// The type of the members of a list.
+fn listed(kind: &str) -> Option<&str> {
+    kind.strip_prefix("List<")?.strip_suffix('>')
+}
+
+/// The type of the value that a parameter of the parameter store has.
+fn looked_up(kind: &str) -> Option<&str> {
+    kind.strip_prefix("AWS::SSM::Parameter::Value<")?.strip_suffix('>')
 }
 
 /// A parameter as a request gives it.
@@ -41,13 +63,24 @@ impl Parameter {
         let kind = value.get("Type").and_then(Value::as_str).ok_or_else(|| {
             Error::Template(format!("[/Parameters/{name}] Every Parameters object must contain a Type member."))
         })?;
-        if !matches!(kind, "String" | "Number" | "CommaDelimitedList" | "List<String>" | "List<Number>") {
-            return Err(Error::NotBuilt(format!("parameter type {kind} of {name}")));
+        let is_known = |kind: &str| {
+            matches!(kind, "String" | "Number" | "CommaDelimitedList")
+                || (kind.starts_with("AWS::") && !kind.contains('<') && kind.split("::").count() >= 3)
+        };
+        let inner = listed(kind).or_else(|| looked_up(kind)).unwrap_or(kind);
+        if !is_known(listed(inner).unwrap_or(inner)) {
+            return Err(Error::Template(format!("Unrecognized parameter type: {kind} (parameter {name})")));
         }
-        if value.get("AllowedPattern").is_some() {
-            return Err(Error::NotBuilt(format!("AllowedPattern of parameter {name}")));
-        }
+        let pattern = match value.get("AllowedPattern").and_then(scalar) {
+            None => None,
+            // AWS's patterns are Java's and have to fit the whole text.
+            Some(text) => match regex_lite::Regex::new(&format!("^(?:{text})$")) {
+                Ok(pattern) => Some(Pattern(pattern)),
+                Err(_) => return Err(Error::NotBuilt(format!("AllowedPattern {text} of parameter {name}"))),
+            },
+        };
         Ok(Parameter {
+            pattern,
             kind: kind.to_owned(),
             default: value.get("Default").and_then(scalar),
             description: value.get("Description").and_then(scalar),
@@ -56,9 +89,20 @@ impl Parameter {
         })
     }
 
-    /// The text as a value of the parameter's type, within its constraints.
+    /// Whether the text is the name of a parameter of the parameter store, whose value is meant.
+    pub fn is_looked_up(&self) -> bool {
+        looked_up(&self.kind).is_some()
+    }
+
+    pub fn allowed_values(&self) -> Option<&Value> {
+        self.constraints.get("AllowedValues")
+    }
+
+    /// The text as a value of the parameter's type, within its constraints. Of a parameter that is looked up, the text
+    /// is what was found.
     pub fn value(&self, name: &str, text: &str) -> Result<Value, Error> {
-        let is_list = self.kind != "String" && self.kind != "Number";
+        let kind = looked_up(&self.kind).unwrap_or(&self.kind);
+        let is_list = kind == "CommaDelimitedList" || listed(kind).is_some();
         let items: Vec<&str> = match is_list {
             true => text.split(',').map(str::trim).collect(),
             false => vec![text],
@@ -78,6 +122,12 @@ impl Parameter {
             {
                 let all: Vec<String> = allowed.iter().filter_map(scalar).collect();
                 return broken(&format!("must be one of AllowedValues [{}]", all.join(", ")));
+            }
+            if let Some(Pattern(pattern)) = self.pattern.as_ref().filter(|_| !self.is_looked_up())
+                && !pattern.is_match(item)
+            {
+                let shown = self.constraints.get("AllowedPattern").and_then(scalar).unwrap_or_default();
+                return broken(&format!("must match pattern {shown}"));
             }
             let length = item.chars().count() as f64;
             if number("MinLength").is_some_and(|min| length < min)
@@ -161,7 +211,14 @@ mod tests {
         assert!(size.value("P", "4").is_err() && size.value("P", "x").is_err());
         let list = parameter(json!({"Type": "CommaDelimitedList"}));
         assert_eq!(list.value("P", "a, b").unwrap(), json!(["a", "b"]));
-        assert!(Parameter::from_value("P", &json!({"Type": "AWS::SSM::Parameter::Value<String>"})).is_err());
+        let found = parameter(json!({"Type": "AWS::SSM::Parameter::Value<List<String>>", "AllowedPattern": "/x"}));
+        assert!(found.is_looked_up());
+        assert_eq!(found.value("P", "a,b").unwrap(), json!(["a", "b"]));
+        assert!(!parameter(json!({"Type": "List<AWS::EC2::Subnet::Id>"})).is_looked_up());
+        let pattern = parameter(json!({"Type": "String", "AllowedPattern": "[a-z]+"}));
+        assert!(pattern.value("P", "abc").is_ok() && pattern.value("P", "abc1").is_err());
+        assert!(Parameter::from_value("P", &json!({"Type": "Text"})).is_err());
+        assert!(Parameter::from_value("P", &json!({"Type": "String", "AllowedPattern": "("})).is_err());
     }
 
     #[test]

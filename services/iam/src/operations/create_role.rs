@@ -8,7 +8,7 @@ use cumulet_wire::error::ApiError;
 use cumulet_wire::validate::Validation;
 use serde_json::{Value, json};
 
-use super::{check_name, check_tags, optional, read_tags, required};
+use super::{attachable, check_name, check_tags, optional, read_tags, required};
 use crate::model::{FORMAT, Role};
 use crate::policy::{self, Kind};
 use crate::{Iam, errors};
@@ -29,22 +29,13 @@ pub async fn run(iam: &Iam, call: Call) -> Result<Answer, ApiError> {
             .or_else(|| value.as_str()?.parse().ok())
             .ok_or_else(|| errors::invalid_input("MaxSessionDuration is not an integer"))?,
     };
-    let is_path = |text: &str| {
-        text == "/"
-            || (text.len() > 1
-                && text.starts_with('/')
-                && text.ends_with('/')
-                && text.bytes().all(|b| b.is_ascii_graphic()))
-    };
     let mut checks = Validation::new();
-    checks
-        .length("path", Some(path), 1, 512)
-        .pattern("path", Some(path), "(\\u002F)|(\\u002F[\\u0021-\\u007E]+\\u002F)", is_path)
-        .length("description", description, 0, 1000)
-        .between("maxSessionDuration", Some(duration), 3600, 43_200);
+    checks.length("description", description, 0, 1000).between("maxSessionDuration", Some(duration), 3600, 43_200);
     checks.finish("ValidationError")?;
-    if optional(&call, "PermissionsBoundary").is_some() {
-        return Err(errors::not_built("PermissionsBoundary"));
+    check_path(path)?;
+    let boundary = optional(&call, "PermissionsBoundary");
+    if let Some(arn) = boundary {
+        attachable(iam, call.context.account(), arn).await?;
     }
     check_trust(trust)?;
     let tags: BTreeMap<String, String> = read_tags(&call)?;
@@ -62,9 +53,29 @@ pub async fn run(iam: &Iam, call: Call) -> Result<Answer, ApiError> {
         tags,
         inline: BTreeMap::new(),
         attached: Vec::new(),
+        boundary: boundary.map(str::to_owned),
     };
     iam.storage.create(&role).await?;
     Answer::json(json!({"Role": role.shape(true)}))
+}
+
+/// A path begins and ends with a stroke.
+pub fn check_path(path: &str) -> Result<(), ApiError> {
+    let is_path = |text: &str| {
+        text == "/"
+            || (text.len() > 1
+                && text.starts_with('/')
+                && text.ends_with('/')
+                && text.bytes().all(|b| b.is_ascii_graphic()))
+    };
+    let mut checks = Validation::new();
+    checks.length("path", Some(path), 1, 512).pattern(
+        "path",
+        Some(path),
+        "(\\u002F)|(\\u002F[\\u0021-\\u007E]+\\u002F)",
+        is_path,
+    );
+    checks.finish("ValidationError")
 }
 
 /// Length and shape of a trust policy.

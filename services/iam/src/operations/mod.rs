@@ -1,36 +1,59 @@
-//! The operations, one file each, and what several of them read alike. Query members are text, whatever their type.
+//! The operations by what they are about, and what several of them read alike. Query members are text, whatever their type.
 
-pub mod attach_role_policy;
 pub mod create_role;
-pub mod delete_role;
-pub mod delete_role_policy;
-pub mod detach_role_policy;
-pub mod get_policy;
-pub mod get_policy_version;
-pub mod get_role;
-pub mod get_role_policy;
-pub mod list_attached_role_policies;
-pub mod list_instance_profiles_for_role;
-pub mod list_role_policies;
-pub mod list_role_tags;
-pub mod list_roles;
-pub mod put_role_policy;
-pub mod tag_role;
-pub mod untag_role;
+pub mod policies;
+pub mod policies_of;
+pub mod profiles;
+pub mod roles;
+pub mod tags;
 pub mod update_assume_role_policy;
+pub mod users;
 
 use std::collections::BTreeMap;
 
-use cumulet_wire::call::Call;
+use cumulet_wire::call::{Answer, Call};
 use cumulet_wire::error::ApiError;
 use cumulet_wire::validate::Validation;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::errors;
+use crate::entities::{Entity, Policy};
+use crate::{Iam, errors, managed};
 
 const PAGE_DEFAULT: usize = 100;
 const PAGE_MAX: usize = 1000;
 const TAGS_MAX: usize = 50;
+
+fn account(call: &Call) -> &str {
+    call.context.account()
+}
+
+/// One page of all of a kind, by name.
+async fn page<T: Entity>(iam: &Iam, call: &Call, member: &str) -> Result<Answer, ApiError> {
+    let limit = page_size(call)?;
+    let prefix = optional(call, "PathPrefix").unwrap_or("/");
+    let mut found: Vec<T> = iam.storage.list(account(call), optional(call, "Marker"), prefix, limit + 1).await?;
+    let is_truncated = found.len() > limit;
+    found.truncate(limit);
+    let shapes: Vec<Value> = found.iter().map(T::shape).collect();
+    let mut shape = json!({ member: shapes, "IsTruncated": is_truncated });
+    if let Some(last) = found.last().filter(|_| is_truncated) {
+        shape["Marker"] = last.name().into();
+    }
+    Answer::json(shape)
+}
+
+/// Whether a managed policy is there, of AWS or the account.
+async fn attachable(iam: &Iam, account: &str, arn: &str) -> Result<(), ApiError> {
+    if managed::find(arn).is_some() {
+        return Ok(());
+    }
+    let name = arn.rsplit('/').next().unwrap_or_default();
+    let own: Option<Policy> = iam.storage.find(account, name).await?;
+    match own.filter(|policy| policy.arn() == arn) {
+        Some(_) => Ok(()),
+        None => Err(errors::no_such_entity(format!("Policy {arn} does not exist or is not attachable."))),
+    }
+}
 
 fn optional<'a>(call: &'a Call, member: &str) -> Option<&'a str> {
     call.input.get(member).and_then(Value::as_str)

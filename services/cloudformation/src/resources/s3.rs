@@ -1,0 +1,268 @@
+//! Buckets and their policies.
+
+use cumulet_wire::error::ApiError;
+use serde_json::{Map, Value, json};
+
+use super::{Made, Whereabouts, only, required, required_text, text};
+
+pub fn name(at: &Whereabouts) -> String {
+    at.name(63).to_ascii_lowercase()
+}
+
+/// The parts of a bucket that have calls of their own: property, call that sets it, member of the input, call that
+/// takes it away.
+struct Part {
+    property: &'static str,
+    put: &'static str,
+    member: &'static str,
+    delete: Option<&'static str>,
+}
+
+const fn part(property: &'static str, put: &'static str, member: &'static str, delete: &'static str) -> Part {
+    Part { property, put, member, delete: Some(delete) }
+}
+
+const PARTS: &[Part] = &[
+    part("Tags", "PutBucketTagging", "Tagging", "DeleteBucketTagging"),
+    part("CorsConfiguration", "PutBucketCors", "CORSConfiguration", "DeleteBucketCors"),
+    part(
+        "LifecycleConfiguration",
+        "PutBucketLifecycleConfiguration",
+        "LifecycleConfiguration",
+        "DeleteBucketLifecycle",
+    ),
+    part("BucketEncryption", "PutBucketEncryption", "ServerSideEncryptionConfiguration", "DeleteBucketEncryption"),
+    part("OwnershipControls", "PutBucketOwnershipControls", "OwnershipControls", "DeleteBucketOwnershipControls"),
+    part(
+        "PublicAccessBlockConfiguration",
+        "PutPublicAccessBlock",
+        "PublicAccessBlockConfiguration",
+        "DeletePublicAccessBlock",
+    ),
+    part("WebsiteConfiguration", "PutBucketWebsite", "WebsiteConfiguration", "DeleteBucketWebsite"),
+    Part {
+        property: "VersioningConfiguration",
+        put: "PutBucketVersioning",
+        member: "VersioningConfiguration",
+        delete: None,
+    },
+    Part {
+        property: "NotificationConfiguration",
+        put: "PutBucketNotificationConfiguration",
+        member: "NotificationConfiguration",
+        delete: None,
+    },
+    Part { property: "LoggingConfiguration", put: "PutBucketLogging", member: "BucketLoggingStatus", delete: None },
+];
+
+/// The property in the shape of the call.
+fn value_of(property: &str, value: &Value) -> Value {
+    match property {
+        "Tags" => json!({ "TagSet": value }),
+        "CorsConfiguration" => json!({ "CORSRules": renamed_list(&value["CorsRules"], &[
+            ("AllowedHeaders", "AllowedHeaders"),
+            ("AllowedMethods", "AllowedMethods"),
+            ("AllowedOrigins", "AllowedOrigins"),
+            ("ExposedHeaders", "ExposeHeaders"),
+            ("MaxAge", "MaxAgeSeconds"),
+            ("Id", "ID"),
+        ]) }),
+        "BucketEncryption" => {
+            let rules = renamed_list(
+                &value["ServerSideEncryptionConfiguration"],
+                &[
+                    ("ServerSideEncryptionByDefault", "ApplyServerSideEncryptionByDefault"),
+                    ("BucketKeyEnabled", "BucketKeyEnabled"),
+                    ("BlockedEncryptionTypes", "BlockedEncryptionTypes"),
+                ],
+            );
+            json!({ "Rules": rules })
+        }
+        "LifecycleConfiguration" => {
+            let rules = value["Rules"].as_array().map(|rules| rules.iter().map(lifecycle_rule).collect::<Vec<_>>());
+            json!({ "Rules": rules.unwrap_or_default() })
+        }
+        "LoggingConfiguration" => json!({ "LoggingEnabled": {
+            "TargetBucket": value["DestinationBucketName"],
+            "TargetPrefix": value.get("LogFilePrefix").cloned().unwrap_or_else(|| "".into()),
+        } }),
+        "NotificationConfiguration" => notification(value),
+        "PublicAccessBlockConfiguration" => {
+            let flags = value.as_object().into_iter().flatten();
+            flags.map(|(name, value)| (name.clone(), super::typed(value))).collect::<Map<_, _>>().into()
+        }
+        _ => value.clone(),
+    }
+}
+
+fn renamed(value: &Value, names: &[(&str, &str)]) -> Value {
+    let mut members = Map::new();
+    for (name, value) in value.as_object().into_iter().flatten() {
+        let to = names.iter().find(|(from, _)| from == name).map_or(name.as_str(), |(_, to)| to);
+        members.insert(to.to_owned(), value.clone());
+    }
+    members.into()
+}
+
+fn renamed_list(list: &Value, names: &[(&str, &str)]) -> Value {
+    list.as_array().into_iter().flatten().map(|item| renamed(item, names)).collect()
+}
+
+fn lifecycle_rule(rule: &Value) -> Value {
+    let mut made = json!({ "Status": rule["Status"] });
+    if let Some(id) = rule.get("Id") {
+        made["ID"] = id.clone();
+    }
+    let tags: Vec<Value> = rule["TagFilters"].as_array().cloned().unwrap_or_default();
+    let prefix = rule.get("Prefix");
+    made["Filter"] = match (prefix, tags.as_slice()) {
+        (None, []) => json!({ "Prefix": "" }),
+        (Some(prefix), []) => json!({ "Prefix": prefix }),
+        (None, [tag]) => json!({ "Tag": tag }),
+        (prefix, tags) => json!({ "And": { "Prefix": prefix, "Tags": tags } }),
+    };
+    let mut expiration = Map::new();
+    for (from, to) in [
+        ("ExpirationInDays", "Days"),
+        ("ExpirationDate", "Date"),
+        ("ExpiredObjectDeleteMarker", "ExpiredObjectDeleteMarker"),
+    ] {
+        if let Some(value) = rule.get(from) {
+            expiration.insert(to.into(), super::typed(value));
+        }
+    }
+    if !expiration.is_empty() {
+        made["Expiration"] = expiration.into();
+    }
+    if let Some(days) = rule.get("NoncurrentVersionExpirationInDays") {
+        made["NoncurrentVersionExpiration"] = json!({ "NoncurrentDays": super::typed(days) });
+    }
+    if let Some(given) = rule.get("NoncurrentVersionExpiration") {
+        made["NoncurrentVersionExpiration"] = numbers(given);
+    }
+    if let Some(given) = rule.get("AbortIncompleteMultipartUpload") {
+        made["AbortIncompleteMultipartUpload"] = numbers(given);
+    }
+    for name in ["Transitions", "NoncurrentVersionTransitions"] {
+        if let Some(given) = rule.get(name) {
+            made[name] = given.clone();
+        }
+    }
+    made
+}
+
+fn numbers(value: &Value) -> Value {
+    let members = value.as_object().into_iter().flatten();
+    members.map(|(name, value)| (name.clone(), super::typed(value))).collect::<Map<_, _>>().into()
+}
+
+fn notification(value: &Value) -> Value {
+    let mut made = Map::new();
+    let kinds = [
+        ("LambdaConfigurations", "LambdaFunctionConfigurations", "Function", "LambdaFunctionArn"),
+        ("QueueConfigurations", "QueueConfigurations", "Queue", "QueueArn"),
+        ("TopicConfigurations", "TopicConfigurations", "Topic", "TopicArn"),
+    ];
+    for (from, to, target, arn) in kinds {
+        let list: Vec<Value> = value[from]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|given| {
+                let mut one = json!({ arn: given[target], "Events": [given["Event"]] });
+                let rules = &given["Filter"]["S3Key"]["Rules"];
+                if rules.is_array() {
+                    one["Filter"] = json!({ "Key": { "FilterRules": rules } });
+                }
+                one
+            })
+            .collect();
+        if !list.is_empty() {
+            made.insert(to.into(), list.into());
+        }
+    }
+    if value["EventBridgeConfiguration"].is_object() {
+        made.insert("EventBridgeConfiguration".into(), json!({}));
+    }
+    made.into()
+}
+
+fn known() -> Vec<&'static str> {
+    let mut known: Vec<&str> = PARTS.iter().map(|part| part.property).collect();
+    known.extend(["BucketName", "AccessControl"]);
+    known
+}
+
+async fn set_parts(
+    at: &Whereabouts,
+    bucket: &str,
+    old: &Map<String, Value>,
+    new: &Map<String, Value>,
+) -> Result<(), ApiError> {
+    for part in PARTS {
+        let (before, after) = (old.get(part.property), new.get(part.property));
+        if before == after {
+            continue;
+        }
+        let (operation, input) = match (after, part.delete) {
+            (Some(value), _) => (part.put, json!({ "Bucket": bucket, part.member: value_of(part.property, value) })),
+            (None, Some(delete)) => (delete, json!({ "Bucket": bucket })),
+            (None, None) if part.property == "VersioningConfiguration" => {
+                (part.put, json!({ "Bucket": bucket, part.member: { "Status": "Suspended" } }))
+            }
+            (None, None) => (part.put, json!({ "Bucket": bucket, part.member: {} })),
+        };
+        at.client.call("s3", operation, input).await?;
+    }
+    Ok(())
+}
+
+pub async fn create(at: &Whereabouts, kind: &str, properties: &Map<String, Value>) -> Result<Made, ApiError> {
+    if kind == "AWS::S3::BucketPolicy" {
+        return put_policy(at, properties).await;
+    }
+    only(properties, &known())?;
+    let bucket = properties.get("BucketName").map_or_else(|| name(at), text);
+    let region = &at.client.context.region;
+    let mut input = json!({ "Bucket": bucket });
+    if region != "us-east-1" {
+        input["CreateBucketConfiguration"] = json!({ "LocationConstraint": region });
+    }
+    at.client.call("s3", "CreateBucket", input).await?;
+    if let Err(error) = set_parts(at, &bucket, &Map::new(), properties).await {
+        // Otherwise a bucket would stay behind that no stack knows.
+        at.client.call("s3", "DeleteBucket", json!({ "Bucket": bucket })).await?;
+        return Err(error);
+    }
+    let domain = crate::operations::url_suffix(&at.client.context.host);
+    let of = |text: String| Value::from(text);
+    Ok(Made::new(bucket.clone())
+        .with("Arn", &of(format!("arn:aws:s3:::{bucket}")))
+        .with("DomainName", &of(format!("{bucket}.s3.{domain}")))
+        .with("RegionalDomainName", &of(format!("{bucket}.s3.{region}.{domain}")))
+        .with("DualStackDomainName", &of(format!("{bucket}.s3.dualstack.{region}.{domain}")))
+        .with("WebsiteURL", &of(format!("http://{bucket}.s3-website-{region}.{domain}"))))
+}
+
+async fn put_policy(at: &Whereabouts, properties: &Map<String, Value>) -> Result<Made, ApiError> {
+    only(properties, &["Bucket", "PolicyDocument"])?;
+    let bucket = required_text(properties, "Bucket")?;
+    let document = text(required(properties, "PolicyDocument")?);
+    at.client.call("s3", "PutBucketPolicy", json!({ "Bucket": bucket, "Policy": document })).await?;
+    Ok(Made::new(bucket))
+}
+
+pub async fn update(
+    at: &Whereabouts,
+    kind: &str,
+    made: &Made,
+    old: &Map<String, Value>,
+    new: &Map<String, Value>,
+) -> Result<Made, ApiError> {
+    if kind == "AWS::S3::BucketPolicy" {
+        return put_policy(at, new).await;
+    }
+    only(new, &known())?;
+    set_parts(at, &made.physical_id, old, new).await?;
+    Ok(made.clone())
+}
