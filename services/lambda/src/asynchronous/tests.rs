@@ -1,3 +1,4 @@
+//! Events over a queue and a bus that only keep what they are sent: destinations, dead letters, retries, age.
 #![allow(clippy::unwrap_used)]
 use std::sync::Mutex;
 use std::time::Duration;

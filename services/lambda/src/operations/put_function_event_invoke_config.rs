@@ -52,7 +52,7 @@ impl Input {
         for (arn, is_failure) in [(text(&config.on_success), false), (text(&config.on_failure), true)] {
             let Some(arn) = arn.filter(|arn| !arn.is_empty()) else { continue };
             let is_bucket = arn.parse::<Arn>().is_ok_and(|arn| arn.service == "s3" && !arn.resource.is_empty());
-            if !is_target(&arn) && !(is_bucket && is_failure) {
+            if !(is_target(&arn) || is_bucket && is_failure) {
                 return Err(errors::invalid_parameter(format!(
                     "The provided destination config DestinationConfig(onSuccess={}, onFailure={}) is invalid.",
                     text(&config.on_success).unwrap_or_default(),
