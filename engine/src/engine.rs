@@ -581,7 +581,9 @@ impl Inner {
             let began = Instant::now();
             let mut instance = self.ports.sandbox.start(spec.clone()).await.map_err(NotReady::Start)?;
             let mut log = InvocationLog::new();
-            log.push(self.ports.clock.now_ms(), &format!("INIT_START Runtime Version: {}", function.runtime));
+            if let Some(line) = outcome::init_line(function, self.ports.clock.now_ms()) {
+                log.push(line.timestamp_ms, &line.message);
+            }
             let result = tokio::time::timeout(limit, instance.init(&mut log)).await;
             let us = micros(began);
             if matches!(result, Ok(Ok(()))) {
