@@ -6,6 +6,8 @@
 pub const INVOKE_PAYLOAD_BYTES_MAX: usize = 6 * 1024 * 1024;
 /// An asynchronous one's event.
 pub const INVOKE_EVENT_BYTES_MAX: usize = 1024 * 1024;
+/// Asynchronous invocations of one function at a time.
+pub const FUNCTION_EVENTS_CONCURRENCY: usize = 128;
 /// A streamed answer, unless set otherwise.
 pub const STREAM_BYTES_MAX: u64 = 200 * 1024 * 1024;
 /// Pieces of a streamed answer that wait for their reader, and the longest piece a runtime may send.

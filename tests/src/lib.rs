@@ -51,6 +51,9 @@ impl Cloud {
     pub fn kill_and_restart(&mut self) {
         self.child.kill().expect("killing the cloud");
         self.child.wait().expect("reaping the cloud");
+        // A process that it was just making may hold the port for a moment longer.
+        let address = format!("127.0.0.1:{}", self.port());
+        eventually("the port is free", || std::net::TcpListener::bind(&address).is_ok());
         self.restart();
     }
 

@@ -199,8 +199,13 @@ impl Cloud {
                 invoker: invoker.clone(),
                 links: links.clone(),
                 client: client.clone(),
+                delivery: delivery.clone(),
+                clock: clock.clone(),
             },
-            cumulet_lambda::Settings { account_concurrency: config.account_concurrency },
+            cumulet_lambda::Settings {
+                account_concurrency: config.account_concurrency,
+                event_retry_ms: [config.event_retry_seconds[0] * 1000, config.event_retry_seconds[1] * 1000],
+            },
         );
         let lambda = Arc::new(lambda.with_mappings(mappings.clone()));
         let gateway = Arc::new(cumulet_apigateway::ApiGateway::new(store.clone(), invoker.clone(), logs));
@@ -226,7 +231,7 @@ impl Cloud {
         let topics = Arc::new(cumulet_sns::Sns::new(store.clone(), clock.clone(), delivery.clone(), client.clone()));
         let registry = Registry::default()
             .with(objects.face())
-            .with(lambda)
+            .with(lambda.clone())
             .with(Arc::new(cumulet_iam::Iam::new(store.clone())))
             .with(Arc::new(cumulet_sts::Sts::new(Arc::new(Roles(access.clone())))))
             .with(Arc::new(cumulet_logs::Logs::new(store.clone())))
@@ -248,6 +253,7 @@ impl Cloud {
         stacks.connect(registry.clone(), access.clone());
         client.connect(registry.clone(), access.clone(), clock.clone());
         delivery.start();
+        lambda.make_ready().await.map_err(|e| failed("reading which instances are to be ready", &e))?;
         mappings.start().await.map_err(|e| failed("beginning event source mappings", &e))?;
         stacks.recover().await.map_err(|e| failed("resuming stacks", &e))?;
         let planes: Vec<Arc<dyn DataPlane>> = vec![
