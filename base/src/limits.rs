@@ -126,6 +126,10 @@ pub const OBJECT_INLINE_BYTES_MAX: usize = 16 * 1024;
 /// How often a write that meets another one of the same key begins anew.
 pub const OBJECT_COMMIT_TRIES: usize = 64;
 
+/// Parameters of one account and region, and the versions of one that are kept; AWS's.
+pub const PARAMETERS_MAX: usize = 10_000;
+pub const PARAMETER_VERSIONS_MAX: u64 = 100;
+
 /// CloudFormation: templates and stacks. AWS takes 1 MB by URL and less in a request; here a request may bring it all.
 pub const TEMPLATE_BYTES_MAX: usize = 1_000_000;
 pub const TEMPLATE_NODES_MAX: usize = 100_000;

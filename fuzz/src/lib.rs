@@ -18,6 +18,7 @@ pub fn targets() -> Vec<&'static Target> {
         cumulet_s3::fuzz::TARGETS,
         cumulet_sandbox::fuzz::TARGETS,
         cumulet_sqs::fuzz::TARGETS,
+        cumulet_ssm::fuzz::TARGETS,
         cumulet_wire::fuzz::TARGETS,
     ]
     .into_iter()

@@ -16,6 +16,7 @@ fn models() -> [&'static ServiceModel; 9] {
         &cumulet_iam::MODEL,
         &cumulet_sts::MODEL,
         &cumulet_sqs::MODEL,
+        &cumulet_ssm::MODEL,
         &cumulet_dynamodb::MODEL,
         &cumulet_dynamodb::STREAMS_MODEL,
     ]

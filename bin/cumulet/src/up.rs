@@ -198,6 +198,7 @@ impl Cloud {
             .with(Arc::new(cumulet_sts::Sts::new(Arc::new(Roles(access.clone())))))
             .with(Arc::new(cumulet_logs::Logs::new(store.clone())))
             .with(Arc::new(cumulet_sqs::Sqs::new(store.clone(), clock.clone())))
+            .with(Arc::new(cumulet_ssm::Ssm::new(store.clone(), &secret)))
             .with(tables.clone())
             .with(Arc::new(tables.streams()))
             .with(Arc::new(cumulet_meter::Meter::new(store.clone(), prices(config)?)))
