@@ -4,6 +4,13 @@
 
 /// Request and response of a synchronous invocation.
 pub const INVOKE_PAYLOAD_BYTES_MAX: usize = 6 * 1024 * 1024;
+/// An asynchronous one's event.
+pub const INVOKE_EVENT_BYTES_MAX: usize = 1024 * 1024;
+/// A streamed answer, unless set otherwise.
+pub const STREAM_BYTES_MAX: u64 = 200 * 1024 * 1024;
+/// Pieces of a streamed answer that wait for their reader, and the longest piece a runtime may send.
+pub const STREAM_PIECES_MAX: usize = 16;
+pub const STREAM_PIECE_BYTES_MAX: usize = 256 * 1024;
 /// The whole body of one API request; a zip of 50 MB in base64 and its envelope fit.
 pub const REQUEST_BODY_BYTES_MAX: usize = 72 * 1024 * 1024;
 /// Body of a request to an HTTP API or a function URL.
@@ -109,6 +116,9 @@ pub const STORE_READERS_MAX: usize = 8;
 pub const STORE_IDS_REVS: u64 = 8192;
 /// Log entries that one commit forgets; a longer trim takes several.
 pub const STORE_TRIM_ROWS_MAX: usize = 4096;
+/// Pages of the embedded store's log after which it is copied back, and with which the writer sees to it that it begins anew.
+pub const STORE_LOG_PAGES: u32 = 2000;
+pub const STORE_LOG_PAGES_LONG: u32 = 12_000;
 /// SQL statements that one connection of the embedded store keeps ready.
 pub const STORE_STATEMENTS_CACHED: usize = 32;
 /// A blob that is put and got whole, in memory.
@@ -167,6 +177,8 @@ pub const QUEUE_DELAY_S_MAX: u64 = 900;
 pub const QUEUE_WAIT_S_MAX: u64 = 20;
 pub const QUEUE_DEDUPLICATION_MS: u64 = 300_000;
 pub const QUEUE_ATTRIBUTES_MAX: usize = 10;
+/// Attempts of receives that are remembered of one FIFO queue.
+pub const QUEUE_ATTEMPTS_MAX: usize = 10_000;
 /// Rows that one receive looks at before it says that there is nothing, and those one commit of the sweep takes.
 pub const QUEUE_PAGE_ROWS: u32 = 100;
 
@@ -239,3 +251,45 @@ pub const DELIVERY_LATE_COMMIT_MS: u64 = 10_000;
 pub const DELIVERY_CLOCK_MS: u64 = 30_000;
 /// After an attempt that failed inside the platform, or a store that did.
 pub const DELIVERY_PAUSE_MS: u64 = 1000;
+/// A consumer of a stream that is not there looks again after this.
+pub const TABLE_STREAM_ABSENT_MS: u64 = 5000;
+
+/// Event source mappings: what the service's model says, and how many one function's batches run at a time at first.
+pub const MAPPING_QUEUE_BATCH_MAX: u32 = 10_000;
+pub const MAPPING_FIFO_BATCH_MAX: u32 = 10;
+pub const MAPPING_STREAM_BATCH_DEFAULT: u32 = 100;
+pub const MAPPING_FILTERS_MAX: usize = 5;
+pub const MAPPING_CONCURRENCY_FIRST: usize = 5;
+pub const MAPPING_CONCURRENCY_MAX: usize = 1000;
+/// Records of one batch, in the form handed to the function.
+pub const MAPPING_PAYLOAD_BYTES_MAX: usize = INVOKE_PAYLOAD_BYTES_MAX - 64 * 1024;
+/// Between two attempts of what failed: the first pause, and the longest.
+pub const MAPPING_PAUSE_MS: u64 = 100;
+pub const MAPPING_PAUSE_MS_MAX: u64 = 30_000;
+
+/// EventBridge (<https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html>): entries of one PutEvents, and the
+/// bytes of one and of all of them together.
+pub const EVENTS_ENTRIES_MAX: usize = 10;
+pub const EVENTS_ENTRY_BYTES_MAX: usize = 1024 * 1024;
+pub const EVENTS_BUSES_MAX: usize = 100;
+pub const EVENTS_RULES_MAX: usize = 300;
+pub const EVENTS_TARGETS_MAX: usize = 5;
+pub const EVENTS_POLICY_BYTES_MAX: usize = 10 * 1024;
+pub const EVENTS_PATTERN_BYTES_MAX: usize = 4096;
+pub const EVENTS_TAGS_MAX: usize = 50;
+/// Buses whose rules are kept compiled, and records one read takes.
+pub const EVENTS_ROUTES_KEPT: usize = 10_000;
+pub const EVENTS_PAGE_ROWS: usize = 200;
+/// What one commit of deliveries takes.
+pub const EVENTS_COMMIT_BYTES: usize = 8 * 1024 * 1024;
+/// Buses one event goes through: rules may lead in circles.
+pub const EVENTS_HOPS_MAX: u32 = 8;
+/// What one step of a replay reads.
+pub const EVENTS_REPLAY_PAGE_ROWS: u32 = 200;
+pub const EVENTS_REPLAY_PAGE_BYTES: u32 = 4 * 1024 * 1024;
+/// How often an archive lets go of what is too old.
+pub const EVENTS_EXPIRY_PERIOD_MS: u64 = 3_600_000;
+/// What is read of the answer to a request that this cloud makes by itself.
+pub const OUTBOUND_ANSWER_BYTES_MAX: usize = 1024 * 1024;
+/// Schedules that one step takes of a group that is being deleted.
+pub const SCHEDULER_CLEAR_ROWS: usize = 200;

@@ -104,6 +104,7 @@ impl Lab {
             log_group: "/aws/lambda/f".to_owned(),
             concurrency_max: None,
             snap_start: false,
+            ..FunctionVersion::default()
         };
         Ok(Lab {
             sandbox: LinuxSandbox::new(config)?,
@@ -130,6 +131,7 @@ impl Lab {
             instance_id: "i".to_owned(),
             function: self.function.clone(),
             code_dir: self.code.clone(),
+            layers_dir: None,
             environment: environment.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
         };
         let mut instance = self.sandbox.start(Arc::new(spec)).await?;
@@ -179,6 +181,7 @@ async fn ask(instance: &mut Box<dyn Instance>, payload: &str) -> Result<Bytes, F
         trace: String::new(),
         client_context: None,
         invoked_arn: "arn:aws:lambda:us-east-1:000000000000:function:f".to_owned(),
+        ..Invocation::default()
     };
     let deadline = Deadline { at: tokio::time::Instant::now() + PATIENCE, epoch_ms: u64::MAX >> 16 };
     let mut log = InvocationLog::new();

@@ -63,7 +63,8 @@ struct Window {
 /// One attempt's end.
 struct Ended {
     task: TaskId,
-    is_over: bool,
+    /// It lies where it lay, to be tried again.
+    is_kept: bool,
 }
 
 pub async fn run(delivery: Arc<Delivery>, id: LaneId, state: Arc<LaneState>) {
@@ -123,8 +124,8 @@ pub async fn run(delivery: Arc<Delivery>, id: LaneId, state: Arc<LaneState>) {
             Some(ended) = attempts.join_next(), if !attempts.is_empty() => {
                 let Ok(ended) = ended else { continue };
                 running.remove(&ended.task);
-                // What was read behind it in an ordered lane has to wait.
-                if lane.is_ordered && !ended.is_over {
+                // It has to be read once more; what was read behind it in an ordered lane has to wait.
+                if ended.is_kept {
                     window = Window::default();
                 }
             }
@@ -202,9 +203,9 @@ async fn attempt(
     };
     let later = || Next::Retry { due_ms: delivery.clock.now_ms() + limits::DELIVERY_PAUSE_MS, body: None };
     let next = next.unwrap_or_else(|()| later());
-    let is_over = !matches!(next, Next::Retry { .. });
+    let is_kept = matches!(next, Next::Retry { due_ms, .. } if lane.is_ordered || due_ms == task.due_ms);
     settle(&delivery, &id, &stored, lane, &next).await;
-    Ended { task, is_over }
+    Ended { task, is_kept }
 }
 
 /// Writes down what became of an attempt. When the store is gone the task stays, and is carried out again.

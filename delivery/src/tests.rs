@@ -103,6 +103,22 @@ async fn tasks_are_carried_out_and_gone() {
     assert_eq!(later.bodies(), ["3"]);
 }
 
+/// A retry at the very time the task was due leaves it where it lies.
+#[tokio::test]
+async fn a_task_that_stays_where_it_is_is_tried_again() {
+    for _ in 0..50 {
+        let store = Arc::new(MemoryStore::new());
+        let again = |task: &Task| match task.attempts {
+            0..4 => Next::Retry { due_ms: task.id.due_ms, body: None },
+            _ => Next::Done,
+        };
+        let actor = Arc::new(Actor::new(again));
+        let delivery = start(&store, &actor);
+        delivery.send(vec![task("free", "1")]).await.unwrap();
+        until(|| actor.seen().len() == 5).await;
+    }
+}
+
 #[tokio::test]
 async fn what_an_earlier_run_left_is_found() {
     let store = Arc::new(MemoryStore::new());

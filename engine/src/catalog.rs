@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use crate::function::FunctionVersion;
 use crate::invocation::{Invocation, InvokeError, Outcome};
+use crate::stream::{self, Streaming};
 
 /// A function as a caller names it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -60,12 +61,34 @@ pub trait Invoker: Send + Sync + 'static {
     /// Runs the function on the event and waits for the outcome. Functions that fail are an `Ok` outcome.
     async fn invoke(&self, target: &Target, access: &Access, invocation: Invocation) -> Result<Outcome, InvokeError>;
 
-    /// The function was changed or deleted: instances of any revision but `keep` end as soon as they are idle.
-    fn retire(&self, account: &str, region: &str, name: &str, keep: Option<&str>);
+    /// The same, and returns when the answer has begun: it comes as the function writes it.
+    async fn invoke_streaming(
+        &self,
+        target: &Target,
+        access: &Access,
+        invocation: Invocation,
+    ) -> Result<Streaming, InvokeError> {
+        self.invoke(target, access, invocation).await.map(stream::whole)
+    }
 
-    /// The function was deployed: what its instances will be made of may be made ready. Returns at once.
-    fn prepare(&self, account: &str, region: &str, name: &str) {
-        let _ = (account, region, name);
+    /// The function was changed or deleted: instances of the version (`None`: of all versions) end as soon as they are
+    /// idle, but for those of the revision `keep`.
+    fn retire(&self, account: &str, region: &str, name: &str, version: Option<&str>, keep: Option<&str>);
+
+    /// What functions of the account have reserved has changed.
+    fn reserve(&self, account: &str, region: &str) {
+        let _ = (account, region);
+    }
+
+    /// The function was deployed, or instances of it are to be ready: what can be done beforehand is. Returns at once.
+    fn prepare(&self, target: &Target) {
+        let _ = target;
+    }
+
+    /// Instances of a revision that can take events or do.
+    fn instances(&self, revision: &str) -> usize {
+        let _ = revision;
+        0
     }
 }
 

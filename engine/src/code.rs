@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use cumulet_base::limits;
+use sha2::{Digest, Sha256};
 use tokio::sync::Mutex as AsyncMutex;
 
 /// Why a zip cannot be function code.
@@ -28,14 +29,17 @@ pub enum BadZip {
     Write { path: String, reason: String },
 }
 
-/// Reads the whole archive as unpacking would, and writes nothing.
-pub fn check_zip(zip: &[u8]) -> Result<(), BadZip> {
+/// Reads the whole archive as unpacking would, and writes nothing; how many bytes its files have.
+pub fn check_zip(zip: &[u8]) -> Result<u64, BadZip> {
+    let mut total = 0;
     walk(zip, |_, mut entry| match &mut entry {
         Entry::File { data, .. } => {
-            std::io::copy(data, &mut std::io::sink()).map(|_| ()).map_err(|e| BadZip::Unreadable(e.to_string()))
+            total += std::io::copy(data, &mut std::io::sink()).map_err(|e| BadZip::Unreadable(e.to_string()))?;
+            Ok(())
         }
         Entry::Folder | Entry::Link { .. } => Ok(()),
-    })
+    })?;
+    Ok(total)
 }
 
 enum Entry<'a> {
@@ -172,6 +176,41 @@ pub fn unpack(zip: &[u8], into: &Path) -> Result<(), BadZip> {
     Ok(())
 }
 
+/// Puts what is in one folder into another, over what is there. A link of a lower layer gives way to a folder of a higher
+/// one: nothing is written through links.
+fn lay_over(from: &Path, into: &Path) -> Result<(), BadZip> {
+    let failed = |path: &Path| {
+        let path = path.display().to_string();
+        move |e: std::io::Error| BadZip::Write { path, reason: e.to_string() }
+    };
+    for entry in std::fs::read_dir(from).map_err(failed(from))? {
+        let entry = entry.map_err(failed(from))?;
+        let (path, to) = (entry.path(), into.join(entry.file_name()));
+        let kind = entry.file_type().map_err(failed(&path))?;
+        let there = std::fs::symlink_metadata(&to).ok();
+        if kind.is_dir() {
+            if there.as_ref().is_some_and(|there| !there.is_dir()) {
+                std::fs::remove_file(&to).map_err(failed(&to))?;
+            }
+            std::fs::create_dir_all(&to).map_err(failed(&to))?;
+            lay_over(&path, &to)?;
+            continue;
+        }
+        match there {
+            Some(there) if there.is_dir() => std::fs::remove_dir_all(&to).map_err(failed(&to))?,
+            Some(_) => std::fs::remove_file(&to).map_err(failed(&to))?,
+            None => {}
+        }
+        if kind.is_symlink() {
+            let target = std::fs::read_link(&path).map_err(failed(&path))?;
+            std::os::unix::fs::symlink(target, &to).map_err(failed(&to))?;
+        } else {
+            std::fs::hard_link(&path, &to).map_err(failed(&to))?;
+        }
+    }
+    Ok(())
+}
+
 /// Unpacked code by digest.
 pub struct CodeCache {
     folder: PathBuf,
@@ -203,6 +242,35 @@ impl CodeCache {
         result.map(|()| ready)
     }
 
+    /// The folder with layers laid over one another, the later ones on top; `None` without any.
+    pub async fn layers<E: std::fmt::Display, F: Future<Output = Result<Bytes, E>>>(
+        &self,
+        digests: &[String],
+        fetch: impl Fn(&str) -> F,
+    ) -> Result<Option<PathBuf>, BadZip> {
+        let mut folders = Vec::with_capacity(digests.len());
+        for digest in digests {
+            folders.push(self.folder(digest, fetch(digest)).await?);
+        }
+        if folders.len() < 2 {
+            return Ok(folders.pop());
+        }
+        let name = format!("layers-{}", digests.join("+"));
+        // A name of a folder has no more than 255 bytes.
+        let name = format!("layers-{}", hex::encode(Sha256::digest(name)));
+        let gate = self.gates.lock().unwrap_or_else(PoisonError::into_inner).entry(name.clone()).or_default().clone();
+        let held = gate.lock().await;
+        let ready = self.folder.join(&name);
+        let result = if tokio::fs::try_exists(&ready).await.unwrap_or(false) {
+            Ok(())
+        } else {
+            self.make(&ready, move |part| folders.iter().try_for_each(|folder| lay_over(folder, part))).await
+        };
+        drop(held);
+        self.gates.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
+        result.map(|()| Some(ready))
+    }
+
     async fn unpack_once<E: std::fmt::Display>(
         &self,
         ready: &Path,
@@ -212,13 +280,22 @@ impl CodeCache {
             return Ok(());
         }
         let zip = fetch.await.map_err(|e| BadZip::Unreadable(e.to_string()))?;
+        self.make(ready, move |part| unpack(&zip, part)).await
+    }
+
+    /// Fills a folder of its own, which has its name only when it is whole.
+    async fn make(
+        &self,
+        ready: &Path,
+        fill: impl FnOnce(&Path) -> Result<(), BadZip> + Send + 'static,
+    ) -> Result<(), BadZip> {
         let (ready, folder) = (ready.to_owned(), self.folder.clone());
         let job = tokio::task::spawn_blocking(move || {
             let failed =
                 |e: std::io::Error| BadZip::Write { path: folder.display().to_string(), reason: e.to_string() };
             let part = folder.join(format!(".part-{}", cumulet_base::id::hex(16)));
             std::fs::create_dir_all(&part).map_err(failed)?;
-            let unpacked = unpack(&zip, &part).and_then(|()| std::fs::rename(&part, &ready).map_err(failed));
+            let unpacked = fill(&part).and_then(|()| std::fs::rename(&part, &ready).map_err(failed));
             if unpacked.is_err() {
                 // What is left is only in the way of the next start, which clears it.
                 let _left_behind = std::fs::remove_dir_all(&part);
@@ -293,6 +370,31 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert!(matches!(unpack(&zip, folder.path()), Err(BadZip::Escapes(_))));
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn later_layers_lie_on_top_and_nothing_is_written_through_links() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = CodeCache::new(folder.path().join("code"));
+        let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        let options = SimpleFileOptions::default();
+        writer.start_file("same", options).unwrap();
+        writer.write_all(b"lower").unwrap();
+        writer.start_file("own/a", options).unwrap();
+        writer.add_symlink("lib", "own", options).unwrap();
+        let lower = Bytes::from(writer.finish().unwrap().into_inner());
+        let upper = Bytes::from(zip_of(&[("same", b"upper"), ("lib/b", b"b")]));
+        let fetch = |digest: &str| {
+            let zip = if digest == "l" { lower.clone() } else { upper.clone() };
+            async move { Ok::<_, String>(zip) }
+        };
+        let digests = ["l".to_owned(), "u".to_owned()];
+        let path = cache.layers(&digests, fetch).await.unwrap().unwrap();
+        assert_eq!(std::fs::read(path.join("same")).unwrap(), b"upper");
+        assert!(path.join("lib/b").exists() && !path.join("own/b").exists());
+        assert!(!folder.path().join("code/l/own/b").exists());
+        assert_eq!(cache.layers(&digests[..1], fetch).await.unwrap().unwrap(), folder.path().join("code/l"));
+        assert_eq!(cache.layers(&[], fetch).await.unwrap(), None);
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! The engine: takes an invocation along its path. Owns the pools; everything else it needs is a port.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -7,16 +8,17 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use cumulet_base::clock::{self, Clock};
 use cumulet_base::{id, limits};
 use cumulet_blobs::Blobs;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use crate::account::{Account, Admission};
 use crate::catalog::{Access, Catalog, Invoker, Sessions, Target};
-use crate::code::CodeCache;
+use crate::code::{BadZip, CodeCache};
 use crate::function::FunctionVersion;
 use crate::invocation::{Invocation, InvokeError, Outcome};
 use crate::machine::{Place, Places};
@@ -28,6 +30,7 @@ use crate::policy::reason;
 use crate::pool::{Admitted, After, Born, Init, NotReady, Pool, Ready};
 use crate::record::{LogSink, MeterSink, Record};
 use crate::sandbox::{Deadline, InstanceSpec, Sandbox, StartError, Usage};
+use crate::stream::{self, Streaming};
 
 /// What the engine works with.
 pub struct Ports {
@@ -49,6 +52,8 @@ pub struct Config {
     /// No instance is idle for longer; most go sooner.
     pub idle_max: Duration,
     pub init_timeout: Duration,
+    /// A streamed answer is no longer.
+    pub stream_bytes_max: u64,
 }
 
 /// No pool has this key.
@@ -58,8 +63,9 @@ impl Config {
     fn settings(&self, function: &FunctionVersion) -> Settings {
         let micros = |ms: u64| ms * 1000;
         Settings {
-            concurrency_max: function.concurrency_max.unwrap_or(self.account_concurrency),
-            is_reserved: function.concurrency_max.is_some(),
+            // A reservation is of all versions of a function together, and kept before its pools.
+            concurrency_max: self.account_concurrency,
+            is_reserved: false,
             provisioned: function.provisioned(),
             per_instance: 1,
             queue_max: limits::PLACEMENT_QUEUE_MAX,
@@ -246,12 +252,35 @@ impl Invoker for Engine {
         }
     }
 
-    fn retire(&self, account: &str, region: &str, name: &str, keep: Option<&str>) {
+    async fn invoke_streaming(
+        &self,
+        target: &Target,
+        access: &Access,
+        mut invocation: Invocation,
+    ) -> Result<Streaming, InvokeError> {
+        let (sink, mut source) = stream::pair(self.0.config.stream_bytes_max);
+        invocation.sink = Some(sink);
+        let (engine, target, access) = (self.clone(), target.clone(), access.clone());
+        let (sender, mut end) = oneshot::channel();
+        tokio::spawn(async move {
+            // Whoever waited may have gone; the invocation is over all the same.
+            drop(sender.send(engine.invoke(&target, &access, invocation).await));
+        });
+        let Some(content_type) = source.begun().await else {
+            let lost = |_| InvokeError::Internal { message: "the invocation was lost".into() };
+            return (&mut end).await.map_err(lost)?.map(stream::whole);
+        };
+        let executed_version = source.version().cloned().unwrap_or_default();
+        Ok(Streaming { content_type, executed_version, source, end })
+    }
+
+    fn retire(&self, account: &str, region: &str, name: &str, version: Option<&str>, keep: Option<&str>) {
         let retired: Vec<_> = {
             let mut pools = self.0.pools.write().unwrap_or_else(PoisonError::into_inner);
             let is_old = |pool: &Pool| {
                 let f = &pool.function;
                 f.account == account && f.region == region && f.name == name && keep != Some(f.revision.as_str())
+                    && version.is_none_or(|version| f.version == version)
             };
             pools.extract_if(|_, pool| is_old(pool)).map(|(_, pool)| pool).collect()
         };
@@ -261,7 +290,10 @@ impl Invoker for Engine {
                 tokio::spawn(stop(ready));
             }
         }
-        // What it has reserved may have changed.
+        self.reserve(account, region);
+    }
+
+    fn reserve(&self, account: &str, region: &str) {
         let (inner, account, region) = (self.0.clone(), account.to_owned(), region.to_owned());
         tokio::spawn(async move {
             let unreserved = inner.unreserved(&account, &region).await;
@@ -269,9 +301,8 @@ impl Invoker for Engine {
         });
     }
 
-    fn prepare(&self, account: &str, region: &str, name: &str) {
-        let [account, region, name] = [account, region, name].map(str::to_owned);
-        let (inner, target) = (self.0.clone(), Target { account, region, name, qualifier: None });
+    fn prepare(&self, target: &Target) {
+        let (inner, target) = (self.0.clone(), target.clone());
         tokio::spawn(async move {
             let name = target.name.clone();
             // The first invocation will meet the same, and tell its caller.
@@ -279,6 +310,14 @@ impl Invoker for Engine {
                 tracing::warn!(function = %name, "nothing could be made ready: {reason}");
             }
         });
+    }
+
+    fn instances(&self, revision: &str) -> usize {
+        let pools = self.0.pools.read().unwrap_or_else(PoisonError::into_inner);
+        pools.get(revision).map_or(0, |pool| {
+            let (idle, busy, _) = pool.counts();
+            idle + busy
+        })
     }
 }
 
@@ -289,9 +328,17 @@ impl Inner {
         let function = catalog.resolve(&target, &Access::Authorised).await.map_err(|e| e.to_string())?;
         let (spec, _) = self.spec(&function).await.map_err(|e| format!("{e:?}"))?;
         self.ports.sandbox.prepare(Arc::new(spec)).await;
-        if function.provisioned() > 0 {
-            let pool = self.pool(&function).await;
-            self.look_after(&pool);
+        let known = self.pools.read().unwrap_or_else(PoisonError::into_inner).get(&function.revision).cloned();
+        match known {
+            Some(pool) => {
+                pool.set_provisioned(function.provisioned());
+                self.look_after(&pool);
+            }
+            None if function.provisioned() > 0 => {
+                let pool = self.pool(&function, None).await;
+                self.look_after(&pool);
+            }
+            None => {}
         }
         Ok(())
     }
@@ -316,18 +363,23 @@ impl Drop for Flight {
 }
 
 impl Inner {
-    async fn pool(&self, function: &Arc<FunctionVersion>) -> Arc<Pool> {
-        if let Some(pool) = self.pools.read().unwrap_or_else(PoisonError::into_inner).get(&function.revision) {
+    /// The instances of a version, and of one tenant where those are kept apart.
+    async fn pool(&self, function: &Arc<FunctionVersion>, tenant: Option<&str>) -> Arc<Pool> {
+        let name = pool_name(function, tenant);
+        if let Some(pool) = self.pools.read().unwrap_or_else(PoisonError::into_inner).get(&*name) {
             return pool.clone();
         }
         let account = self.account(&function.account, &function.region).await;
         let mut pools = self.pools.write().unwrap_or_else(PoisonError::into_inner);
         let new = || {
             let key = self.pool_serial.fetch_add(1, Ordering::Relaxed);
-            let settings = self.config.settings(function);
+            let mut settings = self.config.settings(function);
+            if tenant.is_some() {
+                settings.provisioned = 0;
+            }
             Arc::new(Pool::new(key, function.clone(), account, settings, self.epoch))
         };
-        pools.entry(function.revision.clone()).or_insert_with(new).clone()
+        pools.entry(name.into_owned()).or_insert_with(new).clone()
     }
 
     async fn account(&self, account: &str, region: &str) -> Arc<Account> {
@@ -354,14 +406,19 @@ impl Inner {
         function: Arc<FunctionVersion>,
         invocation: &Invocation,
     ) -> Option<Result<Outcome, InvokeError>> {
-        let pool = self.pool(&function).await;
-        let admission = match function.concurrency_max {
-            Some(_) => None,
-            None => match pool.account.enter() {
-                Some(admission) => Some(admission),
-                None => return Some(Err(InvokeError::Throttled { reason: reason::CONCURRENCY })),
-            },
+        let tenant = match tenant_of(&function, invocation) {
+            Ok(tenant) => tenant,
+            Err(refused) => return Some(Err(refused)),
         };
+        if let Some(sink) = &invocation.sink {
+            sink.runs(&function.version);
+        }
+        let pool = self.pool(&function, tenant).await;
+        let (admission, reason) = match function.concurrency_max {
+            Some(max) => (pool.account.enter_reserved(&function.name, max), reason::RESERVED),
+            None => (pool.account.enter(), reason::CONCURRENCY),
+        };
+        let Some(admission) = admission else { return Some(Err(InvokeError::Throttled { reason })) };
         loop {
             let placed = match pool.admit() {
                 Admitted::Ready(ready) => Ok(*ready),
@@ -369,8 +426,9 @@ impl Inner {
                 Admitted::Retired => {
                     // A pool retired and still in the map would be found again for ever.
                     let mut pools = self.pools.write().unwrap_or_else(PoisonError::into_inner);
-                    if pools.get(&function.revision).is_some_and(|found| Arc::ptr_eq(found, &pool)) {
-                        pools.remove(&function.revision);
+                    let name = pool_name(&function, tenant);
+                    if pools.get(&*name).is_some_and(|found| Arc::ptr_eq(found, &pool)) {
+                        pools.remove(&*name);
                     }
                     return None;
                 }
@@ -491,21 +549,22 @@ impl Inner {
 
     /// What an instance is started from, and its log stream.
     async fn spec(&self, function: &Arc<FunctionVersion>) -> Result<(InstanceSpec, String), NotReady> {
-        let blobs = self.ports.blobs.clone();
-        let digest = function.code_digest.clone();
-        let fetch = async move {
-            let digest = digest.parse().map_err(|_| "the code's digest is not one".to_owned())?;
-            blobs.get(&digest).await.map_err(|e| e.to_string())
-        };
-        let code_dir =
-            self.code.folder(&function.code_digest, fetch).await.map_err(|e| NotReady::Code(e.to_string()))?;
+        let bad = |e: BadZip| NotReady::Code(e.to_string());
+        let code_dir = self.code.folder(&function.code_digest, self.fetch(function.code_digest.clone())).await.map_err(bad)?;
+        let layers_dir = self.code.layers(&function.layers, |digest| self.fetch(digest.to_owned())).await.map_err(bad)?;
         let credentials = self.ports.sessions.issue(&function.role_arn, &function.name).await;
         let credentials = credentials.map_err(|reason| NotReady::Start(StartError::Platform(reason)))?;
         let instance_id = id::uuid();
         let day = clock::day(self.ports.clock.now_ms()).replace('-', "/");
         let log_stream = format!("{day}/[{}]{}", function.version, id::hex(32));
         let environment = crate::environment::of(function, &log_stream, &credentials);
-        Ok((InstanceSpec { instance_id, function: function.clone(), code_dir, environment }, log_stream))
+        Ok((InstanceSpec { instance_id, function: function.clone(), code_dir, layers_dir, environment }, log_stream))
+    }
+
+    /// A zip from the blob store.
+    async fn fetch(&self, digest: String) -> Result<Bytes, String> {
+        let digest = digest.parse().map_err(|_| "the code's digest is not one".to_owned())?;
+        self.ports.blobs.get(&digest).await.map_err(|e| e.to_string())
     }
 
     async fn start_instance(&self, function: &Arc<FunctionVersion>, mut place: Place) -> Result<Ready, NotReady> {
@@ -546,7 +605,7 @@ impl Inner {
         pool: &Arc<Pool>,
         mut ready: Ready,
         invocation: &Invocation,
-        admission: Option<Admission>,
+        admission: Admission,
     ) -> Outcome {
         let function = &pool.function;
         let timeout = Duration::from_millis(function.timeout_ms);
@@ -688,6 +747,26 @@ struct Ending<'a> {
     init: Option<Init>,
     usage: Usage,
     before: Usage,
+}
+
+/// What a pool is found by.
+fn pool_name<'a>(function: &'a FunctionVersion, tenant: Option<&str>) -> Cow<'a, str> {
+    match tenant {
+        None => Cow::Borrowed(&function.revision),
+        Some(tenant) => Cow::Owned(format!("{}/{tenant}", function.revision)),
+    }
+}
+
+fn tenant_of<'a>(function: &FunctionVersion, invocation: &'a Invocation) -> Result<Option<&'a str>, InvokeError> {
+    match (function.is_tenant_isolated, invocation.tenant.as_deref()) {
+        (true, None) => Err(InvokeError::Tenant {
+            message: "The invoked function is enabled with tenancy configuration. Add a valid tenant ID in your request and try again.",
+        }),
+        (false, Some(_)) => Err(InvokeError::Tenant {
+            message: "The invoked function is not enabled with tenancy configuration. Remove the tenant ID in your request and try again.",
+        }),
+        (_, tenant) => Ok(tenant),
+    }
 }
 
 fn micros(since: Instant) -> u64 {

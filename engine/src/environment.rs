@@ -4,6 +4,10 @@
 use crate::catalog::SessionCredentials;
 use crate::function::{FunctionVersion, Runtime};
 
+/// Where shared libraries are looked for before the system's own places.
+const LIBRARIES: &str =
+    "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib";
+
 /// The function's own variables and those of the platform; the platform's win.
 pub fn of(function: &FunctionVersion, log_stream: &str, credentials: &SessionCredentials) -> Vec<(String, String)> {
     let mut variables: Vec<(String, String)> =
@@ -18,7 +22,12 @@ pub fn of(function: &FunctionVersion, log_stream: &str, credentials: &SessionCre
     set("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", &function.memory_mb.to_string());
     set("AWS_LAMBDA_LOG_GROUP_NAME", &function.log_group);
     set("AWS_LAMBDA_LOG_STREAM_NAME", log_stream);
-    set("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand");
+    let initialisation = if function.provisioned() > 0 { "provisioned-concurrency" } else { "on-demand" };
+    set("AWS_LAMBDA_INITIALIZATION_TYPE", initialisation);
+    set("AWS_LAMBDA_LOG_FORMAT", if function.logs.is_json { "JSON" } else { "Text" });
+    if function.logs.is_json {
+        set("AWS_LAMBDA_LOG_LEVEL", function.logs.application_level.as_deref().unwrap_or("INFO"));
+    }
     set("LAMBDA_TASK_ROOT", "/var/task");
     set("LAMBDA_RUNTIME_DIR", "/var/runtime");
     set("AWS_REGION", &function.region);
@@ -37,6 +46,8 @@ pub fn of(function: &FunctionVersion, log_stream: &str, credentials: &SessionCre
         ("LANG", "en_US.UTF-8"),
         ("HOME", "/tmp"),
         ("NODE_PATH", "/opt/nodejs/node_modules:/var/runtime/node_modules:/var/runtime:/var/task"),
+        ("PYTHONPATH", "/var/runtime"),
+        ("LD_LIBRARY_PATH", LIBRARIES),
     ] {
         // Unlike those above, these may be the function's own.
         if !function.environment.contains_key(name) {
@@ -75,6 +86,7 @@ mod tests {
             log_group: "/aws/lambda/f".into(),
             concurrency_max: None,
             snap_start: false,
+            ..FunctionVersion::default()
         };
         let credentials =
             SessionCredentials { access_key_id: "a".into(), secret_access_key: "s".into(), session_token: "t".into() };

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use cumulet_base::limits;
 
-/// In a function's environment: how many instances are kept ready. Lambda's own setting belongs to versions and aliases.
+/// In a function's environment: how many instances are kept ready. Lambda's own setting is for versions and aliases only.
 pub const PROVISIONED_VARIABLE: &str = "CUMULET_PROVISIONED_CONCURRENCY";
 
 /// A language runtime by its Lambda identifier, such as `nodejs22.x`
@@ -67,6 +67,17 @@ impl fmt::Display for Runtime {
     }
 }
 
+/// What is kept of what a function prints
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-logformat.html>).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Logs {
+    /// Each line an object, the platform's own too.
+    pub is_json: bool,
+    /// The least level of the function's own lines; only where they are objects.
+    pub application_level: Option<String>,
+    pub system_level: Option<String>,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FunctionVersion {
     pub account: String,
@@ -85,19 +96,55 @@ pub struct FunctionVersion {
     pub environment: BTreeMap<String, String>,
     /// Digest (SHA-256, hexadecimal) of the zip in the blob store.
     pub code_digest: String,
+    /// Digests of the layers' zips, in the order in which they are laid over one another.
+    pub layers: Vec<String>,
     pub role_arn: String,
     pub log_group: String,
-    /// `ReservedConcurrentExecutions`, where set.
+    pub logs: Logs,
+    /// `ReservedConcurrentExecutions`, where set: of all versions of the function together.
     pub concurrency_max: Option<usize>,
+    /// Instances that are kept ready, by the configurations of the version and its aliases.
+    pub provisioned: usize,
     /// `SnapStart: PublishedVersions`: its initialisation may be cloned.
     pub snap_start: bool,
+    /// No instance serves two tenants.
+    pub is_tenant_isolated: bool,
+}
+
+impl Default for FunctionVersion {
+    /// A function of nobody, for what differs only in some members.
+    fn default() -> FunctionVersion {
+        FunctionVersion {
+            account: String::new(),
+            region: String::new(),
+            name: String::new(),
+            version: "$LATEST".to_owned(),
+            revision: String::new(),
+            runtime: Runtime::Provided { base: "provided.al2023" },
+            handler: String::new(),
+            memory_mb: limits::FUNCTION_MEMORY_MB_MIN,
+            timeout_ms: u64::from(limits::FUNCTION_TIMEOUT_S_DEFAULT) * 1000,
+            ephemeral_mb: limits::FUNCTION_EPHEMERAL_MB_MIN,
+            environment: BTreeMap::new(),
+            code_digest: String::new(),
+            layers: Vec::new(),
+            role_arn: String::new(),
+            log_group: String::new(),
+            logs: Logs::default(),
+            concurrency_max: None,
+            provisioned: 0,
+            snap_start: false,
+            is_tenant_isolated: false,
+        }
+    }
 }
 
 impl FunctionVersion {
-    /// Instances that are kept ready, by the function's own setting.
+    /// Instances that are kept ready.
     pub fn provisioned(&self) -> usize {
         let text = self.environment.get(PROVISIONED_VARIABLE);
-        text.and_then(|text| text.parse().ok()).unwrap_or(0).min(limits::FUNCTION_PROVISIONED_MAX)
+        let own = text.and_then(|text| text.parse().ok()).unwrap_or(0);
+        self.provisioned.max(own).min(limits::FUNCTION_PROVISIONED_MAX)
     }
 
     /// The ARN without a qualifier.

@@ -2,8 +2,10 @@
 
 use bytes::Bytes;
 
+use crate::stream::Sink;
+
 /// One event for one function.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Invocation {
     pub request_id: String,
     pub payload: Bytes,
@@ -13,12 +15,16 @@ pub struct Invocation {
     pub trace: String,
     /// JSON, decoded from `X-Amz-Client-Context`.
     pub client_context: Option<String>,
+    /// Whose instances may serve it, where the function keeps its tenants apart.
+    pub tenant: Option<String>,
+    /// Where a streamed answer goes; without it, it is collected.
+    pub sink: Option<Sink>,
 }
 
 /// The function ran, or could not be initialised; either way the caller gets an answer.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// The function's answer, or the error object in JSON.
+    /// The function's answer, or the error object in JSON; empty where the answer was streamed whole.
     pub payload: Bytes,
     /// `Unhandled` when the payload is an error object.
     pub function_error: Option<&'static str>,
@@ -44,6 +50,9 @@ pub enum InvokeError {
     Throttled { reason: &'static str },
     #[error("the payload has {size} bytes, more than {max}")]
     TooLarge { size: usize, max: usize },
+    /// A function that keeps its tenants apart needs to know whose the event is, and any other has no use for it.
+    #[error("{message}")]
+    Tenant { message: &'static str },
     /// The configured runtime is not on this machine.
     #[error("{message}")]
     InvalidRuntime { message: String },

@@ -18,6 +18,7 @@ pub mod policy;
 mod pool;
 pub mod record;
 pub mod sandbox;
+pub mod stream;
 
 pub use engine::{Config, Engine, Ports};
 pub use policy::machine::Bounds;

@@ -203,6 +203,11 @@ impl Pool {
         After { unused, look_at: self.arrange(&mut state, now) }
     }
 
+    /// How many instances are to be kept ready.
+    pub fn set_provisioned(&self, count: usize) {
+        self.lock().policy.set_provisioned(count);
+    }
+
     /// The instance is gone, or of no further use.
     pub fn lost(&self, id: InstanceId) {
         self.lock().policy.died(id);

@@ -20,6 +20,8 @@ pub struct InstanceSpec {
     pub function: Arc<FunctionVersion>,
     /// The unpacked code on the host; appears read-only at `/var/task`.
     pub code_dir: PathBuf,
+    /// The function's layers, laid over one another; appear read-only at `/opt`.
+    pub layers_dir: Option<PathBuf>,
     /// The process environment, but for what only the sandbox knows (`AWS_LAMBDA_RUNTIME_API`, `PATH`, `AWS_ENDPOINT_URL`).
     pub environment: Vec<(String, String)>,
 }

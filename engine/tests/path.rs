@@ -155,6 +155,7 @@ fn function(revision: &str, digest: &str, timeout_ms: u64, concurrency_max: Opti
         log_group: "/aws/lambda/f".into(),
         concurrency_max,
         snap_start: false,
+        ..FunctionVersion::default()
     })
 }
 
@@ -181,6 +182,7 @@ async fn world(timeout_ms: u64, concurrency_max: Option<usize>) -> World {
         account_concurrency: 20,
         idle_max: Duration::from_secs(60),
         init_timeout: Duration::from_secs(10),
+        stream_bytes_max: 1 << 20,
     };
     let engine = Engine::new(ports, config);
     let catalog = Arc::new(One(Mutex::new(function("1", &digest, timeout_ms, concurrency_max))));
@@ -206,6 +208,7 @@ async fn invoke(engine: Engine, payload: &'static str) -> Result<cumulet_engine:
         invoked_arn: target.arn(),
         trace: String::new(),
         client_context: None,
+        ..Invocation::default()
     };
     engine.invoke(&target, &Access::Authorised, invocation).await
 }
@@ -355,7 +358,7 @@ async fn provisioned_instances_are_there_before_the_first_event() {
     let mut kept = (*old).clone();
     kept.environment.insert("CUMULET_PROVISIONED_CONCURRENCY".into(), "3".into());
     *world.catalog.0.lock().expect("not poisoned") = Arc::new(kept);
-    world.engine.prepare("0", "r", "f");
+    world.engine.prepare(&Target { account: "0".into(), region: "r".into(), name: "f".into(), qualifier: None });
     until("three are idle", || world.engine.pools().iter().any(|p| p.idle == 3)).await;
     world.invoke("x").await.expect("an outcome");
     assert_eq!(world.counts(), (3, 0));
@@ -375,7 +378,7 @@ async fn a_changed_function_gets_new_instances() {
     world.invoke("x").await.expect("an outcome");
     let old = world.catalog.0.lock().expect("not poisoned").clone();
     *world.catalog.0.lock().expect("not poisoned") = function("2", &old.code_digest, 1000, None);
-    world.engine.retire("0", "r", "f", Some("2"));
+    world.engine.retire("0", "r", "f", None, Some("2"));
     until("the old instance ends", || world.counts().1 == 1).await;
     world.invoke("x").await.expect("an outcome");
     assert_eq!(world.counts(), (2, 1));

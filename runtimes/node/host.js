@@ -2,7 +2,7 @@
 // docs/formats/frames.md on descriptor 3. Between events it sits in a blocking read, so that nothing of the function
 // runs there. Started as a template it serves nothing itself: it loads the handler (or leaves that to the clones, as a
 // template of the booted runtime), rehearses what most handlers will use and parks in the clone library; each clone goes on
-// from there. Absent: response streaming, extensions.
+// from there. Absent: extensions.
 'use strict';
 
 const fs = require('fs');
@@ -126,6 +126,85 @@ function readEvent() {
   };
 }
 
+// ---- streamed answers
+
+const HANDLER_STREAMING = Symbol.for('aws.lambda.runtime.handler.streaming');
+const HTTP_INTEGRATION = 'application/vnd.awslambda.http-integration-response';
+const CHUNK_BYTES = 64 * 1024;
+const DELIMITER = new Uint8Array(8);
+
+// Made when the first handler asks for one: most never do, and streams take a while to load.
+let ResponseStream = null;
+
+function loadResponseStream() {
+  if (ResponseStream) return;
+  const { Writable } = require('stream');
+  ResponseStream = class extends Writable {
+    constructor(invocation) {
+      super();
+      this.invocation = invocation;
+      this.hasBegun = false;
+      this.contentType = '';
+    }
+
+    setContentType(contentType) {
+      this.contentType = String(contentType);
+    }
+
+    begin() {
+      if (this.hasBegun) return;
+      this.hasBegun = true;
+      send('B', this.contentType);
+      const { _onBeforeFirstWrite: before } = this;
+      if (before) before((data) => sendChunks(Buffer.from(data)));
+    }
+
+    _write(chunk, encoding, done) {
+      // Another event may be under way: what comes too late goes nowhere.
+      if (this.invocation === current) {
+        this.begin();
+        sendChunks(typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk);
+      }
+      // Not at once, so that what else the function does has its turn between two writes.
+      setImmediate(done);
+    }
+  };
+}
+
+// The host reads no further while the reader of the answer is behind: then this waits.
+function sendChunks(bytes) {
+  for (let from = 0; from < bytes.length; from += CHUNK_BYTES) {
+    const piece = bytes.subarray(from, from + CHUNK_BYTES);
+    const frame = Buffer.allocUnsafe(5 + piece.length);
+    frame.writeUInt32LE(1 + piece.length, 0);
+    frame[4] = 0x43;
+    piece.copy(frame, 5);
+    writeAll(frame, frame.length);
+  }
+}
+
+// What functions find as `awslambda`.
+const awslambda = {
+  streamifyResponse(handler, options) {
+    handler[HANDLER_STREAMING] = 'response';
+    if (options && options.highWaterMark !== undefined) {
+      handler[Symbol.for('aws.lambda.runtime.handler.streaming.highWaterMark')] = parseInt(options.highWaterMark, 10);
+    }
+    return handler;
+  },
+  HttpResponseStream: class {
+    static from(stream, prelude) {
+      stream.setContentType(HTTP_INTEGRATION);
+      const text = stringify(prelude);
+      stream._onBeforeFirstWrite = (write) => {
+        write(text);
+        write(DELIMITER);
+      };
+      return stream;
+    }
+  },
+};
+
 // ---- errors, in the shapes that Lambda's Node.js runtime gives them
 
 function named(name) {
@@ -139,6 +218,7 @@ const HandlerNotFound = named('HandlerNotFound');
 const MalformedHandlerName = named('MalformedHandlerName');
 const UnhandledPromiseRejection = named('UnhandledPromiseRejection');
 const NodeJsExit = named('NodeJsExit');
+const StreamNotEnded = named('StreamNotEnded');
 
 function looksLikeError(value) {
   return (
@@ -456,6 +536,7 @@ function makeContext(header, invocation) {
     identity: undefined,
     invokedFunctionArn: header.arn,
     awsRequestId: header.requestId,
+    tenantId: header.tenantId,
     getRemainingTimeInMillis: () => header.deadlineMs - now(),
   };
   const callback = once((error, result) => {
@@ -475,6 +556,30 @@ function makeContext(header, invocation) {
 
 let handler;
 let isAsync = false;
+let isStreaming = false;
+
+// The answer is over when the stream is; what the handler returns says nothing, but that it failed.
+function serveStream(header, payload, invocation) {
+  const { context } = makeContext(header, invocation);
+  loadResponseStream();
+  const stream = new ResponseStream(invocation);
+  let isOver = false;
+  const end = () => {
+    if (isOver || invocation !== current) return;
+    isOver = true;
+    stream.begin();
+    finish(invocation, 'S', '');
+  };
+  stream.on('finish', end);
+  stream.on('error', (error) => fail(invocation, error));
+  whenEmpty = () =>
+    fail(invocation, new StreamNotEnded('Response stream is not finished: the function ended without ending it'));
+  const event = parse(payload);
+  Promise.resolve(handler(event, stream, context)).catch((error) => {
+    isOver = true;
+    fail(invocation, error === undefined || error === null ? 'handled' : error);
+  });
+}
 
 function serve() {
   const { header, payload } = readEvent();
@@ -498,6 +603,10 @@ function serve() {
   };
   let callback = (error) => fail(invocation, error);
   try {
+    if (isStreaming) {
+      serveStream(header, payload, invocation);
+      return;
+    }
     const made = makeContext(header, invocation);
     callback = made.callback;
     const { context } = made;
@@ -642,6 +751,7 @@ async function park(release) {
 function load() {
   return loadHandler(process.env.LAMBDA_TASK_ROOT || process.cwd(), process.env._HANDLER || '').then((found) => {
     handler = found;
+    isStreaming = found[HANDLER_STREAMING] === 'response';
     isAsync = Object.prototype.toString.call(found) === '[object AsyncFunction]';
   });
 }
@@ -661,6 +771,7 @@ function main() {
   const release = template ? withholdRandomness() : null;
   if (template) globalThis[Symbol.for('cumulet.snapshotHooks')] = hooks;
   patchConsole();
+  Object.defineProperty(globalThis, 'awslambda', { value: awslambda, writable: true, enumerable: true, configurable: true });
   process.on('uncaughtException', (error) => die('Uncaught Exception', error, 129));
   process.on('unhandledRejection', (reason, promise) => {
     const error = new UnhandledPromiseRejection(reason);

@@ -282,6 +282,7 @@ class LambdaContext(_Record):
                 "invoked_function_arn": header["arn"],
                 "client_context": _client_context(header.get("clientContext")),
                 "identity": CognitoIdentity({}),
+                "tenant_id": header.get("tenantId"),
             }
         )
         self._epoch_deadline_time_in_ms = header["deadlineMs"]

@@ -17,6 +17,7 @@ pub const TARGETS: &[Target] = &[
             b"\x0e\0\0\0L\0\0\0\0\0\0\0\0hello\x01\0\0\0R",
             b"\x08\0\0\0I{\"a\":1}",
             b"\x03\0\0\0S{}",
+            b"\x0b\0\0\0Btext/plain\x03\0\0\0Cab\x01\0\0\0S",
         ],
         run: frames,
     },

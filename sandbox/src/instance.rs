@@ -83,6 +83,9 @@ impl LinuxSandbox {
     }
 }
 
+/// A program that starts the runtime
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/runtimes-modify.html#runtime-wrapper>).
+const WRAPPER_VARIABLE: &str = "AWS_LAMBDA_EXEC_WRAPPER";
 /// Set to `on`, `runtime` or `off` in a function's environment, it overrides the platform's setting.
 const CLONE_VARIABLE: &str = "CUMULET_CLONE";
 
@@ -106,6 +109,7 @@ impl Inner {
             argv: Vec::new(),
             environment: spec.environment.clone(),
             code_dir: spec.code_dir.clone(),
+            layers_dir: spec.layers_dir.clone(),
             runtime_dir: None,
             prefixes: Vec::new(),
             memory_mb: function.memory_mb,
@@ -117,8 +121,7 @@ impl Inner {
         let mut path = "/var/lang/bin:/usr/local/bin:/usr/bin:/bin:/opt/bin".to_owned();
         match &function.runtime {
             Runtime::Provided { .. } => {
-                find_bootstrap(&spec.code_dir)?;
-                plan.argv = vec!["/var/task/bootstrap".to_owned()];
+                plan.argv = vec![find_bootstrap(&spec.code_dir, spec.layers_dir.as_deref())?.to_owned()];
                 plan.listen.push(RUNTIME_API_PORT);
                 set(&mut plan.environment, "AWS_LAMBDA_RUNTIME_API", format!("127.0.0.1:{RUNTIME_API_PORT}"));
             }
@@ -127,6 +130,9 @@ impl Inner {
                 let executable = interpreter.executable.to_string_lossy().into_owned();
                 if let (Some(_), Some(bin)) = (&interpreter.prefix, interpreter.executable.parent()) {
                     path = format!("{}:{path}", bin.display());
+                }
+                if let (Some(prefix), Some(layers)) = (&interpreter.prefix, &spec.layers_dir) {
+                    make_room(prefix, layers)?;
                 }
                 plan.prefixes.extend(interpreter.prefix);
                 plan.runtime_dir = Some(self.config.runtime_dir.clone());
@@ -141,6 +147,9 @@ impl Inner {
                     ],
                     _ => vec![executable, "/var/runtime/python/host.py".to_owned()],
                 };
+                if let Some(wrapper) = function.environment.get(WRAPPER_VARIABLE) {
+                    plan.argv.insert(0, wrapper.clone());
+                }
             }
         }
         set_default(&mut plan.environment, "PATH", path);
@@ -163,18 +172,28 @@ fn set(environment: &mut Vec<(String, String)>, name: &str, value: String) {
     environment.push((name.to_owned(), value));
 }
 
-/// A custom runtime's program, as in Lambda an executable file named `bootstrap` in the code.
-fn find_bootstrap(code_dir: &Path) -> Result<(), StartError> {
+/// A custom runtime's program, as in Lambda an executable file named `bootstrap` in the code, or else in a layer.
+fn find_bootstrap(code_dir: &Path, layers_dir: Option<&Path>) -> Result<&'static str, StartError> {
     let missing = |what: &str| Err(StartError::RuntimeMissing(what.to_owned()));
+    let in_layers = layers_dir.map(|layers| layers.join("bootstrap")).filter(|path| path.symlink_metadata().is_ok());
     // A link's target is only meaningful inside, so links are taken as they are.
     match std::fs::symlink_metadata(code_dir.join("bootstrap")) {
         Ok(kind) if kind.is_dir() => missing("`bootstrap` in the function's code is a directory"),
         Ok(kind) if kind.is_file() && kind.permissions().mode() & 0o001 == 0 => {
             missing("`bootstrap` in the function's code is not executable")
         }
-        Ok(_) => Ok(()),
+        Ok(_) => Ok("/var/task/bootstrap"),
+        Err(_) if in_layers.is_some() => Ok("/opt/bootstrap"),
         Err(_) => missing("the function's code has no executable named `bootstrap`"),
     }
+}
+
+/// An interpreter beneath `/opt` needs a place in the layers' folder, which is attached there read-only; the folder is a
+/// cache of ours.
+fn make_room(prefix: &Path, layers: &Path) -> Result<(), StartError> {
+    let Ok(rest) = prefix.strip_prefix("/opt") else { return Ok(()) };
+    std::fs::create_dir_all(layers.join(rest))
+        .map_err(|error| StartError::Platform(format!("making room for `{}`: {error}", prefix.display())))
 }
 
 #[async_trait]
@@ -249,7 +268,9 @@ fn set_initialisation(environment: &mut Vec<(String, String)>, kind: Kind) {
 impl Inner {
     /// What templates the function's instances may be cloned of; `None` where they are started.
     fn kind(&self, function: &FunctionVersion) -> Option<Kind> {
-        if matches!(function.runtime, Runtime::Provided { .. }) || !self.launcher.can_clone() {
+        // What a wrapper does before the runtime begins cannot be known, nor what a clone would share of it.
+        let is_wrapped = function.environment.contains_key(WRAPPER_VARIABLE);
+        if matches!(function.runtime, Runtime::Provided { .. }) || is_wrapped || !self.launcher.can_clone() {
             return None;
         }
         match function.environment.get(CLONE_VARIABLE).map(String::as_str) {
@@ -529,13 +550,16 @@ mod tests {
     #[test]
     fn bootstrap_must_be_there_and_executable() {
         let code = tempfile::tempdir().unwrap();
+        let find_bootstrap = |code: &Path| find_bootstrap(code, None);
         assert!(find_bootstrap(code.path()).is_err());
         let file = code.path().join("bootstrap");
         std::fs::write(&file, "").unwrap();
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
         assert!(find_bootstrap(code.path()).is_err());
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
-        assert_eq!(find_bootstrap(code.path()), Ok(()));
+        assert_eq!(find_bootstrap(code.path()), Ok("/var/task/bootstrap"));
+        let empty = tempfile::tempdir().unwrap();
+        assert_eq!(super::find_bootstrap(empty.path(), Some(code.path())), Ok("/opt/bootstrap"));
     }
 
     #[test]

@@ -41,6 +41,8 @@ pub struct Plan {
     pub environment: Vec<(String, String)>,
     /// Appears at `/var/task`; must be readable by everyone.
     pub code_dir: PathBuf,
+    /// Appears at `/opt`; must be readable by everyone.
+    pub layers_dir: Option<PathBuf>,
     /// Appears at `/var/runtime`.
     pub runtime_dir: Option<PathBuf>,
     /// Directories that appear at their own path.
@@ -289,6 +291,7 @@ fn launch(shared: &Shared, plan: Plan) -> Result<Launched, LaunchError> {
     let environment = c_strings(plan.environment.into_iter().map(|(name, value)| format!("{name}={value}")))?;
     let layout = Layout {
         code_dir: &plan.code_dir,
+        layers_dir: plan.layers_dir.as_deref(),
         runtime_dir: plan.runtime_dir.as_deref(),
         prefixes: &plan.prefixes,
         ephemeral_mb: plan.ephemeral_mb,

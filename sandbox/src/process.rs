@@ -1,7 +1,9 @@
 //! A running instance as a process: its end, its usage, and giving everything back. Knows no protocol.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::sync::{Arc, OnceLock};
 
 use cumulet_engine::sandbox::Usage;
@@ -25,6 +27,8 @@ pub struct Process {
     pub(crate) relay: Option<Attached>,
     /// A clone is its template's child, not ours: nobody has to wait for it, and how it ended is asked otherwise.
     pub(crate) is_child: bool,
+    /// What of its memory is in place, kept open: it is read at the end of every invocation.
+    resident: OnceLock<Option<File>>,
 }
 
 /// A clone that was killed is gone after this, or the kernel is stuck.
@@ -32,7 +36,16 @@ const GONE_MS: i32 = 10_000;
 
 impl Process {
     pub(crate) fn new(pid: i32, pidfd: OwnedFd, group: Option<Group>, is_child: bool) -> Process {
-        Process { pid, pidfd: Arc::new(pidfd), watch: OnceLock::new(), group, lease: None, relay: None, is_child }
+        Process {
+            pid,
+            pidfd: Arc::new(pidfd),
+            watch: OnceLock::new(),
+            group,
+            lease: None,
+            relay: None,
+            is_child,
+            resident: OnceLock::new(),
+        }
     }
 
     /// Its number on the host.
@@ -78,12 +91,26 @@ impl Process {
         self.group.as_ref().is_some_and(Group::ran_out_of_memory)
     }
 
-    /// From the control group, else of the first process alone.
+    /// From the control group, else of the first process alone. The group does not count what was there before it came
+    /// into it, nor what a clone shares with its template: the first process's memory in place counts where that is more.
     pub fn usage(&self) -> Usage {
         match &self.group {
-            Some(group) => group.usage(),
+            Some(group) => {
+                let mut usage = group.usage();
+                usage.memory_peak_bytes = usage.memory_peak_bytes.max(self.resident_bytes());
+                usage
+            }
             None => usage_of(self.pid),
         }
+    }
+
+    fn resident_bytes(&self) -> u64 {
+        let file = self.resident.get_or_init(|| File::open(format!("/proc/{}/statm", self.pid)).ok());
+        let mut text = [0; 128];
+        let length = file.as_ref().and_then(|file| file.read_at(&mut text, 0).ok()).unwrap_or(0);
+        let fields = std::str::from_utf8(&text[..length]).unwrap_or_default();
+        let pages = fields.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
+        pages.unwrap_or(0) * sys::page_bytes()
     }
 
     /// Memory that it shares with no file, as far as the kernel counts it cheaply; 0 where it does not tell.

@@ -65,6 +65,7 @@ impl Inner {
             instance_id: "proof".to_owned(),
             function: Arc::new(function),
             code_dir: self.config.runtime_dir.join("proof"),
+            layers_dir: None,
             environment: environment.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
         });
         let live = Arc::new(self.make_template(spec.clone(), Kind::Initialised).await?);
@@ -76,6 +77,7 @@ impl Inner {
             invoked_arn: spec.function.arn(),
             trace: String::new(),
             client_context: None,
+            ..Invocation::default()
         };
         let at = tokio::time::Instant::now() + Duration::from_millis(PROOF_MS);
         let deadline = Deadline { at, epoch_ms: u64::MAX >> 16 };

@@ -59,6 +59,7 @@ pub(crate) struct Root {
 /// What differs between instances.
 pub(crate) struct Layout<'a> {
     pub code_dir: &'a Path,
+    pub layers_dir: Option<&'a Path>,
     pub runtime_dir: Option<&'a Path>,
     /// Interpreters' own directories outside `/usr`.
     pub prefixes: &'a [PathBuf],
@@ -168,6 +169,9 @@ pub(crate) fn compile(layout: &Layout<'_>, etc: &Path, privileged: bool) -> io::
     root.mask_proc()?;
     root.directory("var/task")?;
     root.attach(layout.code_dir, "var/task", READ_ONLY, privileged)?;
+    if let Some(layers) = layout.layers_dir {
+        root.attach(layers, "opt", READ_ONLY, privileged)?;
+    }
     root.directory("var/runtime")?;
     if let Some(runtime) = layout.runtime_dir {
         root.attach(runtime, "var/runtime", READ_ONLY, privileged)?;
@@ -294,6 +298,7 @@ mod tests {
         let etc = tempfile::tempdir().unwrap();
         let layout = Layout {
             code_dir: etc.path(),
+            layers_dir: Some(etc.path()),
             runtime_dir: None,
             prefixes: &[PathBuf::from("/home/user/node")],
             ephemeral_mb: 512,

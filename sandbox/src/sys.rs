@@ -307,3 +307,10 @@ pub(crate) fn own_addresses() -> io::Result<Vec<std::net::Ipv4Addr>> {
         Ok(addresses)
     }
 }
+
+/// Bytes of a page of memory.
+pub(crate) fn page_bytes() -> u64 {
+    static BYTES: std::sync::OnceLock<u64> = std::sync::OnceLock::new();
+    // SAFETY: asks for a number.
+    *BYTES.get_or_init(|| u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096))
+}

@@ -95,8 +95,10 @@ impl Lab {
                 log_group: "/aws/lambda/f".to_owned(),
                 concurrency_max: None,
                 snap_start: false,
+                ..FunctionVersion::default()
             }),
             code_dir: self.code(),
+            layers_dir: None,
             environment: environment.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
         })
     }
@@ -122,6 +124,7 @@ async fn invoke(instance: &mut Box<dyn Instance>, payload: &'static str) -> (Res
         invoked_arn: "arn:aws:lambda:eu-central-1:000000000000:function:f".to_owned(),
         trace: String::new(),
         client_context: None,
+        ..Invocation::default()
     };
     let deadline = Deadline { at: tokio::time::Instant::now() + Duration::from_secs(30), epoch_ms: 4_000_000_000_000 };
     let mut log = InvocationLog::new();

@@ -74,6 +74,38 @@ fn bursts_are_served_by_clones() {
     );
 }
 
+/// What a clone shares with its template is memory that it uses: the report says no less than a whole interpreter takes.
+#[test]
+fn a_clone_reports_the_memory_it_shares_too() {
+    let cloud = Cloud::start_with(&["--clones"]);
+    if !can_clone(&cloud) {
+        return;
+    }
+    // Of the two at the same time at least one is a clone.
+    let clients = [invocation(&cloud, r#"{"wait":1500}"#), invocation(&cloud, r#"{"wait":1500}"#)];
+    for client in clients {
+        assert!(client.wait_with_output().expect("the command line ends").status.success());
+    }
+    let reported = || -> Vec<u64> {
+        let events = cloud.aws(&[
+            "logs",
+            "filter-log-events",
+            "--log-group-name",
+            "/aws/lambda/f",
+            "--filter-pattern",
+            "REPORT",
+        ]);
+        let messages = events["events"].as_array().cloned().unwrap_or_default();
+        let used = |event: &Value| {
+            let text = event["message"].as_str()?.split("Max Memory Used: ").nth(1)?;
+            text.split(' ').next()?.parse().ok()
+        };
+        messages.iter().filter_map(used).collect()
+    };
+    eventually("three invocations are reported", || reported().len() >= 3);
+    assert!(reported().iter().all(|megabytes| *megabytes >= 20), "{:?}", reported());
+}
+
 fn invocation(cloud: &Cloud, event: &str) -> std::process::Child {
     let mut command = cloud.command(cumulet_tests::program());
     command.args(["invoke", "f", "--event", event]).stdout(Stdio::piped()).stderr(Stdio::null());

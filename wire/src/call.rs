@@ -1,11 +1,15 @@
 //! One call of one operation, whatever protocol it came by: over HTTP or from another service through the registry.
 
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::auth::Caller;
 use crate::error::ApiError;
+use crate::raw::RawBody;
 
 /// What an operation is told about its caller and its own whereabouts.
 #[derive(Clone, Debug)]
@@ -48,12 +52,52 @@ impl Call {
     }
 }
 
+/// A body that is still being made; whoever takes it has it.
+#[derive(Clone)]
+pub struct Stream(Arc<Mutex<Option<RawBody>>>);
+
+impl Stream {
+    pub fn new(body: RawBody) -> Stream {
+        Stream(Arc::new(Mutex::new(Some(body))))
+    }
+
+    /// `None` the second time.
+    pub fn take(&self) -> Option<RawBody> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Stream")
+    }
+}
+
+/// A time as JSON protocols send it, seconds with fractions, or as a text by RFC 3339; in milliseconds.
+pub fn time_ms(value: &Value) -> Option<u64> {
+    if let Some(text) = value.as_str() {
+        let format = &time::format_description::well_known::Rfc3339;
+        let at = time::OffsetDateTime::parse(text, format).ok()?;
+        return u64::try_from(at.unix_timestamp_nanos() / 1_000_000).ok();
+    }
+    // Up to the year 9999.
+    let seconds = value.as_f64().filter(|seconds| (0.0..253_402_300_800.0).contains(seconds))?;
+    Some((seconds * 1000.0).round() as u64)
+}
+
+/// A time as JSON protocols answer it.
+pub fn seconds(ms: u64) -> Value {
+    Value::from(ms as f64 / 1000.0)
+}
+
 /// Output of an operation.
 #[derive(Clone, Debug, Default)]
 pub struct Answer {
     pub output: Value,
     /// Instead of `output`, for operations whose model has a payload member.
     pub payload: Option<Bytes>,
+    /// Instead of both, for answers that come piece by piece. The content type is among the headers.
+    pub stream: Option<Stream>,
     /// Response headers beyond those every answer has.
     pub headers: Vec<(&'static str, String)>,
     /// Instead of the operation's own status.

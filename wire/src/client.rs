@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::auth::{Authorizer, Caller};
 use crate::call::{Answer, Call, Context};
 use crate::error::ApiError;
-use crate::operation::Registry;
+use crate::operation::{Changes, Registry};
 
 /// The name that addresses handed out to callers inside are built from.
 const HOST: &str = "localhost";
@@ -79,5 +79,19 @@ impl Client {
         };
         found.authorize(&*connected.authorizer, &call).await.map_err(plain)?;
         found.call(call).await.map_err(plain)
+    }
+
+    /// Whether a caller's own policies allow an action; what the resource says is not asked.
+    ///
+    /// # Errors
+    /// That they do not.
+    pub async fn may(&self, caller: &Caller, action: &str, resource: &str) -> Result<(), ApiError> {
+        let connected = self.0.get().ok_or_else(|| ApiError::internal("no registry is connected"))?;
+        connected.authorizer.authorize(caller, action, resource).await
+    }
+
+    /// A wake-up for news of a resource, where its service has one.
+    pub fn changes(&self, service: &str, arn: &str) -> Option<Box<dyn Changes>> {
+        self.0.get()?.registry.service(service)?.changes(arn)
     }
 }

@@ -3,6 +3,9 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response};
+use http_body_util::{Either, Full};
+
+use crate::raw::RawBody;
 
 /// A request, its body received whole within the plane's bound.
 #[derive(Clone, Debug)]
@@ -39,6 +42,9 @@ pub fn host_name(host: &str) -> String {
     host[..end].to_ascii_lowercase()
 }
 
+/// A body that is there, or one that is still being made.
+pub type PlaneBody = Either<Full<Bytes>, RawBody>;
+
 #[async_trait]
 pub trait DataPlane: Send + Sync + 'static {
     /// Whether the request is this plane's, by host name (lower case, no port) and path. Called for every request: cheap.
@@ -51,6 +57,11 @@ pub trait DataPlane: Send + Sync + 'static {
     fn too_large(&self) -> Response<Bytes>;
 
     async fn serve(&self, request: HttpRequest) -> Response<Bytes>;
+
+    /// The same, by planes whose answers may come piece by piece.
+    async fn answer(&self, request: HttpRequest) -> Response<PlaneBody> {
+        self.serve(request).await.map(|body| Either::Left(Full::new(body)))
+    }
 }
 
 #[cfg(test)]

@@ -23,11 +23,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use crate::auth::sigv4::{self, Claim, Signed};
 use crate::auth::{Authorizer, Caller, Credentials};
 use crate::call::{Call, Context};
-use crate::data_plane::{DataPlane, HttpRequest, host_name};
+use crate::data_plane::{DataPlane, HttpRequest, PlaneBody, host_name};
 use crate::error::ApiError;
 use crate::operation::{Operation, Protocol, Registry, Service};
 use crate::preamble;
-use crate::protocol::{self, QueryForm};
+use crate::protocol::{self, QueryForm, Spoken};
+use crate::query as query_protocol;
 use crate::raw::{RawBody, RawService};
 
 /// What the front door stands before.
@@ -53,7 +54,11 @@ pub struct Front {
 const SMALL_BODY_BYTES: usize = 64 * 1024;
 const BODY_PERMIT_BYTES: usize = 64 * 1024;
 
-type Reply = Response<Either<Full<Bytes>, RawBody>>;
+type Reply = Response<PlaneBody>;
+
+fn whole(response: Response<Bytes>) -> Reply {
+    response.map(Full::new).map(Either::Left)
+}
 
 impl Front {
     pub fn new(parts: Parts) -> Front {
@@ -161,14 +166,13 @@ impl Front {
         let path = head.uri.path().to_owned();
         let name = host_name(&host);
         let plane = self.parts.planes.iter().find(|plane| plane.claims(&name, &path)).cloned();
-        let response = match plane {
+        match plane {
             Some(plane) => self.data_plane(&*plane, head, body, host, peer, request_id).await,
             None => match self.raw(&head, &name) {
-                Some(raw) => return serve_raw(&*raw, Request::from_parts(head, body)).await.map(Either::Right),
+                Some(raw) => serve_raw(&*raw, Request::from_parts(head, body)).await.map(Either::Right),
                 None => self.api(&head, body, &host, &request_id).await,
             },
-        };
-        response.map(Full::new).map(Either::Left)
+        }
     }
 
     fn raw(&self, head: &http::request::Parts, host_name: &str) -> Option<Arc<dyn RawService>> {
@@ -189,11 +193,11 @@ impl Front {
         host: String,
         peer: SocketAddr,
         request_id: String,
-    ) -> Response<Bytes> {
+    ) -> Reply {
         let received = match self.receive(body, &head.headers, plane.body_bytes_max()).await {
             Ok(received) => received,
-            Err(BodyError::TooLarge) => return plane.too_large(),
-            Err(error) => return error.response(),
+            Err(BodyError::TooLarge) => return whole(plane.too_large()),
+            Err(error) => return whole(error.response()),
         };
         let request = HttpRequest {
             method: head.method,
@@ -207,31 +211,40 @@ impl Front {
             request_id,
             now_ms: self.parts.clock.now_ms(),
         };
-        plane.serve(request).await
+        plane.answer(request).await
     }
 
-    async fn api(&self, head: &http::request::Parts, body: Incoming, host: &str, request_id: &str) -> Response<Bytes> {
-        let form = QueryForm::of(&head.headers);
+    async fn api(&self, head: &http::request::Parts, body: Incoming, host: &str, request_id: &str) -> Reply {
+        let unclear = Spoken { protocol: guess(&head.headers), form: QueryForm::of(&head.headers), older: None };
         let received = match self.receive(body, &head.headers, limits::REQUEST_BODY_BYTES_MAX).await {
             Ok(received) => received,
-            Err(error) => return error.response(),
+            Err(error) => return whole(error.response()),
         };
         let claim = match sigv4::claim(&head.headers, head.uri.query().unwrap_or_default()) {
             Ok(claim) => claim,
-            Err(error) => return protocol::failure(guess(&head.headers), &error, form, request_id),
+            Err(error) => return whole(protocol::failure(unclear, &error, request_id)),
         };
         let Some(service) = self.service(claim.as_ref(), &head.headers, head.uri.path(), &received.bytes) else {
-            return protocol::failure(guess(&head.headers), &unknown_service(claim.as_ref()), form, request_id);
+            return whole(protocol::failure(unclear, &unknown_service(claim.as_ref()), request_id));
         };
         let model = service.model();
+        let protocol = protocol_of(&**service, &head.headers);
+        let spoken = Spoken { protocol, older: service.older(), ..unclear };
         match self.call(&**service, claim, head, received.bytes, host, request_id).await {
-            Ok((operation, answer)) => protocol::success(model, operation, answer, form, request_id),
+            Ok((operation, mut answer)) => {
+                let stream = answer.stream.take().and_then(|stream| stream.take());
+                let response = protocol::success(model, spoken, operation, answer, request_id);
+                match stream {
+                    Some(body) => response.map(|_| Either::Right(body)),
+                    None => whole(response),
+                }
+            }
             Err(error) => {
                 // What is not implemented is nobody's failure.
                 if !error.is_senders() && error.status != 501 {
                     tracing::error!(service = model.name, request_id, error = %error, "a call failed");
                 }
-                protocol::failure(model.protocol, &in_protocol(error, model.protocol), form, request_id)
+                whole(protocol::failure(spoken, &in_protocol(error, protocol), request_id))
             }
         }
     }
@@ -259,7 +272,8 @@ impl Front {
         if body.starts_with(b"Action=") || body.windows(8).take(4096).any(|w| w == b"&Action=") {
             let (_, action) = form_urlencoded::parse(body).find(|(name, _)| name == "Action")?;
             let knows = |s: &&Arc<dyn Service>| {
-                s.model().protocol == Protocol::Query && s.model().operations.iter().any(|o| o.name == action)
+                (s.model().protocol == Protocol::Query || s.older().is_some())
+                    && s.model().operations.iter().any(|o| o.name == action)
             };
             return self.parts.registry.services().find(knows);
         }
@@ -455,7 +469,7 @@ fn read(
             }
         })
     };
-    match model.protocol {
+    match protocol_of(service, &head.headers) {
         Protocol::RestJson => {
             let matched = protocol::match_rest(model, head.method.as_str(), head.uri.path(), query)
                 .ok_or_else(ApiError::unknown_operation)?;
@@ -472,10 +486,21 @@ fn read(
         }
         Protocol::Query => {
             let form = if body.is_empty() { query.as_bytes() } else { body };
-            let (action, input) = protocol::query_input(form)?;
-            Ok((named(&action)?, input))
+            let (action, members) = query_protocol::input(form)?;
+            let operation = named(&action)?;
+            let input = match service.older() {
+                Some(older) => older.input(operation.name, head.uri.path(), members),
+                None => members,
+            };
+            Ok((operation, input))
         }
     }
+}
+
+/// The protocol a request is spoken in: where there are two, the newer one names its operation in a header.
+fn protocol_of(service: &dyn Service, headers: &HeaderMap) -> Protocol {
+    let is_older = service.older().is_some() && !headers.contains_key("x-amz-target");
+    if is_older { Protocol::Query } else { service.model().protocol }
 }
 
 fn unknown_operation(name: &str) -> ApiError {

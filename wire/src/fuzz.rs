@@ -5,8 +5,9 @@ use cumulet_base::fuzz::Target;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::auth::sigv4;
+use crate::event_pattern::Pattern;
 use crate::operation::{Operation, Protocol, ServiceModel};
-use crate::{data_plane, http_event, patterns, protocol};
+use crate::{data_plane, http_event, patterns, protocol, query};
 
 static MODEL: ServiceModel = ServiceModel {
     name: "x",
@@ -35,7 +36,7 @@ pub const TARGETS: &[Target] = &[
         name: "wire-query-protocol",
         seeds: &[b"Action=A&Version=1&List.member.1=a&List.member.2.Key=k&Map.entry.1.key=a&Map.entry.1.value=b&N=%20+"],
         run: |bytes| {
-            let _either = protocol::query_input(bytes);
+            let _either = query::input(bytes);
         },
     },
     Target {
@@ -59,8 +60,24 @@ pub const TARGETS: &[Target] = &[
         seeds: &[b"/a%20b/c?x=1&x=2&y=%zz&=&\ncookie: a=b; c\nx-forwarded-for: 1.2.3.4\nhost: api.execute-api.localhost:4566\ncontent-type: text/plain\nbody"],
         run: event,
     },
+    Target {
+        name: "wire-event-pattern",
+        seeds: &[
+            b"{\"a\":[\"x\",null,{\"prefix\":\"y\"},{\"wildcard\":\"a*b\"},{\"numeric\":[\">\",0,\"<=\",5]}],\"$or\":[{\"b\":[{\"cidr\":\"::/3\"}]},{\"c\":[{\"exists\":false}]}]}\n{\"a\":[\"xy\",2],\"b\":\"::1\"}",
+            b"{\"d\":{\"e\":[{\"anything-but\":{\"suffix\":[\"a\"]}},{\"prefix\":{\"equals-ignore-case\":\"B\"}}]}}\n{\"d\":[{\"e\":\"ba\"}]}",
+        ],
+        run: event_pattern,
+    },
     Target { name: "wire-pattern", seeds: &[b"arn:aws:s3:::b?c*d*\narn:aws:s3:::bxcyyd", b"***a*b\naab"], run: pattern },
 ];
+
+fn event_pattern(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let (pattern, event) = text.split_once('\n').unwrap_or((&text, ""));
+    if let (Ok(pattern), Ok(event)) = (Pattern::parse(pattern), serde_json::from_str(event)) {
+        let _either = pattern.matches(&event);
+    }
+}
 
 /// Lines of `name: value`, as far as they can be headers.
 fn headers(text: &str) -> HeaderMap {

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use crate::auth::Authorizer;
 use crate::call::{Answer, Call};
 use crate::error::ApiError;
+use crate::query::Older;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
@@ -110,14 +111,32 @@ pub trait Service: Send + Sync + 'static {
         self.model().name
     }
 
+    /// The older query protocol, for a service that speaks it beside JSON.
+    fn older(&self) -> Option<&'static Older> {
+        None
+    }
+
     /// Whether the caller may: one action on one resource, unless the service knows better.
     async fn authorize(&self, authorizer: &dyn Authorizer, call: &Call) -> Result<(), ApiError> {
         let action = call.operation.action_of(self.model());
         authorizer.authorize(&call.context.caller, &action, &self.resource(call)).await
     }
 
+    /// Tells consumers inside that there may be something new to read of a resource; they then ask as any client would.
+    fn changes(&self, arn: &str) -> Option<Box<dyn Changes>> {
+        let _ = arn;
+        None
+    }
+
     /// Carries out one of the model's operations; the caller has been authenticated and authorised.
     async fn call(&self, call: Call) -> Result<Answer, ApiError>;
+}
+
+/// A wake-up for whoever would otherwise have to ask again and again.
+#[async_trait]
+pub trait Changes: Send + Sync {
+    /// Returns when something may have come since the last time this was asked; at once, the first time. Never misses one.
+    async fn changed(&mut self);
 }
 
 /// All services of this cloud by name.

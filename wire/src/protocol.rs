@@ -1,7 +1,5 @@
 //! Requests into calls and answers into responses, for each of AWS's protocols that is spoken here.
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
 use http::{HeaderMap, Response};
 use percent_encoding::percent_decode_str;
@@ -10,6 +8,7 @@ use serde_json::{Map, Value};
 use crate::call::Answer;
 use crate::error::ApiError;
 use crate::operation::{Operation, Protocol, ServiceModel};
+use crate::query::{self, Older};
 
 /// A REST operation found by method and path, with the members its path carries.
 pub struct Matched {
@@ -112,83 +111,6 @@ pub fn json_object(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
     }
 }
 
-/// Action and members of a query call. `A.member.2.B=x` becomes a list of objects.
-pub fn query_input(body: &[u8]) -> Result<(String, Map<String, Value>), ApiError> {
-    let mut action = None;
-    let mut root = Node::default();
-    for (count, (name, value)) in form_urlencoded::parse(body).enumerate() {
-        if count >= QUERY_MEMBERS_MAX {
-            return Err(ApiError::new(400, "MalformedInput", "The request has too many members"));
-        }
-        match name.as_ref() {
-            "Action" => action = Some(value.into_owned()),
-            "Version" => {}
-            name => root.insert(name, value.into_owned())?,
-        }
-    }
-    let action =
-        action.ok_or_else(|| ApiError::new(400, "MissingAction", "The request must contain the parameter Action"))?;
-    match root.value() {
-        Value::Object(members) => Ok((action, members)),
-        _ => Ok((action, Map::new())),
-    }
-}
-
-const QUERY_MEMBERS_MAX: usize = 10_000;
-const QUERY_DEPTH_MAX: usize = 16;
-
-#[derive(Default)]
-struct Node {
-    text: Option<String>,
-    children: Map<String, Value>,
-    nested: Vec<(String, Node)>,
-    /// Where in `nested` a name is.
-    index: HashMap<String, usize>,
-}
-
-impl Node {
-    fn insert(&mut self, name: &str, value: String) -> Result<(), ApiError> {
-        let malformed = || ApiError::new(400, "MalformedInput", format!("The member {name} is malformed"));
-        if name.split('.').count() > QUERY_DEPTH_MAX || name.split('.').any(str::is_empty) {
-            return Err(malformed());
-        }
-        let mut node = self;
-        for part in name.split('.') {
-            let at = match node.index.get(part) {
-                Some(at) => *at,
-                None => {
-                    node.nested.push((part.to_owned(), Node::default()));
-                    node.index.insert(part.to_owned(), node.nested.len() - 1);
-                    node.nested.len() - 1
-                }
-            };
-            node = &mut node.nested[at].1;
-        }
-        node.text = Some(value);
-        Ok(())
-    }
-
-    fn value(self) -> Value {
-        let Node { text, mut children, mut nested, .. } = self;
-        if nested.is_empty() {
-            return text.map_or(Value::Object(children), Value::String);
-        }
-        // `member.1`, `member.2` …: a list. Empty lists come as `Name=` alone.
-        if nested.len() == 1 && nested[0].0 == "member" {
-            let mut items: Vec<(u64, Value)> = Vec::new();
-            for (index, node) in nested.remove(0).1.nested {
-                items.push((index.parse().unwrap_or(u64::MAX), node.value()));
-            }
-            items.sort_by_key(|(index, _)| *index);
-            return Value::Array(items.into_iter().map(|(_, value)| value).collect());
-        }
-        for (name, node) in nested {
-            children.insert(name, node.value());
-        }
-        Value::Object(children)
-    }
-}
-
 /// How the answers of query services are written: XML, unless the client asks for JSON by its `Accept` header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueryForm {
@@ -203,21 +125,32 @@ impl QueryForm {
     }
 }
 
+/// How one request is spoken, and is to be answered.
+#[derive(Clone, Copy)]
+pub struct Spoken {
+    pub protocol: Protocol,
+    pub form: QueryForm,
+    /// What the service was called by before it spoke JSON.
+    pub older: Option<&'static Older>,
+}
+
 /// The response to a call that went well.
 pub fn success(
     model: &ServiceModel,
+    spoken: Spoken,
     operation: &Operation,
     answer: Answer,
-    form: QueryForm,
     request_id: &str,
 ) -> Response<Bytes> {
     let status = answer.status.unwrap_or(operation.status);
-    let (content_type, body) = match (answer.payload, model.protocol) {
-        (None, Protocol::Query) if form == QueryForm::Json => ("application/json", json_body(&answer.output)),
+    let (content_type, body) = match (answer.payload, spoken.protocol) {
+        (None, Protocol::Query) if spoken.form == QueryForm::Json => ("application/json", json_body(&answer.output)),
         (Some(payload), Protocol::Json10) => ("application/x-amz-json-1.0", payload),
         (Some(payload), Protocol::Json11) => ("application/x-amz-json-1.1", payload),
         (Some(payload), _) => ("application/json", payload),
-        (None, Protocol::Query) => ("text/xml", query_answer(model, operation, &answer.output, request_id)),
+        (None, Protocol::Query) => {
+            ("text/xml", query::answer(model, spoken.older, operation, &answer.output, request_id))
+        }
         (None, Protocol::RestJson) if answer.output.is_null() => {
             ("application/json", if status == 204 { Bytes::new() } else { "{}".into() })
         }
@@ -239,7 +172,8 @@ fn json_body(output: &Value) -> Bytes {
 }
 
 /// The response to a call that failed.
-pub fn failure(protocol: Protocol, error: &ApiError, form: QueryForm, request_id: &str) -> Response<Bytes> {
+pub fn failure(spoken: Spoken, error: &ApiError, request_id: &str) -> Response<Bytes> {
+    let Spoken { protocol, form, older } = spoken;
     match protocol {
         Protocol::Query if form == QueryForm::Json => {
             let body = serde_json::json!({ "Error": { "Code": error.code, "Message": error.message }, "RequestId": request_id });
@@ -264,18 +198,17 @@ pub fn failure(protocol: Protocol, error: &ApiError, form: QueryForm, request_id
             body.insert("message".into(), error.message.clone().into());
             let kind =
                 if protocol == Protocol::Json10 { "application/x-amz-json-1.0" } else { "application/x-amz-json-1.1" };
-            response(error.status, kind, Value::Object(body).to_string().into(), request_id)
+            let mut response = response(error.status, kind, Value::Object(body).to_string().into(), request_id);
+            if let Some(older) = older {
+                // Clients go on to show the code that programs were written against.
+                let side = if error.is_senders() { "Sender" } else { "Receiver" };
+                set(&mut response, "x-amzn-query-error", &format!("{};{side}", older.code(&error.code)));
+            }
+            response
         }
         Protocol::Query => {
-            let side = if error.is_senders() { "Sender" } else { "Receiver" };
-            let mut body = String::from("<ErrorResponse><Error>");
-            for (name, text) in [("Type", side), ("Code", &error.code), ("Message", &error.message)] {
-                push_element(&mut body, name, &Value::String(text.to_owned()));
-            }
-            body.push_str("</Error>");
-            push_element(&mut body, "RequestId", &Value::String(request_id.to_owned()));
-            body.push_str("</ErrorResponse>");
-            response(error.status, "text/xml", body.into(), request_id)
+            let body = query::failure(error, older, request_id);
+            response(error.status, "text/xml", body, request_id)
         }
     }
 }
@@ -292,48 +225,6 @@ fn response(status: u16, content_type: &'static str, body: Bytes, request_id: &s
     response.headers_mut().insert("content-type", http::HeaderValue::from_static(content_type));
     set(&mut response, "x-amzn-requestid", request_id);
     response
-}
-
-fn query_answer(model: &ServiceModel, operation: &Operation, output: &Value, request_id: &str) -> Bytes {
-    let name = operation.name;
-    let mut body = format!("<{name}Response xmlns=\"{}\">", model.xmlns);
-    push_element(&mut body, &format!("{name}Result"), if output.is_null() { &EMPTY } else { output });
-    body.push_str("<ResponseMetadata>");
-    push_element(&mut body, "RequestId", &Value::String(request_id.to_owned()));
-    body.push_str("</ResponseMetadata></");
-    body.push_str(name);
-    body.push_str("Response>");
-    body.into()
-}
-
-static EMPTY: Value = Value::Array(Vec::new());
-
-fn push_element(out: &mut String, name: &str, value: &Value) {
-    if value.is_null() {
-        return;
-    }
-    out.push_str(&format!("<{name}>"));
-    match value {
-        Value::Object(members) => members.iter().for_each(|(name, value)| push_element(out, name, value)),
-        Value::Array(items) => items.iter().for_each(|item| push_element(out, "member", item)),
-        Value::String(text) => push_escaped(out, text),
-        other => out.push_str(&other.to_string()),
-    }
-    out.push_str(&format!("</{name}>"));
-}
-
-fn push_escaped(out: &mut String, text: &str) {
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '\r' => out.push_str("&#xD;"),
-            // XML 1.0 has no way to write the other control characters.
-            c if c.is_control() && c != '\n' && c != '\t' => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -390,39 +281,9 @@ mod tests {
         assert_eq!(input("PUT", "/2015-03-31/functions/a", ""), None);
     }
 
-    #[test]
-    fn query_members() {
-        let (action, members) = query_input(
-            b"Action=CreateStack&Version=1&Tags.member.2.Key=b&Tags.member.1.Key=a&N.X=1&Capabilities.member.1=C",
-        )
-        .unwrap();
-        assert_eq!(action, "CreateStack");
-        assert_eq!(
-            Value::Object(members),
-            json!({"Tags": [{"Key": "a"}, {"Key": "b"}], "N": {"X": "1"}, "Capabilities": ["C"]})
-        );
-        assert_eq!(query_input(b"X=1").unwrap_err().code, "MissingAction");
-        assert_eq!(query_input(b"Action=A&a..b=1").unwrap_err().code, "MalformedInput");
-    }
-
-    #[test]
-    fn query_answers_are_escaped() {
-        let answer = Answer::json(json!({"Stacks": [{"Name": "<a&b>", "Gone": null, "N": 1, "Ok": true}]})).unwrap();
-        let response = success(&MODEL_QUERY, &OPERATIONS[2], answer, QueryForm::Xml, "r");
-        assert_eq!(
-            std::str::from_utf8(response.body()).unwrap(),
-            "<ListFunctionsResponse xmlns=\"urn:x\"><ListFunctionsResult><Stacks><member><Name>&lt;a&amp;b&gt;</Name><N>1</N><Ok>true</Ok></member></Stacks></ListFunctionsResult><ResponseMetadata><RequestId>r</RequestId></ResponseMetadata></ListFunctionsResponse>"
-        );
-    }
-
-    static MODEL_QUERY: ServiceModel = ServiceModel { protocol: Protocol::Query, ..MODEL_BASE };
-    const MODEL_BASE: ServiceModel =
-        ServiceModel { name: "x", protocol: Protocol::Query, target: "", xmlns: "urn:x", operations: &[], absent: &[] };
-
     proptest! {
         #[test]
         fn no_bytes_make_it_panic(body in prop::collection::vec(any::<u8>(), 0..300), path in "\\PC{0,80}") {
-            let _either = query_input(&body);
             let _either = json_object(&body);
             let _either = match_rest(&MODEL, "GET", &path, "");
         }

@@ -61,6 +61,9 @@ pub struct Settings {
     /// Invocations of one account at a time [default: 1000]
     #[arg(long, env = "CUMULET_ACCOUNT_CONCURRENCY")]
     pub account_concurrency: Option<usize>,
+    /// Bytes of one streamed answer [default: 209715200]
+    #[arg(long, env = "CUMULET_STREAM_BYTES_MAX")]
+    pub stream_bytes_max: Option<u64>,
     /// Seconds after which an idle instance ends at the latest [default: 1800]
     #[arg(long, env = "CUMULET_IDLE_SECONDS")]
     pub idle_seconds: Option<u64>,
@@ -98,6 +101,7 @@ pub struct Config {
     pub instances_max: usize,
     pub instances_memory_mb: u64,
     pub account_concurrency: usize,
+    pub stream_bytes_max: u64,
     pub idle_seconds: u64,
     pub prices: Option<PathBuf>,
     pub lenient_versions: bool,
@@ -155,6 +159,7 @@ impl Settings {
             instances_max: self.instances_max.or(file.instances_max),
             instances_memory_mb: self.instances_memory_mb.or(file.instances_memory_mb),
             account_concurrency: self.account_concurrency.or(file.account_concurrency),
+            stream_bytes_max: self.stream_bytes_max.or(file.stream_bytes_max),
             idle_seconds: self.idle_seconds.or(file.idle_seconds),
             prices: self.prices.or(file.prices),
             lenient_versions: self.lenient_versions.or(file.lenient_versions),
@@ -207,6 +212,7 @@ impl Settings {
             instances_max: self.instances_max.unwrap_or(limits::INSTANCES_MAX).max(1),
             instances_memory_mb: self.instances_memory_mb.unwrap_or_else(half_of_memory_mb),
             account_concurrency: self.account_concurrency.unwrap_or(limits::FUNCTION_CONCURRENCY_MAX),
+            stream_bytes_max: self.stream_bytes_max.unwrap_or(limits::STREAM_BYTES_MAX),
             idle_seconds: self.idle_seconds.unwrap_or(limits::INSTANCE_IDLE_MS / 1000),
             prices: self.prices,
             lenient_versions: self.lenient_versions.unwrap_or(false),

@@ -15,6 +15,7 @@ use cumulet_delivery::Delivery;
 use cumulet_engine::catalog::{Invoker, Sessions};
 use cumulet_engine::record::{LogSink, MeterSink};
 use cumulet_engine::{Bounds, Engine, Ports};
+use cumulet_lambda::mappings::Mappings;
 use cumulet_sandbox::{LinuxSandbox, SandboxConfig};
 use cumulet_store::Store;
 use cumulet_store_embedded::EmbeddedStore;
@@ -70,6 +71,7 @@ async fn serve(config: Config, format: Format) -> Result<(), Failure> {
     signals.next().await;
     tracing::info!("draining");
     cloud.delivery.halt();
+    cloud.mappings.halt();
     let _front_gone_already = stop.send(true);
     // Asked a second time, it does not wait for what still runs.
     tokio::select! {
@@ -131,6 +133,7 @@ struct Cloud {
     front: Arc<Front>,
     engine: Engine,
     delivery: Arc<Delivery>,
+    mappings: Mappings,
     store: Arc<dyn Store>,
     tables: Arc<cumulet_dynamodb::DynamoDb>,
     usage: Arc<cumulet_meter::UsageSums>,
@@ -176,13 +179,30 @@ impl Cloud {
 
         let client = Client::default();
         let delivery = Delivery::new(store.clone(), clock.clone());
-        let functions = Arc::new(cumulet_lambda::Functions::new(store.clone()));
+        let functions = Arc::new(cumulet_lambda::Functions::new(store.clone(), &secret));
         engine.connect(functions.clone());
         let code: Arc<dyn cumulet_lambda::CodeStore> = blobs.clone();
         let links = cumulet_lambda::Links::new(secret);
         let invoker: Arc<dyn Invoker> = Arc::new(engine.clone());
-        let lambda =
-            Arc::new(cumulet_lambda::Lambda::new(functions.clone(), code.clone(), invoker.clone(), links.clone()));
+        let mappings = Mappings::new(cumulet_lambda::mappings::Ports {
+            store: store.clone(),
+            functions: functions.clone(),
+            invoker: invoker.clone(),
+            client: client.clone(),
+            clock: clock.clone(),
+        });
+        let lambda = cumulet_lambda::Lambda::new(
+            cumulet_lambda::Ports {
+                functions: functions.clone(),
+                store: store.clone(),
+                code: code.clone(),
+                invoker: invoker.clone(),
+                links: links.clone(),
+                client: client.clone(),
+            },
+            cumulet_lambda::Settings { account_concurrency: config.account_concurrency },
+        );
+        let lambda = Arc::new(lambda.with_mappings(mappings.clone()));
         let gateway = Arc::new(cumulet_apigateway::ApiGateway::new(store.clone(), invoker.clone(), logs));
         let stacks = Arc::new(cumulet_cloudformation::CloudFormation::new(
             store.clone(),
@@ -190,14 +210,22 @@ impl Cloud {
             client.clone(),
             &format!("http://127.0.0.1:{}", cumulet_sandbox::PLATFORM_PORT),
         ));
-        let tables = Arc::new(cumulet_dynamodb::DynamoDb::new(store.clone(), clock.clone(), usage.clone()));
+        let tables =
+            Arc::new(cumulet_dynamodb::DynamoDb::new(store.clone(), clock.clone(), usage.clone(), client.clone()));
         tables.start();
         let registry = Registry::default()
             .with(lambda)
             .with(Arc::new(cumulet_iam::Iam::new(store.clone())))
             .with(Arc::new(cumulet_sts::Sts::new(Arc::new(Roles(access.clone())))))
             .with(Arc::new(cumulet_logs::Logs::new(store.clone())))
-            .with(Arc::new(cumulet_sqs::Sqs::new(store.clone(), clock.clone())))
+            .with(Arc::new(cumulet_sqs::Sqs::new(store.clone(), clock.clone(), delivery.clone())))
+            .with(Arc::new(cumulet_scheduler::Scheduler::new(
+                store.clone(),
+                clock.clone(),
+                client.clone(),
+                delivery.clone(),
+            )))
+            .with(Arc::new(cumulet_events::Events::new(store.clone(), clock.clone(), client.clone(), delivery.clone())))
             .with(Arc::new(cumulet_ssm::Ssm::new(store.clone(), &secret)))
             .with(tables.clone())
             .with(Arc::new(tables.streams()))
@@ -208,6 +236,7 @@ impl Cloud {
         stacks.connect(registry.clone(), access.clone());
         client.connect(registry.clone(), access.clone(), clock.clone());
         delivery.start();
+        mappings.start().await.map_err(|e| failed("beginning event source mappings", &e))?;
         stacks.recover().await.map_err(|e| failed("resuming stacks", &e))?;
         let planes: Vec<Arc<dyn DataPlane>> = vec![
             gateway,
@@ -234,7 +263,7 @@ impl Cloud {
             clock,
         };
         let front = door.get_or_init(|| Arc::new(Front::new(parts))).clone();
-        Ok(Cloud { front, engine, delivery, store, tables, usage })
+        Ok(Cloud { front, engine, delivery, mappings, store, tables, usage })
     }
 }
 
@@ -325,6 +354,7 @@ fn engine_config(config: &Config) -> cumulet_engine::Config {
         account_concurrency: config.account_concurrency,
         idle_max: Duration::from_secs(config.idle_seconds),
         init_timeout: Duration::from_millis(limits::INSTANCE_INIT_TIMEOUT_MS),
+        stream_bytes_max: config.stream_bytes_max,
     }
 }
 

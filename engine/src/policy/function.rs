@@ -127,6 +127,10 @@ impl Function {
         }
     }
 
+    pub fn set_provisioned(&mut self, count: usize) {
+        self.settings.provisioned = count;
+    }
+
     /// What to set aside for the next instance.
     pub fn share(&self) -> Share {
         Share { birth: self.birth, bytes: self.history.bytes(self.birth) }

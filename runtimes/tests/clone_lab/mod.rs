@@ -77,6 +77,7 @@ pub fn lab_with(runtime: Runtime, file: &str, code: &str, interpreters: Vec<Path
         log_group: "/aws/lambda/f".to_owned(),
         concurrency_max: None,
         snap_start: false,
+        ..FunctionVersion::default()
     });
     let environment = [
         ("_HANDLER", "index.handler"),
@@ -118,6 +119,7 @@ impl Lab {
             instance_id: "i".to_owned(),
             function: self.function.clone(),
             code_dir: self.code_dir(),
+            layers_dir: None,
             environment,
         };
         let mut instance = self.sandbox.start(Arc::new(spec)).await.unwrap();
@@ -157,6 +159,7 @@ pub async fn invoke(instance: &mut Box<dyn Instance>, payload: &str) -> (Result<
         trace: String::new(),
         client_context: None,
         invoked_arn: "arn:aws:lambda:eu-central-1:000000000000:function:f".to_owned(),
+        ..Invocation::default()
     };
     let deadline = Deadline { at: tokio::time::Instant::now() + PATIENCE, epoch_ms: u64::MAX >> 16 };
     let mut log = InvocationLog::new();

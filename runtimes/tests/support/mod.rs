@@ -41,6 +41,7 @@ pub fn function(runtime: &str) -> Arc<FunctionVersion> {
         log_group: "/aws/lambda/hello".into(),
         concurrency_max: None,
         snap_start: false,
+        ..FunctionVersion::default()
     })
 }
 
@@ -51,6 +52,7 @@ pub fn event(payload: impl Into<Bytes>) -> Invocation {
         invoked_arn: ARN.into(),
         trace: "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=9a9197af755a6419;Sampled=1".into(),
         client_context: Some(r#"{"custom":{"a":"b"},"client":{"app_title":"t"}}"#.into()),
+        ..Invocation::default()
     }
 }
 

@@ -9,10 +9,11 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
 use cumulet_base::clock::{Clock, SystemClock};
-use cumulet_base::limits::INVOKE_PAYLOAD_BYTES_MAX;
+use cumulet_base::limits::{INVOKE_PAYLOAD_BYTES_MAX, STREAM_PIECE_BYTES_MAX};
 use cumulet_engine::invocation::Invocation;
 use cumulet_engine::output::InvocationLog;
 use cumulet_engine::sandbox::{Answer, Deadline};
+use cumulet_engine::stream::{Sink, TooLong};
 use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::net::UnixStream;
@@ -23,6 +24,7 @@ use super::pipes::Pipes;
 const LENGTH_BYTES: usize = 4;
 /// Type and body of the longest frame: an answer.
 const FRAME_BYTES_MAX: usize = 1 + INVOKE_PAYLOAD_BYTES_MAX;
+const CONTENT_TYPE_BYTES_MAX: usize = 1024;
 const READ_BYTES_MIN: usize = 4096;
 /// Answers up to this length are copied, so that the buffer stays ours and is used again.
 const COPY_BYTES_MAX: usize = 16 * 1024;
@@ -51,6 +53,8 @@ struct EventHeader<'a> {
     /// JSON in a string: what the caller sent is not proven to be JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     client_context: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant_id: Option<&'a str>,
 }
 
 /// A frame from the runtime that is not a log.
@@ -60,6 +64,36 @@ enum Frame {
     InitError(Bytes),
     Success(Bytes),
     Failure(Bytes),
+    /// The answer comes in chunks; its content type, where it has one.
+    Begin(Option<String>),
+    Chunk(Bytes),
+}
+
+/// An answer under way: to whoever waits for it, or gathered where nobody takes it piece by piece.
+struct Streamed {
+    sink: Option<Sink>,
+    gathered: BytesMut,
+}
+
+impl Streamed {
+    async fn begin(sink: Option<Sink>, content_type: Option<String>) -> Streamed {
+        if let Some(sink) = &sink {
+            sink.begin(content_type).await;
+        }
+        Streamed { sink, gathered: BytesMut::new() }
+    }
+
+    async fn take(&mut self, data: Bytes) -> Result<(), ChannelError> {
+        if let Some(sink) = &self.sink {
+            return sink.send(data).await.map_err(|TooLong(bytes)| ChannelError::ResponseTooLarge { bytes });
+        }
+        let bytes = self.gathered.len() + data.len();
+        if bytes > INVOKE_PAYLOAD_BYTES_MAX {
+            return Err(ChannelError::ResponseTooLarge { bytes });
+        }
+        self.gathered.extend_from_slice(&data);
+        Ok(())
+    }
 }
 
 impl Frames {
@@ -95,14 +129,25 @@ impl Frames {
             return Err(out_of_turn(&frame));
         }
         self.write_head(event, deadline)?;
-        let frame = poll_fn(|cx| self.poll_turn(cx, &event.payload, pipes, log)).await?;
-        if self.sent < self.head.len() + event.payload.len() {
-            return Err(ChannelError::Protocol("an answer before the event was read".to_owned()));
-        }
-        match frame {
-            Frame::Success(answer) => Ok(Answer::Success(answer)),
-            Frame::Failure(error) => Ok(Answer::Error(error)),
-            Frame::Ready | Frame::InitError(_) => Err(out_of_turn(&frame)),
+        let mut streamed: Option<Streamed> = None;
+        loop {
+            let frame = poll_fn(|cx| self.poll_turn(cx, &event.payload, pipes, log)).await?;
+            if self.sent < self.head.len() + event.payload.len() {
+                return Err(ChannelError::Protocol("an answer before the event was read".to_owned()));
+            }
+            match (frame, &mut streamed) {
+                (Frame::Success(answer), None) => return Ok(Answer::Success(answer)),
+                (Frame::Success(rest), Some(streamed)) if rest.is_empty() => {
+                    return Ok(Answer::Success(std::mem::take(&mut streamed.gathered).freeze()));
+                }
+                (Frame::Failure(error), _) => return Ok(Answer::Error(error)),
+                (Frame::Begin(content_type), None) => {
+                    streamed = Some(Streamed::begin(event.sink.clone(), content_type).await);
+                }
+                // While the reader is behind, nothing more is read, and the runtime waits in its write.
+                (Frame::Chunk(data), Some(streamed)) => streamed.take(data).await?,
+                (frame, _) => return Err(out_of_turn(&frame)),
+            }
         }
     }
 
@@ -132,6 +177,7 @@ impl Frames {
                 arn: &event.invoked_arn,
                 trace: &event.trace,
                 client_context: event.client_context.as_deref(),
+                tenant_id: event.tenant.as_deref(),
             },
         )
         .expect("strings and numbers have a JSON form, and a Vec takes every write");
@@ -270,6 +316,12 @@ fn parse(mut frame: Bytes) -> Result<Frame, ChannelError> {
     match frame.get_u8() {
         b'S' => Ok(Frame::Success(frame)),
         b'F' => Ok(Frame::Failure(frame)),
+        b'B' => {
+            let kind = String::from_utf8_lossy(&frame);
+            let is_good = kind.len() <= CONTENT_TYPE_BYTES_MAX && kind.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
+            Ok(Frame::Begin(Some(kind.into_owned()).filter(|kind| is_good && !kind.is_empty())))
+        }
+        b'C' if frame.len() <= STREAM_PIECE_BYTES_MAX => Ok(Frame::Chunk(frame)),
         b'R' if frame.is_empty() => Ok(Frame::Ready),
         b'I' => Ok(Frame::InitError(frame)),
         kind => {
@@ -283,6 +335,7 @@ fn out_of_turn(frame: &Frame) -> ChannelError {
         Frame::Ready => "a ready frame",
         Frame::InitError(_) => "an init error",
         Frame::Success(_) | Frame::Failure(_) => "an answer",
+        Frame::Begin(_) | Frame::Chunk(_) => "a part of an answer",
     };
     ChannelError::Protocol(format!("{name} out of turn"))
 }

@@ -1,6 +1,6 @@
 //! Lambda's Runtime API (<https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>) for one process: HTTP/1.1
 //! on the listener given. The extensions and telemetry APIs and SnapStart's restore calls are absent; streamed answers
-//! are collected.
+//! go on as they come where somebody takes them so, and are collected otherwise.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -18,6 +18,7 @@ use cumulet_engine::function::FunctionVersion;
 use cumulet_engine::invocation::Invocation;
 use cumulet_engine::output::InvocationLog;
 use cumulet_engine::sandbox::{Answer, Deadline};
+use cumulet_engine::stream::{Sink, TooLong};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
@@ -33,6 +34,7 @@ use super::ChannelError;
 use super::pipes::Pipes;
 
 const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
+const RESPONSE_MODE: &str = "lambda-runtime-function-response-mode";
 const PREFIX: &str = "/2018-06-01/runtime/";
 /// Connections of one process; further ones wait to be accepted.
 const CONNECTIONS_MAX: usize = 64;
@@ -64,6 +66,8 @@ struct State {
     event: Option<Event>,
     /// The request identifier that was handed out and has no answer yet.
     under_way: Option<String>,
+    /// Where a streamed answer to it goes.
+    sink: Option<Sink>,
     answered: VecDeque<String>,
     outcome: Option<Result<Answer, ChannelError>>,
     /// The host, waiting for `is_ready` or `outcome`.
@@ -107,6 +111,7 @@ impl RuntimeApi {
         {
             let mut state = self.shared.lock();
             state.outcome = None;
+            state.sink = event.sink.clone();
             state.event = Some(Event { invocation: event.clone(), deadline_ms: deadline.epoch_ms });
         }
         self.shared.offered.notify_one();
@@ -167,6 +172,7 @@ impl State {
         if self.answered.len() > ANSWERED_MAX {
             self.answered.pop_front();
         }
+        self.sink = None;
         self.outcome = Some(outcome);
         self.wake();
         true
@@ -256,6 +262,13 @@ async fn handle(shared: &Shared, parts: &Parts, body: &mut Incoming) -> Response
             Ok(error) => init_error(shared, error_object(error, error_type)),
             Err(refused) => refused.response(),
         },
+        Call::Response { id } if parts.headers.get(RESPONSE_MODE).is_some_and(|mode| mode == "streaming") => {
+            let sink = shared.lock().sink.clone();
+            match sink {
+                Some(sink) => stream(shared, id, sink, parts.headers.get(header::CONTENT_TYPE), body).await,
+                None => answer(shared, id, body, Answer::Success).await,
+            }
+        }
         Call::Response { id } => answer(shared, id, body, Answer::Success).await,
         Call::Error { id } => {
             let make = |payload| Answer::Error(error_object(payload, error_type));
@@ -313,6 +326,7 @@ impl Event {
             ("lambda-runtime-invoked-function-arn", Some(invocation.invoked_arn)),
             ("lambda-runtime-trace-id", Some(invocation.trace).filter(|t| !t.is_empty())),
             ("lambda-runtime-client-context", invocation.client_context),
+            ("lambda-runtime-aws-tenant-id", invocation.tenant),
         ];
         for (name, text) in texts {
             // Control characters in JSON are white space, and in the rest have no meaning.
@@ -363,6 +377,42 @@ async fn answer(
         Some(bytes) => Refused::TooLarge { bytes }.response(),
         None => accepted(),
     }
+}
+
+/// Passes a streamed answer on. While its reader is behind, the body is not read, and the runtime waits.
+async fn stream(
+    shared: &Shared,
+    id: &str,
+    sink: Sink,
+    content_type: Option<&HeaderValue>,
+    body: &mut Incoming,
+) -> Response<Full<Bytes>> {
+    if shared.lock().under_way.as_deref() != Some(id) {
+        return unknown_id(shared, id);
+    }
+    sink.begin(content_type.and_then(|kind| kind.to_str().ok()).map(str::to_owned)).await;
+    let mut outcome = Ok(Answer::Success(Bytes::new()));
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else {
+            outcome = Err(ChannelError::Protocol("a streamed answer that ended before its end".to_owned()));
+            break;
+        };
+        match frame.into_data() {
+            Ok(data) => {
+                if let Err(TooLong(bytes)) = sink.send(data).await {
+                    outcome = Err(ChannelError::ResponseTooLarge { bytes });
+                    break;
+                }
+            }
+            Err(frame) => {
+                if let Some(error) = frame.trailers_ref().and_then(stream_error) {
+                    outcome = Ok(error);
+                }
+            }
+        }
+    }
+    drop(sink);
+    if shared.lock().answer(id, outcome) { accepted() } else { unknown_id(shared, id) }
 }
 
 fn unknown_id(shared: &Shared, id: &str) -> Response<Full<Bytes>> {

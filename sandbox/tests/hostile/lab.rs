@@ -53,6 +53,7 @@ impl Lab {
             argv: [&self.python, "-u", "-c", code].map(str::to_owned).to_vec(),
             environment: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())],
             code_dir: self.scratch.path().join("code"),
+            layers_dir: None,
             runtime_dir: None,
             prefixes: self.prefixes.clone(),
             memory_mb: 128,

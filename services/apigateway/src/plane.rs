@@ -203,6 +203,7 @@ impl ApiGateway {
                 .and_then(|v| v.to_str().ok())
                 .map_or_else(|| id::trace_header(request.now_ms), str::to_owned),
             client_context: None,
+            ..Invocation::default()
         };
         trace.integration_request_id.clone_from(&invocation.request_id);
         let started = Instant::now();
@@ -347,6 +348,7 @@ fn refused(error: InvokeError, trace: &mut Trace) -> Response<Bytes> {
         InvokeError::Throttled { .. } | InvokeError::Draining | InvokeError::NotReady { .. } => unavailable(),
         InvokeError::NotFound { .. }
         | InvokeError::AccessDenied { .. }
+        | InvokeError::Tenant { .. }
         | InvokeError::InvalidRuntime { .. }
         | InvokeError::InvalidCode { .. }
         | InvokeError::Internal { .. } => {

@@ -45,7 +45,7 @@ impl Invoker for World {
         Ok(outcome(&json!({"statusCode": 200, "body": "hello"}), None))
     }
 
-    fn retire(&self, _: &str, _: &str, _: &str, _: Option<&str>) {}
+    fn retire(&self, _: &str, _: &str, _: &str, _: Option<&str>, _: Option<&str>) {}
 }
 
 #[async_trait]

@@ -145,6 +145,25 @@ pub fn no_recovery(name: &str) -> ApiError {
     ApiError::new(400, "PointInTimeRecoveryUnavailableException", text)
 }
 
+pub fn export_time() -> ApiError {
+    let text = "The export time must lie between EarliestRestorableDateTime and LatestRestorableDateTime";
+    ApiError::new(400, "InvalidExportTimeException", text)
+}
+
+pub fn no_export(arn: &str) -> ApiError {
+    ApiError::new(400, "ExportNotFoundException", format!("Export not found: {arn}"))
+}
+
+pub fn export_conflict() -> ApiError {
+    let text =
+        "There was a conflict when writing to the specified S3 bucket: the client token was used with other parameters";
+    ApiError::new(400, "ExportConflictException", text)
+}
+
+pub fn export_source_absent(arn: &str) -> ApiError {
+    ApiError::new(400, "TableNotFoundException", format!("Table not found: {arn}"))
+}
+
 pub fn restore_time() -> ApiError {
     let text = "The restore time must lie between EarliestRestorableDateTime and LatestRestorableDateTime";
     ApiError::new(400, "InvalidRestoreTimeException", text)

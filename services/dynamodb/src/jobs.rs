@@ -61,6 +61,9 @@ async fn resume(shared: &Arc<Shared>) -> Result<(), ApiError> {
     for backup in found.backups.into_iter().filter(|backup| !backup.is_ready) {
         tokio::spawn(copy_backup(shared.clone(), backup));
     }
+    for export in found.exports.into_iter().filter(|export| export.ended_ms.is_none()) {
+        tokio::spawn(crate::exports::run(shared.clone(), export));
+    }
     for table in found.tables {
         shared.remember_place(&table.place.account, &table.place.region);
         if table.status == Status::Creating {

@@ -5,6 +5,7 @@ mod capacity;
 mod change;
 mod describe;
 mod errors;
+mod exports;
 pub mod expression;
 pub mod fuzz;
 mod input;
@@ -33,8 +34,9 @@ use cumulet_engine::record::{Usage, UsageSink};
 use cumulet_store::Store;
 use cumulet_wire::auth::Authorizer;
 use cumulet_wire::call::{Answer, Call};
+use cumulet_wire::client::Client;
 use cumulet_wire::error::ApiError;
-use cumulet_wire::operation::{Operation, Protocol, Service, ServiceModel};
+use cumulet_wire::operation::{Changes, Operation, Protocol, Service, ServiceModel};
 
 use capacity::Used;
 use model::Table;
@@ -57,14 +59,17 @@ const OPERATIONS: &[Operation] = &[
     Operation::rpc("DescribeBackup"),
     Operation::rpc("DescribeContinuousBackups"),
     Operation::rpc("DescribeEndpoints"),
+    Operation::rpc("DescribeExport"),
     Operation::rpc("DescribeLimits"),
     Operation::rpc("DescribeTable"),
     Operation::rpc("DescribeTimeToLive"),
     Operation::rpc("ExecuteStatement"),
     Operation::rpc("ExecuteTransaction"),
+    Operation::rpc("ExportTableToPointInTime"),
     Operation::rpc("GetItem"),
     Operation::rpc("GetResourcePolicy"),
     Operation::rpc("ListBackups"),
+    Operation::rpc("ListExports"),
     Operation::rpc("ListTables"),
     Operation::rpc("ListTagsOfResource"),
     Operation::rpc("PutItem"),
@@ -87,7 +92,6 @@ const OPERATIONS: &[Operation] = &[
 const ABSENT: &[Operation] = &[
     Operation::rpc("CreateGlobalTable"),
     Operation::rpc("DescribeContributorInsights"),
-    Operation::rpc("DescribeExport"),
     Operation::rpc("DescribeGlobalTable"),
     Operation::rpc("DescribeGlobalTableSettings"),
     Operation::rpc("DescribeImport"),
@@ -95,10 +99,8 @@ const ABSENT: &[Operation] = &[
     Operation::rpc("DescribeTableReplicaAutoScaling"),
     Operation::rpc("DisableKinesisStreamingDestination"),
     Operation::rpc("EnableKinesisStreamingDestination"),
-    Operation::rpc("ExportTableToPointInTime"),
     Operation::rpc("ImportTable"),
     Operation::rpc("ListContributorInsights"),
-    Operation::rpc("ListExports"),
     Operation::rpc("ListGlobalTables"),
     Operation::rpc("ListImports"),
     Operation::rpc("UpdateContributorInsights"),
@@ -139,6 +141,8 @@ struct Shared {
     tables: Tables,
     clock: Arc<dyn Clock>,
     usage: Arc<dyn UsageSink>,
+    /// For buckets.
+    client: Client,
     /// Accounts and regions that have tables.
     places: Mutex<BTreeSet<(String, String)>>,
     /// Expiry and recovery are switched on and off one after the other: what is off is cleared before it is on again.
@@ -194,13 +198,14 @@ pub struct Streams {
 }
 
 impl DynamoDb {
-    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, usage: Arc<dyn UsageSink>) -> DynamoDb {
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, usage: Arc<dyn UsageSink>, client: Client) -> DynamoDb {
         let tables = Tables::new(Storage::new(store));
         DynamoDb {
             shared: Arc::new(Shared {
                 tables,
                 clock,
                 usage,
+                client,
                 places: Mutex::default(),
                 switching: tokio::sync::Mutex::default(),
             }),
@@ -251,6 +256,10 @@ impl Service for Streams {
         permissions::authorize(&self.shared, authorizer, call).await.map_err(named)
     }
 
+    fn changes(&self, arn: &str) -> Option<Box<dyn Changes>> {
+        Some(Box::new(operations::streams::News::of(self.shared.clone(), arn)))
+    }
+
     async fn call(&self, call: Call) -> Result<Answer, ApiError> {
         operations::streams::run(&self.shared, call).await.map(Output::from).map(checked).map_err(named)
     }
@@ -267,7 +276,12 @@ fn checked(output: Output) -> Answer {
         Output::Text(text) => (Json::Null, text),
     };
     let crc = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32IsoHdlc, &body);
-    Answer { output, payload: Some(body.into()), headers: vec![("x-amz-crc32", crc.to_string())], status: None }
+    Answer {
+        output,
+        payload: Some(body.into()),
+        headers: vec![("x-amz-crc32", crc.to_string())],
+        ..Answer::default()
+    }
 }
 
 /// Errors carry DynamoDB's namespace on the wire.

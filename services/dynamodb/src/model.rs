@@ -172,6 +172,45 @@ pub struct Restore {
     pub is_running: bool,
 }
 
+/// A table at a point in time being written into a bucket, or that was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Export {
+    pub v: u8,
+    pub arn: String,
+    pub place: Place,
+    pub table_id: String,
+    /// Where the items are put together as they were.
+    pub rows: u64,
+    pub source_rows: u64,
+    pub at_ms: u64,
+    pub started_ms: u64,
+    pub ended_ms: Option<u64>,
+    /// Code and message of what stopped it.
+    pub failure: Option<(String, String)>,
+    pub bucket: String,
+    pub prefix: Option<String>,
+    pub bucket_owner: Option<String>,
+    pub sse: Option<(String, Option<String>)>,
+    pub token: Option<String>,
+    /// Whose permissions it writes with: a role, or the account's owner.
+    pub role_arn: Option<String>,
+    pub items: u64,
+    pub bytes: u64,
+}
+
+impl Export {
+    /// The last part of the ARN.
+    pub fn id(&self) -> &str {
+        self.arn.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// Where in the bucket its files are.
+    pub fn folder(&self) -> String {
+        let prefix = self.prefix.as_deref().map(|prefix| format!("{prefix}/")).unwrap_or_default();
+        format!("{prefix}AWSDynamoDB/{}", self.id())
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Table {
     pub v: u8,

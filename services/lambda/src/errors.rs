@@ -27,6 +27,18 @@ pub fn function_not_found(arn: &str) -> ApiError {
     not_found(format!("Function not found: {arn}"))
 }
 
+pub fn alias_not_found(arn: &str) -> ApiError {
+    not_found(format!("Cannot find alias arn: {arn}"))
+}
+
+pub fn layer_not_found(arn: &str) -> ApiError {
+    not_found(format!("Layer version {arn} does not exist."))
+}
+
+pub fn access_denied(message: String) -> ApiError {
+    user(403, "AccessDeniedException", message)
+}
+
 pub fn not_found(message: impl Into<String>) -> ApiError {
     user(404, "ResourceNotFoundException", message)
 }
@@ -104,7 +116,7 @@ pub fn bad_client_context(reason: &str) -> ApiError {
 pub fn from_invoke(error: InvokeError) -> ApiError {
     match error {
         InvokeError::NotFound { arn } => function_not_found(&arn),
-        InvokeError::AccessDenied { message } => user(403, "AccessDeniedException", message),
+        InvokeError::AccessDenied { message } => access_denied(message),
         InvokeError::NotReady { state, reason } => conflict(format!(
             "The operation cannot be performed at this time. The function is currently in the following state: {state}. {reason}"
         )),
@@ -112,6 +124,7 @@ pub fn from_invoke(error: InvokeError) -> ApiError {
             .with("Reason", reason)
             .with("retryAfterSeconds", "1"),
         InvokeError::TooLarge { size, max } => payload_too_large(size, max),
+        InvokeError::Tenant { message } => invalid_parameter(message),
         InvokeError::InvalidRuntime { message } => user(502, "InvalidRuntimeException", message),
         InvokeError::InvalidCode { message } => user(502, "InvalidZipFileException", message),
         InvokeError::Draining => service(503, "ServiceException", "The platform is shutting down."),

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
+use cumulet_base::id;
 use cumulet_engine::catalog::{Access, Catalog, Target};
 use cumulet_engine::function::FunctionVersion;
 use cumulet_engine::invocation::InvokeError;
@@ -13,10 +14,11 @@ use cumulet_store::Store;
 use cumulet_wire::error::ApiError;
 
 use crate::errors;
-use crate::model::{Function, UrlOwner};
-use crate::names::{LATEST, Named};
+use crate::model::{Alias, Attached, Function, Row, UrlOwner};
+use crate::names::{At, Named, PUBLISHED};
 use crate::policy;
-use crate::storage::{Storage, Stored, Written};
+use crate::seal::Seal;
+use crate::storage::{Of, Storage, Stored, Written};
 
 /// Attempts to change a row that others change meanwhile.
 const UPDATE_ATTEMPTS_MAX: usize = 16;
@@ -25,20 +27,51 @@ const MEMORY_MAX: usize = 20_000;
 
 type Name = (String, String, String);
 
-/// What is remembered of a function.
+/// What is remembered of a function, a version or an alias.
 #[derive(Debug)]
 pub struct Known {
-    pub function: Function,
-    /// `None`: the stored runtime is unknown to this program.
+    pub row: Row,
+    /// `None`: an alias, or the stored runtime is unknown to this program.
     pub version: Option<Arc<FunctionVersion>>,
+    /// The resource policy as a document, where there is one.
+    pub document: Option<String>,
+}
+
+impl Known {
+    fn new(row: Row, version: Option<FunctionVersion>) -> Known {
+        let statements = &row.attached().policy;
+        let document = (!statements.is_empty()).then(|| policy::document(statements));
+        Known { version: version.map(Arc::new), document, row }
+    }
+
+    /// `None`: it is an alias.
+    pub fn function(&self) -> Option<&Function> {
+        match &self.row {
+            Row::Function(function) => Some(function),
+            Row::Alias(_) => None,
+        }
+    }
+
+    pub fn attached(&self) -> &Attached {
+        self.row.attached()
+    }
 }
 
 #[derive(Default)]
 struct Memory {
     /// Counts the writes; a read remembers its result only if this stood still meanwhile.
     writes: u64,
-    functions: HashMap<Name, Arc<Known>>,
+    functions: HashMap<Name, Entry>,
+    /// Rows in all entries.
+    count: usize,
     urls: HashMap<String, Arc<UrlOwner>>,
+}
+
+#[derive(Default)]
+struct Entry {
+    latest: Option<Arc<Known>>,
+    /// By qualifier.
+    others: HashMap<String, Arc<Known>>,
 }
 
 pub struct Functions {
@@ -56,10 +89,8 @@ impl Drop for Forget {
     fn drop(&mut self) {
         let mut memory = self.memory.write().unwrap_or_else(PoisonError::into_inner);
         memory.writes += 1;
-        if let Some(known) = memory.functions.remove(&self.name)
-            && let Some(url) = &known.function.url
-        {
-            memory.urls.remove(&url.id);
+        if let Some(entry) = memory.functions.remove(&self.name) {
+            memory.count -= entry.others.len() + usize::from(entry.latest.is_some());
         }
         let name = &self.name;
         memory.urls.retain(|_, owner| (&owner.account, &owner.region, &owner.name) != (&name.0, &name.1, &name.2));
@@ -67,39 +98,101 @@ impl Drop for Forget {
 }
 
 impl Functions {
-    pub fn new(store: Arc<dyn Store>) -> Functions {
-        Functions { storage: Arc::new(Storage::new(store)), memory: Arc::default() }
+    /// `secret` is the installation's.
+    pub fn new(store: Arc<dyn Store>, secret: &[u8; 32]) -> Functions {
+        Functions { storage: Arc::new(Storage::new(store, Seal::new(secret))), memory: Arc::default() }
     }
 
-    /// From memory where it can.
+    /// The function as it is now, from memory where it can.
     pub async fn find(&self, account: &str, region: &str, name: &str) -> Result<Option<Arc<Known>>, ApiError> {
-        let id: Name = (account.to_owned(), region.to_owned(), name.to_owned());
+        self.find_at(Of { account, region, name }, None).await
+    }
+
+    /// The function, a version or an alias of it, from memory where it can.
+    pub async fn find_at(&self, of: Of<'_>, qualifier: Option<&str>) -> Result<Option<Arc<Known>>, ApiError> {
+        let id: Name = (of.account.to_owned(), of.region.to_owned(), of.name.to_owned());
+        let at = At::of(qualifier);
         let writes = {
             let memory = self.memory.read().unwrap_or_else(PoisonError::into_inner);
-            if let Some(known) = memory.functions.get(&id) {
+            let known = memory.functions.get(&id).and_then(|entry| match at {
+                At::Latest => entry.latest.as_ref(),
+                _ => entry.others.get(qualifier?),
+            });
+            if let Some(known) = known {
                 return Ok(Some(Arc::clone(known)));
             }
             memory.writes
         };
-        let Some(stored) = self.storage.get(account, region, name).await? else {
-            return Ok(None);
-        };
-        let known = Arc::new(Known { version: stored.function.version().map(Arc::new), function: stored.function });
+        let Some(known) = self.load(of, at).await? else { return Ok(None) };
+        let known = Arc::new(known);
         let mut memory = self.memory.write().unwrap_or_else(PoisonError::into_inner);
         if memory.writes == writes {
-            if memory.functions.len() >= MEMORY_MAX {
+            if memory.count >= MEMORY_MAX {
                 memory.functions.clear();
+                memory.count = 0;
             }
-            memory.functions.insert(id, Arc::clone(&known));
+            let entry = memory.functions.entry(id).or_default();
+            let before = match at {
+                At::Latest => entry.latest.replace(Arc::clone(&known)),
+                _ => entry.others.insert(qualifier.unwrap_or_default().to_owned(), Arc::clone(&known)),
+            };
+            memory.count += usize::from(before.is_none());
         }
         Ok(Some(known))
     }
 
-    /// The function, or AWS's error that it is not there.
+    async fn load(&self, of: Of<'_>, at: At<'_>) -> Result<Option<Known>, ApiError> {
+        let Some(Stored { row, .. }) = self.storage.get(of, at).await? else { return Ok(None) };
+        let version = match &row {
+            Row::Alias(_) => None,
+            Row::Function(function) if function.is_latest() => function.version(function.concurrency_max, 0),
+            Row::Function(function) => {
+                let Some(Stored { row: Row::Function(owner), .. }) = self.storage.get(of, At::Latest).await? else {
+                    return Ok(None);
+                };
+                function.version(owner.concurrency_max, self.provisioned_of(function).await?)
+            }
+        };
+        Ok(Some(Known::new(row, version)))
+    }
+
+    /// Instances that are to be ready of a version: its own, and those of the aliases that name it.
+    async fn provisioned_of(&self, version: &Function) -> Result<u32, ApiError> {
+        let of = Of::function(version);
+        let mut count = version.attached.provisioned.as_ref().map_or(0, |provisioned| provisioned.count);
+        for owner in self.storage.provisioned(Some(of)).await? {
+            let Some(qualifier) = owner.qualifier.as_deref() else { continue };
+            if let At::Alias(_) = At::of(Some(qualifier))
+                && let Some(Stored { row: Row::Alias(alias), .. }) = self.storage.get(of, At::of(Some(qualifier))).await?
+                && alias.version == version.version
+            {
+                count += alias.attached.provisioned.as_ref().map_or(0, |provisioned| provisioned.count);
+            }
+        }
+        Ok(count)
+    }
+
+    /// What a caller names, or AWS's error that it is not there.
     pub async fn require(&self, named: &Named) -> Result<Arc<Known>, ApiError> {
-        self.find(&named.account, &named.region, &named.name)
-            .await?
-            .ok_or_else(|| errors::function_not_found(&named.qualified_arn()))
+        self.find_at(of(named), named.qualifier.as_deref()).await?.ok_or_else(|| missing(named))
+    }
+
+    /// The function or version a caller names; for an alias the version it stands for, its main one where it has two.
+    pub async fn require_version(&self, named: &Named) -> Result<Arc<Known>, ApiError> {
+        let known = self.require(named).await?;
+        match &known.row {
+            Row::Function(_) => Ok(known),
+            Row::Alias(alias) => {
+                let version = self.find_at(of(named), Some(&alias.version)).await?;
+                version.ok_or_else(|| missing(named))
+            }
+        }
+    }
+
+    /// A copy of the function or version that is named, as [`Functions::require_version`] finds it.
+    pub async fn function(&self, named: &Named) -> Result<Function, ApiError> {
+        let known = self.require_version(named).await?;
+        known.function().cloned().ok_or_else(|| missing(named))
     }
 
     /// Whose a URL is; from memory where it can.
@@ -135,20 +228,40 @@ impl Functions {
         self.storage.list(account, region, after, limit).await
     }
 
+    /// Published versions by number, after the one given.
+    pub async fn versions(
+        &self,
+        named: &Named,
+        after: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<Function>, ApiError> {
+        self.storage.versions(of(named), after, limit).await
+    }
+
+    /// Aliases by name, after the one given.
+    pub async fn aliases(&self, named: &Named, after: Option<&str>, limit: usize) -> Result<Vec<Alias>, ApiError> {
+        Ok(self.storage.aliases(of(named), after, limit).await?.0)
+    }
+
+    /// Versions and aliases that have instances kept ready: of one function, or of all.
+    pub async fn provisioned(&self, named: Option<&Named>) -> Result<Vec<UrlOwner>, ApiError> {
+        self.storage.provisioned(named.map(of)).await
+    }
+
     /// Durable when it returns.
     ///
     /// # Errors
     /// `ResourceConflictException` when the name is taken.
-    pub async fn create(&self, function: Function) -> Result<(), ApiError> {
+    pub async fn create(&self, function: Function, published: Option<Function>) -> Result<(), ApiError> {
         let name = function.name.clone();
-        let forget = self.forget(&function.account, &function.region, &function.name);
-        let storage = Arc::clone(&self.storage);
-        let written = finish(async move {
-            let _forget = forget;
-            storage.create(&function).await
-        })
-        .await?;
-        match written {
+        let named = Named {
+            account: function.account.clone(),
+            region: function.region.clone(),
+            name: function.name.clone(),
+            qualifier: None,
+        };
+        let write = move |storage: Arc<Storage>| async move { storage.create(function, published).await };
+        match self.write(&named, write).await? {
             Written::Done => Ok(()),
             Written::Lost => Err(errors::conflict(format!("Function already exist: {name}"))),
         }
@@ -161,78 +274,188 @@ impl Functions {
         named: &Named,
         mut change: impl FnMut(&mut Function) -> Result<(), ApiError>,
     ) -> Result<(Function, Function), ApiError> {
-        for _ in 0..UPDATE_ATTEMPTS_MAX {
-            let stored = self.read(named).await?;
-            let before = stored.function.clone();
-            let mut next = before.clone();
-            change(&mut next)?;
-            let forget = self.forget(&named.account, &named.region, &named.name);
-            let storage = Arc::clone(&self.storage);
-            let written = finish(async move {
-                let _forget = forget;
-                let written = storage.replace(&stored, &next).await?;
-                Ok((written, next))
+        let function = |row| match row {
+            Row::Function(function) => Ok(*function),
+            Row::Alias(_) => Err(missing(named)),
+        };
+        let (before, after) = self
+            .update_row(&named.unqualified(), |row| match row {
+                Row::Function(function) => change(function),
+                Row::Alias(_) => Ok(()),
             })
             .await?;
-            if let (Written::Done, next) = written {
+        Ok((function(before)?, function(after)?))
+    }
+
+    /// The same for whatever is named: the function, a version, an alias.
+    pub async fn update_row(
+        &self,
+        named: &Named,
+        mut change: impl FnMut(&mut Row) -> Result<(), ApiError>,
+    ) -> Result<(Row, Row), ApiError> {
+        for _ in 0..UPDATE_ATTEMPTS_MAX {
+            let stored = self.read(named).await?;
+            let before = stored.row.clone();
+            let mut next = before.clone();
+            change(&mut next)?;
+            let written = next.clone();
+            let write = move |storage: Arc<Storage>| async move { storage.replace(&stored, &written, None).await };
+            if self.write(named, write).await? == Written::Done {
                 return Ok((before, next));
             }
         }
-        Err(errors::concurrent_update(&named.arn()))
+        Err(errors::concurrent_update(&named.qualified_arn()))
     }
 
-    pub async fn delete(&self, named: &Named) -> Result<(), ApiError> {
+    /// Publishes what `$LATEST` is, unless the version published last is the same, which is answered then. `check` may
+    /// refuse; `change` is made to `$LATEST` first, in the same commit.
+    pub async fn publish(
+        &self,
+        named: &Named,
+        description: Option<&str>,
+        is_unnumbered: bool,
+        now_ms: u64,
+        mut change: impl FnMut(&mut Function) -> Result<(), ApiError>,
+    ) -> Result<(Function, Function), ApiError> {
+        let named = named.unqualified();
         for _ in 0..UPDATE_ATTEMPTS_MAX {
-            let stored = self.read(named).await?;
-            let forget = self.forget(&named.account, &named.region, &named.name);
-            let storage = Arc::clone(&self.storage);
-            let written = finish(async move {
-                let _forget = forget;
-                storage.delete(&stored).await
-            })
-            .await?;
-            if written == Written::Done {
-                return Ok(());
+            let stored = self.read(&named).await?;
+            let Row::Function(before) = &stored.row else { return Err(missing(&named)) };
+            let mut next = before.clone();
+            change(&mut next)?;
+            let last = match next.last_version {
+                _ if is_unnumbered => None,
+                0 => None,
+                number => self.storage.get(of(&named), At::Version(number)).await?,
+            };
+            let same = last.and_then(|last| match last.row {
+                Row::Function(last) if next.is_published_as(&last) => Some(*last),
+                _ => None,
+            });
+            let is_same = same.is_some();
+            let published = same.unwrap_or_else(|| {
+                let version = if is_unnumbered {
+                    PUBLISHED.to_owned()
+                } else {
+                    next.last_version += 1;
+                    next.last_version.to_string()
+                };
+                next.snapshot(version, description.map(str::to_owned), now_ms)
+            });
+            if is_same && next == *before {
+                return Ok((*next, published));
+            }
+            let beside = (!is_same).then(|| Row::Function(Box::new(published.clone())));
+            let function = Row::Function(next.clone());
+            let write =
+                move |storage: Arc<Storage>| async move { storage.replace(&stored, &function, beside.as_ref()).await };
+            if self.write(&named, write).await? == Written::Done {
+                return Ok((*next, published));
             }
         }
         Err(errors::concurrent_update(&named.arn()))
     }
 
-    async fn read(&self, named: &Named) -> Result<Stored, ApiError> {
-        self.storage
-            .get(&named.account, &named.region, &named.name)
-            .await?
-            .ok_or_else(|| errors::function_not_found(&named.qualified_arn()))
+    /// Puts an alias beside its function.
+    ///
+    /// # Errors
+    /// `ResourceConflictException` when there is one of this name, and when a version it names is gone.
+    pub async fn create_alias(&self, alias: &Alias) -> Result<(), ApiError> {
+        let named = Named {
+            account: alias.account.clone(),
+            region: alias.region.clone(),
+            name: alias.name.clone(),
+            qualifier: None,
+        };
+        for _ in 0..UPDATE_ATTEMPTS_MAX {
+            let stored = self.read(&named).await?;
+            if self.storage.get(of(&named), At::Alias(&alias.alias)).await?.is_some() {
+                return Err(errors::conflict(format!("Alias already exists: {}", alias.arn())));
+            }
+            let (row, function) = (Row::Alias(Box::new(alias.clone())), stored.row.clone());
+            let write = move |storage: Arc<Storage>| async move { storage.replace(&stored, &function, Some(&row)).await };
+            if self.write(&named, write).await? == Written::Done {
+                return Ok(());
+            }
+        }
+        Err(errors::concurrent_update(&alias.arn()))
     }
 
-    fn forget(&self, account: &str, region: &str, name: &str) -> Forget {
-        Forget { memory: Arc::clone(&self.memory), name: (account.to_owned(), region.to_owned(), name.to_owned()) }
+    /// Deletes the function with everything of it, or a version or an alias.
+    pub async fn delete(&self, named: &Named) -> Result<(), ApiError> {
+        for _ in 0..UPDATE_ATTEMPTS_MAX {
+            let stored = self.read(named).await?;
+            let since = match named.at() {
+                At::Version(_) => Some(self.unreferenced(named).await?),
+                _ => None,
+            };
+            let is_function = named.at() == At::Latest;
+            let write = move |storage: Arc<Storage>| async move {
+                if is_function { storage.delete(&stored).await } else { storage.delete_row(&stored, since).await }
+            };
+            if self.write(named, write).await? == Written::Done {
+                return Ok(());
+            }
+        }
+        Err(errors::concurrent_update(&named.qualified_arn()))
+    }
+
+    /// No alias names the version; the revision at which that was so.
+    async fn unreferenced(&self, named: &Named) -> Result<cumulet_store::Rev, ApiError> {
+        let version = named.qualifier.as_deref().unwrap_or_default();
+        let (aliases, since) = self.storage.aliases(of(named), None, usize::MAX).await?;
+        let naming = aliases.iter().filter(|a| a.version == version || a.weights.contains_key(version));
+        let names: Vec<&str> = naming.map(|alias| alias.alias.as_str()).collect();
+        if names.is_empty() {
+            return Ok(since);
+        }
+        Err(errors::conflict(format!("Version {version} is referenced by the following aliases: [{}]", names.join(", "))))
+    }
+
+    async fn read(&self, named: &Named) -> Result<Stored, ApiError> {
+        self.storage.get(of(named), named.at()).await?.ok_or_else(|| missing(named))
+    }
+
+    /// Runs a write to its end even if the caller goes away: a write that was committed but not forgotten would leave a
+    /// stale memory behind.
+    async fn write<F>(
+        &self,
+        named: &Named,
+        write: impl FnOnce(Arc<Storage>) -> F + Send + 'static,
+    ) -> Result<Written, ApiError>
+    where
+        F: Future<Output = Result<Written, ApiError>> + Send,
+    {
+        let name = (named.account.clone(), named.region.clone(), named.name.clone());
+        let forget = Forget { memory: Arc::clone(&self.memory), name };
+        let storage = Arc::clone(&self.storage);
+        let task = tokio::spawn(async move {
+            let _forget = forget;
+            write(storage).await
+        });
+        task.await.unwrap_or_else(|e| Err(ApiError::internal(format!("writing a function: {e}"))))
     }
 }
 
-/// Runs a write to its end even if the caller goes away: a write that was committed but not forgotten would leave a
-/// stale memory behind.
-async fn finish<T: Send + 'static>(
-    write: impl Future<Output = Result<T, ApiError>> + Send + 'static,
-) -> Result<T, ApiError> {
-    tokio::spawn(write).await.unwrap_or_else(|e| Err(ApiError::internal(format!("writing a function: {e}"))))
+pub fn of(named: &Named) -> Of<'_> {
+    Of { account: &named.account, region: &named.region, name: &named.name }
+}
+
+/// AWS's error for what is not there.
+pub fn missing(named: &Named) -> ApiError {
+    errors::function_not_found(&named.qualified_arn())
 }
 
 #[async_trait]
 impl Catalog for Functions {
     async fn resolve(&self, target: &Target, access: &Access) -> Result<Arc<FunctionVersion>, InvokeError> {
         let not_found = || InvokeError::NotFound { arn: target.arn() };
-        if target.qualifier.as_deref().is_some_and(|q| q != LATEST) {
-            return Err(not_found());
-        }
-        let known = self
-            .find(&target.account, &target.region, &target.name)
-            .await
-            .map_err(|e| InvokeError::Internal { message: e.message })?
-            .ok_or_else(not_found)?;
+        let failed = |e: ApiError| InvokeError::Internal { message: e.message };
+        let of = Of { account: &target.account, region: &target.region, name: &target.name };
+        let known = self.find_at(of, target.qualifier.as_deref()).await.map_err(failed)?.ok_or_else(not_found)?;
         if let Access::Service { principal, source_arn, source_account } = access {
             let question = policy::Question::service(principal, source_arn, source_account);
-            if !policy::allows(&known.function.policy, "lambda:InvokeFunction", &question) {
+            if !policy::allows(&known.attached().policy, "lambda:InvokeFunction", &question) {
                 return Err(InvokeError::AccessDenied {
                     message: format!(
                         "{principal} is not authorized to perform: lambda:InvokeFunction on resource: {} \
@@ -242,8 +465,17 @@ impl Catalog for Functions {
                 });
             }
         }
+        let known = match &known.row {
+            Row::Function(_) => known,
+            Row::Alias(alias) => {
+                // 53 bits, as many as a number of this kind can tell apart.
+                let drawn = (u64::from_le_bytes(id::random()) >> 11) as f64 / (1_u64 << 53) as f64;
+                let version = self.find_at(of, Some(alias.choose(drawn))).await.map_err(failed)?;
+                version.ok_or_else(not_found)?
+            }
+        };
         known.version.clone().ok_or_else(|| InvokeError::InvalidRuntime {
-            message: format!("unknown runtime `{}`", known.function.runtime),
+            message: format!("unknown runtime `{}`", known.function().map_or("", |function| &function.runtime)),
         })
     }
 

@@ -1,33 +1,43 @@
-//! AWS Lambda's API: functions, their policies, URLs, tags and concurrency, and synchronous invocation.
-//! Deliberately absent: versions and aliases, layers, event source mappings, asynchronous and streaming invocation,
-//! container images, VPCs, code signing; each is refused by name. Running functions is the engine's.
+//! AWS Lambda's API: functions, versions, aliases and layers, policies, URLs, tags, concurrency, and invocation.
+//! Deliberately absent: container images, file systems, KMS keys, capacity providers, durable executions, code signing;
+//! each is refused by name. VPC configurations are kept and shown. Running functions is the engine's.
 
 mod absent;
 mod errors;
 pub mod functions;
 #[doc(hidden)]
 pub mod fuzz;
+mod layers;
 pub mod links;
+pub mod mappings;
 pub mod model;
 mod names;
 mod operations;
 mod policy;
+mod seal;
 mod settings;
 mod storage;
+mod streaming;
 pub mod url_plane;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cumulet_engine::catalog::Invoker;
-use cumulet_wire::call::{Answer, Call};
+use cumulet_engine::catalog::{Invoker, Target};
+use cumulet_store::Store;
+use cumulet_wire::auth::{Authorizer, Principal};
+use cumulet_wire::call::{Answer, Call, Context};
+use cumulet_wire::client::Client;
 use cumulet_wire::error::ApiError;
 use cumulet_wire::operation::{Operation, Protocol, Service, ServiceModel};
+use cumulet_wire::policy::guard;
 
 pub use functions::Functions;
 pub use links::{CodePlane, Links};
+use layers::storage::Layers;
 use model::Function;
+use names::Named;
 pub use url_plane::{UrlPlane, UrlVerifier};
 
 /// Where zips are kept, by the SHA-256 of their content in hexadecimal.
@@ -71,6 +81,13 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 const QUALIFIER: &[(&str, &str)] = &[("Qualifier", "Qualifier")];
 const PAGES: &[(&str, &str)] = &[("Marker", "Marker"), ("MaxItems", "MaxItems")];
+const REVISION: &[(&str, &str)] = &[("RevisionId", "RevisionId")];
+const LAYER_FILTER: &[(&str, &str)] = &[
+    ("CompatibleRuntime", "CompatibleRuntime"),
+    ("CompatibleArchitecture", "CompatibleArchitecture"),
+    ("Marker", "Marker"),
+    ("MaxItems", "MaxItems"),
+];
 
 #[rustfmt::skip]
 const OPERATIONS: &[Operation] = &[
@@ -94,6 +111,22 @@ const OPERATIONS: &[Operation] = &[
         ])
         .raw_payload()
         .action("lambda:InvokeFunction"),
+    Operation::rest(
+        "InvokeWithResponseStream",
+        "POST",
+        "/2021-11-15/functions/{FunctionName}/response-streaming-invocations",
+        200,
+    )
+    .query(QUALIFIER)
+    .headers(&[
+        ("x-amz-invocation-type", "InvocationType"),
+        ("x-amz-log-type", "LogType"),
+        ("x-amz-client-context", "ClientContext"),
+        ("x-amz-tenant-id", "TenantId"),
+        ("x-amzn-trace-id", "TraceHeader"),
+    ])
+    .raw_payload()
+    .action("lambda:InvokeFunction"),
     Operation::rest("AddPermission", "POST", "/2015-03-31/functions/{FunctionName}/policy", 201).query(QUALIFIER),
     Operation::rest("RemovePermission", "DELETE", "/2015-03-31/functions/{FunctionName}/policy/{StatementId}", 204)
         .query(&[("Qualifier", "Qualifier"), ("RevisionId", "RevisionId")]),
@@ -112,6 +145,27 @@ const OPERATIONS: &[Operation] = &[
     Operation::rest("PutFunctionConcurrency", "PUT", "/2017-10-31/functions/{FunctionName}/concurrency", 200),
     Operation::rest("GetFunctionConcurrency", "GET", "/2019-09-30/functions/{FunctionName}/concurrency", 200),
     Operation::rest("DeleteFunctionConcurrency", "DELETE", "/2017-10-31/functions/{FunctionName}/concurrency", 204),
+    Operation::rest("PublishVersion", "POST", "/2015-03-31/functions/{FunctionName}/versions", 201),
+    Operation::rest("CreateAlias", "POST", "/2015-03-31/functions/{FunctionName}/aliases", 201),
+    Operation::rest("GetAlias", "GET", "/2015-03-31/functions/{FunctionName}/aliases/{Name}", 200),
+    Operation::rest("UpdateAlias", "PUT", "/2015-03-31/functions/{FunctionName}/aliases/{Name}", 200),
+    Operation::rest("DeleteAlias", "DELETE", "/2015-03-31/functions/{FunctionName}/aliases/{Name}", 204),
+    Operation::rest("ListAliases", "GET", "/2015-03-31/functions/{FunctionName}/aliases", 200)
+        .query(&[("Marker", "Marker"), ("MaxItems", "MaxItems"), ("FunctionVersion", "FunctionVersion")]),
+    Operation::rest("PublishLayerVersion", "POST", "/2018-10-31/layers/{LayerName}/versions", 201),
+    Operation::rest("GetLayerVersion", "GET", "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}", 200),
+    Operation::rest("GetLayerVersionByArn", "GET", "/2018-10-31/layers?find=LayerVersion", 200).query(&[("Arn", "Arn")]),
+    Operation::rest("DeleteLayerVersion", "DELETE", "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}", 204),
+    Operation::rest("ListLayers", "GET", "/2018-10-31/layers", 200).query(LAYER_FILTER),
+    Operation::rest("ListLayerVersions", "GET", "/2018-10-31/layers/{LayerName}/versions", 200).query(LAYER_FILTER),
+    Operation::rest("AddLayerVersionPermission", "POST", "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy", 201).query(REVISION),
+    Operation::rest("RemoveLayerVersionPermission", "DELETE", "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy/{StatementId}", 204).query(REVISION),
+    Operation::rest("GetLayerVersionPolicy", "GET", "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy", 200),
+    mappings::create(),
+    mappings::get(),
+    mappings::list(),
+    mappings::update(),
+    mappings::delete(),
 ];
 
 pub const MODEL: ServiceModel = ServiceModel {
@@ -123,23 +177,81 @@ pub const MODEL: ServiceModel = ServiceModel {
     absent: absent::ABSENT,
 };
 
-/// The service. [`Functions`] is shared with the engine, which resolves invocations with it.
+/// What the service stands on. [`Functions`] is shared with the engine, which resolves invocations with it.
+pub struct Ports {
+    pub functions: Arc<Functions>,
+    pub store: Arc<dyn Store>,
+    pub code: Arc<dyn CodeStore>,
+    pub invoker: Arc<dyn Invoker>,
+    pub links: Links,
+    pub client: Client,
+}
+
+/// What the operator decides.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Invocations of one account at a time.
+    pub account_concurrency: usize,
+}
+
 pub struct Lambda {
     functions: Arc<Functions>,
+    layers: Layers,
     code: Arc<dyn CodeStore>,
     invoker: Arc<dyn Invoker>,
     links: Links,
+    client: Client,
+    settings: Settings,
+    mappings: Option<mappings::Mappings>,
 }
 
 impl Lambda {
-    pub fn new(functions: Arc<Functions>, code: Arc<dyn CodeStore>, invoker: Arc<dyn Invoker>, links: Links) -> Lambda {
-        Lambda { functions, code, invoker, links }
+    pub fn new(ports: Ports, settings: Settings) -> Lambda {
+        let Ports { functions, store, code, invoker, links, client } = ports;
+        let layers = Layers::new(store);
+        Lambda { functions, layers, code, invoker, links, client, settings, mappings: None }
     }
 
-    /// Ends the instances of earlier revisions, and lets the new one be made ready.
+    /// With what reads queues and streams.
+    #[must_use]
+    pub fn with_mappings(mut self, mappings: mappings::Mappings) -> Lambda {
+        self.mappings = Some(mappings);
+        self
+    }
+
+    /// Ends the instances of earlier revisions of a version, and lets the new one be made ready.
     fn retire(&self, function: &Function) {
-        self.invoker.retire(&function.account, &function.region, &function.name, Some(&function.instance_revision));
-        self.invoker.prepare(&function.account, &function.region, &function.name);
+        let Function { account, region, name, version, instance_revision, .. } = function;
+        self.invoker.retire(account, region, name, Some(version), Some(instance_revision));
+        self.prepare(function);
+    }
+
+    /// Lets what instances of a version are made of be made ready.
+    fn prepare(&self, function: &Function) {
+        let Function { account, region, name, version, .. } = function.clone();
+        self.invoker.prepare(&Target { account, region, name, qualifier: Some(version) });
+    }
+
+    /// The same, by the version's name.
+    fn prepare_at(&self, named: &Named, version: &str) {
+        let Named { account, region, name, .. } = named.clone();
+        self.invoker.prepare(&Target { account, region, name, qualifier: Some(version.to_owned()) });
+    }
+
+    /// What the zips of all versions and layers of the account have.
+    async fn code_bytes(&self, context: &Context) -> Result<u64, ApiError> {
+        let mut bytes = 0;
+        for function in self.functions.list(context.account(), &context.region, None, usize::MAX).await? {
+            let Function { account, region, name, .. } = function;
+            bytes += function.code_bytes;
+            let named = Named { account, region, name, qualifier: None };
+            let versions = self.functions.versions(&named, None, usize::MAX).await?;
+            bytes += versions.iter().map(|version| version.code_bytes).sum::<u64>();
+        }
+        for layer in self.layers.names(context.account(), &context.region).await? {
+            bytes += self.layers.versions(&layer).await?.iter().map(|version| version.bytes).sum::<u64>();
+        }
+        Ok(bytes)
     }
 }
 
@@ -150,11 +262,38 @@ impl Service for Lambda {
     }
 
     fn resource(&self, call: &Call) -> String {
-        let named = ["FunctionName", "Resource"]
-            .iter()
-            .find_map(|member| call.input.get(*member)?.as_str())
-            .and_then(|text| names::read(&call.context, text, None).ok());
-        named.map_or_else(|| "*".to_owned(), |named| named.arn())
+        let text = |member: &str| call.input.get(member).and_then(|value| value.as_str());
+        if let Some(layer) = text("LayerName").and_then(|name| layers::read_name(&call.context, name).ok()) {
+            return match call.input.get("VersionNumber") {
+                Some(serde_json::Value::String(version)) => format!("{}:{version}", layer.arn()),
+                Some(version) => format!("{}:{version}", layer.arn()),
+                None => layer.arn(),
+            };
+        }
+        if let Some(arn) = text("Arn") {
+            return arn.to_owned();
+        }
+        let named = text("FunctionName").or_else(|| text("Resource"));
+        let named = named.and_then(|name| names::read(&call.context, name, text("Qualifier")).ok());
+        named.map_or_else(|| "*".to_owned(), |named| named.qualified_arn())
+    }
+
+    /// A function's own policy has a say, too: that of the version or alias that is named.
+    async fn authorize(&self, authorizer: &dyn Authorizer, call: &Call) -> Result<(), ApiError> {
+        let action = call.operation.action_of(&MODEL);
+        let resource = self.resource(call);
+        let caller = &call.context.caller;
+        if caller.kind == Principal::Owner {
+            return authorizer.authorize(caller, &action, &resource).await;
+        }
+        let text = |member: &str| call.input.get(member).and_then(|value| value.as_str());
+        let named = text("FunctionName").and_then(|name| names::read(&call.context, name, text("Qualifier")).ok());
+        let known = match &named {
+            Some(named) => self.functions.find_at(functions::of(named), named.qualifier.as_deref()).await?,
+            None => None,
+        };
+        let document = known.as_ref().and_then(|known| known.document.as_deref());
+        guard(authorizer, caller, &action, &resource, document).await
     }
 
     async fn call(&self, call: Call) -> Result<Answer, ApiError> {
@@ -168,6 +307,7 @@ impl Service for Lambda {
             "ListFunctions" => op::list_functions::run(self, call).await,
             "DeleteFunction" => op::delete_function::run(self, call).await,
             "Invoke" => op::invoke::run(self, call).await,
+            "InvokeWithResponseStream" => op::invoke_with_response_stream::run(self, call).await,
             "AddPermission" => op::add_permission::run(self, call).await,
             "RemovePermission" => op::remove_permission::run(self, call).await,
             "GetPolicy" => op::get_policy::run(self, call).await,
@@ -185,7 +325,25 @@ impl Service for Lambda {
             "PutFunctionConcurrency" => op::put_function_concurrency::run(self, call).await,
             "GetFunctionConcurrency" => op::get_function_concurrency::run(self, call).await,
             "DeleteFunctionConcurrency" => op::delete_function_concurrency::run(self, call).await,
-            other => Err(ApiError::not_implemented("lambda", other)),
+            "PublishVersion" => op::publish_version::run(self, call).await,
+            "CreateAlias" => op::create_alias::run(self, call).await,
+            "GetAlias" => op::get_alias::run(self, call).await,
+            "UpdateAlias" => op::update_alias::run(self, call).await,
+            "DeleteAlias" => op::delete_alias::run(self, call).await,
+            "ListAliases" => op::list_aliases::run(self, call).await,
+            "PublishLayerVersion" => op::publish_layer_version::run(self, call).await,
+            "GetLayerVersion" => op::get_layer_version::run(self, call).await,
+            "GetLayerVersionByArn" => op::get_layer_version_by_arn::run(self, call).await,
+            "DeleteLayerVersion" => op::delete_layer_version::run(self, call).await,
+            "ListLayers" => op::list_layers::run(self, call).await,
+            "ListLayerVersions" => op::list_layer_versions::run(self, call).await,
+            "AddLayerVersionPermission" => op::add_layer_version_permission::run(self, call).await,
+            "RemoveLayerVersionPermission" => op::remove_layer_version_permission::run(self, call).await,
+            "GetLayerVersionPolicy" => op::get_layer_version_policy::run(self, call).await,
+            other => match &self.mappings {
+                Some(mappings) if mappings::OPERATIONS.contains(&other) => mappings.call(call).await,
+                _ => Err(ApiError::not_implemented("lambda", other)),
+            },
         }
     }
 }

@@ -9,8 +9,12 @@ use cumulet_wire::validate::Validation;
 use crate::errors;
 
 pub const LATEST: &str = "$LATEST";
+/// What was published last of a function, without a number (`PublishTo`).
+pub const PUBLISHED: &str = "$LATEST.PUBLISHED";
 const NAME_MAX: usize = 64;
-const PATTERN: &str = "(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\\$LATEST|[a-zA-Z0-9-_]+))?";
+const PATTERN: &str = "(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?";
+const QUALIFIER_PATTERN: &str = "\\$(LATEST(\\.PUBLISHED)?)|[a-zA-Z0-9-_$]+";
+const QUALIFIER_MAX: usize = 128;
 
 /// A function in this account and region.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,11 +22,43 @@ pub struct Named {
     pub account: String,
     pub region: String,
     pub name: String,
-    /// As the caller gave it; only `$LATEST` exists.
+    /// As the caller gave it.
     pub qualifier: Option<String>,
 }
 
+/// What a qualifier names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At<'a> {
+    Latest,
+    /// A published version; 0 is `$LATEST.PUBLISHED`.
+    Version(u64),
+    Alias(&'a str),
+}
+
+impl At<'_> {
+    pub fn of(qualifier: Option<&str>) -> At<'_> {
+        match qualifier {
+            None | Some(LATEST) => At::Latest,
+            Some(PUBLISHED) => At::Version(0),
+            Some(text) if text.bytes().all(|b| b.is_ascii_digit()) => {
+                // No version has a number beyond it, nor 0.
+                At::Version(text.parse().ok().filter(|n| *n > 0).unwrap_or(u64::MAX))
+            }
+            Some(alias) => At::Alias(alias),
+        }
+    }
+}
+
 impl Named {
+    pub fn at(&self) -> At<'_> {
+        At::of(self.qualifier.as_deref())
+    }
+
+    /// The same function without a qualifier.
+    pub fn unqualified(&self) -> Named {
+        Named { qualifier: None, ..self.clone() }
+    }
+
     pub fn arn(&self) -> String {
         format!("arn:aws:lambda:{}:{}:function:{}", self.region, self.account, self.name)
     }
@@ -77,7 +113,7 @@ fn parse(text: &str) -> Option<Parts<'_>> {
         [name, qualifier] => (*name, Some(*qualifier)),
         _ => return None,
     };
-    let is_good = is_word(name) && qualifier.is_none_or(|q| q == LATEST || q.is_empty() || is_word(q));
+    let is_good = is_word(name) && qualifier.is_none_or(|q| q == LATEST || q == PUBLISHED || q.is_empty() || is_word(q));
     is_good.then_some(Parts { region, account, name, qualifier: qualifier.filter(|q| !q.is_empty()) })
 }
 
@@ -105,6 +141,11 @@ pub fn read(context: &Context, function_name: &str, qualifier: Option<&str>) -> 
         return Err(errors::function_not_found(function_name));
     }
     let qualifier = qualifier.filter(|q| !q.is_empty());
+    let mut checks = Validation::new();
+    checks.length("qualifier", qualifier, 1, QUALIFIER_MAX).pattern("qualifier", qualifier, QUALIFIER_PATTERN, |q| {
+        q == LATEST || q == PUBLISHED || is_word(q)
+    });
+    checks.finish("ValidationException")?;
     if let (Some(a), Some(b)) = (parts.qualifier, qualifier)
         && a != b
     {
@@ -120,12 +161,26 @@ pub fn read(context: &Context, function_name: &str, qualifier: Option<&str>) -> 
     })
 }
 
-/// As [`read`], for operations that work on a version: any but `$LATEST` does not exist.
-pub fn read_version(context: &Context, function_name: &str, qualifier: Option<&str>) -> Result<Named, ApiError> {
+/// As [`read`], for operations on the function itself: of qualifiers only `$LATEST` is taken.
+pub fn read_latest(context: &Context, function_name: &str) -> Result<Named, ApiError> {
+    let named = read(context, function_name, None)?;
+    match named.at() {
+        At::Latest => Ok(named.unqualified()),
+        _ => Err(errors::invalid_parameter(format!(
+            "This operation is performed on $LATEST, and does not take the qualifier of {}.",
+            named.qualified_arn()
+        ))),
+    }
+}
+
+/// As [`read`], for function URLs: they are of functions and aliases.
+pub fn read_url(context: &Context, function_name: &str, qualifier: Option<&str>) -> Result<Named, ApiError> {
     let named = read(context, function_name, qualifier)?;
-    match named.qualifier.as_deref() {
-        None | Some(LATEST) => Ok(named),
-        Some(_) => Err(errors::function_not_found(&named.qualified_arn())),
+    match (named.at(), &named.qualifier) {
+        (At::Latest, None) | (At::Alias(_), _) => Ok(named),
+        _ => Err(errors::invalid_parameter(
+            "The qualifier of a function URL is an alias: $LATEST and versions have none.",
+        )),
     }
 }
 
@@ -138,7 +193,11 @@ pub fn read_resource(context: &Context, resource: &str) -> Result<Named, ApiErro
             "The resource `{resource}` is not the ARN of a function; other resources have no tags here"
         )));
     }
-    read(context, resource, None)
+    let named = read(context, resource, None)?;
+    match named.qualifier {
+        None => Ok(named),
+        Some(_) => Err(errors::invalid_parameter("Tags on function aliases and versions are not supported. Please specify either a function ARN.")),
+    }
 }
 
 #[cfg(test)]
@@ -165,6 +224,21 @@ mod tests {
     }
 
     #[test]
+    fn what_qualifiers_name() {
+        for (qualifier, at) in [
+            (None, At::Latest),
+            (Some(LATEST), At::Latest),
+            (Some(PUBLISHED), At::Version(0)),
+            (Some("12"), At::Version(12)),
+            (Some("0"), At::Version(u64::MAX)),
+            (Some("live"), At::Alias("live")),
+            (Some("1a"), At::Alias("1a")),
+        ] {
+            assert_eq!(At::of(qualifier), at);
+        }
+    }
+
+    #[test]
     fn broken_and_foreign_names() {
         let c = context();
         for (text, code) in [
@@ -172,13 +246,15 @@ mod tests {
             ("", "ValidationException"),
             ("a:b:c:d", "ValidationException"),
             ("a/b", "ValidationException"),
-            ("hello:1", "ResourceNotFoundException"),
+            ("hello:a.b", "ValidationException"),
             ("arn:aws:lambda:eu-west-1:000000000000:function:hello", "ResourceNotFoundException"),
             ("arn:aws:lambda:us-east-1:111111111111:function:hello", "ResourceNotFoundException"),
         ] {
-            assert_eq!(read_version(&c, text, None).unwrap_err().code, code, "{text}");
+            assert_eq!(read(&c, text, None).unwrap_err().code, code, "{text}");
         }
         assert_eq!(read(&c, &"x".repeat(65), None).unwrap_err().code, "ValidationException");
+        assert_eq!(read(&c, "hello", Some("$OTHER")).unwrap_err().code, "ValidationException");
+        assert_eq!(read_latest(&c, "hello:1").unwrap_err().code, "InvalidParameterValueException");
         assert_eq!(read(&c, "hello:1", Some("2")).unwrap_err().code, "InvalidParameterValueException");
     }
 }

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use cumulet_base::arn::Arn;
 use cumulet_base::limits;
 use cumulet_wire::error::ApiError;
 use cumulet_wire::validate::Validation;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::errors;
 use crate::model::{Function, Logging};
@@ -67,16 +68,36 @@ pub struct Settings {
     pub ephemeral_storage: Option<Ephemeral>,
     pub snap_start: Option<SnapStart>,
     pub logging_config: Option<LoggingInput>,
-    pub vpc_config: Option<Value>,
-    pub dead_letter_config: Option<Value>,
+    pub vpc_config: Option<Vpc>,
+    pub dead_letter_config: Option<DeadLetter>,
     #[serde(rename = "KMSKeyArn")]
     pub kms_key_arn: Option<Value>,
-    pub layers: Option<Value>,
+    pub layers: Option<Vec<String>>,
     pub file_system_configs: Option<Value>,
     pub image_config: Option<Value>,
     pub capacity_provider_config: Option<Value>,
     pub durable_config: Option<Value>,
-    pub tenancy_config: Option<Value>,
+    pub tenancy_config: Option<Tenancy>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Vpc {
+    pub subnet_ids: Option<Vec<String>>,
+    pub security_group_ids: Option<Vec<String>>,
+    pub ipv6_allowed_for_dual_stack: Option<bool>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct DeadLetter {
+    pub target_arn: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Tenancy {
+    pub tenant_isolation_mode: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -166,7 +187,13 @@ impl Settings {
         if let Some(variables) = self.environment.as_ref().and_then(|environment| environment.variables.as_ref()) {
             check_environment(variables)?;
         }
-        Ok(())
+        match self.dead_letter().filter(|arn| !arn.is_empty()).map(str::parse::<Arn>) {
+            None => Ok(()),
+            Some(Ok(arn)) if ["sqs", "sns"].contains(&arn.service.as_str()) && !arn.resource.is_empty() => Ok(()),
+            Some(_) => Err(errors::invalid_parameter(
+                "The target of a dead-letter configuration is the ARN of an Amazon SQS queue or an Amazon SNS topic.",
+            )),
+        }
     }
 
     fn check_shape(&self) -> Result<(), ApiError> {
@@ -212,34 +239,43 @@ impl Settings {
                 logging.and_then(|l| l.log_group.as_deref()),
                 "[\\.\\-_/#A-Za-z0-9]+",
                 is_log_group,
-            );
+            )
+            .one_of(
+                "tenancyConfig.tenantIsolationMode",
+                self.tenancy_config.as_ref().and_then(|t| t.tenant_isolation_mode.as_deref()),
+                &["PER_TENANT"],
+            )
+            .pattern("deadLetterConfig.targetArn", self.dead_letter(), "(arn:(aws[a-zA-Z-]*)?:[a-z0-9-.]+:.*)|()", |arn| {
+                arn.is_empty() || arn.starts_with("arn:")
+            });
         checks.finish("ValidationException")
+    }
+
+    fn dead_letter(&self) -> Option<&str> {
+        self.dead_letter_config.as_ref()?.target_arn.as_deref()
+    }
+
+    pub fn tenant_isolation(&self) -> Option<String> {
+        self.tenancy_config.as_ref()?.tenant_isolation_mode.clone()
     }
 
     fn check_absent_features(&self) -> Result<(), ApiError> {
         for (value, feature) in [
-            (&self.layers, "Layers"),
-            (&self.vpc_config, "VpcConfig (functions have no VPC)"),
-            (&self.dead_letter_config, "DeadLetterConfig (Events)"),
             (&self.kms_key_arn, "KMSKeyArn"),
             (&self.file_system_configs, "FileSystemConfigs"),
             (&self.image_config, "ImageConfig (container images)"),
             (&self.capacity_provider_config, "CapacityProviderConfig"),
             (&self.durable_config, "DurableConfig"),
-            (&self.tenancy_config, "TenancyConfig"),
         ] {
             if value.as_ref().is_some_and(says_something) {
                 return Err(errors::not_built(feature));
             }
         }
-        if self.logging_config.as_ref().and_then(|l| l.log_format.as_deref()) == Some("JSON") {
-            return Err(errors::not_built("LoggingConfig.LogFormat JSON"));
-        }
         Ok(())
     }
 
     /// Changes what was given and leaves the rest. The constraints hold already.
-    pub fn apply(self, function: &mut Function) {
+    pub fn apply(self, function: &mut Function) -> Result<(), ApiError> {
         let number = |value: i64| u32::try_from(value).unwrap_or(u32::MAX);
         if let Some(role) = self.role {
             function.role = role;
@@ -271,15 +307,53 @@ impl Settings {
         if let Some(apply_on) = self.snap_start.and_then(|s| s.apply_on) {
             function.snap_start = apply_on;
         }
-        if let Some(logging) = self.logging_config {
-            function.logging = Logging {
-                format: logging.log_format.unwrap_or_else(|| function.logging.format.clone()),
-                group: logging.log_group.unwrap_or_else(|| function.logging.group.clone()),
-                application_level: logging.application_log_level,
-                system_level: logging.system_log_level,
-            };
+        if let Some(target) = self.dead_letter_config.map(|config| config.target_arn.unwrap_or_default()) {
+            function.dead_letter = Some(target).filter(|target| !target.is_empty());
         }
+        if let Some(vpc) = self.vpc_config {
+            let subnets = vpc.subnet_ids.unwrap_or_default();
+            let groups = vpc.security_group_ids.unwrap_or_default();
+            let is_none = subnets.is_empty() && groups.is_empty();
+            function.vpc = (!is_none).then(|| {
+                json!({
+                    "SubnetIds": subnets,
+                    "SecurityGroupIds": groups,
+                    "VpcId": "",
+                    "Ipv6AllowedForDualStack": vpc.ipv6_allowed_for_dual_stack.unwrap_or(false),
+                })
+            });
+        }
+        if let Some(logging) = self.logging_config {
+            apply_logging(logging, &mut function.logging)?;
+        }
+        Ok(())
     }
+}
+
+/// Levels are for lines that are objects, and `INFO` where none is said.
+fn apply_logging(given: LoggingInput, logging: &mut Logging) -> Result<(), ApiError> {
+    if let Some(format) = given.log_format {
+        logging.format = format;
+    }
+    if let Some(group) = given.log_group {
+        logging.group = group;
+    }
+    if logging.format != "JSON" {
+        if given.application_log_level.is_some() || given.system_log_level.is_some() {
+            return Err(errors::invalid_parameter(
+                "ApplicationLogLevel and SystemLogLevel can only be set when LogFormat is JSON.",
+            ));
+        }
+        logging.application_level = None;
+        logging.system_level = None;
+        return Ok(());
+    }
+    let level = |given: Option<String>, before: &Option<String>| {
+        given.or_else(|| before.clone()).or_else(|| Some("INFO".to_owned()))
+    };
+    logging.application_level = level(given.application_log_level, &logging.application_level);
+    logging.system_level = level(given.system_log_level, &logging.system_level);
+    Ok(())
 }
 
 fn check_environment(variables: &BTreeMap<String, String>) -> Result<(), ApiError> {
@@ -342,8 +416,6 @@ pub fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), ApiError> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use serde_json::json;
-
     use super::*;
 
     fn check(input: Value) -> Result<(), (String, u16)> {
@@ -372,8 +444,10 @@ mod tests {
             (json!({"Environment": {"Variables": {"AWS_REGION": "x"}}}), "InvalidParameterValueException"),
             (json!({"Environment": {"Variables": {"1A": "x"}}}), "ValidationException"),
             (json!({"Environment": {"Variables": {"AB": big}}}), "InvalidParameterValueException"),
-            (json!({"Layers": ["arn:aws:lambda:us-east-1:000000000000:layer:x:1"]}), "NotImplemented"),
-            (json!({"VpcConfig": {"SubnetIds": ["subnet-1"]}}), "NotImplemented"),
+            (json!({"DeadLetterConfig": {"TargetArn": "arn:aws:s3:::b"}}), "InvalidParameterValueException"),
+            (json!({"DeadLetterConfig": {"TargetArn": "queue"}}), "ValidationException"),
+            (json!({"TenancyConfig": {"TenantIsolationMode": "NONE"}}), "ValidationException"),
+            (json!({"ImageConfig": {"Command": ["x"]}}), "NotImplemented"),
             (json!({"SnapStart": {"ApplyOn": "Always"}}), "ValidationException"),
         ] {
             assert_eq!(check(input.clone()).unwrap_err().0, code, "{input}");

@@ -8,17 +8,30 @@ use std::sync::Mutex;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use cumulet_base::clock::SystemClock;
 use cumulet_engine::catalog::{Access, Catalog, Target};
 use cumulet_engine::invocation::{Invocation, InvokeError, Outcome};
 use cumulet_store_memory::MemoryStore;
 use cumulet_wire::auth::Caller;
 use cumulet_wire::call::Context;
+use cumulet_wire::operation::Registry;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::*;
 
 pub const ROLE: &str = "arn:aws:iam::000000000000:role/r";
+
+/// A function that is in no store.
+pub fn function(name: &str) -> Function {
+    let minimal = json!({"v": 2, "account": "000000000000", "region": "us-east-1", "name": name, "runtime": "nodejs22.x",
+        "handler": "index.handler", "role": ROLE, "description": "", "timeout_s": 3, "memory_mb": 128,
+        "ephemeral_mb": 512, "environment": null, "architecture": "x86_64", "tracing_mode": "PassThrough",
+        "snap_start": "None", "logging": {"format": "Text", "group": "/aws/lambda/f", "application_level": null,
+        "system_level": null}, "code_digest": "", "code_bytes": 0, "modified_ms": 0, "revision_id": "r",
+        "instance_revision": "i", "concurrency_max": null, "tags": {}, "policy": [], "url": null});
+    serde_json::from_value(minimal).unwrap()
+}
 
 pub fn context() -> Context {
     Context {
@@ -86,9 +99,19 @@ impl Invoker for Echo {
         })
     }
 
-    fn retire(&self, _account: &str, _region: &str, name: &str, keep: Option<&str>) {
+    fn retire(&self, _: &str, _: &str, name: &str, _: Option<&str>, keep: Option<&str>) {
         let entry = (name.to_owned(), keep.map(str::to_owned));
         self.retired.lock().unwrap().push(entry);
+    }
+}
+
+/// Everybody may do everything.
+struct Anyone;
+
+#[async_trait]
+impl Authorizer for Anyone {
+    async fn authorize(&self, _: &Caller, _: &str, _: &str) -> Result<(), ApiError> {
+        Ok(())
     }
 }
 
@@ -100,7 +123,8 @@ pub struct Fixture {
 
 impl Fixture {
     pub fn new() -> Fixture {
-        let functions = Arc::new(Functions::new(Arc::new(MemoryStore::new())));
+        let store = Arc::new(MemoryStore::new());
+        let functions = Arc::new(Functions::new(store.clone(), &[1; 32]));
         let echo = Arc::new(Echo {
             functions: Arc::clone(&functions),
             retired: Mutex::default(),
@@ -109,7 +133,18 @@ impl Fixture {
         });
         let code = Arc::new(Zips::default());
         let links = Links::new([1; 32]);
-        Fixture { lambda: Lambda::new(Arc::clone(&functions), code, echo.clone(), links), echo, functions }
+        let client = Client::default();
+        client.connect(Registry::default(), Arc::new(Anyone), Arc::new(SystemClock));
+        let ports = Ports {
+            functions: functions.clone(),
+            store,
+            code,
+            invoker: echo.clone(),
+            links,
+            client: client.clone(),
+        };
+        let settings = Settings { account_concurrency: 1000 };
+        Fixture { lambda: Lambda::new(ports, settings), echo, functions }
     }
 
     pub async fn call_raw(&self, operation: &str, input: Value, payload: Bytes) -> Result<Answer, ApiError> {
@@ -142,7 +177,7 @@ impl Fixture {
     }
 
     pub async fn digest(&self, name: &str) -> String {
-        self.functions.find("000000000000", "us-east-1", name).await.unwrap().unwrap().function.code_digest.clone()
+        self.functions.find("000000000000", "us-east-1", name).await.unwrap().unwrap().function().unwrap().code_digest.clone()
     }
 }
 

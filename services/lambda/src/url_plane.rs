@@ -1,25 +1,28 @@
 //! Function URLs: requests to `<id>.lambda-url.<region>.…`, or beneath `/_cumulet/url/<id>/` for clients that cannot
 //! resolve such names, become events of format 2.0
-//! (<https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html>). Response streaming is absent; signatures are
-//! checked by whom the port [`UrlVerifier`] leads to.
+//! (<https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html>). In the mode `RESPONSE_STREAM`
+//! the answer goes out as the function writes it. Signatures are checked by whom the port [`UrlVerifier`] leads to.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use cumulet_base::{id, limits};
 use cumulet_engine::catalog::{Access, Invoker, Target};
 use cumulet_engine::invocation::{Invocation, InvokeError};
 use cumulet_wire::auth::Caller;
-use cumulet_wire::data_plane::{DataPlane, HttpRequest};
+use cumulet_wire::data_plane::{DataPlane, HttpRequest, PlaneBody};
 use cumulet_wire::http_event::{EventParts, event_v2, reply_v2};
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Response, StatusCode};
+use http_body_util::{BodyExt, Either, Full};
 use serde_json::json;
 
 use crate::functions::Functions;
-use crate::model::Cors;
+use crate::model::{Cors, Row};
 use crate::policy::{self, Question};
+use crate::storage::Of;
+use crate::streaming;
 
 const PATH: &str = "/_cumulet/url/";
 const LABEL: &str = ".lambda-url.";
@@ -68,6 +71,7 @@ fn failure(error: &InvokeError) -> Response<Bytes> {
     match error {
         InvokeError::NotFound { .. } => message(StatusCode::NOT_FOUND, "Not Found"),
         InvokeError::AccessDenied { .. } => forbidden(),
+        InvokeError::Tenant { message: text } => message(StatusCode::BAD_REQUEST, text),
         InvokeError::Throttled { .. } => message(StatusCode::TOO_MANY_REQUESTS, "Rate Exceeded."),
         InvokeError::TooLarge { .. } => message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large"),
         InvokeError::Draining | InvokeError::NotReady { .. } => {
@@ -80,54 +84,108 @@ fn failure(error: &InvokeError) -> Response<Bytes> {
     }
 }
 
+fn no_answer(function: &str, reason: &str) -> Response<Bytes> {
+    tracing::debug!(%reason, function, "no HTTP answer");
+    message(StatusCode::BAD_GATEWAY, "Internal Server Error")
+}
+
+fn whole(response: Response<Bytes>) -> Response<PlaneBody> {
+    response.map(|body| Either::Left(Full::new(body)))
+}
+
+/// A request that may be.
+struct Asked {
+    target: Target,
+    invocation: Invocation,
+    cors: Option<Cors>,
+    is_streaming: bool,
+}
+
 impl UrlPlane {
     pub fn new(functions: Arc<Functions>, invoker: Arc<dyn Invoker>, verifier: Arc<dyn UrlVerifier>) -> UrlPlane {
         UrlPlane { functions, invoker, verifier }
     }
 
-    async fn answer(&self, request: &HttpRequest) -> Response<Bytes> {
-        let host_name = request.host_name();
-        let Some((url_id, path)) = split(&host_name, &request.path) else {
-            return forbidden();
+    async fn respond(&self, request: &HttpRequest) -> Response<PlaneBody> {
+        let asked = match self.admit(request).await {
+            Ok(asked) => asked,
+            Err(response) => return whole(response),
         };
+        let origin = request.headers.get(header::ORIGIN).cloned();
+        let mut response = if asked.is_streaming {
+            match self.invoker.invoke_streaming(&asked.target, &Access::Authorised, asked.invocation).await {
+                Err(error) => whole(failure(&error)),
+                Ok(streaming) => match streaming::response(streaming).await {
+                    Ok(response) => response.map(Either::Right),
+                    Err(reason) => whole(no_answer(&asked.target.name, &reason)),
+                },
+            }
+        } else {
+            let outcome = self.invoker.invoke(&asked.target, &Access::Authorised, asked.invocation).await;
+            whole(match outcome {
+                Err(error) => failure(&error),
+                Ok(outcome) if outcome.function_error.is_some() => {
+                    message(StatusCode::BAD_GATEWAY, "Internal Server Error")
+                }
+                Ok(outcome) => {
+                    let reply = reply_v2(&outcome.payload);
+                    reply.unwrap_or_else(|reason| no_answer(&asked.target.name, &reason.to_string()))
+                }
+            })
+        };
+        if !response.headers().contains_key(header::CONTENT_TYPE) {
+            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        if let (Some(cors), Some(origin)) = (&asked.cors, &origin) {
+            add_cors(response.headers_mut(), cors, origin, false);
+        }
+        response
+    }
+
+    /// What the request asks of which function, or the answer to what may not be.
+    async fn admit(&self, request: &HttpRequest) -> Result<Asked, Response<Bytes>> {
+        let host_name = request.host_name();
+        let (url_id, path) = split(&host_name, &request.path).ok_or_else(forbidden)?;
         let found = match self.functions.url_owner(url_id).await {
-            Ok(Some(owner)) => self.functions.find(&owner.account, &owner.region, &owner.name).await,
+            Ok(Some(owner)) => {
+                let of = Of { account: &owner.account, region: &owner.region, name: &owner.name };
+                self.functions.find_at(of, owner.qualifier.as_deref()).await
+            }
             Ok(None) => Ok(None),
             Err(error) => Err(error),
         };
         let known = match found {
             Ok(Some(known)) => known,
             // As on AWS, a URL that is not there looks like one that may not be used.
-            Ok(None) => return forbidden(),
+            Ok(None) => return Err(forbidden()),
             Err(error) => {
                 tracing::error!(%error, "looking for a function URL");
-                return message(StatusCode::BAD_GATEWAY, "Internal Server Error");
+                return Err(message(StatusCode::BAD_GATEWAY, "Internal Server Error"));
             }
         };
-        let function = &known.function;
-        let Some(url) = function.url.as_ref().filter(|url| url.id == url_id) else {
-            return forbidden();
-        };
+        let of = Of::row(&known.row);
+        let (url, policy) = (known.attached().url.as_ref(), &known.attached().policy);
+        let url = url.filter(|url| url.id == url_id).ok_or_else(forbidden)?;
         let origin = request.headers.get(header::ORIGIN).cloned();
         let is_preflight =
             request.method == Method::OPTIONS && request.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
         if let (Some(cors), Some(origin), true) = (&url.cors, &origin, is_preflight) {
             let mut response = Response::new(Bytes::new());
             add_cors(response.headers_mut(), cors, origin, true);
-            return response;
+            return Err(response);
         }
         let authorizer = if url.auth_type == "NONE" {
-            if !policy::allows(&function.policy, ACTION, &Question::public_url()) {
-                return forbidden();
+            if !policy::allows(policy, ACTION, &Question::public_url()) {
+                return Err(forbidden());
             }
             None
         } else {
-            let Some(caller) = self.verifier.verify(request, &function.arn()).await else {
-                return forbidden();
+            let Some(caller) = self.verifier.verify(request, &known.row.arn()).await else {
+                return Err(forbidden());
             };
             let question = Question::signed_url(&caller.account, &caller.arn);
-            if caller.account != function.account && !policy::allows(&function.policy, ACTION, &question) {
-                return forbidden();
+            if caller.account != of.account && !policy::allows(policy, ACTION, &question) {
+                return Err(forbidden());
             }
             Some(json!({"iam": {
                 "accountId": caller.account,
@@ -140,7 +198,7 @@ impl UrlPlane {
         };
         let payload = event_v2(&EventParts {
             request,
-            account: if url.auth_type == "NONE" { "anonymous" } else { &function.account },
+            account: if url.auth_type == "NONE" { "anonymous" } else { of.account },
             api_id: &url.id,
             domain_name: &host_name,
             domain_prefix: &url.id,
@@ -153,10 +211,13 @@ impl UrlPlane {
             resource: "",
         });
         let target = Target {
-            account: function.account.clone(),
-            region: function.region.clone(),
-            name: function.name.clone(),
-            qualifier: None,
+            account: of.account.to_owned(),
+            region: of.region.to_owned(),
+            name: of.name.to_owned(),
+            qualifier: match &known.row {
+                Row::Alias(alias) => Some(alias.alias.clone()),
+                Row::Function(_) => None,
+            },
         };
         let trace = request
             .headers
@@ -166,28 +227,12 @@ impl UrlPlane {
         let invocation = Invocation {
             request_id: request.request_id.clone(),
             payload: payload.into(),
-            invoked_arn: function.arn(),
+            invoked_arn: known.row.arn(),
             trace,
-            client_context: None,
+            tenant: request.headers.get("x-amz-tenant-id").and_then(|id| id.to_str().ok()).map(str::to_owned),
+            ..Invocation::default()
         };
-        let outcome = self.invoker.invoke(&target, &Access::Authorised, invocation).await;
-        let mut response = match outcome {
-            Err(error) => failure(&error),
-            Ok(outcome) if outcome.function_error.is_some() => {
-                message(StatusCode::BAD_GATEWAY, "Internal Server Error")
-            }
-            Ok(outcome) => reply_v2(&outcome.payload).unwrap_or_else(|reason| {
-                tracing::debug!(%reason, function = function.name, "no HTTP answer");
-                message(StatusCode::BAD_GATEWAY, "Internal Server Error")
-            }),
-        };
-        if !response.headers().contains_key(header::CONTENT_TYPE) {
-            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        }
-        if let (Some(cors), Some(origin)) = (&url.cors, &origin) {
-            add_cors(response.headers_mut(), cors, origin, false);
-        }
-        response
+        Ok(Asked { target, invocation, cors: url.cors.clone(), is_streaming: url.invoke_mode == "RESPONSE_STREAM" })
     }
 }
 
@@ -241,7 +286,19 @@ impl DataPlane for UrlPlane {
     }
 
     async fn serve(&self, request: HttpRequest) -> Response<Bytes> {
-        self.answer(&request).await
+        let (head, mut body) = self.respond(&request).await.into_parts();
+        let mut bytes = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            match frame {
+                Ok(frame) => bytes.extend_from_slice(frame.data_ref().map_or(&[], |data| data)),
+                Err(error) => return no_answer(&request.host, &error.to_string()),
+            }
+        }
+        Response::from_parts(head, bytes.freeze())
+    }
+
+    async fn answer(&self, request: HttpRequest) -> Response<PlaneBody> {
+        self.respond(&request).await
     }
 }
 

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 
 use cumulet_base::limits;
 use cumulet_wire::error::ApiError;
+use cumulet_wire::policy::Document;
 use serde_json::Value;
 
 use crate::errors;
-use crate::model::Place;
+use crate::model::{Place, RedriveAllowPolicy};
 
 pub fn default(name: &str) -> Option<&'static str> {
     match name {
@@ -16,7 +17,10 @@ pub fn default(name: &str) -> Option<&'static str> {
         "MaximumMessageSize" => Some("1048576"),
         "MessageRetentionPeriod" => Some("345600"),
         "DelaySeconds" | "ReceiveMessageWaitTimeSeconds" => Some("0"),
-        "SqsManagedSseEnabled" => Some("false"),
+        "SqsManagedSseEnabled" | "ContentBasedDeduplication" => Some("false"),
+        "DeduplicationScope" => Some("queue"),
+        "FifoThroughputLimit" => Some("perQueue"),
+        "KmsDataKeyReusePeriodSeconds" => Some("300"),
         _ => None,
     }
 }
@@ -30,6 +34,8 @@ pub const DEFAULTS: &[&str] = &[
     "ReceiveMessageWaitTimeSeconds",
     "SqsManagedSseEnabled",
 ];
+/// What is shown of every FIFO queue besides.
+pub const FIFO_DEFAULTS: &[&str] = &["ContentBasedDeduplication", "DeduplicationScope", "FifoThroughputLimit"];
 /// Known, and only to be read.
 pub const COMPUTED: &[&str] = &[
     "All",
@@ -85,18 +91,38 @@ pub fn check(given: &BTreeMap<String, String>, place: &Place, is_fifo: bool) -> 
             "ContentBasedDeduplication" => of(&["true", "false"])?,
             "DeduplicationScope" => of(&["queue", "messageGroup"])?,
             "FifoThroughputLimit" => of(&["perQueue", "perMessageGroupId"])?,
-            "SqsManagedSseEnabled" if value == "true" => return Err(errors::not_built("SqsManagedSseEnabled")),
-            "SqsManagedSseEnabled" => of(&["false"])?,
-            "KmsMasterKeyId" | "KmsDataKeyReusePeriodSeconds" if !value.is_empty() => {
-                return Err(errors::not_built("keys of KMS"));
+            "SqsManagedSseEnabled" => of(&["true", "false"])?,
+            "KmsDataKeyReusePeriodSeconds" if !value.is_empty() => within(60, 86_400)?,
+            "Policy" if !value.is_empty() => {
+                Document::parse(value).ok_or_else(bad)?;
             }
-            "Policy" | "RedriveAllowPolicy" if !value.is_empty() => {
-                let Ok(Value::Object(_)) = serde_json::from_str(value) else { return Err(bad()) };
-            }
+            "RedriveAllowPolicy" if !value.is_empty() => allowing(value).ok_or_else(bad)?,
             "RedrivePolicy" if !value.is_empty() => redrive(value, place, is_fifo).ok_or_else(bad)?,
             known if SETTABLE.contains(&known) => {}
             _ => return Err(errors::unknown_attribute(name)),
         }
+    }
+    Ok(())
+}
+
+/// At most ten sources, and those only where it is by them.
+fn allowing(value: &str) -> Option<()> {
+    let policy: RedriveAllowPolicy = serde_json::from_str(value).ok()?;
+    let fits = match (policy.redrive_permission.as_str(), policy.source_queue_arns) {
+        ("allowAll" | "denyAll", None) => true,
+        ("byQueue", Some(arns)) => {
+            (1..=10).contains(&arns.len()) && arns.iter().all(|arn| Place::from_arn(arn).is_some())
+        }
+        _ => false,
+    };
+    fits.then_some(())
+}
+
+/// High throughput counts by message group, and then ids have to be told apart by group, too.
+pub fn fit_together(all: &BTreeMap<String, String>) -> Result<(), ApiError> {
+    let is = |name: &str, value: &str| all.get(name).is_some_and(|set| set == value);
+    if is("FifoThroughputLimit", "perMessageGroupId") && !is("DeduplicationScope", "messageGroup") {
+        return Err(errors::attribute_value("FifoThroughputLimit"));
     }
     Ok(())
 }

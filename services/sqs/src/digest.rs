@@ -4,11 +4,24 @@
 use std::collections::BTreeMap;
 
 use md5::{Digest, Md5};
+use sha2::Sha256;
 
 use crate::model::Attribute;
 
 pub fn of_body(body: &str) -> String {
     hex::encode(Md5::digest(body.as_bytes()))
+}
+
+/// The deduplication id of a body, where the queue makes them of the content.
+pub fn sha256(body: &str) -> String {
+    hex::encode(Sha256::digest(body.as_bytes()))
+}
+
+/// The trace header is the one system attribute that is sent.
+pub fn of_trace(header: &str) -> Option<String> {
+    let attribute =
+        Attribute { data_type: "String".to_owned(), string_value: Some(header.to_owned()), binary_value: None };
+    of_attributes(&BTreeMap::from([("AWSTraceHeader".to_owned(), attribute)]))
 }
 
 /// Name, type, kind and value of each attribute in the order of the names, each with its length before it.

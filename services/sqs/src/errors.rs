@@ -36,6 +36,10 @@ pub fn receipt(handle: &str) -> ApiError {
     ApiError::new(400, "ReceiptHandleIsInvalid", text)
 }
 
+pub fn expired_receipt(handle: &str) -> ApiError {
+    invalid(format!("Value {handle} for parameter ReceiptHandle is invalid. Reason: The receipt handle has expired."))
+}
+
 pub fn not_in_flight() -> ApiError {
     ApiError::new(400, "MessageNotInflight", "The message referred to is not in flight.")
 }
@@ -69,9 +73,42 @@ pub fn batch_too_long(max: usize, bytes: usize) -> ApiError {
     ApiError::new(400, "BatchRequestTooLong", text)
 }
 
-pub fn not_built(feature: &str) -> ApiError {
-    ApiError::new(501, "NotImplemented", format!("not implemented: sqs: {feature}"))
+pub fn not_for_this_queue(member: &str, value: &str) -> ApiError {
+    invalid(format!(
+        "Value {value} for parameter {member} is invalid. Reason: The request include parameter that is not valid for this \
+         queue type."
+    ))
 }
+
+pub fn redrive_policy(reason: &str) -> ApiError {
+    invalid(format!("Value for parameter RedrivePolicy is invalid. Reason: {reason}"))
+}
+
+pub fn no_resource(message: &str) -> ApiError {
+    ApiError::new(404, "ResourceNotFoundException", message)
+}
+
+pub fn unsupported(message: &str) -> ApiError {
+    ApiError::new(400, "UnsupportedOperation", message)
+}
+
+pub fn over_limit(message: &str) -> ApiError {
+    ApiError::new(403, "OverLimit", message)
+}
+
+/// How errors are called in the older protocol, and shown by clients of either, where that differs.
+pub const OLDER: &[(&str, &str)] = &[
+    ("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"),
+    ("QueueNameExists", "QueueAlreadyExists"),
+    ("PurgeQueueInProgress", "AWS.SimpleQueueService.PurgeQueueInProgress"),
+    ("BatchEntryIdsNotDistinct", "AWS.SimpleQueueService.BatchEntryIdsNotDistinct"),
+    ("BatchRequestTooLong", "AWS.SimpleQueueService.BatchRequestTooLong"),
+    ("EmptyBatchRequest", "AWS.SimpleQueueService.EmptyBatchRequest"),
+    ("InvalidBatchEntryId", "AWS.SimpleQueueService.InvalidBatchEntryId"),
+    ("MessageNotInflight", "AWS.SimpleQueueService.MessageNotInflight"),
+    ("TooManyEntriesInBatchRequest", "AWS.SimpleQueueService.TooManyEntriesInBatchRequest"),
+    ("UnsupportedOperation", "AWS.SimpleQueueService.UnsupportedOperation"),
+];
 
 /// The store failed. The chain goes into the log, the client gets one sentence.
 pub fn storage(doing: &'static str, error: &cumulet_store::Error) -> ApiError {

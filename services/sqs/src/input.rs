@@ -61,6 +61,14 @@ pub fn place_of_url(call: &Call, url: &str) -> Result<Place, ApiError> {
     Ok(here(call, name))
 }
 
+/// The queue an operation is about, where it is about one.
+pub fn place_of(call: &Call) -> Option<Place> {
+    let named = text(&call.input, "QueueName").map(|name| here(call, name));
+    let by_arn = || Place::from_arn(text(&call.input, "SourceArn")?);
+    let by_handle = || Place::from_arn(&crate::operations::moves::source_of(text(&call.input, "TaskHandle")?)?.0);
+    named.or_else(|| place(call).ok()).or_else(by_arn).or_else(by_handle)
+}
+
 /// A queue of the caller's account and region.
 pub fn here(call: &Call, name: &str) -> Place {
     Place { account: call.context.account().to_owned(), region: call.context.region.clone(), name: name.to_owned() }

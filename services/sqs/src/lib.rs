@@ -1,5 +1,6 @@
-//! Amazon SQS: standard queues, with messages in the order of the time they become visible.
-//! Deliberately absent: FIFO queues, permissions, redrive tasks, encryption by KMS, the Query protocol.
+//! Amazon SQS over both of its protocols: standard queues, with messages in the order of the time they become visible, and
+//! FIFO queues, whose message groups are received in turn.
+//! Deliberately absent: encryption by KMS (its attributes are kept and shown), the pause after a queue was deleted.
 
 mod attributes;
 mod digest;
@@ -7,20 +8,27 @@ mod errors;
 #[doc(hidden)]
 pub mod fuzz;
 mod input;
+mod jobs;
+mod lanes;
 mod model;
 mod operations;
 mod storage;
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use cumulet_base::clock::Clock;
+use cumulet_delivery::Delivery;
 use cumulet_store::Store;
+use cumulet_wire::auth::Authorizer;
 use cumulet_wire::call::{Answer, Call};
 use cumulet_wire::error::ApiError;
 use cumulet_wire::operation::{Operation, Protocol, Service, ServiceModel};
+use cumulet_wire::policy;
+use cumulet_wire::query::{Flat, Older};
 
+use jobs::Jobs;
+use lanes::{Lane, Lanes};
 use storage::Storage;
 
 #[rustfmt::skip]
@@ -43,9 +51,6 @@ const OPERATIONS: &[Operation] = &[
     Operation::rpc("DeleteMessageBatch").action("sqs:DeleteMessage"),
     Operation::rpc("ChangeMessageVisibility"),
     Operation::rpc("ChangeMessageVisibilityBatch").action("sqs:ChangeMessageVisibility"),
-];
-
-const ABSENT: &[Operation] = &[
     Operation::rpc("AddPermission"),
     Operation::rpc("RemovePermission"),
     Operation::rpc("StartMessageMoveTask"),
@@ -59,39 +64,64 @@ pub const MODEL: ServiceModel = ServiceModel {
     target: "AmazonSQS",
     xmlns: "http://queue.amazonaws.com/doc/2012-11-05/",
     operations: OPERATIONS,
-    absent: ABSENT,
+    absent: &[],
 };
 
-/// What the process knows of a queue besides what is stored: who waits, and what is being handed out.
-#[derive(Default)]
-struct Lane {
-    arrived: tokio::sync::Notify,
-    /// One receiver at a time chooses; the commit of its choice goes on beside the next one's.
-    choosing: tokio::sync::Mutex<()>,
-    claimed: Mutex<HashSet<u64>>,
-}
+/// How the older query protocol calls things
+/// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/Welcome.html>).
+const OLDER: Older = Older {
+    flat: &[
+        Flat::list("AWSAccountId", "AWSAccountIds"),
+        Flat::list("ActionName", "Actions"),
+        Flat::list("AttributeName", "AttributeNames"),
+        Flat::list("MessageAttributeName", "MessageAttributeNames"),
+        Flat::list("MessageSystemAttributeName", "MessageSystemAttributeNames"),
+        Flat::list("TagKey", "TagKeys"),
+        Flat::list("*RequestEntry", "Entries"),
+        Flat::list("*ResultEntry", "Successful"),
+        Flat::list("BatchResultErrorEntry", "Failed"),
+        Flat::list("Message", "Messages"),
+        Flat::list("QueueUrl", "QueueUrls"),
+        Flat::list("QueueUrl", "queueUrls"),
+        Flat::list("ListMessageMoveTasksResultEntry", "Results"),
+        Flat::map("Attribute", "Attributes", "Name", "Value"),
+        Flat::map("MessageAttribute", "MessageAttributes", "Name", "Value"),
+        Flat::map("MessageSystemAttribute", "MessageSystemAttributes", "Name", "Value"),
+        Flat::map("Tag", "Tags", "Key", "Value"),
+    ],
+    silent: &[
+        "AddPermission",
+        "ChangeMessageVisibility",
+        "DeleteMessage",
+        "DeleteQueue",
+        "PurgeQueue",
+        "RemovePermission",
+        "SetQueueAttributes",
+        "TagQueue",
+        "UntagQueue",
+    ],
+    errors: errors::OLDER,
+    path_member: "QueueUrl",
+};
 
 pub struct Sqs {
-    storage: Storage,
+    storage: Arc<Storage>,
     clock: Arc<dyn Clock>,
-    lanes: Mutex<HashMap<String, Arc<Lane>>>,
+    delivery: Arc<Delivery>,
+    lanes: Arc<Lanes>,
 }
 
 impl Sqs {
-    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Sqs {
-        Sqs { storage: Storage::new(store), clock, lanes: Mutex::default() }
+    /// What it does in the background is a task of `delivery`, which is not to be started before.
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, delivery: Arc<Delivery>) -> Sqs {
+        let storage = Arc::new(Storage::new(store));
+        let lanes = Arc::new(Lanes::default());
+        delivery.register(jobs::OWNER, Arc::new(Jobs::new(storage.clone(), clock.clone(), lanes.clone())));
+        Sqs { storage, clock, delivery, lanes }
     }
 
     fn lane(&self, queue: &model::Queue) -> Arc<Lane> {
-        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        lanes.entry(queue.id.clone()).or_default().clone()
-    }
-
-    fn forget(&self, queue: &model::Queue) {
-        let lane = self.lanes.lock().unwrap_or_else(PoisonError::into_inner).remove(&queue.id);
-        if let Some(lane) = lane {
-            lane.arrived.notify_waiters();
-        }
+        self.lanes.of(queue)
     }
 }
 
@@ -101,13 +131,24 @@ impl Service for Sqs {
         &MODEL
     }
 
-    fn resource(&self, call: &Call) -> String {
-        let named = input::text(&call.input, "QueueName").map(|name| input::here(call, name));
-        named.or_else(|| input::place(call).ok()).map_or_else(|| "*".to_owned(), |place| place.arn())
+    fn older(&self) -> Option<&'static Older> {
+        Some(&OLDER)
+    }
+
+    async fn authorize(&self, authorizer: &dyn Authorizer, call: &Call) -> Result<(), ApiError> {
+        let action = call.operation.action_of(&MODEL);
+        let place = input::place_of(call);
+        let queue = match &place {
+            Some(place) => self.storage.find(place).await?.map(|(queue, _)| queue),
+            None => None,
+        };
+        let document = queue.as_ref().and_then(|queue| queue.attributes.get("Policy")).map(String::as_str);
+        let resource = place.map_or_else(|| "*".to_owned(), |place| place.arn());
+        policy::guard(authorizer, &call.context.caller, &action, &resource, document).await
     }
 
     async fn call(&self, call: Call) -> Result<Answer, ApiError> {
-        use operations::{queues, receive, send, settle, tags};
+        use operations::{moves, permissions, queues, receive, send, settle, tags};
         match call.operation.name {
             "CreateQueue" => queues::create(self, &call).await,
             "GetQueueUrl" => queues::url(self, &call).await,
@@ -127,6 +168,11 @@ impl Service for Sqs {
             "DeleteMessageBatch" => settle::delete_batch(self, &call).await,
             "ChangeMessageVisibility" => settle::change(self, &call).await,
             "ChangeMessageVisibilityBatch" => settle::change_batch(self, &call).await,
+            "AddPermission" => permissions::add(self, &call).await,
+            "RemovePermission" => permissions::remove(self, &call).await,
+            "StartMessageMoveTask" => moves::start(self, &call).await,
+            "ListMessageMoveTasks" => moves::list(self, &call).await,
+            "CancelMessageMoveTask" => moves::cancel(self, &call).await,
             other => Err(ApiError::not_implemented("sqs", other)),
         }
     }

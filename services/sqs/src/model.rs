@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub const FORMAT: u8 = 1;
 
 /// Whose queue of which name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     pub account: String,
     pub region: String,
@@ -41,9 +41,21 @@ pub struct Queue {
     pub created_ms: u64,
     pub modified_ms: u64,
     pub purged_ms: u64,
+    /// Messages up to this sequence were purged, whether or not their rows are gone yet.
+    #[serde(default)]
+    pub purged_upto: u64,
     /// Only what was set; the rest has AWS's defaults.
     pub attributes: BTreeMap<String, String>,
     pub tags: BTreeMap<String, String>,
+}
+
+/// Which queues may have this one as their dead letter queue.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RedriveAllowPolicy {
+    pub redrive_permission: String,
+    #[serde(default)]
+    pub source_queue_arns: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -67,12 +79,27 @@ impl Queue {
         self.is("FifoQueue", "true")
     }
 
+    /// Whether a queue may name this one as its dead letter queue.
+    pub fn takes_dead_letters_of(&self, source_arn: &str) -> bool {
+        let policy = self.attributes.get("RedriveAllowPolicy").and_then(|text| serde_json::from_str(text).ok());
+        policy.is_none_or(|policy: RedriveAllowPolicy| match policy.redrive_permission.as_str() {
+            "byQueue" => policy.source_queue_arns.is_some_and(|arns| arns.iter().any(|arn| arn == source_arn)),
+            permission => permission == "allowAll",
+        })
+    }
+
     /// Where messages go that were received too often, and how often that is.
     pub fn redrive(&self) -> Option<(Place, u64)> {
         let policy: RedrivePolicy = serde_json::from_str(self.attributes.get("RedrivePolicy")?).ok()?;
         let count = crate::input::as_u64(&policy.max_receive_count)?;
         Some((Place::from_arn(&policy.dead_letter_target_arn)?, count))
     }
+}
+
+/// Where a redrive policy sends the dead.
+pub fn dead_letter_target(policy: &str) -> Option<Place> {
+    let policy: RedrivePolicy = serde_json::from_str(policy).ok()?;
+    Place::from_arn(&policy.dead_letter_target_arn)
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,6 +145,44 @@ pub struct State {
     pub receives: u64,
     pub first_received_ms: u64,
     pub group: Option<String>,
+}
+
+/// What a sender is answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sent {
+    pub id: String,
+    /// Of FIFO queues.
+    pub sequence: Option<u64>,
+}
+
+/// How a sequence is shown: of one length, so that they can be compared as text.
+pub fn sequence_number(sequence: u64) -> String {
+    format!("{sequence:020}")
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum MoveStatus {
+    Running,
+    Completed,
+    Cancelling,
+    Cancelled,
+    Failed,
+}
+
+/// A message move task.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Move {
+    pub v: u8,
+    pub id: String,
+    pub started_ms: u64,
+    pub status: MoveStatus,
+    /// Otherwise each message goes where it came from.
+    pub destination_arn: Option<String>,
+    pub per_second: Option<u64>,
+    pub moved: u64,
+    pub to_move: u64,
+    pub failure: Option<String>,
 }
 
 /// What a receipt handle says.

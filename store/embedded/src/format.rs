@@ -113,7 +113,7 @@ fn create(conn: &mut Connection) -> rusqlite::Result<()> {
 fn set_up_writer(conn: &Connection) -> rusqlite::Result<()> {
     conn.execute_batch(
         "pragma journal_mode = wal; pragma synchronous = full; pragma cache_size = -16384;
-         pragma wal_autocheckpoint = 4000; pragma journal_size_limit = 67108864;",
+         pragma wal_autocheckpoint = 0; pragma journal_size_limit = 67108864;",
     )
 }
 

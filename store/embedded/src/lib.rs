@@ -3,6 +3,7 @@
 //! Deliberately absent: replication, and sharing a directory between processes.
 
 mod apply;
+mod checkpoint;
 mod error;
 mod format;
 mod readers;
@@ -48,7 +49,7 @@ impl EmbeddedStore {
         let stopped = Arc::new(OnceLock::new());
         let (jobs, queue) = mpsc::channel(STORE_QUEUE_MAX);
         let readers = Arc::new(Readers::new(opened.file.clone()));
-        let writer = Writer::new(opened, queue, revs.clone(), stopped.clone());
+        let writer = Writer::new(opened, queue, revs.clone(), stopped.clone())?;
         let writer = std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || writer.run())

@@ -208,3 +208,35 @@ async fn ids_are_forgotten_in_the_end() {
     under_way.join_all().await;
     assert_eq!(count(), STORE_IDS_REVS as i64);
 }
+
+/// Under load that never pauses the log is copied back and begun anew all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_stays_bounded_under_steady_load() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = EmbeddedStore::open(dir.path()).unwrap();
+    let long = u64::from(cumulet_base::limits::STORE_LOG_PAGES_LONG) * 4096;
+    let mut writers = tokio::task::JoinSet::new();
+    for writer in 0..200_u32 {
+        let store = store.clone();
+        writers.spawn(async move {
+            for _ in 0..40 {
+                // The same few rows over and over: the file stays small, the log sees all of it.
+                let txn = Txn::new(Shard(writer)).put(SPACE, "k", vec![7; 60 * 1024]);
+                store.commit(txn).await.unwrap();
+            }
+        });
+    }
+    let mut longest = 0;
+    while writers.join_next().await.is_some() {
+        longest = longest.max(log_bytes(dir.path()));
+    }
+    // 480 MB were written; a copy takes a while, in which the log goes on growing.
+    assert!((1..3 * long).contains(&longest), "the log has {longest} bytes");
+    drop(store);
+}
+
+fn log_bytes(dir: &Path) -> u64 {
+    let logs = std::fs::read_dir(dir).unwrap().filter_map(std::result::Result::ok);
+    let is_log = |entry: &std::fs::DirEntry| entry.file_name().to_string_lossy().ends_with("-wal");
+    logs.filter(is_log).map(|entry| entry.metadata().unwrap().len()).sum()
+}

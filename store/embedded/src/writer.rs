@@ -12,6 +12,7 @@ use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::apply::{self, Applied, AppliedMulti};
+use crate::checkpoint::Checkpoints;
 use crate::format::{self, Opened};
 use crate::{Revs, error};
 
@@ -49,6 +50,7 @@ pub(crate) enum Job {
 
 pub(crate) struct Writer {
     conn: Connection,
+    checkpoints: Checkpoints,
     lock: File,
     queue: mpsc::Receiver<Job>,
     /// Durable revisions; a batch works on a copy of those it touches.
@@ -76,20 +78,23 @@ struct Failure {
 
 impl Writer {
     pub(crate) fn new(
-        opened: Opened,
+        mut opened: Opened,
         queue: mpsc::Receiver<Job>,
         revs: Arc<Revs>,
         stopped: Arc<OnceLock<Error>>,
-    ) -> Writer {
-        Writer {
+    ) -> Result<Writer> {
+        let checkpoints = Checkpoints::start(&mut opened.conn, &opened.file)
+            .map_err(|e| error::sqlite("starting the store's checkpoints", &e))?;
+        Ok(Writer {
             conn: opened.conn,
+            checkpoints,
             lock: opened.lock,
             queue,
             last: opened.revs.into_iter().collect(),
             revs,
             stopped,
             closing: Vec::new(),
-        }
+        })
     }
 
     /// Until the store is closed, dropped, or cannot be written any more.
@@ -146,6 +151,7 @@ impl Writer {
                     self.revs.publish(shard, rev);
                 }
                 acknowledge(batch, done);
+                self.checkpoints.committed(&self.conn);
             }
             Err(failure) => self.fail(failure, batch),
         }
@@ -249,7 +255,8 @@ impl Writer {
     }
 
     fn end(self) {
-        let Writer { conn, lock, closing, stopped, .. } = self;
+        let Writer { conn, lock, closing, stopped, mut checkpoints, .. } = self;
+        checkpoints.end();
         let answer = match stopped.get() {
             Some(why) => Err(why.clone()),
             None => checkpoint(conn).map_err(|e| error::sqlite("closing the store", &e)),

@@ -2,6 +2,7 @@
 
 mod backups;
 mod batch;
+mod exports;
 mod items;
 mod policies;
 mod query;
@@ -130,6 +131,9 @@ pub(crate) async fn run(shared: &Arc<Shared>, mut call: Call) -> Result<Output, 
         "ListBackups" => backups::list(shared, &request).await,
         "DescribeContinuousBackups" => backups::describe_continuous(shared, &request).await,
         "UpdateContinuousBackups" => backups::update_continuous(shared, &request).await,
+        "ExportTableToPointInTime" => exports::begin(shared, &request).await,
+        "DescribeExport" => exports::describe(shared, &request).await,
+        "ListExports" => exports::list(shared, &request).await,
         "RestoreTableFromBackup" => restore::from_backup(shared, &request).await,
         "RestoreTableToPointInTime" => restore::to_point_in_time(shared, &request).await,
         other => Err(ApiError::not_implemented(MODEL.name, other)),

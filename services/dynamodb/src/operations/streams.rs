@@ -3,12 +3,15 @@
 //! (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Operations_Amazon_DynamoDB_Streams.html>).
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use async_trait::async_trait;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use cumulet_base::limits;
 use cumulet_wire::call::Call;
 use cumulet_wire::error::ApiError;
+use cumulet_wire::operation::Changes;
 use serde_json::{Map, Value as Json, json};
 
 use crate::describe::{self, seconds};
@@ -48,6 +51,41 @@ fn sequence_of(number: &str) -> Option<u64> {
 
 fn shard_id(stream: &Stream) -> String {
     format!("shardId-{:020}-{:08x}", stream.created_ms, stream.rows as u32)
+}
+
+/// Wakes a consumer inside when the shard that a stream's records lie in was written to.
+pub(crate) struct News {
+    shared: Arc<Shared>,
+    arn: String,
+    moved: Option<tokio::sync::watch::Receiver<cumulet_store::Rev>>,
+}
+
+impl News {
+    pub(crate) fn of(shared: Arc<Shared>, arn: &str) -> News {
+        News { shared, arn: arn.to_owned(), moved: None }
+    }
+
+    async fn subscribe(&self) -> Option<tokio::sync::watch::Receiver<cumulet_store::Rev>> {
+        let (place, (_, label)) = (place_of_arn(&self.arn)?, self.arn.split_once("/stream/")?);
+        let stream = self.shared.storage().stream(&place, label).await.ok()??;
+        Some(self.shared.storage().watch(stream.table_rows))
+    }
+}
+
+#[async_trait]
+impl Changes for News {
+    async fn changed(&mut self) {
+        if let Some(moved) = &mut self.moved {
+            // It ends with the store only.
+            let _closed = moved.changed().await;
+            return;
+        }
+        self.moved = self.subscribe().await;
+        if self.moved.is_none() {
+            // There is no such stream; whoever waits for it looks again.
+            tokio::time::sleep(Duration::from_millis(limits::TABLE_STREAM_ABSENT_MS)).await;
+        }
+    }
 }
 
 async fn find(shared: &Shared, call: &Call, arn: &str) -> Result<Stream, ApiError> {

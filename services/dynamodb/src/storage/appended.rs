@@ -194,6 +194,11 @@ impl Storage {
         Ok(found)
     }
 
+    /// Moves with every write of a table, its stream's records among them.
+    pub fn watch(&self, table_rows: u64) -> tokio::sync::watch::Receiver<cumulet_store::Rev> {
+        self.store.watch(super::shard(table_rows))
+    }
+
     /// Forgets what was appended before a sequence.
     pub async fn forget_records(&self, table_rows: u64, stream_rows: u64, before: u64) -> Result<(), ApiError> {
         let prefix = keys::record_prefix(stream_rows);

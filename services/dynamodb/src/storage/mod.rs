@@ -3,6 +3,7 @@
 
 mod appended;
 mod batch;
+mod exports;
 mod large;
 mod records;
 

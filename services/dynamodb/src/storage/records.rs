@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{Batch, Ended, SPACE, Storage, damaged, put_large, reading, shard};
 use crate::errors;
 use crate::keys;
-use crate::model::{Backup, Place, Stream, Table};
+use crate::model::{Backup, Export, Place, Stream, Table};
 
 const FORMAT: u8 = 1;
 const DUMP_PAGE: u32 = 100;
@@ -36,6 +36,7 @@ pub struct Everything {
     pub tables: Vec<Table>,
     pub backups: Vec<Backup>,
     pub streams: Vec<Stream>,
+    pub exports: Vec<Export>,
     /// Rows that were marked to be deleted.
     pub purges: Vec<u64>,
 }
@@ -52,7 +53,7 @@ pub fn registry(account: &str, region: &str) -> Shard {
     Shard::of(&format!("dynamodb/{account}/{region}"))
 }
 
-fn here(kind: &str, account: &str, region: &str) -> KeyWriter {
+pub(super) fn here(kind: &str, account: &str, region: &str) -> KeyWriter {
     KeyWriter::new().text(kind).text(account).text(region)
 }
 
@@ -72,11 +73,11 @@ pub fn token_key(account: &str, region: &str, token: &str) -> Key {
     here("token", account, region).text(token).key()
 }
 
-fn encode(value: &impl Serialize) -> Result<Vec<u8>, ApiError> {
+pub(super) fn encode(value: &impl Serialize) -> Result<Vec<u8>, ApiError> {
     serde_json::to_vec(value).map_err(|e| errors::internal(format!("writing a record: {e}")))
 }
 
-fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     serde_json::from_slice(bytes).map_err(damaged)
 }
 
@@ -199,6 +200,9 @@ impl Storage {
             for bytes in self.dump(shard, KeyWriter::new().text("stream")).await? {
                 found.streams.push(decode(&bytes)?);
             }
+            for bytes in self.dump(shard, KeyWriter::new().text("export")).await? {
+                found.exports.push(decode(&bytes)?);
+            }
             let (lo, hi) = KeyWriter::new().text("purge").range();
             let rows = self.store.range(shard, SPACE, lo, hi, u32::MAX).await.map_err(reading)?;
             found.purges.extend(rows.iter().filter_map(|row| {
@@ -210,7 +214,7 @@ impl Storage {
         Ok(found)
     }
 
-    async fn dump(&self, shard: Shard, prefix: KeyWriter) -> Result<Vec<Bytes>, ApiError> {
+    pub(super) async fn dump(&self, shard: Shard, prefix: KeyWriter) -> Result<Vec<Bytes>, ApiError> {
         let (mut lo, hi) = prefix.range();
         let mut values = Vec::new();
         loop {

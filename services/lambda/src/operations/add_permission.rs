@@ -88,8 +88,11 @@ fn is_action(text: &str) -> bool {
 pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
     let context = call.context.clone();
     let input: Input = input(call)?;
-    let named = names::read_version(&context, &input.function_name, input.qualifier.as_deref())?;
+    let named = names::read(&context, &input.function_name, input.qualifier.as_deref())?;
     input.check()?;
+    if named.qualifier.as_deref() == Some(names::LATEST) {
+        return Err(errors::invalid_parameter("We currently do not support adding policies for $LATEST."));
+    }
     let sid = input.statement_id.as_deref().unwrap_or_default();
     let statement = policy::statement(
         &Grant {
@@ -103,24 +106,25 @@ pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
             url_auth_type: input.function_url_auth_type.as_deref(),
             via_url: input.invoked_via_function_url,
         },
-        &named.arn(),
+        &named.qualified_arn(),
     );
     lambda
         .functions
-        .update(&named, |function| {
-            check_revision(function, input.revision_id.as_deref())?;
-            if function.policy.iter().any(|s| s["Sid"] == sid) {
+        .update_row(&named, |row| {
+            check_revision(row.revision_id(), input.revision_id.as_deref())?;
+            let policy = &mut row.attached_mut().policy;
+            if policy.iter().any(|s| s["Sid"] == sid) {
                 return Err(errors::conflict(format!(
                     "The statement id ({sid}) provided already exists. Please provide a new statement id, \
                      or remove the existing statement."
                 )));
             }
-            function.policy.push(statement.clone());
-            let bytes = policy::document(&function.policy).len();
+            policy.push(statement.clone());
+            let bytes = policy::document(policy).len();
             if bytes > limits::FUNCTION_POLICY_BYTES_MAX {
                 return Err(errors::policy_too_long(bytes, limits::FUNCTION_POLICY_BYTES_MAX));
             }
-            function.touch();
+            row.touch();
             Ok(())
         })
         .await?;
@@ -171,6 +175,8 @@ mod tests {
             ("SourceAccount", json!("1"), "ValidationException"),
             ("FunctionUrlAuthType", json!("NONE"), "InvalidParameterValueException"),
             ("FunctionName", json!("g"), "ResourceNotFoundException"),
+            ("Qualifier", json!("$LATEST"), "InvalidParameterValueException"),
+            ("Qualifier", json!("live"), "ResourceNotFoundException"),
         ] {
             let mut input = good.clone();
             input[member] = value;

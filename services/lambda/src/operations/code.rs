@@ -1,18 +1,20 @@
 //! Code as CreateFunction and UpdateFunctionCode take it: a zip in the request, or one uploaded before.
-//! Buckets other than the platform's own, and container images, are absent.
+//! Container images are absent.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use cumulet_base::limits;
 use cumulet_engine::code::check_zip;
+use cumulet_wire::call::Context;
 use cumulet_wire::error::ApiError;
 use cumulet_wire::validate::Validation;
 use serde::Deserialize;
+use serde_json::json;
 
 use crate::{Lambda, errors};
 
-/// The one bucket there is: what was uploaded to the platform, by the SHA-256 of its content.
+/// Not a bucket of S3: what was uploaded to the platform, by the SHA-256 of its content.
 pub const ARTIFACTS_BUCKET: &str = "cumulet-artifacts";
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -36,6 +38,7 @@ pub struct StoredCode {
     /// SHA-256, hexadecimal.
     pub digest: String,
     pub bytes: u64,
+    pub unzipped_bytes: u64,
 }
 
 /// The one architecture a function may name.
@@ -53,15 +56,15 @@ pub fn architecture(list: Option<Vec<String>>) -> Result<Option<String>, ApiErro
 
 impl Lambda {
     /// Checks the zip and keeps it; durable when it returns.
-    pub async fn take_code(&self, source: Source, operation: &str) -> Result<StoredCode, ApiError> {
-        let zip = self.read_source(source, operation).await?;
+    pub async fn take_code(&self, context: &Context, source: Source, operation: &str) -> Result<StoredCode, ApiError> {
+        let zip = self.read_source(context, source, operation).await?;
         let bytes = zip.len() as u64;
         if zip.len() > limits::CODE_ZIP_BYTES_MAX {
             return Err(errors::zip_too_large(operation));
         }
         let checked = zip.clone();
         // Unpacking a whole archive takes long enough to hold up other requests.
-        tokio::task::spawn_blocking(move || check_zip(&checked))
+        let unzipped_bytes = tokio::task::spawn_blocking(move || check_zip(&checked))
             .await
             .map_err(|e| ApiError::internal(format!("checking a zip: {e}")))?
             .map_err(|reason| {
@@ -69,10 +72,10 @@ impl Lambda {
                 errors::bad_zip(&reason)
             })?;
         let digest = self.code.put(zip).await.map_err(|e| errors::blobs("Storing the code", &e))?;
-        Ok(StoredCode { digest, bytes })
+        Ok(StoredCode { digest, bytes, unzipped_bytes })
     }
 
-    async fn read_source(&self, source: Source, operation: &str) -> Result<Bytes, ApiError> {
+    async fn read_source(&self, context: &Context, source: Source, operation: &str) -> Result<Bytes, ApiError> {
         if source.image_uri.is_some() {
             return Err(errors::not_built("ImageUri (container images)"));
         }
@@ -89,18 +92,39 @@ impl Lambda {
                     .map(Bytes::from)
                     .map_err(|_| ApiError::serialization("ZipFile is not valid Base64"))
             }
-            (None, Some(bucket), Some(key)) => self.read_artifact(&bucket, &key).await,
+            (None, Some(bucket), Some(key)) if bucket == ARTIFACTS_BUCKET => self.read_artifact(&key).await,
+            (None, Some(bucket), Some(key)) => {
+                self.read_object(context, &bucket, &key, source.s3_object_version.as_deref()).await
+            }
             _ => Err(errors::invalid_parameter("Please provide a source for function code.")),
         }
     }
 
-    async fn read_artifact(&self, bucket: &str, key: &str) -> Result<Bytes, ApiError> {
-        if bucket != ARTIFACTS_BUCKET {
-            return Err(errors::invalid_parameter(format!(
-                "Error occurred while GetObject. There is no bucket `{bucket}`: S3 is not built yet. Code comes as ZipFile, \
-                 or from the bucket `{ARTIFACTS_BUCKET}` by its SHA-256."
-            )));
+    /// As the caller: who may not read the object cannot make a function of it.
+    async fn read_object(
+        &self,
+        context: &Context,
+        bucket: &str,
+        key: &str,
+        version: Option<&str>,
+    ) -> Result<Bytes, ApiError> {
+        let mut input = json!({"Bucket": bucket, "Key": key});
+        if let Some(version) = version {
+            input["VersionId"] = json!(version);
         }
+        let answer =
+            self.client.call(&context.caller, &context.region, "s3", "GetObject", input, Bytes::new()).await;
+        match answer {
+            Ok(answer) => Ok(answer.payload.unwrap_or_default()),
+            Err(error) if error.status == 501 => Err(errors::not_built("S3Bucket (code from a bucket)")),
+            Err(error) => Err(errors::invalid_parameter(format!(
+                "Error occurred while GetObject. S3 Error Code: {}. S3 Error Message: {}",
+                error.code, error.message
+            ))),
+        }
+    }
+
+    async fn read_artifact(&self, key: &str) -> Result<Bytes, ApiError> {
         let is_digest = key.len() == 64 && key.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
         let found =
             if is_digest { self.code.get(key).await.map_err(|e| errors::blobs("Reading the code", &e))? } else { None };

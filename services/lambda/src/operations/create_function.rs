@@ -7,10 +7,10 @@ use cumulet_wire::call::{Answer, Call};
 use cumulet_wire::error::ApiError;
 use cumulet_wire::validate::Validation;
 use serde::Deserialize;
-use serde_json::Value;
 
+use super::publish_version::is_unnumbered;
 use super::{code, input};
-use crate::model::{FORMAT, Function, Logging};
+use crate::model::{Attached, FORMAT, Function, Logging, RuntimeManagement};
 use crate::settings::{self, Settings};
 use crate::{Lambda, errors, names};
 
@@ -24,7 +24,7 @@ struct Input {
     architectures: Option<Vec<String>>,
     tags: Option<BTreeMap<String, String>>,
     code_signing_config_arn: Option<String>,
-    publish_to: Option<Value>,
+    publish_to: Option<String>,
     #[serde(flatten)]
     settings: Settings,
 }
@@ -47,9 +47,7 @@ pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
     if input.package_type.as_deref() == Some("Image") {
         return Err(errors::not_built("PackageType Image (container images)"));
     }
-    if input.publish == Some(true) || input.publish_to.is_some() {
-        return Err(errors::not_built("Publish (function versions)"));
-    }
+    let is_unnumbered = is_unnumbered(input.publish_to.as_deref())?;
     if input.code_signing_config_arn.is_some() {
         return Err(errors::not_built("CodeSigningConfigArn"));
     }
@@ -65,7 +63,8 @@ pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
     if is_taken {
         return Err(errors::conflict(format!("Function already exist: {}", named.name)));
     }
-    let stored = lambda.take_code(input.code.unwrap_or_default(), "CreateFunction").await?;
+    let layers = lambda.layers_of(&context, input.settings.layers.as_deref()).await?.unwrap_or_default();
+    let stored = lambda.take_code(&context, input.code.unwrap_or_default(), "CreateFunction").await?;
     let mut function = Function {
         v: FORMAT,
         logging: Logging {
@@ -77,6 +76,7 @@ pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
         account: named.account,
         region: named.region,
         name: named.name,
+        version: names::LATEST.to_owned(),
         runtime: String::new(),
         handler: String::new(),
         role: String::new(),
@@ -85,26 +85,59 @@ pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
         memory_mb: limits::FUNCTION_MEMORY_MB_MIN,
         ephemeral_mb: limits::FUNCTION_EPHEMERAL_MB_MIN,
         environment: None,
+        sealed_environment: None,
         architecture: architecture.unwrap_or_else(|| "x86_64".to_owned()),
         tracing_mode: "PassThrough".to_owned(),
         snap_start: "None".to_owned(),
         code_digest: stored.digest,
         code_bytes: stored.bytes,
+        code_unzipped_bytes: stored.unzipped_bytes,
+        layers,
+        dead_letter: None,
+        vpc: None,
+        tenant_isolation: input.settings.tenant_isolation(),
+        runtime_management: RuntimeManagement::default(),
         modified_ms: 0,
         revision_id: String::new(),
         instance_revision: String::new(),
+        description_before: String::new(),
+        last_version: 0,
+        recursion: None,
         concurrency_max: None,
         tags,
-        policy: Vec::new(),
-        url: None,
+        attached: Attached::default(),
     };
-    input.settings.apply(&mut function);
+    input.settings.apply(&mut function)?;
+    check_size(&function)?;
     function.revise(context.now_ms);
-    let configuration = function.configuration(false);
-    let [account, region, name] = [&function.account, &function.region, &function.name].map(String::clone);
-    lambda.functions.create(function).await?;
-    lambda.invoker.prepare(&account, &region, &name);
+    let published = if is_unnumbered {
+        Some(function.snapshot(names::PUBLISHED.to_owned(), None, context.now_ms))
+    } else if input.publish == Some(true) {
+        function.last_version = 1;
+        Some(function.snapshot("1".to_owned(), None, context.now_ms))
+    } else {
+        None
+    };
+    let configuration = match &published {
+        Some(published) => published.configuration(Some(&published.version)),
+        None => function.configuration(None),
+    };
+    lambda.functions.create(function.clone(), published).await?;
+    lambda.prepare(&function);
     Answer::json(configuration)
+}
+
+/// Code and layers together, unpacked.
+pub fn check_size(function: &Function) -> Result<(), ApiError> {
+    let layers: u64 = function.layers.iter().map(|layer| layer.unzipped_bytes).sum();
+    let bytes = function.code_unzipped_bytes + layers;
+    if layers > 0 && bytes > limits::CODE_UNZIPPED_BYTES_MAX {
+        return Err(errors::invalid_parameter(format!(
+            "Function code combined with layers exceeds the maximum allowed size of {} bytes. The actual size is {bytes} bytes.",
+            limits::CODE_UNZIPPED_BYTES_MAX
+        )));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -137,11 +170,14 @@ mod tests {
             ("Code", json!({}), "InvalidParameterValueException"),
             ("Code", json!({"ZipFile": "bm8="}), "InvalidParameterValueException"),
             ("Code", json!({"ZipFile": "%"}), "SerializationException"),
-            ("Code", json!({"S3Bucket": "b", "S3Key": "k"}), "InvalidParameterValueException"),
+            ("Code", json!({"S3Bucket": "b", "S3Key": "k"}), "NotImplemented"),
             ("Code", json!({"ImageUri": "x"}), "NotImplemented"),
             ("Handler", json!(null), "InvalidParameterValueException"),
             ("PackageType", json!("Image"), "NotImplemented"),
-            ("Publish", json!(true), "NotImplemented"),
+            ("PublishTo", json!("ELSEWHERE"), "ValidationException"),
+            ("Layers", json!(["nothing"]), "ValidationException"),
+            ("Layers", json!(["arn:aws:lambda:us-east-1:000000000000:layer:no:1"]), "InvalidParameterValueException"),
+            ("CodeSigningConfigArn", json!("arn:x"), "NotImplemented"),
             ("Timeout", json!("x"), "SerializationException"),
             ("Tags", json!({"aws:x": "y"}), "InvalidParameterValueException"),
             ("Architectures", json!(["mips"]), "ValidationException"),
@@ -151,6 +187,9 @@ mod tests {
             let error = fixture.call("CreateFunction", input.clone()).await.unwrap_err();
             assert_eq!(error.code, code, "{member}: {error}");
         }
-        assert!(fixture.call("CreateFunction", good).await.is_ok());
+        let mut published = good;
+        published["Publish"] = json!(true);
+        assert_eq!(fixture.call("CreateFunction", published).await.unwrap()["Version"], "1");
+        assert!(fixture.call("GetFunction", json!({"FunctionName": "f:1"})).await.is_ok());
     }
 }

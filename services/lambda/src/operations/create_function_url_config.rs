@@ -25,7 +25,7 @@ struct Input {
 pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
     let context = call.context.clone();
     let input: Input = input(call)?;
-    let named = names::read_version(&context, &input.function_name, input.qualifier.as_deref())?;
+    let named = names::read_url(&context, &input.function_name, input.qualifier.as_deref())?;
     let mut checks = Validation::new();
     checks.required("authType", input.settings.auth_type.as_ref());
     checks.finish("ValidationException")?;
@@ -33,24 +33,25 @@ pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
     let url = Url {
         id: id::short(ID_LENGTH),
         auth_type: input.settings.auth_type.unwrap_or_default(),
+        invoke_mode: input.settings.invoke_mode.unwrap_or_else(|| "BUFFERED".to_owned()),
         cors: input.settings.cors,
         created_ms: context.now_ms,
         modified_ms: context.now_ms,
     };
-    let (_, function) = lambda
+    let (_, row) = lambda
         .functions
-        .update(&named, |function| {
-            if function.url.is_some() {
+        .update_row(&named, |row| {
+            if row.attached().url.is_some() {
                 return Err(errors::conflict(format!(
                     "Failed to create function url config for [functionArn = {}]. Error message:  FunctionUrlConfig exists for this Lambda function",
-                    function.arn()
+                    row.arn()
                 )));
             }
-            function.url = Some(url.clone());
+            row.attached_mut().url = Some(url.clone());
             Ok(())
         })
         .await?;
-    Answer::json(function.url_config(&url, &context.host))
+    Answer::json(row.url_config(&url, &context.host))
 }
 
 #[cfg(test)]
@@ -86,7 +87,9 @@ mod tests {
         for (input, code) in [
             (json!({"FunctionName": "f", "AuthType": "OTHER"}), "ValidationException"),
             (json!({"FunctionName": "f"}), "ValidationException"),
-            (json!({"FunctionName": "f", "AuthType": "NONE", "InvokeMode": "RESPONSE_STREAM"}), "NotImplemented"),
+            (json!({"FunctionName": "f", "AuthType": "NONE", "InvokeMode": "SLOW"}), "ValidationException"),
+            (json!({"FunctionName": "f", "AuthType": "NONE", "Qualifier": "1"}), "InvalidParameterValueException"),
+            (json!({"FunctionName": "f", "AuthType": "NONE", "Qualifier": "live"}), "ResourceNotFoundException"),
         ] {
             assert_eq!(fixture.call("CreateFunctionUrlConfig", input).await.unwrap_err().code, code);
         }

@@ -10,16 +10,15 @@ use crate::{Lambda, names};
 pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
     let context = call.context.clone();
     let input: FunctionInput = input(call)?;
-    let named = names::read_version(&context, &input.function_name, None)?;
-    let (_, function) = lambda
+    let named = names::read_latest(&context, &input.function_name)?;
+    lambda
         .functions
         .update(&named, |function| {
-            let modified_ms = function.modified_ms;
             function.concurrency_max = None;
-            function.revise(modified_ms);
+            function.touch();
             Ok(())
         })
         .await?;
-    lambda.retire(&function);
+    lambda.invoker.reserve(&named.account, &named.region);
     Ok(Answer::empty())
 }

@@ -10,11 +10,11 @@ use crate::{Lambda, errors, names};
 pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
     let context = call.context.clone();
     let input: FunctionInput = input(call)?;
-    let named = names::read_version(&context, &input.function_name, input.qualifier.as_deref())?;
+    let named = names::read_url(&context, &input.function_name, input.qualifier.as_deref())?;
     lambda
         .functions
-        .update(&named, |function| {
-            function.url.take().ok_or_else(errors::no_such_resource)?;
+        .update_row(&named, |row| {
+            row.attached_mut().url.take().ok_or_else(errors::no_such_resource)?;
             Ok(())
         })
         .await?;

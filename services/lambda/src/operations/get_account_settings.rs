@@ -14,14 +14,14 @@ pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
     let context = call.context;
     let all = lambda.functions.list(context.account(), &context.region, None, usize::MAX).await?;
     let reserved: usize = all.iter().filter_map(|f| f.concurrency_max).map(|n| n as usize).sum();
-    let bytes: u64 = all.iter().map(|f| f.code_bytes).sum();
+    let bytes = lambda.code_bytes(&context).await?;
     Answer::json(json!({
         "AccountLimit": {
             "TotalCodeSize": CODE_TOTAL_BYTES_MAX,
             "CodeSizeUnzipped": limits::CODE_UNZIPPED_BYTES_MAX,
             "CodeSizeZipped": limits::CODE_ZIP_BYTES_MAX,
-            "ConcurrentExecutions": limits::FUNCTION_CONCURRENCY_MAX,
-            "UnreservedConcurrentExecutions": limits::FUNCTION_CONCURRENCY_MAX.saturating_sub(reserved),
+            "ConcurrentExecutions": lambda.settings.account_concurrency,
+            "UnreservedConcurrentExecutions": lambda.settings.account_concurrency.saturating_sub(reserved),
         },
         "AccountUsage": {"TotalCodeSize": bytes, "FunctionCount": all.len()},
     }))

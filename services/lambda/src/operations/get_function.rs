@@ -10,18 +10,18 @@ use crate::{Lambda, names};
 pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
     let context = call.context.clone();
     let input: FunctionInput = input(call)?;
-    let named = names::read_version(&context, &input.function_name, input.qualifier.as_deref())?;
-    let known = lambda.functions.require(&named).await?;
-    let function = &known.function;
+    let named = names::read(&context, &input.function_name, input.qualifier.as_deref())?;
+    let function = lambda.functions.function(&named).await?;
+    let owner = lambda.functions.function(&named.unqualified()).await?;
     let location = lambda.links.location(&context.host, &function.code_digest, context.now_ms);
     let mut shape = json!({
-        "Configuration": function.configuration(named.qualifier.is_some()),
+        "Configuration": function.configuration(named.qualifier.as_deref()),
         "Code": {"RepositoryType": "S3", "Location": location},
     });
-    if !function.tags.is_empty() {
-        shape["Tags"] = json!(function.tags);
+    if !owner.tags.is_empty() {
+        shape["Tags"] = json!(owner.tags);
     }
-    if let Some(max) = function.concurrency_max {
+    if let Some(max) = owner.concurrency_max {
         shape["Concurrency"] = json!({"ReservedConcurrentExecutions": max});
     }
     Answer::json(shape)

@@ -11,7 +11,7 @@ use crate::{Lambda, names};
 pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
     let context = call.context.clone();
     let input: FunctionInput = input(call)?;
-    let named = names::read_version(&context, &input.function_name, None)?;
+    let named = names::read_latest(&context, &input.function_name)?;
     lambda.functions.require(&named).await?;
     Answer::json(json!({"FunctionName": named.name}))
 }

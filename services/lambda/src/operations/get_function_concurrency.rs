@@ -11,9 +11,8 @@ use crate::{Lambda, names};
 pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
     let context = call.context.clone();
     let input: FunctionInput = input(call)?;
-    let named = names::read_version(&context, &input.function_name, None)?;
-    let known = lambda.functions.require(&named).await?;
-    Answer::json(match known.function.concurrency_max {
+    let named = names::read_latest(&context, &input.function_name)?;
+    Answer::json(match lambda.functions.function(&named).await?.concurrency_max {
         Some(max) => json!({"ReservedConcurrentExecutions": max}),
         None => json!({}),
     })

@@ -9,9 +9,9 @@ use crate::{Lambda, names};
 pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
     let context = call.context.clone();
     let input: FunctionInput = input(call)?;
-    let named = names::read_version(&context, &input.function_name, input.qualifier.as_deref())?;
-    let known = lambda.functions.require(&named).await?;
-    Answer::json(known.function.configuration(named.qualifier.is_some()))
+    let named = names::read(&context, &input.function_name, input.qualifier.as_deref())?;
+    let function = lambda.functions.function(&named).await?;
+    Answer::json(function.configuration(named.qualifier.as_deref()))
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@ use crate::{Lambda, errors, names};
 pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
     let context = call.context.clone();
     let input: FunctionInput = input(call)?;
-    let named = names::read_version(&context, &input.function_name, input.qualifier.as_deref())?;
+    let named = names::read_url(&context, &input.function_name, input.qualifier.as_deref())?;
     let known = lambda.functions.require(&named).await?;
-    let url = known.function.url.as_ref().ok_or_else(errors::no_such_resource)?;
-    Answer::json(known.function.url_config(url, &context.host))
+    let url = known.attached().url.as_ref().ok_or_else(errors::no_such_resource)?;
+    Answer::json(known.row.url_config(url, &context.host))
 }

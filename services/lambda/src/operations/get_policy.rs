@@ -5,18 +5,13 @@ use cumulet_wire::error::ApiError;
 use serde_json::json;
 
 use super::{FunctionInput, input};
-use crate::{Lambda, errors, names, policy};
+use crate::{Lambda, errors, names};
 
 pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
     let context = call.context.clone();
     let input: FunctionInput = input(call)?;
-    let named = names::read_version(&context, &input.function_name, input.qualifier.as_deref())?;
+    let named = names::read(&context, &input.function_name, input.qualifier.as_deref())?;
     let known = lambda.functions.require(&named).await?;
-    if known.function.policy.is_empty() {
-        return Err(errors::no_such_resource());
-    }
-    Answer::json(json!({
-        "Policy": policy::document(&known.function.policy),
-        "RevisionId": known.function.revision_id,
-    }))
+    let document = known.document.as_ref().ok_or_else(errors::no_such_resource)?;
+    Answer::json(json!({"Policy": document, "RevisionId": known.row.revision_id()}))
 }

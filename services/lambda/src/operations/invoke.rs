@@ -7,7 +7,7 @@ use bytes::Bytes;
 use cumulet_base::{id, limits};
 use cumulet_engine::catalog::{Access, Target};
 use cumulet_engine::invocation::Invocation;
-use cumulet_wire::call::{Answer, Call};
+use cumulet_wire::call::{Answer, Call, Context};
 use cumulet_wire::error::ApiError;
 use cumulet_wire::validate::Validation;
 use serde::Deserialize;
@@ -15,15 +15,17 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::input;
+use crate::names::Named;
 use crate::{Lambda, errors, names};
 
+/// What all ways of invoking are told.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Input {
-    function_name: String,
-    qualifier: Option<String>,
-    invocation_type: Option<String>,
-    log_type: Option<String>,
+pub struct InvokeInput {
+    pub function_name: String,
+    pub qualifier: Option<String>,
+    pub invocation_type: Option<String>,
+    pub log_type: Option<String>,
     client_context: Option<String>,
     /// Not a member of AWS's shape: the trace header of the request.
     trace_header: Option<String>,
@@ -31,18 +33,60 @@ struct Input {
     tenant_id: Option<String>,
 }
 
+impl InvokeInput {
+    pub fn check(&self, types: &[&str]) -> Result<(), ApiError> {
+        let is_tenant = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:/=+-@ ".contains(&b));
+        let mut checks = Validation::new();
+        checks
+            .one_of("invocationType", self.invocation_type.as_deref(), types)
+            .one_of("logType", self.log_type.as_deref(), &["None", "Tail"])
+            .length("tenantId", self.tenant_id.as_deref(), 1, 256)
+            .pattern("tenantId", self.tenant_id.as_deref(), "[a-zA-Z0-9\\._:\\/=+\\-@ ]+", is_tenant);
+        checks.finish("ValidationException")?;
+        match self.durable_execution_name {
+            Some(_) => Err(errors::not_built("DurableExecutionName")),
+            None => Ok(()),
+        }
+    }
+
+    pub fn has_log(&self) -> bool {
+        self.log_type.as_deref() == Some("Tail")
+    }
+
+    pub fn invocation(
+        &self,
+        context: &Context,
+        named: &Named,
+        payload: Bytes,
+        payload_max: usize,
+    ) -> Result<Invocation, ApiError> {
+        Ok(Invocation {
+            request_id: context.request_id.clone(),
+            payload: check_payload(payload, payload_max)?,
+            invoked_arn: named.qualified_arn(),
+            trace: self.trace_header.clone().unwrap_or_else(|| id::trace_header(context.now_ms)),
+            client_context: self.client_context.as_deref().map(read_client_context).transpose()?,
+            tenant: self.tenant_id.clone(),
+            sink: None,
+        })
+    }
+}
+
+pub fn target_of(named: &Named) -> Target {
+    Target {
+        account: named.account.clone(),
+        region: named.region.clone(),
+        name: named.name.clone(),
+        qualifier: named.qualifier.clone(),
+    }
+}
+
 pub async fn run(lambda: &Lambda, mut call: Call) -> Result<Answer, ApiError> {
     let context = call.context.clone();
     let payload = std::mem::take(&mut call.payload);
-    let input: Input = input(call)?;
-    let named = names::read_version(&context, &input.function_name, input.qualifier.as_deref())?;
-    let mut checks = Validation::new();
-    checks.one_of("invocationType", input.invocation_type.as_deref(), &["Event", "RequestResponse", "DryRun"]).one_of(
-        "logType",
-        input.log_type.as_deref(),
-        &["None", "Tail"],
-    );
-    checks.finish("ValidationException")?;
+    let input: InvokeInput = input(call)?;
+    let named = names::read(&context, &input.function_name, input.qualifier.as_deref())?;
+    input.check(&["Event", "RequestResponse", "DryRun"])?;
     match input.invocation_type.as_deref() {
         Some("Event") => return Err(errors::not_built("InvocationType Event (Events)")),
         Some("DryRun") => {
@@ -51,42 +95,23 @@ pub async fn run(lambda: &Lambda, mut call: Call) -> Result<Answer, ApiError> {
         }
         _ => {}
     }
-    if input.durable_execution_name.is_some() {
-        return Err(errors::not_built("DurableExecutionName"));
-    }
-    if input.tenant_id.is_some() {
-        return Err(errors::not_built("TenantId"));
-    }
-    let client_context = input.client_context.as_deref().map(read_client_context).transpose()?;
-    let payload = check_payload(payload)?;
-    let target = Target {
-        account: named.account.clone(),
-        region: named.region.clone(),
-        name: named.name.clone(),
-        qualifier: named.qualifier.clone(),
-    };
-    let invocation = Invocation {
-        request_id: context.request_id,
-        payload,
-        invoked_arn: named.qualified_arn(),
-        trace: input.trace_header.unwrap_or_else(|| id::trace_header(context.now_ms)),
-        client_context,
-    };
-    let outcome = lambda.invoker.invoke(&target, &Access::Authorised, invocation).await.map_err(errors::from_invoke)?;
+    let invocation = input.invocation(&context, &named, payload, limits::INVOKE_PAYLOAD_BYTES_MAX)?;
+    let outcome = lambda.invoker.invoke(&target_of(&named), &Access::Authorised, invocation).await;
+    let outcome = outcome.map_err(errors::from_invoke)?;
     let mut headers = vec![("x-amz-executed-version", outcome.executed_version)];
     if let Some(error) = outcome.function_error {
         headers.push(("x-amz-function-error", error.to_owned()));
     }
-    if input.log_type.as_deref() == Some("Tail") {
+    if input.has_log() {
         headers.push(("x-amz-log-result", STANDARD.encode(&outcome.log_tail)));
     }
     Ok(Answer { payload: Some(outcome.payload), headers, ..Answer::empty() })
 }
 
 /// The payload, `{}` where there was none.
-fn check_payload(payload: Bytes) -> Result<Bytes, ApiError> {
-    if payload.len() > limits::INVOKE_PAYLOAD_BYTES_MAX {
-        return Err(errors::payload_too_large(payload.len(), limits::INVOKE_PAYLOAD_BYTES_MAX));
+fn check_payload(payload: Bytes, max: usize) -> Result<Bytes, ApiError> {
+    if payload.len() > max {
+        return Err(errors::payload_too_large(payload.len(), max));
     }
     if payload.is_empty() {
         return Ok(Bytes::from_static(b"{}"));

@@ -2,11 +2,14 @@
 
 use cumulet_wire::call::{Answer, Call};
 use cumulet_wire::error::ApiError;
+use cumulet_wire::validate::Validation;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{input, page_size, read_marker, write_marker};
+use super::list_versions_by_function::qualified;
 use crate::Lambda;
+use crate::names::Named;
 
 /// Most functions AWS puts on a page, whatever `MaxItems` says.
 const PAGE_MAX: usize = 50;
@@ -27,8 +30,26 @@ pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
     let mut found = lambda.functions.list(context.account(), &context.region, after.as_deref(), limit + 1).await?;
     let is_more = found.len() > limit;
     found.truncate(limit);
-    let is_qualified = input.function_version.as_deref() == Some("ALL");
-    let list: Vec<Value> = found.iter().map(|f| f.configuration(is_qualified)).collect();
+    let mut checks = Validation::new();
+    checks.one_of("functionVersion", input.function_version.as_deref(), &["ALL"]);
+    checks.finish("ValidationException")?;
+    // A page is of functions, and may have more entries with their versions.
+    let is_all = input.function_version.as_deref() == Some("ALL");
+    let mut list: Vec<Value> = Vec::new();
+    for function in &found {
+        if !is_all {
+            list.push(function.configuration(None));
+            continue;
+        }
+        list.push(qualified(function));
+        let named = Named {
+            account: function.account.clone(),
+            region: function.region.clone(),
+            name: function.name.clone(),
+            qualifier: None,
+        };
+        list.extend(lambda.functions.versions(&named, None, usize::MAX).await?.iter().map(qualified));
+    }
     let mut shape = json!({"Functions": list});
     if let Some(last) = found.last().filter(|_| is_more) {
         shape["NextMarker"] = json!(write_marker(&last.name));
@@ -56,7 +77,7 @@ mod tests {
         let second = fixture.call("ListFunctions", next).await.unwrap();
         assert_eq!(second["Functions"][0]["FunctionName"], "c");
         assert!(second.get("NextMarker").is_none());
-        for bad in [json!({"MaxItems": 0}), json!({"MaxItems": "x"})] {
+        for bad in [json!({"FunctionVersion": "1"}), json!({"MaxItems": 0}), json!({"MaxItems": "x"})] {
             assert!(fixture.call("ListFunctions", bad).await.is_err());
         }
         assert_eq!(

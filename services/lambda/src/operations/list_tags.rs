@@ -18,6 +18,5 @@ pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
     let context = call.context.clone();
     let input: Input = input(call)?;
     let named = names::read_resource(&context, &input.resource)?;
-    let known = lambda.functions.require(&named).await?;
-    Answer::json(json!({"Tags": known.function.tags}))
+    Answer::json(json!({"Tags": lambda.functions.function(&named).await?.tags}))
 }

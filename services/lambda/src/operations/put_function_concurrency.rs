@@ -1,6 +1,5 @@
 //! PutFunctionConcurrency (<https://docs.aws.amazon.com/lambda/latest/api/API_PutFunctionConcurrency.html>).
 
-use cumulet_base::limits;
 use cumulet_wire::call::{Answer, Call};
 use cumulet_wire::error::ApiError;
 use cumulet_wire::validate::Validation;
@@ -23,7 +22,7 @@ struct Input {
 pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
     let context = call.context.clone();
     let input: Input = input(call)?;
-    let named = names::read_version(&context, &input.function_name, None)?;
+    let named = names::read_latest(&context, &input.function_name)?;
     let wanted = input.reserved_concurrent_executions;
     let mut checks = Validation::new();
     checks.required("reservedConcurrentExecutions", wanted.as_ref()).between(
@@ -43,21 +42,20 @@ pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
         .filter_map(|f| f.concurrency_max)
         .map(|n| n as usize)
         .sum();
-    if others + max as usize > limits::FUNCTION_CONCURRENCY_MAX - UNRESERVED_MIN {
+    if others + max as usize > lambda.settings.account_concurrency.saturating_sub(UNRESERVED_MIN) {
         return Err(errors::invalid_parameter(format!(
             "Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below its minimum value of [{UNRESERVED_MIN}]."
         )));
     }
-    let (_, function) = lambda
+    lambda
         .functions
         .update(&named, |function| {
-            let modified_ms = function.modified_ms;
             function.concurrency_max = Some(max);
-            function.revise(modified_ms);
+            function.touch();
             Ok(())
         })
         .await?;
-    lambda.retire(&function);
+    lambda.invoker.reserve(&named.account, &named.region);
     Answer::json(json!({"ReservedConcurrentExecutions": max}))
 }
 

@@ -20,21 +20,22 @@ struct Input {
 pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
     let context = call.context.clone();
     let input: Input = input(call)?;
-    let named = names::read_version(&context, &input.function_name, input.qualifier.as_deref())?;
+    let named = names::read(&context, &input.function_name, input.qualifier.as_deref())?;
     let sid = Value::from(input.statement_id.as_str());
     lambda
         .functions
-        .update(&named, |function| {
-            check_revision(function, input.revision_id.as_deref())?;
-            let before = function.policy.len();
-            function.policy.retain(|statement| statement["Sid"] != sid);
-            if function.policy.len() == before {
+        .update_row(&named, |row| {
+            check_revision(row.revision_id(), input.revision_id.as_deref())?;
+            let policy = &mut row.attached_mut().policy;
+            let before = policy.len();
+            policy.retain(|statement| statement["Sid"] != sid);
+            if policy.len() == before {
                 return Err(errors::not_found(format!(
                     "Statement {} is not found in resource policy.",
                     input.statement_id
                 )));
             }
-            function.touch();
+            row.touch();
             Ok(())
         })
         .await?;

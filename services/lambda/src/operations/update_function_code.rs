@@ -3,10 +3,11 @@
 use cumulet_wire::call::{Answer, Call};
 use cumulet_wire::error::ApiError;
 use serde::Deserialize;
-use serde_json::Value;
 
+use super::create_function::check_size;
+use super::publish_version::is_unnumbered;
 use super::{check_revision, code, input};
-use crate::{Lambda, errors, names};
+use crate::{Lambda, names};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -16,7 +17,7 @@ struct Input {
     dry_run: Option<bool>,
     revision_id: Option<String>,
     architectures: Option<Vec<String>>,
-    publish_to: Option<Value>,
+    publish_to: Option<String>,
     #[serde(flatten)]
     source: code::Source,
 }
@@ -24,33 +25,46 @@ struct Input {
 pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
     let context = call.context.clone();
     let input: Input = input(call)?;
-    let named = names::read_version(&context, &input.function_name, None)?;
-    if input.publish == Some(true) || input.publish_to.is_some() {
-        return Err(errors::not_built("Publish (function versions)"));
-    }
+    let named = names::read_latest(&context, &input.function_name)?;
+    let is_unnumbered = is_unnumbered(input.publish_to.as_deref())?;
     let architecture = code::architecture(input.architectures)?;
     let known = lambda.functions.require(&named).await?;
-    check_revision(&known.function, input.revision_id.as_deref())?;
-    let stored = lambda.take_code(input.source, "UpdateFunctionCode").await?;
+    check_revision(known.row.revision_id(), input.revision_id.as_deref())?;
+    let stored = lambda.take_code(&context, input.source, "UpdateFunctionCode").await?;
     let is_dry_run = input.dry_run == Some(true);
     let change = |function: &mut crate::model::Function| {
-        check_revision(function, input.revision_id.as_deref())?;
+        check_revision(&function.revision_id, input.revision_id.as_deref())?;
+        let is_same = function.code_digest == stored.digest
+            && architecture.as_ref().is_none_or(|architecture| *architecture == function.architecture);
+        if is_same && input.publish == Some(true) {
+            // Nothing changes, and perhaps nothing is to be published.
+            return Ok(());
+        }
         function.code_digest.clone_from(&stored.digest);
         function.code_bytes = stored.bytes;
+        function.code_unzipped_bytes = stored.unzipped_bytes;
         if let Some(architecture) = &architecture {
             function.architecture.clone_from(architecture);
         }
+        check_size(function)?;
         function.revise(context.now_ms);
         Ok(())
     };
     if is_dry_run {
-        let mut function = known.function.clone();
+        let mut function = lambda.functions.function(&named).await?;
         change(&mut function)?;
-        return Answer::json(function.configuration(false));
+        return Answer::json(function.configuration(None));
+    }
+    if input.publish == Some(true) || is_unnumbered {
+        let (function, published) =
+            lambda.functions.publish(&named, None, is_unnumbered, context.now_ms, change).await?;
+        lambda.retire(&function);
+        lambda.prepare(&published);
+        return Answer::json(published.configuration(Some(&published.version)));
     }
     let (_, function) = lambda.functions.update(&named, change).await?;
     lambda.retire(&function);
-    Answer::json(function.configuration(false))
+    Answer::json(function.configuration(None))
 }
 
 #[cfg(test)]

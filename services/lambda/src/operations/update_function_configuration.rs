@@ -4,9 +4,10 @@ use cumulet_wire::call::{Answer, Call};
 use cumulet_wire::error::ApiError;
 use serde::Deserialize;
 
+use super::create_function::check_size;
 use super::{check_revision, input};
 use crate::settings::Settings;
-use crate::{Lambda, names};
+use crate::{Lambda, errors, names};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -20,19 +21,27 @@ struct Input {
 pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
     let context = call.context.clone();
     let input: Input = input(call)?;
-    let named = names::read_version(&context, &input.function_name, None)?;
+    let named = names::read_latest(&context, &input.function_name)?;
     input.settings.check()?;
+    if input.settings.tenant_isolation().is_some() {
+        return Err(errors::invalid_parameter("TenancyConfig can only be set when the function is created."));
+    }
+    let layers = lambda.layers_of(&context, input.settings.layers.as_deref()).await?;
     let (_, function) = lambda
         .functions
         .update(&named, |function| {
-            check_revision(function, input.revision_id.as_deref())?;
-            input.settings.clone().apply(function);
+            check_revision(&function.revision_id, input.revision_id.as_deref())?;
+            if let Some(layers) = &layers {
+                function.layers.clone_from(layers);
+            }
+            input.settings.clone().apply(function)?;
+            check_size(function)?;
             function.revise(context.now_ms);
             Ok(())
         })
         .await?;
     lambda.retire(&function);
-    Answer::json(function.configuration(false))
+    Answer::json(function.configuration(None))
 }
 
 #[cfg(test)]

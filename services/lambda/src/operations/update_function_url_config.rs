@@ -20,22 +20,25 @@ struct Input {
 pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
     let context = call.context.clone();
     let input: Input = input(call)?;
-    let named = names::read_version(&context, &input.function_name, input.qualifier.as_deref())?;
+    let named = names::read_url(&context, &input.function_name, input.qualifier.as_deref())?;
     input.settings.check()?;
-    let (_, function) = lambda
+    let (_, row) = lambda
         .functions
-        .update(&named, |function| {
-            let url = function.url.as_mut().ok_or_else(errors::no_such_resource)?;
+        .update_row(&named, |row| {
+            let url = row.attached_mut().url.as_mut().ok_or_else(errors::no_such_resource)?;
             if let Some(auth_type) = &input.settings.auth_type {
                 url.auth_type.clone_from(auth_type);
             }
             if let Some(cors) = &input.settings.cors {
                 url.cors = Some(cors.clone());
             }
+            if let Some(mode) = &input.settings.invoke_mode {
+                url.invoke_mode.clone_from(mode);
+            }
             url.modified_ms = context.now_ms;
             Ok(())
         })
         .await?;
-    let url = function.url.as_ref().ok_or_else(errors::no_such_resource)?;
-    Answer::json(function.url_config(url, &context.host))
+    let url = row.attached().url.as_ref().ok_or_else(errors::no_such_resource)?;
+    Answer::json(row.url_config(url, &context.host))
 }

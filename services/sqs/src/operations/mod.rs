@@ -1,5 +1,7 @@
 //! One file for each family of operations, and what batches share.
 
+pub mod moves;
+pub mod permissions;
 pub mod queues;
 pub mod receive;
 pub mod send;

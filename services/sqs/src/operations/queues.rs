@@ -1,14 +1,19 @@
 //! Queues themselves: made, found, listed, changed, emptied, deleted.
 
+use std::collections::BTreeMap;
+
 use cumulet_wire::call::{Answer, Call};
 use cumulet_wire::error::ApiError;
 use serde_json::{Map, Value, json};
 
-use crate::model::{FORMAT, Queue};
+use super::tags;
+use crate::jobs::{self, Job};
+use crate::model::{FORMAT, Place, Queue, dead_letter_target};
 use crate::{Sqs, attributes, errors, input};
 
 const PAGE_MAX: u64 = 1000;
 const PURGE_PAUSE_MS: u64 = 60_000;
+const PURGE_STEPS: usize = 10;
 
 pub async fn create(sqs: &Sqs, call: &Call) -> Result<Answer, ApiError> {
     let name = input::required(&call.input, "QueueName")?;
@@ -23,9 +28,14 @@ pub async fn create(sqs: &Sqs, call: &Call) -> Result<Answer, ApiError> {
     let place = input::here(call, name);
     let is_fifo = name.ends_with(".fifo");
     attributes::check(&given, &place, is_fifo)?;
-    if is_fifo {
-        return Err(errors::not_built("FIFO queues"));
+    attributes::fit_together(&given)?;
+    if is_fifo && !given.contains_key("FifoQueue") {
+        return Err(errors::invalid(
+            "The name of a queue that is not a FIFO queue can only include alphanumeric characters, hyphens, or \
+             underscores. 1 to 80 in length",
+        ));
     }
+    check_redrive(sqs, &given, &place).await?;
     let answer = json!({"QueueUrl": input::url(call, name)});
     let now_ms = sqs.clock.now_ms();
     let queue = Queue {
@@ -34,8 +44,14 @@ pub async fn create(sqs: &Sqs, call: &Call) -> Result<Answer, ApiError> {
         created_ms: now_ms,
         modified_ms: now_ms,
         purged_ms: 0,
+        purged_upto: 0,
         attributes: given.clone().into_iter().filter(|(_, value)| !value.is_empty()).collect(),
-        tags: input::pairs(&call.input, "tags")?,
+        tags: tags::checked({
+            // The newer model begins the member small.
+            let mut tags = input::pairs(&call.input, "tags")?;
+            tags.extend(input::pairs(&call.input, "Tags")?);
+            tags
+        })?,
     };
     if sqs.storage.put_queue(&place, &queue, None).await? {
         return Answer::json(answer);
@@ -112,23 +128,60 @@ async fn page(
     Answer::json(answer)
 }
 
+/// What of messages is left to be deleted goes on in the background.
 pub async fn delete(sqs: &Sqs, call: &Call) -> Result<Answer, ApiError> {
-    let queue = sqs.storage.delete_queue(&input::place(call)?).await?;
-    sqs.forget(&queue);
+    let place = input::place(call)?;
+    let queue = sqs.storage.queue(&place).await?;
+    let mut wake = None;
+    let task = Job::Clear { queue_id: queue.id.clone() }.task(&queue, sqs.clock.now_ms())?;
+    sqs.storage
+        .delete_queue(&place, |txn| {
+            let (txn, woken) = sqs.delivery.add(txn, &task)?;
+            wake = Some(woken);
+            Ok(txn)
+        })
+        .await?;
+    if let Some(wake) = wake {
+        wake.now();
+    }
+    sqs.lanes.forget(&queue);
     Ok(Answer::empty())
 }
 
+/// From the commit on no message sent before it is received; their rows go in the background.
 pub async fn purge(sqs: &Sqs, call: &Call) -> Result<Answer, ApiError> {
+    let place = input::place(call)?;
     let now_ms = sqs.clock.now_ms();
+    let upto = sqs.storage.next(now_ms);
     let change = |queue: &mut Queue| {
         if queue.purged_ms > 0 && now_ms < queue.purged_ms + PURGE_PAUSE_MS {
             return Err(errors::purging());
         }
         queue.purged_ms = now_ms;
+        queue.purged_upto = upto;
         Ok(())
     };
-    let queue = sqs.storage.update(&input::place(call)?, change).await?;
-    sqs.storage.clear(&queue).await?;
+    let before = sqs.storage.queue(&place).await?;
+    let job = Job::Purge { place: place.clone(), queue_id: before.id.clone(), upto };
+    let task = job.task(&before, now_ms)?;
+    let mut wake = None;
+    let queue = sqs
+        .storage
+        .update_and(&place, change, |txn| {
+            let (txn, woken) = sqs.delivery.add(txn, &task)?;
+            wake = Some(woken);
+            Ok(txn)
+        })
+        .await?;
+    if let Some(wake) = wake {
+        wake.now();
+    }
+    // A small queue is empty when the caller hears of it.
+    for _ in 0..PURGE_STEPS {
+        if !jobs::purge_step(&sqs.storage, &queue, upto, now_ms).await? {
+            break;
+        }
+    }
     Ok(Answer::empty())
 }
 
@@ -136,15 +189,35 @@ pub async fn set_attributes(sqs: &Sqs, call: &Call) -> Result<Answer, ApiError> 
     let place = input::place(call)?;
     let given = input::pairs(&call.input, "Attributes")?;
     let now_ms = sqs.clock.now_ms();
+    if given.is_empty() {
+        return Err(errors::missing("Attribute.Name"));
+    }
+    check_redrive(sqs, &given, &place).await?;
     let change = |queue: &mut Queue| {
         attributes::check(&given, &place, queue.is_fifo())?;
         queue.attributes.extend(given.clone());
+        attributes::fit_together(&queue.attributes)?;
         queue.attributes.retain(|_, value| !value.is_empty());
         queue.modified_ms = now_ms;
         Ok(())
     };
-    sqs.storage.update(&place, change).await?;
+    let queue = sqs.storage.update(&place, change).await?;
+    // Those who wait reckon with what was.
+    sqs.lane(&queue).wake_all();
     Ok(Answer::empty())
+}
+
+/// The dead letter queue is there, and takes this one's.
+async fn check_redrive(sqs: &Sqs, given: &BTreeMap<String, String>, place: &Place) -> Result<(), ApiError> {
+    let target = given.get("RedrivePolicy").and_then(|text| dead_letter_target(text));
+    let Some(target) = target else { return Ok(()) };
+    let Some((queue, _)) = sqs.storage.find(&target).await? else {
+        return Err(errors::redrive_policy("Dead letter target does not exist."));
+    };
+    if !queue.takes_dead_letters_of(&place.arn()) {
+        return Err(errors::redrive_policy("The dead letter queue does not allow this source queue."));
+    }
+    Ok(())
 }
 
 pub async fn attributes(sqs: &Sqs, call: &Call) -> Result<Answer, ApiError> {
@@ -156,7 +229,8 @@ pub async fn attributes(sqs: &Sqs, call: &Call) -> Result<Answer, ApiError> {
     }
     let asks = |name: &str| names.iter().any(|n| n == "All" || n == name);
     let mut shown = Map::new();
-    for name in attributes::DEFAULTS {
+    let of_kind = if queue.is_fifo() { attributes::FIFO_DEFAULTS } else { &[] };
+    for name in attributes::DEFAULTS.iter().chain(of_kind) {
         shown.insert((*name).to_owned(), attributes::default(name).unwrap_or_default().into());
     }
     shown.extend(queue.attributes.iter().map(|(name, value)| (name.clone(), Value::from(value.clone()))));

@@ -1,5 +1,7 @@
 //! TagQueue, UntagQueue, ListQueueTags.
 
+use std::collections::BTreeMap;
+
 use cumulet_wire::call::{Answer, Call};
 use cumulet_wire::error::ApiError;
 use serde_json::json;
@@ -14,12 +16,24 @@ pub async fn tag(sqs: &Sqs, call: &Call) -> Result<Answer, ApiError> {
         return Err(errors::missing("Tags"));
     }
     let change = |queue: &mut crate::model::Queue| {
-        queue.tags.extend(tags.clone());
-        let fits = queue.tags.len() <= TAGS_MAX;
-        if fits { Ok(()) } else { Err(errors::invalid(format!("Too many tags: at most {TAGS_MAX} are allowed."))) }
+        let mut all = queue.tags.clone();
+        all.extend(tags.clone());
+        queue.tags = checked(all)?;
+        Ok(())
     };
     sqs.storage.update(&input::place(call)?, change).await?;
     Ok(Answer::empty())
+}
+
+/// As many and as long as they may be.
+pub fn checked(tags: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, ApiError> {
+    if tags.len() > TAGS_MAX {
+        return Err(errors::invalid(format!("Too many tags: at most {TAGS_MAX} are allowed.")));
+    }
+    let fits = |(key, value): (&String, &String)| {
+        (1..=128).contains(&key.chars().count()) && value.chars().count() <= 256 && !key.starts_with("aws:")
+    };
+    if tags.iter().all(fits) { Ok(tags) } else { Err(errors::invalid("A key or value of a tag is not valid.")) }
 }
 
 pub async fn untag(sqs: &Sqs, call: &Call) -> Result<Answer, ApiError> {

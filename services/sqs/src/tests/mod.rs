@@ -10,6 +10,10 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod errors;
+mod fifo;
+mod moves;
+
 struct Hand(AtomicU64);
 
 impl Clock for Hand {
@@ -18,6 +22,7 @@ impl Clock for Hand {
     }
 }
 
+#[derive(Clone)]
 struct Bench {
     sqs: Arc<Sqs>,
     clock: Arc<Hand>,
@@ -26,7 +31,11 @@ struct Bench {
 impl Bench {
     fn new() -> Bench {
         let clock = Arc::new(Hand(AtomicU64::new(1_795_428_930_123)));
-        Bench { sqs: Arc::new(Sqs::new(Arc::new(MemoryStore::new()), clock.clone())), clock }
+        let store = Arc::new(MemoryStore::new());
+        let delivery = Delivery::new(store.clone(), clock.clone());
+        let sqs = Arc::new(Sqs::new(store, clock.clone(), delivery.clone()));
+        delivery.start();
+        Bench { sqs, clock }
     }
 
     fn pass(&self, s: u64) {
@@ -46,18 +55,21 @@ impl Bench {
     }
 }
 
-async fn call(sqs: &Sqs, operation: &str, input: Value, now_ms: u64) -> Result<Value, ApiError> {
+fn call_of(operation: &str, input: Value, caller: Caller, now_ms: u64) -> Call {
     let Value::Object(input) = input else { panic!("the input is an object") };
     let context = Context {
-        caller: Caller::owner("000000000000"),
+        caller,
         region: "us-east-1".to_owned(),
         request_id: "r".to_owned(),
         host: "localhost:4566".to_owned(),
         now_ms,
     };
     let operation = OPERATIONS.iter().find(|o| o.name == operation).unwrap();
-    let call = Call { operation, input, payload: bytes::Bytes::new(), context };
-    sqs.call(call).await.map(|answer| answer.output)
+    Call { operation, input, payload: bytes::Bytes::new(), context }
+}
+
+async fn call(sqs: &Sqs, operation: &str, input: Value, now_ms: u64) -> Result<Value, ApiError> {
+    sqs.call(call_of(operation, input, Caller::owner("000000000000"), now_ms)).await.map(|answer| answer.output)
 }
 
 const Q: &str = "http://localhost:4566/000000000000/q";
