@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
-use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 use cumulet_base::id;
 use cumulet_wire::error::ApiError;
 use hmac::{Hmac, Mac};
@@ -21,14 +21,14 @@ impl Secrets {
     pub fn new(secret: &[u8; 32]) -> Secrets {
         let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(secret).expect("HMAC takes keys of any length");
         mac.update(b"ssm secure strings\n");
-        Secrets { cipher: XChaCha20Poly1305::new(&mac.finalize().into_bytes()) }
+        Secrets { cipher: XChaCha20Poly1305::new(&Key::from(<[u8; 32]>::from(mac.finalize().into_bytes()))) }
     }
 
     /// Base64 of a nonce and what follows from it. `belongs_to` has to be the same when it is opened.
     pub fn seal(&self, text: &str, belongs_to: &str) -> Result<String, ApiError> {
         let nonce = id::random::<NONCE_BYTES>();
         let payload = Payload { msg: text.as_bytes(), aad: belongs_to.as_bytes() };
-        let sealed = self.cipher.encrypt(XNonce::from_slice(&nonce), payload);
+        let sealed = self.cipher.encrypt(&XNonce::from(nonce), payload);
         let sealed = sealed.map_err(|_| errors::storage("Encrypting", &"the text is too long"))?;
         Ok(STANDARD.encode([&nonce[..], &sealed].concat()))
     }
@@ -36,9 +36,9 @@ impl Secrets {
     pub fn open(&self, sealed: &str, belongs_to: &str) -> Result<String, ApiError> {
         let failed = || errors::storage("Decrypting", &"it was encrypted with another secret, or is damaged");
         let bytes = STANDARD.decode(sealed).map_err(|_| failed())?;
-        let (nonce, sealed) = bytes.split_at_checked(NONCE_BYTES).ok_or_else(failed)?;
+        let (nonce, sealed) = bytes.split_first_chunk::<NONCE_BYTES>().ok_or_else(failed)?;
         let payload = Payload { msg: sealed, aad: belongs_to.as_bytes() };
-        let text = self.cipher.decrypt(XNonce::from_slice(nonce), payload).map_err(|_| failed())?;
+        let text = self.cipher.decrypt(&XNonce::from(*nonce), payload).map_err(|_| failed())?;
         String::from_utf8(text).map_err(|_| failed())
     }
 }
