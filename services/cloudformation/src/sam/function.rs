@@ -56,7 +56,9 @@ const OWN: &[&str] = &[
 pub fn transform(logical_id: &str, source: &Value, given: &Map<String, Value>, out: &mut Out<'_>) -> Result<(), Error> {
     only(logical_id, given, &[COPIED, OWN].concat())?;
     let mut properties = Map::new();
-    properties.insert("Code".into(), code(logical_id, given)?);
+    let code = code(logical_id, given)?;
+    let is_published = given.contains_key("AutoPublishAlias");
+    properties.insert("Code".into(), if is_published { out.resolved(&code) } else { code });
     for name in COPIED {
         if let Some(value) = given.get(*name) {
             let name = if *name == "KmsKeyArn" { "KMSKeyArn" } else { name };
@@ -75,13 +77,25 @@ pub fn transform(logical_id: &str, source: &Value, given: &Map<String, Value>, o
         }
     }
     let role = given.get("Role").filter(|role| !role.is_null());
-    let role_id = format!("{logical_id}Role");
-    let role_arn = role.cloned().unwrap_or_else(|| json!({ "Fn::GetAtt": [role_id, "Arn"] }));
-    properties.insert("Role".into(), role_arn);
+    if let Some(role) = role {
+        properties.insert("Role".into(), role.clone());
+    }
     if given.get("DeploymentPreference").is_some_and(|p| p.get("Enabled") != Some(&Value::Bool(false))) {
         return Err(not_built(format!("DeploymentPreference of {logical_id}")));
     }
+    if let Some(Value::String(hash)) = given.get("AutoPublishCodeSha256").map(|hash| out.resolved(hash)) {
+        // Without a change of the configuration, Lambda makes no version of code that lies in the same place.
+        let described = match given.get("Description").map(|description| out.resolved(description)) {
+            None => hash.into(),
+            Some(Value::String(text)) if text.is_empty() => hash.into(),
+            Some(Value::String(text)) => format!("{text} {hash}").into(),
+            Some(other) => json!({ "Fn::Join": [" ", [other, hash]] }),
+        };
+        properties.insert("Description".into(), described);
+    }
     let alias = published(logical_id, source, given, &properties, out)?;
+    let role_id = format!("{logical_id}Role");
+    properties.entry("Role").or_insert_with(|| json!({ "Fn::GetAtt": [role_id, "Arn"] }));
     let mut function = source.clone();
     function["Type"] = "AWS::Lambda::Function".into();
     function["Properties"] = properties.into();

@@ -70,7 +70,8 @@ fn through(
 ) -> Result<(), Error> {
     let mut mapping = json!({
         "BatchSize": own.get("BatchSize").cloned().unwrap_or_else(|| 10.into()),
-        "Enabled": own.get("Enabled").cloned().unwrap_or_else(|| true.into()),
+        // What is said to be off is on, on AWS too.
+        "Enabled": own.get("Enabled").filter(|is| **is != false).cloned().unwrap_or_else(|| true.into()),
         "EventSourceArn": arn,
         "FunctionName": function.name(),
     });
