@@ -274,6 +274,10 @@ fn prepare(data_dir: &Path) -> io::Result<()> {
     for folder in ["", "blobs", "sandbox"] {
         private.create(data_dir.join(folder))?;
     }
+    // Places for the SDKs to appear at.
+    for folder in cumulet_sandbox::SDK_FOLDERS {
+        fs::create_dir_all(data_dir.join("runtime").join(folder))?;
+    }
     let texts = cumulet_runtimes::FILES.iter().map(|(path, text)| (*path, text.as_bytes()));
     for (path, bytes) in texts.chain([("clone.so", cumulet_runtimes::CLONE_LIBRARY)]) {
         let path = data_dir.join("runtime").join(path);
@@ -370,6 +374,7 @@ fn sandbox_config(config: &Config, front: Arc<OnceLock<Arc<Front>>>) -> Result<S
             )
         }
     };
+    sandbox.sdk_dir = Some(config.sdk_dir.clone());
     sandbox.lenient_versions = config.lenient_versions;
     sandbox.clones = match config.clones {
         Clones::Off => cumulet_sandbox::Clones::Off,
