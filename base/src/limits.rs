@@ -150,6 +150,10 @@ pub const BUCKET_LIFECYCLE_PERIOD_MS: u64 = 60 * 60 * 1000;
 /// How often what buckets hold is added up for the bill.
 pub const BUCKET_MEASURE_PERIOD_MS: u64 = 60 * 60 * 1000;
 
+/// Parameters of one account and region, and the versions of one that are kept; AWS's.
+pub const PARAMETERS_MAX: usize = 10_000;
+pub const PARAMETER_VERSIONS_MAX: u64 = 100;
+
 /// CloudFormation: templates and stacks. AWS takes 1 MB by URL and less in a request; here a request may bring it all.
 pub const TEMPLATE_BYTES_MAX: usize = 1_000_000;
 pub const TEMPLATE_NODES_MAX: usize = 100_000;
