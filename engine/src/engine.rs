@@ -279,7 +279,10 @@ impl Invoker for Engine {
             let mut pools = self.0.pools.write().unwrap_or_else(PoisonError::into_inner);
             let is_old = |pool: &Pool| {
                 let f = &pool.function;
-                f.account == account && f.region == region && f.name == name && keep != Some(f.revision.as_str())
+                f.account == account
+                    && f.region == region
+                    && f.name == name
+                    && keep != Some(f.revision.as_str())
                     && version.is_none_or(|version| f.version == version)
             };
             pools.extract_if(|_, pool| is_old(pool)).map(|(_, pool)| pool).collect()
@@ -550,8 +553,10 @@ impl Inner {
     /// What an instance is started from, and its log stream.
     async fn spec(&self, function: &Arc<FunctionVersion>) -> Result<(InstanceSpec, String), NotReady> {
         let bad = |e: BadZip| NotReady::Code(e.to_string());
-        let code_dir = self.code.folder(&function.code_digest, self.fetch(function.code_digest.clone())).await.map_err(bad)?;
-        let layers_dir = self.code.layers(&function.layers, |digest| self.fetch(digest.to_owned())).await.map_err(bad)?;
+        let code_dir =
+            self.code.folder(&function.code_digest, self.fetch(function.code_digest.clone())).await.map_err(bad)?;
+        let layers_dir =
+            self.code.layers(&function.layers, |digest| self.fetch(digest.to_owned())).await.map_err(bad)?;
         let credentials = self.ports.sessions.issue(&function.role_arn, &function.name).await;
         let credentials = credentials.map_err(|reason| NotReady::Start(StartError::Platform(reason)))?;
         let instance_id = id::uuid();
@@ -576,7 +581,9 @@ impl Inner {
             let began = Instant::now();
             let mut instance = self.ports.sandbox.start(spec.clone()).await.map_err(NotReady::Start)?;
             let mut log = InvocationLog::new();
-            log.push(self.ports.clock.now_ms(), &format!("INIT_START Runtime Version: {}", function.runtime));
+            if let Some(line) = outcome::init_line(function, self.ports.clock.now_ms()) {
+                log.push(line.timestamp_ms, &line.message);
+            }
             let result = tokio::time::timeout(limit, instance.init(&mut log)).await;
             let us = micros(began);
             if matches!(result, Ok(Ok(()))) {
@@ -758,14 +765,11 @@ fn pool_name<'a>(function: &'a FunctionVersion, tenant: Option<&str>) -> Cow<'a,
 }
 
 fn tenant_of<'a>(function: &FunctionVersion, invocation: &'a Invocation) -> Result<Option<&'a str>, InvokeError> {
-    match (function.is_tenant_isolated, invocation.tenant.as_deref()) {
-        (true, None) => Err(InvokeError::Tenant {
-            message: "The invoked function is enabled with tenancy configuration. Add a valid tenant ID in your request and try again.",
-        }),
-        (false, Some(_)) => Err(InvokeError::Tenant {
-            message: "The invoked function is not enabled with tenancy configuration. Remove the tenant ID in your request and try again.",
-        }),
-        (_, tenant) => Ok(tenant),
+    let tenant = invocation.tenant.as_deref();
+    if function.is_tenant_isolated == tenant.is_some() {
+        Ok(tenant)
+    } else {
+        Err(InvokeError::of_tenant(function.is_tenant_isolated))
     }
 }
 

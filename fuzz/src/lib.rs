@@ -19,7 +19,9 @@ pub fn targets() -> Vec<&'static Target> {
         cumulet_sandbox::fuzz::TARGETS,
         cumulet_events::fuzz::TARGETS,
         cumulet_scheduler::fuzz::TARGETS,
+        cumulet_sns::fuzz::TARGETS,
         cumulet_sqs::fuzz::TARGETS,
+        cumulet_ssm::fuzz::TARGETS,
         cumulet_wire::fuzz::TARGETS,
     ]
     .into_iter()

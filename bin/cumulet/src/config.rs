@@ -61,6 +61,9 @@ pub struct Settings {
     /// Invocations of one account at a time [default: 1000]
     #[arg(long, env = "CUMULET_ACCOUNT_CONCURRENCY")]
     pub account_concurrency: Option<usize>,
+    /// Seconds before an asynchronous event is tried a second and a third time [default: 60,120]
+    #[arg(long, env = "CUMULET_EVENT_RETRY_SECONDS", value_delimiter = ',')]
+    pub event_retry_seconds: Option<Vec<u64>>,
     /// Bytes of one streamed answer [default: 209715200]
     #[arg(long, env = "CUMULET_STREAM_BYTES_MAX")]
     pub stream_bytes_max: Option<u64>,
@@ -81,6 +84,9 @@ pub struct Settings {
     /// Make templates at a function's first start, not already when it is deployed
     #[arg(long, env = "CUMULET_TEMPLATES_LATE", num_args = 0..=1, default_missing_value = "true")]
     pub templates_late: Option<bool>,
+    /// AWS's SDKs for functions that bring none, as `cumulet sdk install` puts them [default: `sdk` in the data folder]
+    #[arg(long, env = "CUMULET_SDK_DIR")]
+    pub sdk_dir: Option<PathBuf>,
     /// Interpreters by runtime, in the file only
     #[arg(skip)]
     #[serde(default)]
@@ -101,12 +107,14 @@ pub struct Config {
     pub instances_max: usize,
     pub instances_memory_mb: u64,
     pub account_concurrency: usize,
+    pub event_retry_seconds: [u64; 2],
     pub stream_bytes_max: u64,
     pub idle_seconds: u64,
     pub prices: Option<PathBuf>,
     pub lenient_versions: bool,
     pub clones: Clones,
     pub templates_late: bool,
+    pub sdk_dir: PathBuf,
     pub interpreters: BTreeMap<String, PathBuf>,
 }
 
@@ -160,11 +168,13 @@ impl Settings {
             instances_memory_mb: self.instances_memory_mb.or(file.instances_memory_mb),
             account_concurrency: self.account_concurrency.or(file.account_concurrency),
             stream_bytes_max: self.stream_bytes_max.or(file.stream_bytes_max),
+            event_retry_seconds: self.event_retry_seconds.or(file.event_retry_seconds),
             idle_seconds: self.idle_seconds.or(file.idle_seconds),
             prices: self.prices.or(file.prices),
             lenient_versions: self.lenient_versions.or(file.lenient_versions),
             clones: self.clones.or(file.clones),
             templates_late: self.templates_late.or(file.templates_late),
+            sdk_dir: self.sdk_dir.or(file.sdk_dir),
             interpreters: file.interpreters,
         }
     }
@@ -200,9 +210,16 @@ impl Settings {
                 return Err(Failure::usage(format!("the network `{other}` is none of none, internet, allow")));
             }
         };
+        let data_dir = self.data_dir.map_or_else(default_data_dir, Ok)?;
+        let event_retry_seconds = match self.event_retry_seconds.as_deref() {
+            None => [60, 120],
+            Some([first, second]) => [*first, *second],
+            Some(_) => return Err(Failure::usage("--event-retry-seconds takes two numbers, such as 60,120")),
+        };
         Ok(Config {
             listen,
-            data_dir: self.data_dir.map_or_else(default_data_dir, Ok)?,
+            sdk_dir: self.sdk_dir.unwrap_or_else(|| data_dir.join("sdk")),
+            data_dir,
             log_format: self.log_format.unwrap_or(telemetry::Format::Text),
             log_level: self.log_level.unwrap_or_else(|| "warn".into()),
             access_key_id,
@@ -213,6 +230,7 @@ impl Settings {
             instances_memory_mb: self.instances_memory_mb.unwrap_or_else(half_of_memory_mb),
             account_concurrency: self.account_concurrency.unwrap_or(limits::FUNCTION_CONCURRENCY_MAX),
             stream_bytes_max: self.stream_bytes_max.unwrap_or(limits::STREAM_BYTES_MAX),
+            event_retry_seconds,
             idle_seconds: self.idle_seconds.unwrap_or(limits::INSTANCE_IDLE_MS / 1000),
             prices: self.prices,
             lenient_versions: self.lenient_versions.unwrap_or(false),
@@ -223,7 +241,7 @@ impl Settings {
     }
 }
 
-fn default_data_dir() -> Result<PathBuf, Failure> {
+pub fn default_data_dir() -> Result<PathBuf, Failure> {
     let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
     home.map(|home| PathBuf::from(home).join(".cumulet"))
         .ok_or_else(|| Failure::usage("give --data-dir: HOME is not set"))

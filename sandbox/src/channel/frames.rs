@@ -318,7 +318,8 @@ fn parse(mut frame: Bytes) -> Result<Frame, ChannelError> {
         b'F' => Ok(Frame::Failure(frame)),
         b'B' => {
             let kind = String::from_utf8_lossy(&frame);
-            let is_good = kind.len() <= CONTENT_TYPE_BYTES_MAX && kind.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
+            let is_good =
+                kind.len() <= CONTENT_TYPE_BYTES_MAX && kind.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
             Ok(Frame::Begin(Some(kind.into_owned()).filter(|kind| is_good && !kind.is_empty())))
         }
         b'C' if frame.len() <= STREAM_PIECE_BYTES_MAX => Ok(Frame::Chunk(frame)),

@@ -9,10 +9,11 @@ use async_trait::async_trait;
 use cumulet_base::id;
 use cumulet_engine::catalog::{Access, Catalog, Target};
 use cumulet_engine::function::FunctionVersion;
-use cumulet_engine::invocation::InvokeError;
+use cumulet_engine::invocation::{Invocation, InvokeError};
 use cumulet_store::Store;
 use cumulet_wire::error::ApiError;
 
+use crate::asynchronous::lineage;
 use crate::errors;
 use crate::model::{Alias, Attached, Function, Row, UrlOwner};
 use crate::names::{At, Named, PUBLISHED};
@@ -163,7 +164,8 @@ impl Functions {
         for owner in self.storage.provisioned(Some(of)).await? {
             let Some(qualifier) = owner.qualifier.as_deref() else { continue };
             if let At::Alias(_) = At::of(Some(qualifier))
-                && let Some(Stored { row: Row::Alias(alias), .. }) = self.storage.get(of, At::of(Some(qualifier))).await?
+                && let Some(Stored { row: Row::Alias(alias), .. }) =
+                    self.storage.get(of, At::of(Some(qualifier))).await?
                 && alias.version == version.version
             {
                 count += alias.attached.provisioned.as_ref().map_or(0, |provisioned| provisioned.count);
@@ -193,6 +195,20 @@ impl Functions {
     pub async fn function(&self, named: &Named) -> Result<Function, ApiError> {
         let known = self.require_version(named).await?;
         known.function().cloned().ok_or_else(|| missing(named))
+    }
+
+    /// Counts an invocation in its trace.
+    ///
+    /// # Errors
+    /// The function has caused itself too often.
+    pub async fn count(&self, named: &Named, invocation: &mut Invocation) -> Result<(), ApiError> {
+        let may_loop = match self.find_at(of(named), None).await? {
+            Some(known) => known.function().is_some_and(|f| f.recursion.as_deref() == Some("Allow")),
+            None => false,
+        };
+        invocation.trace =
+            lineage::next(&invocation.trace, &named.arn(), may_loop).ok_or_else(errors::recursive_invocation)?;
+        Ok(())
     }
 
     /// Whose a URL is; from memory where it can.
@@ -229,12 +245,7 @@ impl Functions {
     }
 
     /// Published versions by number, after the one given.
-    pub async fn versions(
-        &self,
-        named: &Named,
-        after: Option<u64>,
-        limit: usize,
-    ) -> Result<Vec<Function>, ApiError> {
+    pub async fn versions(&self, named: &Named, after: Option<u64>, limit: usize) -> Result<Vec<Function>, ApiError> {
         self.storage.versions(of(named), after, limit).await
     }
 
@@ -373,7 +384,8 @@ impl Functions {
                 return Err(errors::conflict(format!("Alias already exists: {}", alias.arn())));
             }
             let (row, function) = (Row::Alias(Box::new(alias.clone())), stored.row.clone());
-            let write = move |storage: Arc<Storage>| async move { storage.replace(&stored, &function, Some(&row)).await };
+            let write =
+                move |storage: Arc<Storage>| async move { storage.replace(&stored, &function, Some(&row)).await };
             if self.write(&named, write).await? == Written::Done {
                 return Ok(());
             }
@@ -409,7 +421,10 @@ impl Functions {
         if names.is_empty() {
             return Ok(since);
         }
-        Err(errors::conflict(format!("Version {version} is referenced by the following aliases: [{}]", names.join(", "))))
+        Err(errors::conflict(format!(
+            "Version {version} is referenced by the following aliases: [{}]",
+            names.join(", ")
+        )))
     }
 
     async fn read(&self, named: &Named) -> Result<Stored, ApiError> {
