@@ -1,3 +1,5 @@
+//! Expressions by tables of cases, and the laws of the next occurrence.
+
 #![allow(clippy::unwrap_used)]
 use proptest::prelude::*;
 
