@@ -1,0 +1,93 @@
+//! EventBridge through its real clients, and what it keeps over kills.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::Stdio;
+
+use cumulet_tests::{Cloud, root, succeed};
+
+const KILLS: usize = 50;
+
+#[test]
+fn boto3() {
+    let cloud = Cloud::start();
+    succeed(cloud.command(root().join(".venv/bin/python")).arg(root().join("tests/clients/events.py")));
+}
+
+/// The script holds what was answered against queues, dead letters and the archive.
+#[test]
+fn what_was_answered_is_delivered_or_buried_over_fifty_kills() {
+    let mut cloud = Cloud::start();
+    let mut script = cloud.command(root().join(".venv/bin/python"));
+    script.arg(root().join("tests/clients/events_kills.py")).arg(KILLS.to_string());
+    let mut script = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("starting the load");
+    let mut answers = script.stdin.take().expect("its standard input is piped");
+    let lines = BufReader::new(script.stdout.take().expect("its standard output is piped")).lines();
+    let mut kills = 0;
+    for line in lines {
+        let line = line.expect("what the load says");
+        if line == "kill" {
+            cloud.kill_and_restart();
+            kills += 1;
+            writeln!(answers, "up").expect("telling the load");
+        } else {
+            println!("{line}");
+        }
+    }
+    assert!(script.wait().expect("the load ends").success());
+    assert_eq!(kills, KILLS);
+}
+
+/// By CloudFormation: made, changed in place, and gone.
+#[test]
+fn a_stack_of_buses_and_schedules() {
+    let cloud = Cloud::start();
+    let template = root().join("tests/clients/events_stack.yaml");
+    let template = template.to_string_lossy();
+    cloud.aws(&["sqs", "create-queue", "--queue-name", "q"]);
+    let deploy = |parameters: &[&str]| {
+        let mut arguments = vec!["cloudformation", "deploy", "--stack-name", "s", "--template-file", &template];
+        arguments.extend(["--capabilities", "CAPABILITY_IAM", "--parameter-overrides"]);
+        arguments.push("QueueArn=arn:aws:sqs:us-east-1:000000000000:q");
+        arguments.extend(parameters);
+        succeed(cloud.command(root().join(".venv/bin/aws")).args(arguments));
+    };
+    deploy(&[]);
+    let stack = cloud.aws(&["cloudformation", "describe-stacks", "--stack-name", "s"]);
+    let outputs = stack["Stacks"][0]["Outputs"].as_array().cloned().unwrap_or_default();
+    let output = |key: &str| {
+        let found = outputs.iter().find(|output| output["OutputKey"] == key);
+        found.and_then(|output| output["OutputValue"].as_str()).unwrap_or_default().to_owned()
+    };
+    let (bus, rule) =
+        output("Rule").split_once('|').map(|(b, r)| (b.to_owned(), r.to_owned())).expect("a bus and a rule");
+    assert_eq!(bus, "orders");
+    assert!(output("RuleArn").contains(":rule/orders/s-Rule-"), "{}", output("RuleArn"));
+    assert!(output("ScheduleArn").contains(":schedule/nightly/s-Schedule-"), "{}", output("ScheduleArn"));
+    let targets = cloud.aws(&["events", "list-targets-by-rule", "--rule", &rule, "--event-bus-name", "orders"]);
+    assert_eq!(targets["Targets"][0]["RetryPolicy"]["MaximumRetryAttempts"], 3);
+    let seen = cloud.aws(&["events", "describe-event-bus", "--name", "orders"]);
+    assert!(seen["Policy"].as_str().unwrap_or_default().contains("partner"));
+
+    deploy(&["State=DISABLED", "Retention=9"]);
+    let seen = cloud.aws(&["events", "describe-rule", "--name", &rule, "--event-bus-name", "orders"]);
+    assert_eq!(seen["State"], "DISABLED");
+    assert_eq!(cloud.aws(&["events", "describe-archive", "--archive-name", &output("Archive")])["RetentionDays"], 9);
+    let schedules = cloud.aws(&["scheduler", "list-schedules", "--group-name", "nightly"]);
+    assert_eq!(schedules["Schedules"][0]["State"], "DISABLED");
+
+    cloud.aws_output(&["cloudformation", "delete-stack", "--stack-name", "s"]);
+    cloud.aws_output(&["cloudformation", "wait", "stack-delete-complete", "--stack-name", "s"]);
+    for (service, list, member) in [
+        ("events", "list-event-buses", "EventBuses"),
+        ("events", "list-rules", "Rules"),
+        ("events", "list-archives", "Archives"),
+        ("events", "list-connections", "Connections"),
+        ("events", "list-api-destinations", "ApiDestinations"),
+        ("scheduler", "list-schedules", "Schedules"),
+    ] {
+        let left = cloud.aws(&[service, list]);
+        let left = left[member].as_array().cloned().unwrap_or_default();
+        let is_default = |one: &serde_json::Value| one["Name"] == "default";
+        assert!(left.iter().all(is_default), "{list}: {left:?}");
+    }
+}
