@@ -3,7 +3,9 @@
 //! gone when its handler has said so: it is carried out at least once. Waking up is by notice and by the time a task is
 //! due; nothing is polled. Deliberately absent: order between lanes, and what a task means, which is its owner's.
 
+pub mod dead_letter;
 mod lane;
+pub mod retry;
 mod storage;
 pub mod target;
 mod task;

@@ -97,6 +97,9 @@ pub struct SandboxConfig {
     pub data_dir: PathBuf,
     /// Holds `node/host.js` and `python/host.py`; appears at `/var/runtime`.
     pub runtime_dir: PathBuf,
+    /// AWS's SDKs as Lambda brings them: its `node_modules` and `python` appear in `/var/runtime`, where
+    /// [`SandboxConfig::runtime_dir`] has empty folders of these names.
+    pub sdk_dir: Option<PathBuf>,
     pub network: Network,
     /// The first of the 65 536 addresses that instances have among themselves and the host, ending in `.0.0`.
     pub network_range: Ipv4Addr,
@@ -116,6 +119,9 @@ pub struct SandboxConfig {
     pub uid_base: u32,
 }
 
+/// What a folder of SDKs holds.
+pub const SDK_FOLDERS: &[&str] = &["node_modules", "python"];
+
 const TEMPLATES_BYTES: u64 = 4 << 30;
 
 /// Beyond what distributions and container tools hand out.
@@ -130,6 +136,7 @@ impl SandboxConfig {
         SandboxConfig {
             data_dir,
             runtime_dir,
+            sdk_dir: None,
             network: Network::None,
             network_range: NETWORK_RANGE,
             interpreters: Vec::new(),
@@ -148,6 +155,7 @@ impl fmt::Debug for SandboxConfig {
         f.debug_struct("SandboxConfig")
             .field("data_dir", &self.data_dir)
             .field("runtime_dir", &self.runtime_dir)
+            .field("sdk_dir", &self.sdk_dir)
             .field("network", &self.network)
             .field("network_range", &self.network_range)
             .field("interpreters", &self.interpreters)

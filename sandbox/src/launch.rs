@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::cgroup::{Cgroups, Group, Limits};
 use crate::child::{self, INNER_GID, INNER_UID, LISTEN_MAX, Orders, Route, STAGES};
 use crate::clone::{self, Clone, Visitor};
-use crate::config::{Network, SandboxConfig};
+use crate::config::{Network, SDK_FOLDERS, SandboxConfig};
 use crate::network::{self, Gateway, Lease};
 use crate::process::Process;
 use crate::relay::Relay;
@@ -109,9 +109,23 @@ struct Shared {
     nameservers: Vec<Ipv4Addr>,
     way: OnceLock<Result<Way, String>>,
     etc: PathBuf,
+    sdk: Vec<(&'static str, PathBuf)>,
     filter: Vec<Instruction>,
     template_filter: Vec<Instruction>,
     can_clone: bool,
+}
+
+/// The folders of the SDKs that are there, by where they appear in the runtime's.
+fn sdk_folders(config: &SandboxConfig) -> Result<Vec<(&'static str, PathBuf)>, LaunchError> {
+    let Some(sdk) = &config.sdk_dir else { return Ok(Vec::new()) };
+    let folders = SDK_FOLDERS.iter().map(|name| (*name, sdk.join(name)));
+    let there = folders.filter(|(name, folder)| folder.is_dir() && config.runtime_dir.join(name).is_dir());
+    there
+        .map(|(name, folder)| {
+            let whole = folder.canonicalize().map_err(failed(format!("finding `{}`", folder.display())))?;
+            Ok((name, whole))
+        })
+        .collect()
 }
 
 /// How instances reach what is beyond their loopback.
@@ -172,6 +186,7 @@ impl Launcher {
             nameservers,
             way: OnceLock::new(),
             etc,
+            sdk: sdk_folders(&config)?,
             filter: seccomp::program(Of::Instance),
             template_filter: seccomp::program(Of::Template),
             can_clone: privileged && clone::is_possible(),
@@ -293,6 +308,7 @@ fn launch(shared: &Shared, plan: Plan) -> Result<Launched, LaunchError> {
         code_dir: &plan.code_dir,
         layers_dir: plan.layers_dir.as_deref(),
         runtime_dir: plan.runtime_dir.as_deref(),
+        sdk: &shared.sdk,
         prefixes: &plan.prefixes,
         ephemeral_mb: plan.ephemeral_mb,
     };

@@ -23,7 +23,7 @@ mod seccomp;
 mod sys;
 mod templates;
 
-pub use config::{Cidr, Clones, Network, NotCidr, PlatformConnection, SandboxConfig};
+pub use config::{Cidr, Clones, Network, NotCidr, PlatformConnection, SDK_FOLDERS, SandboxConfig};
 pub use host::{newest_node, newest_python, raise_open_files};
 pub use instance::{LinuxSandbox, PLATFORM_PORT};
 pub use launch::{LaunchError, Launched, Launcher, Plan};

@@ -61,6 +61,8 @@ pub(crate) struct Layout<'a> {
     pub code_dir: &'a Path,
     pub layers_dir: Option<&'a Path>,
     pub runtime_dir: Option<&'a Path>,
+    /// Folders of the SDKs, by their place in the runtime's.
+    pub sdk: &'a [(&'static str, PathBuf)],
     /// Interpreters' own directories outside `/usr`.
     pub prefixes: &'a [PathBuf],
     pub ephemeral_mb: u32,
@@ -175,6 +177,9 @@ pub(crate) fn compile(layout: &Layout<'_>, etc: &Path, privileged: bool) -> io::
     root.directory("var/runtime")?;
     if let Some(runtime) = layout.runtime_dir {
         root.attach(runtime, "var/runtime", READ_ONLY, privileged)?;
+        for (name, folder) in layout.sdk {
+            root.attach(folder, &format!("var/runtime/{name}"), READ_ONLY, privileged)?;
+        }
     }
     for prefix in layout.prefixes {
         let place = inside(prefix)?;
@@ -300,6 +305,7 @@ mod tests {
             code_dir: etc.path(),
             layers_dir: Some(etc.path()),
             runtime_dir: None,
+            sdk: &[],
             prefixes: &[PathBuf::from("/home/user/node")],
             ephemeral_mb: 512,
         };

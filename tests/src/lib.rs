@@ -219,6 +219,20 @@ fn spawn(folder: &Path, listen: &str, options: &[String]) -> (Child, String) {
     (child, endpoint)
 }
 
+/// AWS's SDKs as the program installs them; once for all tests.
+pub fn sdk() -> PathBuf {
+    let folder = root().join(".sdk");
+    std::fs::create_dir_all(&folder).expect("making the folder of the SDKs");
+    let lock = std::fs::File::create(folder.join("lock")).expect("making a lock");
+    lock.lock().expect("waiting for the lock");
+    let stamp = folder.join("installed");
+    if !stamp.exists() {
+        succeed(Command::new(program()).args(["sdk", "install", "--dir"]).arg(&folder));
+        std::fs::write(&stamp, "").expect("saying that it is done");
+    }
+    folder
+}
+
 /// A zip with executable files.
 pub fn zip_of(files: &[(&str, &str)]) -> Vec<u8> {
     let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));

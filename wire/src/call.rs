@@ -73,6 +73,23 @@ impl fmt::Debug for Stream {
     }
 }
 
+/// A time as JSON protocols send it, seconds with fractions, or as a text by RFC 3339; in milliseconds.
+pub fn time_ms(value: &Value) -> Option<u64> {
+    if let Some(text) = value.as_str() {
+        let format = &time::format_description::well_known::Rfc3339;
+        let at = time::OffsetDateTime::parse(text, format).ok()?;
+        return u64::try_from(at.unix_timestamp_nanos() / 1_000_000).ok();
+    }
+    // Up to the year 9999.
+    let seconds = value.as_f64().filter(|seconds| (0.0..253_402_300_800.0).contains(seconds))?;
+    Some((seconds * 1000.0).round() as u64)
+}
+
+/// A time as JSON protocols answer it.
+pub fn seconds(ms: u64) -> Value {
+    Value::from(ms as f64 / 1000.0)
+}
+
 /// Output of an operation.
 #[derive(Clone, Debug, Default)]
 pub struct Answer {

@@ -84,6 +84,9 @@ pub struct Settings {
     /// Make templates at a function's first start, not already when it is deployed
     #[arg(long, env = "CUMULET_TEMPLATES_LATE", num_args = 0..=1, default_missing_value = "true")]
     pub templates_late: Option<bool>,
+    /// AWS's SDKs for functions that bring none, as `cumulet sdk install` puts them [default: `sdk` in the data folder]
+    #[arg(long, env = "CUMULET_SDK_DIR")]
+    pub sdk_dir: Option<PathBuf>,
     /// Interpreters by runtime, in the file only
     #[arg(skip)]
     #[serde(default)]
@@ -111,6 +114,7 @@ pub struct Config {
     pub lenient_versions: bool,
     pub clones: Clones,
     pub templates_late: bool,
+    pub sdk_dir: PathBuf,
     pub interpreters: BTreeMap<String, PathBuf>,
 }
 
@@ -170,6 +174,7 @@ impl Settings {
             lenient_versions: self.lenient_versions.or(file.lenient_versions),
             clones: self.clones.or(file.clones),
             templates_late: self.templates_late.or(file.templates_late),
+            sdk_dir: self.sdk_dir.or(file.sdk_dir),
             interpreters: file.interpreters,
         }
     }
@@ -205,6 +210,7 @@ impl Settings {
                 return Err(Failure::usage(format!("the network `{other}` is none of none, internet, allow")));
             }
         };
+        let data_dir = self.data_dir.map_or_else(default_data_dir, Ok)?;
         let event_retry_seconds = match self.event_retry_seconds.as_deref() {
             None => [60, 120],
             Some([first, second]) => [*first, *second],
@@ -212,7 +218,8 @@ impl Settings {
         };
         Ok(Config {
             listen,
-            data_dir: self.data_dir.map_or_else(default_data_dir, Ok)?,
+            sdk_dir: self.sdk_dir.unwrap_or_else(|| data_dir.join("sdk")),
+            data_dir,
             log_format: self.log_format.unwrap_or(telemetry::Format::Text),
             log_level: self.log_level.unwrap_or_else(|| "warn".into()),
             access_key_id,
@@ -234,7 +241,7 @@ impl Settings {
     }
 }
 
-fn default_data_dir() -> Result<PathBuf, Failure> {
+pub fn default_data_dir() -> Result<PathBuf, Failure> {
     let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
     home.map(|home| PathBuf::from(home).join(".cumulet"))
         .ok_or_else(|| Failure::usage("give --data-dir: HOME is not set"))

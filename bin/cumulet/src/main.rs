@@ -55,6 +55,11 @@ enum Command {
     Env,
     /// Run the scaling policy over a trace of traffic, beside other policies
     Simulate(commands::simulate::SimulateArgs),
+    /// Install AWS's SDKs for functions that bring none, as on Lambda
+    Sdk {
+        #[command(subcommand)]
+        command: commands::sdk::SdkCommand,
+    },
     /// Tell which isolation features this machine has, what is missing, and how to get it
     Doctor,
     /// Print the completion script of a shell
@@ -70,6 +75,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         Command::Up(args) => up::run(*args, output),
+        Command::Sdk { command } => commands::sdk::sdk(command, output),
         Command::Simulate(args) => commands::simulate::simulate(&args, output),
         command => run(command, connection, output),
     };
@@ -97,7 +103,7 @@ fn run(command: Command, connection: Connection, output: Format) -> Result<(), F
             Command::Rm(args) => commands::rm::rm(&client, args, output).await,
             Command::Env => commands::env::env(&client, output),
             Command::Doctor => commands::doctor::doctor(output),
-            Command::Up(_) | Command::Simulate(_) | Command::Completion { .. } => Ok(()),
+            Command::Up(_) | Command::Sdk { .. } | Command::Simulate(_) | Command::Completion { .. } => Ok(()),
         }
     })
 }

@@ -218,12 +218,33 @@ impl Cloud {
         let tables =
             Arc::new(cumulet_dynamodb::DynamoDb::new(store.clone(), clock.clone(), usage.clone(), client.clone()));
         tables.start();
+        let objects = Arc::new(cumulet_s3::S3::new(cumulet_s3::Ports {
+            store: store.clone(),
+            blobs: object_blobs,
+            credentials: access.clone(),
+            authorizer: access.clone(),
+            clock: clock.clone(),
+            delivery: delivery.clone(),
+            client: client.clone(),
+            usage: usage.clone(),
+        }));
+        let topics = Arc::new(cumulet_sns::Sns::new(store.clone(), clock.clone(), delivery.clone(), client.clone()));
         let registry = Registry::default()
+            .with(objects.face())
             .with(lambda.clone())
             .with(Arc::new(cumulet_iam::Iam::new(store.clone())))
             .with(Arc::new(cumulet_sts::Sts::new(Arc::new(Roles(access.clone())))))
             .with(Arc::new(cumulet_logs::Logs::new(store.clone())))
+            .with(topics.clone())
             .with(Arc::new(cumulet_sqs::Sqs::new(store.clone(), clock.clone(), delivery.clone())))
+            .with(Arc::new(cumulet_scheduler::Scheduler::new(
+                store.clone(),
+                clock.clone(),
+                client.clone(),
+                delivery.clone(),
+            )))
+            .with(Arc::new(cumulet_events::Events::new(store.clone(), clock.clone(), client.clone(), delivery.clone())))
+            .with(Arc::new(cumulet_ssm::Ssm::new(store.clone(), &secret)))
             .with(tables.clone())
             .with(Arc::new(tables.streams()))
             .with(Arc::new(cumulet_meter::Meter::new(store.clone(), prices(config)?)))
@@ -239,19 +260,13 @@ impl Cloud {
         let planes: Vec<Arc<dyn DataPlane>> = vec![
             gateway,
             Arc::new(stacks.reply_plane()),
+            Arc::new(topics.links()),
             Arc::new(cumulet_lambda::UrlPlane::new(functions, invoker, Arc::new(SignedUrls(access.clone())))),
             Arc::new(cumulet_lambda::CodePlane::new(code, links)),
             Arc::new(cumulet_platform::Health),
         ];
-        let objects = cumulet_s3::S3::new(cumulet_s3::Ports {
-            store: store.clone(),
-            blobs: object_blobs,
-            credentials: access.clone(),
-            authorizer: access.clone(),
-            clock: clock.clone(),
-        });
-        objects.scrub();
-        let objects: Arc<dyn RawService> = Arc::new(objects);
+        objects.start();
+        let objects: Arc<dyn RawService> = objects;
         let parts = Parts {
             registry,
             planes,
@@ -271,6 +286,10 @@ fn prepare(data_dir: &Path) -> io::Result<()> {
     private.recursive(true).mode(0o700);
     for folder in ["", "blobs", "sandbox"] {
         private.create(data_dir.join(folder))?;
+    }
+    // Places for the SDKs to appear at.
+    for folder in cumulet_sandbox::SDK_FOLDERS {
+        fs::create_dir_all(data_dir.join("runtime").join(folder))?;
     }
     let texts = cumulet_runtimes::FILES.iter().map(|(path, text)| (*path, text.as_bytes()));
     for (path, bytes) in texts.chain([("clone.so", cumulet_runtimes::CLONE_LIBRARY)]) {
@@ -368,6 +387,7 @@ fn sandbox_config(config: &Config, front: Arc<OnceLock<Arc<Front>>>) -> Result<S
             )
         }
     };
+    sandbox.sdk_dir = Some(config.sdk_dir.clone());
     sandbox.lenient_versions = config.lenient_versions;
     sandbox.clones = match config.clones {
         Clones::Off => cumulet_sandbox::Clones::Off,

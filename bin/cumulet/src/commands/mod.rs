@@ -8,4 +8,5 @@ pub mod invoke;
 pub mod logs;
 pub mod ls;
 pub mod rm;
+pub mod sdk;
 pub mod simulate;

@@ -1,0 +1,5 @@
+//! The operations, grouped by what they are about.
+
+pub mod groups;
+pub mod schedules;
+pub mod tags;
