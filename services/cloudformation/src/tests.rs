@@ -345,11 +345,11 @@ async fn change_sets() {
     let error = f.try_call("ExecuteChangeSet", named.clone()).await.unwrap_err();
     assert_eq!(error.code, "InvalidChangeSetStatus");
     f.call("DeleteChangeSet", named.clone()).await;
-    let unknown = json!({"Resources": {"Q": {"Type": "AWS::SQS::Queue"}}}).to_string();
+    let unknown = json!({"Resources": {"Q": {"Type": "AWS::SES::Template"}}}).to_string();
     f.call("CreateChangeSet", with(json!({"TemplateBody": unknown}))).await;
     let set = f.call("DescribeChangeSet", named).await;
     assert_eq!(set["Status"], "FAILED");
-    assert!(set["StatusReason"].as_str().unwrap().contains("AWS::SQS::Queue"), "{set}");
+    assert!(set["StatusReason"].as_str().unwrap().contains("AWS::SES::Template"), "{set}");
 }
 
 #[tokio::test]
