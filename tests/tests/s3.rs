@@ -4,10 +4,29 @@ use std::process::Command;
 
 use cumulet_tests::{Cloud, root, succeed};
 
+fn python(script: &str) {
+    let cloud = Cloud::start();
+    succeed(cloud.command(root().join(".venv/bin/python")).arg(root().join("tests/clients").join(script)));
+}
+
 #[test]
 fn boto3() {
-    let cloud = Cloud::start();
-    succeed(cloud.command(root().join(".venv/bin/python")).arg(root().join("tests/clients/s3.py")));
+    python("s3.py");
+}
+
+#[test]
+fn boto3_versions_and_locks() {
+    python("s3_versions.py");
+}
+
+#[test]
+fn boto3_settings_and_websites() {
+    python("s3_settings.py");
+}
+
+#[test]
+fn boto3_events() {
+    python("s3_events.py");
 }
 
 #[test]

@@ -15,6 +15,7 @@ fn models() -> [&'static ServiceModel; 9] {
         &cumulet_logs::MODEL,
         &cumulet_iam::MODEL,
         &cumulet_sts::MODEL,
+        &cumulet_sns::MODEL,
         &cumulet_sqs::MODEL,
         &cumulet_ssm::MODEL,
         &cumulet_dynamodb::MODEL,

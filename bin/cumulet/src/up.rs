@@ -199,8 +199,13 @@ impl Cloud {
                 invoker: invoker.clone(),
                 links: links.clone(),
                 client: client.clone(),
+                delivery: delivery.clone(),
+                clock: clock.clone(),
             },
-            cumulet_lambda::Settings { account_concurrency: config.account_concurrency },
+            cumulet_lambda::Settings {
+                account_concurrency: config.account_concurrency,
+                event_retry_ms: [config.event_retry_seconds[0] * 1000, config.event_retry_seconds[1] * 1000],
+            },
         );
         let lambda = Arc::new(lambda.with_mappings(mappings.clone()));
         let gateway = Arc::new(cumulet_apigateway::ApiGateway::new(store.clone(), invoker.clone(), logs));
@@ -213,11 +218,24 @@ impl Cloud {
         let tables =
             Arc::new(cumulet_dynamodb::DynamoDb::new(store.clone(), clock.clone(), usage.clone(), client.clone()));
         tables.start();
+        let objects = Arc::new(cumulet_s3::S3::new(cumulet_s3::Ports {
+            store: store.clone(),
+            blobs: object_blobs,
+            credentials: access.clone(),
+            authorizer: access.clone(),
+            clock: clock.clone(),
+            delivery: delivery.clone(),
+            client: client.clone(),
+            usage: usage.clone(),
+        }));
+        let topics = Arc::new(cumulet_sns::Sns::new(store.clone(), clock.clone(), delivery.clone(), client.clone()));
         let registry = Registry::default()
-            .with(lambda)
+            .with(objects.face())
+            .with(lambda.clone())
             .with(Arc::new(cumulet_iam::Iam::new(store.clone())))
             .with(Arc::new(cumulet_sts::Sts::new(Arc::new(Roles(access.clone())))))
             .with(Arc::new(cumulet_logs::Logs::new(store.clone())))
+            .with(topics.clone())
             .with(Arc::new(cumulet_sqs::Sqs::new(store.clone(), clock.clone(), delivery.clone())))
             .with(Arc::new(cumulet_scheduler::Scheduler::new(
                 store.clone(),
@@ -236,24 +254,19 @@ impl Cloud {
         stacks.connect(registry.clone(), access.clone());
         client.connect(registry.clone(), access.clone(), clock.clone());
         delivery.start();
+        lambda.make_ready().await.map_err(|e| failed("reading which instances are to be ready", &e))?;
         mappings.start().await.map_err(|e| failed("beginning event source mappings", &e))?;
         stacks.recover().await.map_err(|e| failed("resuming stacks", &e))?;
         let planes: Vec<Arc<dyn DataPlane>> = vec![
             gateway,
             Arc::new(stacks.reply_plane()),
+            Arc::new(topics.links()),
             Arc::new(cumulet_lambda::UrlPlane::new(functions, invoker, Arc::new(SignedUrls(access.clone())))),
             Arc::new(cumulet_lambda::CodePlane::new(code, links)),
             Arc::new(cumulet_platform::Health),
         ];
-        let objects = cumulet_s3::S3::new(cumulet_s3::Ports {
-            store: store.clone(),
-            blobs: object_blobs,
-            credentials: access.clone(),
-            authorizer: access.clone(),
-            clock: clock.clone(),
-        });
-        objects.scrub();
-        let objects: Arc<dyn RawService> = Arc::new(objects);
+        objects.start();
+        let objects: Arc<dyn RawService> = objects;
         let parts = Parts {
             registry,
             planes,
