@@ -17,6 +17,7 @@ fn models() -> [&'static ServiceModel; 9] {
         &cumulet_sts::MODEL,
         &cumulet_sns::MODEL,
         &cumulet_sqs::MODEL,
+        &cumulet_ecr::MODEL,
         &cumulet_ssm::MODEL,
         &cumulet_dynamodb::MODEL,
         &cumulet_dynamodb::STREAMS_MODEL,
