@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
 
-use cumulet_tests::{Cloud, root, succeed};
+use cumulet_tests::{Cloud, eventually, root, succeed};
 
 const KILLS: usize = 50;
 
@@ -41,17 +41,26 @@ fn what_was_answered_is_delivered_or_buried_over_fifty_kills() {
 #[test]
 fn a_stack_of_buses_and_schedules() {
     let cloud = Cloud::start();
-    let template = root().join("tests/clients/events_stack.yaml");
-    let template = template.to_string_lossy();
+    let body = format!("file://{}", root().join("tests/clients/events_stack.yaml").display());
     cloud.aws(&["sqs", "create-queue", "--queue-name", "q"]);
-    let deploy = |parameters: &[&str]| {
-        let mut arguments = vec!["cloudformation", "deploy", "--stack-name", "s", "--template-file", &template];
-        arguments.extend(["--capabilities", "CAPABILITY_IAM", "--parameter-overrides"]);
-        arguments.push("QueueArn=arn:aws:sqs:us-east-1:000000000000:q");
+    let deploy = |operation: &str, parameters: &[&str]| {
+        let mut arguments = vec!["cloudformation", operation, "--stack-name", "s", "--template-body", &body];
+        arguments.extend(["--capabilities", "CAPABILITY_IAM", "--parameters"]);
+        arguments.push("ParameterKey=QueueArn,ParameterValue=arn:aws:sqs:us-east-1:000000000000:q");
         arguments.extend(parameters);
-        succeed(cloud.command(root().join(".venv/bin/aws")).args(arguments));
+        cloud.aws(&arguments);
     };
-    deploy(&[]);
+    // The command line's own waiting looks every half a minute.
+    let stands = |status: &str| {
+        eventually(status, || {
+            let stack = cloud.aws(&["cloudformation", "describe-stacks", "--stack-name", "s"]);
+            let now = stack["Stacks"][0]["StackStatus"].as_str().unwrap_or_default().to_owned();
+            assert!(!now.contains("ROLLBACK"), "{stack}");
+            now == status
+        });
+    };
+    deploy("create-stack", &[]);
+    stands("CREATE_COMPLETE");
     let stack = cloud.aws(&["cloudformation", "describe-stacks", "--stack-name", "s"]);
     let outputs = stack["Stacks"][0]["Outputs"].as_array().cloned().unwrap_or_default();
     let output = |key: &str| {
@@ -68,7 +77,9 @@ fn a_stack_of_buses_and_schedules() {
     let seen = cloud.aws(&["events", "describe-event-bus", "--name", "orders"]);
     assert!(seen["Policy"].as_str().unwrap_or_default().contains("partner"));
 
-    deploy(&["State=DISABLED", "Retention=9"]);
+    let changed = ["ParameterKey=State,ParameterValue=DISABLED", "ParameterKey=Retention,ParameterValue=9"];
+    deploy("update-stack", &changed);
+    stands("UPDATE_COMPLETE");
     let seen = cloud.aws(&["events", "describe-rule", "--name", &rule, "--event-bus-name", "orders"]);
     assert_eq!(seen["State"], "DISABLED");
     assert_eq!(cloud.aws(&["events", "describe-archive", "--archive-name", &output("Archive")])["RetentionDays"], 9);
@@ -76,7 +87,10 @@ fn a_stack_of_buses_and_schedules() {
     assert_eq!(schedules["Schedules"][0]["State"], "DISABLED");
 
     cloud.aws_output(&["cloudformation", "delete-stack", "--stack-name", "s"]);
-    cloud.aws_output(&["cloudformation", "wait", "stack-delete-complete", "--stack-name", "s"]);
+    eventually("the stack is gone", || {
+        let seen = cloud.aws_output(&["cloudformation", "describe-stacks", "--stack-name", "s"]);
+        String::from_utf8_lossy(&seen.stderr).contains("does not exist")
+    });
     for (service, list, member) in [
         ("events", "list-event-buses", "EventBuses"),
         ("events", "list-rules", "Rules"),

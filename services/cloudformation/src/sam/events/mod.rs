@@ -79,7 +79,9 @@ pub fn transform(
         Some(kind @ ("SQS" | "DynamoDB" | "Kinesis")) => {
             sources::transform(function, &logical_id, kind, given, needs, out)
         }
-        Some(kind) if rules::is_here(kind) => rules::event(function, name, kind, given, out),
+        Some(kind @ ("Schedule" | "ScheduleV2" | "EventBridgeRule" | "CloudWatchEvent" | "CloudWatchLogs")) => {
+            rules::transform(function, &logical_id, kind, given, out)
+        }
         Some(other) => Err(not_built(format!("event type {other} ({name} of {})", function.logical_id))),
         None => Err(invalid(format!("event {name} of {} has no Type", function.logical_id))),
     }

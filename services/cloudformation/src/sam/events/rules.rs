@@ -3,8 +3,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::{Out, invalid, not_built, resource};
-use super::Function;
+use super::super::{Out, not_built, resource};
+use super::{Function, needed, only};
 use crate::errors::Error;
 
 /// Target ids are no longer than this.
@@ -13,30 +13,17 @@ const TARGET_ID_CHARS_MAX: usize = 64;
 /// An event of a function.
 struct Event<'a> {
     function: &'a Function<'a>,
-    name: &'a str,
-    kind: &'a str,
-    source: &'a Value,
+    id: &'a str,
     given: &'a Map<String, Value>,
 }
 
 impl Event<'_> {
-    fn id(&self) -> String {
-        format!("{}{}", self.function.logical_id, self.name)
-    }
-
     fn only(&self, known: &[&str]) -> Result<(), Error> {
-        let Event { name, kind, given, .. } = self;
-        let function = self.function.logical_id;
-        match given.keys().find(|key| !known.contains(&key.as_str())) {
-            Some(key) => Err(not_built(format!("property {key} of the {kind} event {name} of {function}"))),
-            None => Ok(()),
-        }
+        only(self.id, self.given, known)
     }
 
     fn required(&self, property: &str) -> Result<&Value, Error> {
-        let Event { name, given, .. } = self;
-        let function = self.function.logical_id;
-        given.get(property).ok_or_else(|| invalid(format!("event {name} of {function} has no {property}")))
+        needed(self.id, self.given, property)
     }
 
     fn copy(&self, to: &mut Value, names: &[(&str, &str)]) {
@@ -66,7 +53,7 @@ impl Event<'_> {
         let id = match self.given.get("Target").and_then(|target| target.get("Id")) {
             Some(id) => id.clone(),
             None => {
-                let mut id = self.id();
+                let mut id = self.id.to_owned();
                 id.truncate(TARGET_ID_CHARS_MAX - "LambdaTarget".len());
                 format!("{id}LambdaTarget").into()
             }
@@ -83,9 +70,7 @@ impl Event<'_> {
     fn letters(&self, target: &mut Value) -> Result<(), Error> {
         if let Some(config) = self.given.get("DeadLetterConfig") {
             if config.get("Type").is_some() {
-                let name = self.name;
-                let function = self.function.logical_id;
-                return Err(not_built(format!("DeadLetterConfig by Type (event {name} of {function})")));
+                return Err(not_built(format!("DeadLetterConfig by Type of the event {}", self.id)));
             }
             target["DeadLetterConfig"] = json!({ "Arn": config["Arn"] });
         }
@@ -93,24 +78,15 @@ impl Event<'_> {
         Ok(())
     }
 
-    fn permission(&self, principal: &str, source_arn: &Value, out: &mut Out) -> Result<(), Error> {
-        let made = json!({
-            "Action": "lambda:InvokeFunction",
-            "FunctionName": self.function.name(),
-            "Principal": principal,
-            "SourceArn": source_arn,
-        });
-        out.add(&format!("{}Permission", self.id()), resource("AWS::Lambda::Permission", self.source, made))
-    }
-
-    fn rule(&self, mut rule: Value, out: &mut Out) -> Result<(), Error> {
+    fn rule(&self, mut rule: Value, out: &mut Out<'_>) -> Result<(), Error> {
         self.state(&mut rule);
         rule["Targets"] = json!([self.target()?]);
-        out.add(&self.id(), resource("AWS::Events::Rule", self.source, rule))?;
-        self.permission("events.amazonaws.com", &json!({ "Fn::GetAtt": [self.id(), "Arn"] }), out)
+        out.add(self.id, resource("AWS::Events::Rule", self.function.source, rule))?;
+        let arn = json!({ "Fn::GetAtt": [self.id, "Arn"] });
+        self.function.permission(self.id, "events.amazonaws.com", Some(arn), out)
     }
 
-    fn schedule(&self, out: &mut Out) -> Result<(), Error> {
+    fn schedule(&self, out: &mut Out<'_>) -> Result<(), Error> {
         self.only(&[
             "Schedule",
             "Name",
@@ -126,7 +102,7 @@ impl Event<'_> {
         self.rule(rule, out)
     }
 
-    fn pattern(&self, out: &mut Out) -> Result<(), Error> {
+    fn pattern(&self, out: &mut Out<'_>) -> Result<(), Error> {
         self.only(&[
             "Pattern",
             "EventBusName",
@@ -145,7 +121,7 @@ impl Event<'_> {
         self.rule(rule, out)
     }
 
-    fn timer(&self, out: &mut Out) -> Result<(), Error> {
+    fn timer(&self, out: &mut Out<'_>) -> Result<(), Error> {
         const COPIED: [&str; 8] = [
             "ScheduleExpression",
             "ScheduleExpressionTimezone",
@@ -168,20 +144,20 @@ impl Event<'_> {
         ];
         self.only(&[&COPIED[..], &own].concat())?;
         self.required("ScheduleExpression")?;
-        let id = self.id();
+        let (id, source) = (self.id, self.function.source);
         let mut schedule = json!({ "FlexibleTimeWindow": self.given.get("FlexibleTimeWindow").cloned().unwrap_or_else(|| json!({ "Mode": "OFF" })) });
         self.copy(&mut schedule, &COPIED.map(|name| (name, name)));
         let omits = self.given.get("OmitName").is_some_and(|omits| omits == true);
         match self.given.get("Name") {
             Some(name) => schedule["Name"] = name.clone(),
             None if omits => {}
-            None => schedule["Name"] = id.clone().into(),
+            None => schedule["Name"] = id.into(),
         }
         let role = match self.given.get("RoleArn") {
             Some(role) => role.clone(),
             None => {
                 let role = format!("{id}Role");
-                out.add(&role, resource("AWS::IAM::Role", self.source, self.role()))?;
+                out.add(&role, resource("AWS::IAM::Role", source, self.role()))?;
                 json!({ "Fn::GetAtt": [role, "Arn"] })
             }
         };
@@ -189,7 +165,7 @@ impl Event<'_> {
         self.copy(&mut target, &[("Input", "Input")]);
         self.letters(&mut target)?;
         schedule["Target"] = target;
-        out.add(&id, resource("AWS::Scheduler::Schedule", self.source, schedule))
+        out.add(id, resource("AWS::Scheduler::Schedule", source, schedule))
     }
 
     /// What the scheduler calls the function as.
@@ -207,7 +183,7 @@ impl Event<'_> {
         let mut role = json!({
             "AssumeRolePolicyDocument": { "Version": "2012-10-17", "Statement": [trust] },
             "Policies": [{
-                "PolicyName": format!("{}LambdaPolicy", self.id()),
+                "PolicyName": format!("{}LambdaPolicy", self.id),
                 "PolicyDocument": { "Version": "2012-10-17", "Statement": [allow] },
             }],
         });
@@ -215,38 +191,33 @@ impl Event<'_> {
         role
     }
 
-    fn logs(&self, out: &mut Out) -> Result<(), Error> {
+    fn logs(&self, out: &mut Out<'_>) -> Result<(), Error> {
         self.only(&["LogGroupName", "FilterPattern"])?;
         let group = self.required("LogGroupName")?;
         let pattern = self.required("FilterPattern")?;
         let arn = "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:${__LogGroupName__}:*";
         let source_arn = json!({ "Fn::Sub": [arn, { "__LogGroupName__": group }] });
-        self.permission("logs.amazonaws.com", &source_arn, out)?;
+        self.function.permission(self.id, "logs.amazonaws.com", Some(source_arn), out)?;
         let filter = json!({
             "LogGroupName": group,
             "FilterPattern": pattern,
             "DestinationArn": self.function.arn(),
         });
-        let mut made = resource("AWS::Logs::SubscriptionFilter", self.source, filter);
+        let mut made = resource("AWS::Logs::SubscriptionFilter", self.function.source, filter);
         // It is refused while the function may not be called.
-        made["DependsOn"] = json!([format!("{}Permission", self.id())]);
-        out.add(&self.id(), made)
+        made["DependsOn"] = json!([format!("{}Permission", self.id)]);
+        out.add(self.id, made)
     }
 }
 
-/// Whether this file is about a type of events.
-pub fn is_here(kind: &str) -> bool {
-    matches!(kind, "Schedule" | "ScheduleV2" | "EventBridgeRule" | "CloudWatchEvent" | "CloudWatchLogs")
-}
-
-pub fn event(
+pub fn transform(
     function: &Function<'_>,
-    name: &str,
+    id: &str,
     kind: &str,
     given: &Map<String, Value>,
-    out: &mut Out,
+    out: &mut Out<'_>,
 ) -> Result<(), Error> {
-    let event = Event { function, name, kind, source: function.source, given };
+    let event = Event { function, id, given };
     match kind {
         "Schedule" => event.schedule(out),
         "ScheduleV2" => event.timer(out),
