@@ -1,5 +1,4 @@
-//! Expressions by tables of cases, and the laws of the next occurrence.
-
+//! Schedule expressions against the documentation, and next occurrences against a slow search.
 #![allow(clippy::unwrap_used)]
 use proptest::prelude::*;
 

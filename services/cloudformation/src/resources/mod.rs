@@ -7,6 +7,7 @@ mod events;
 mod iam;
 mod lambda;
 mod logs;
+mod messages;
 mod nested;
 mod s3;
 mod ssm;
@@ -86,6 +87,11 @@ pub const TYPES: &[Type] = &[
     of("AWS::Logs::SubscriptionFilter", &["FilterName", "LogGroupName"]),
     tagged("AWS::S3::Bucket", &["BucketName"]),
     of("AWS::S3::BucketPolicy", &["Bucket"]),
+    of("AWS::SNS::Subscription", &["Endpoint", "Protocol", "TopicArn"]),
+    tagged("AWS::SNS::Topic", &["FifoTopic", "TopicName"]),
+    of("AWS::SNS::TopicPolicy", &[]),
+    tagged("AWS::SQS::Queue", &["FifoQueue", "QueueName"]),
+    of("AWS::SQS::QueuePolicy", &[]),
     of("AWS::Scheduler::Schedule", &["Name", "GroupName"]),
     tagged("AWS::Scheduler::ScheduleGroup", &["Name"]),
     Type { name: "AWS::SSM::Parameter", replacing: &["Name"], tags: Tags::Map },
@@ -251,7 +257,12 @@ fn is_gone(error: &ApiError) -> bool {
     error.status == 404
         || matches!(
             error.code.as_str(),
-            "NoSuchEntity" | "ResourceNotFoundException" | "ParameterNotFound" | "NoSuchBucket" | "NoSuchBucketPolicy"
+            "NoSuchEntity"
+                | "ResourceNotFoundException"
+                | "ParameterNotFound"
+                | "NoSuchBucket"
+                | "NoSuchBucketPolicy"
+                | "QueueDoesNotExist"
         )
 }
 
@@ -337,6 +348,9 @@ async fn make(at: &Whereabouts, kind: &str, properties: &Map<String, Value>) -> 
         "AWS::CloudFormation::Stack" => nested::create(at, properties).await,
         "AWS::CDK::Metadata" | "AWS::CloudFormation::WaitConditionHandle" => Ok(Made::new(at.name(128))),
         _ if is_custom(kind) => custom::ask(at, kind, properties, Request::Create).await,
+        _ if kind.starts_with("AWS::SQS::") || kind.starts_with("AWS::SNS::") => {
+            messages::create(at, kind, properties).await
+        }
         _ => apigateway::create(at, kind, properties).await,
     }
 }
@@ -382,6 +396,9 @@ pub async fn update(
             let request = Request::Update { physical_id: &made.physical_id, old };
             custom::ask(at, kind, new, request).await
         }
+        _ if kind.starts_with("AWS::SQS::") || kind.starts_with("AWS::SNS::") => {
+            messages::update(at, kind, made, old, new).await
+        }
         _ => apigateway::update(at, kind, made, old, new).await,
     }
 }
@@ -422,6 +439,9 @@ pub async fn delete(
         _ if is_custom(kind) => {
             let request = Request::Delete { physical_id: id };
             custom::ask(at, kind, properties, request).await.map(drop)
+        }
+        _ if kind.starts_with("AWS::SQS::") || kind.starts_with("AWS::SNS::") => {
+            messages::delete(at, kind, made, properties).await
         }
         _ => apigateway::delete(at, kind, made, properties).await,
     }
