@@ -246,7 +246,7 @@ pub fn sdk() -> PathBuf {
     std::fs::create_dir_all(&folder).expect("making the folder of the SDKs");
     let lock = std::fs::File::create(folder.join("lock")).expect("making a lock");
     lock.lock().expect("waiting for the lock");
-    let stamp = folder.join("installed");
+    let stamp = folder.join("complete");
     if !stamp.exists() {
         succeed(Command::new(program()).args(["sdk", "install", "--dir"]).arg(&folder));
         std::fs::write(&stamp, "").expect("saying that it is done");
