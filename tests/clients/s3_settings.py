@@ -203,3 +203,10 @@ assert s3.get_bucket_request_payment(Bucket=B)["Payer"] == "Requester"
 s3.put_bucket_accelerate_configuration(Bucket=B, AccelerateConfiguration={"Status": "Enabled"})
 assert s3.get_bucket_accelerate_configuration(Bucket=B)["Status"] == "Enabled"
 assert "QueueConfigurations" not in s3.get_bucket_notification_configuration(Bucket=B)
+
+# Rights that no canned ACL says are refused, not passed over.
+for call, more in (
+    (s3.put_object, {"Key": "granted", "Body": b""}),
+    (s3.create_multipart_upload, {"Key": "granted"}),
+):
+    refused("NotImplemented", call, Bucket=B, GrantRead='uri="http://acs.amazonaws.com/groups/global/AllUsers"', **more)

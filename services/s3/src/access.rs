@@ -178,6 +178,10 @@ impl S3Access for Gate {
             session()?.set(anonymous());
         }
         let operation = cx.s3_op().name();
+        // What would give rights away, or keep them, is not passed over in silence.
+        if let Some(header) = cx.headers().keys().find(|name| name.as_str().starts_with("x-amz-grant-")) {
+            return Err(s3_error!(NotImplemented, "not implemented: s3.{operation} {header}"));
+        }
         // Each of its keys is asked for where they are known.
         if operation == "DeleteObjects" {
             return Ok(());

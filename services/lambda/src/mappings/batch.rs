@@ -9,6 +9,7 @@ use cumulet_engine::invocation::{Invocation, InvokeError, Outcome};
 use serde_json::Value;
 
 use super::{FAILED, FINE, Work};
+use crate::names::Named;
 
 /// How a batch ended.
 #[derive(Debug)]
@@ -43,13 +44,24 @@ pub async fn hand_over(
     let target = mapping.target();
     let request_id = id::uuid();
     let now_ms = work.inner.ports.clock.now_ms();
-    let invocation = Invocation {
+    let mut invocation = Invocation {
         request_id: request_id.clone(),
         payload,
         invoked_arn: target.arn(),
         trace: trace.unwrap_or_else(|| id::trace_header(now_ms)),
         ..Invocation::default()
     };
+    let named = Named {
+        account: target.account.clone(),
+        region: target.region.clone(),
+        name: target.name.clone(),
+        qualifier: target.qualifier.clone(),
+    };
+    // A function that goes on causing itself through the queue is stopped; the messages go where those that fail go.
+    if let Err(error) = work.inner.ports.functions.count(&named, &mut invocation).await {
+        work.say(&format!("PROBLEM: {}", error.message));
+        return (Ended::Refused(error.message), None);
+    }
     let outcome = work.inner.ports.invoker.invoke(&target, &Access::Authorised, invocation).await;
     let (ended, answer) = match outcome {
         Ok(outcome) => judge(outcome, request_id, mapping.reports_failures, identifiers),

@@ -91,6 +91,8 @@ struct Inner {
     ports: Ports,
     storage: Storage,
     pollers: Mutex<HashMap<String, Poller>>,
+    /// One change of a mapping's work at a time; gone with the mapping.
+    changing: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     stop: watch::Sender<bool>,
 }
 
@@ -148,15 +150,16 @@ fn caller_of(role: &str, name: &str) -> Result<Caller, ApiError> {
     Caller::role(role, name).ok_or_else(|| errors::invalid_parameter(format!("{role} is not a role")))
 }
 
-fn not_found(uuid: &str) -> ApiError {
-    let _ = uuid;
-    errors::not_found("The resource you requested does not exist.")
-}
-
 impl Mappings {
     pub fn new(ports: Ports) -> Mappings {
         let storage = Storage::new(ports.store.clone());
-        Mappings(Arc::new(Inner { ports, storage, pollers: Mutex::default(), stop: watch::Sender::new(false) }))
+        Mappings(Arc::new(Inner {
+            ports,
+            storage,
+            pollers: Mutex::default(),
+            changing: Mutex::default(),
+            stop: watch::Sender::new(false),
+        }))
     }
 
     /// Sets all enabled mappings to work, once the services they read are connected.
@@ -211,6 +214,33 @@ impl Mappings {
         }
     }
 
+    /// Makes a mapping's work what its row says, once that was written. Goes on if the caller goes away; whatever changes
+    /// meet, the last one here sees the last row, and a deleted mapping's work is not begun again.
+    fn settle(&self, uuid: &str) {
+        let (mappings, uuid) = (self.clone(), uuid.to_owned());
+        tokio::spawn(async move {
+            let changing = || mappings.0.changing.lock().unwrap_or_else(PoisonError::into_inner);
+            let mine = changing().entry(uuid.clone()).or_default().clone();
+            let _one = mine.lock().await;
+            mappings.end(&uuid).await;
+            let settled = match mappings.0.storage.find(&uuid).await {
+                Ok(Some((mapping, _))) => {
+                    mappings.begin(&mapping);
+                    Ok(())
+                }
+                // What its work wrote down while it ended goes, too.
+                Ok(None) => {
+                    changing().remove(&uuid);
+                    mappings.0.storage.delete(&uuid).await
+                }
+                Err(error) => Err(error),
+            };
+            if let Err(error) = settled {
+                tracing::error!(mapping = uuid, %error, "a mapping's work stands still until the next start");
+            }
+        });
+    }
+
     fn shape(&self, mapping: &Mapping) -> Value {
         let last = self.pollers().get(&mapping.uuid).map(|poller| poller.result.clone());
         let last = last.map(|result| result.lock().unwrap_or_else(PoisonError::into_inner).clone());
@@ -230,10 +260,7 @@ impl Mappings {
             "DeleteEventSourceMapping" => {
                 let (mapping, _) = self.require(&context, &input).await?;
                 self.0.storage.delete(&mapping.uuid).await?;
-                // Work that was begun since is stopped too: it finds no row.
-                let mappings = self.clone();
-                let uuid = mapping.uuid.clone();
-                tokio::spawn(async move { mappings.end(&uuid).await });
+                self.settle(&mapping.uuid);
                 Answer::json(mapping.shape("Deleting", NOTHING_YET))
             }
             other => Err(ApiError::not_implemented("lambda", other)),
@@ -249,7 +276,7 @@ impl Mappings {
         let found = self.0.storage.find(uuid).await?;
         found
             .filter(|(mapping, _)| mapping.account == context.account() && mapping.region == context.region)
-            .ok_or_else(|| not_found(uuid))
+            .ok_or_else(errors::no_such_resource)
     }
 
     async fn create(&self, context: &cumulet_wire::call::Context, input: &Input) -> Result<Answer, ApiError> {
@@ -305,7 +332,7 @@ impl Mappings {
             }
         }
         self.0.storage.put(&mapping, None).await?;
-        self.begin(&mapping);
+        self.settle(&mapping.uuid);
         Answer::json(mapping.shape("Creating", NOTHING_YET))
     }
 
@@ -384,7 +411,7 @@ impl Mappings {
         for _ in 0..UPDATE_ATTEMPTS_MAX {
             let (mut mapping, rev) = self.require(context, input).await?;
             let was_enabled = mapping.is_enabled;
-            let source = mapping.source().ok_or_else(|| not_found(&mapping.uuid))?;
+            let source = mapping.source().ok_or_else(errors::no_such_resource)?;
             if let Some(name) = input.function_name.as_deref() {
                 let named = names::read(context, name, None)?;
                 self.0.ports.functions.require(&named).await?;
@@ -396,18 +423,7 @@ impl Mappings {
             if !self.0.storage.put(&mapping, Some(rev)).await? {
                 continue;
             }
-            let mappings = self.clone();
-            let next = mapping.clone();
-            // Goes on if the caller goes away; two updates at once end in the state of the row.
-            tokio::spawn(async move {
-                mappings.end(&next.uuid).await;
-                if let Ok(Some((latest, _))) = mappings.0.storage.find(&next.uuid).await {
-                    let is_working = mappings.pollers().contains_key(&latest.uuid);
-                    if !is_working {
-                        mappings.begin(&latest);
-                    }
-                }
-            });
+            self.settle(&mapping.uuid);
             let state = match (was_enabled, mapping.is_enabled) {
                 (true, false) => "Disabling",
                 (false, true) => "Enabling",

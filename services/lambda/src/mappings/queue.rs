@@ -15,10 +15,10 @@ use serde_json::{Map, Value, json};
 use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant};
 
+use super::Work;
 use super::batch::{self, Ended};
 use super::filter::Filters;
 use super::model::Mapping;
-use super::{FAILED, Work};
 
 const WAIT_S: u64 = 20;
 /// SQS gives out and takes back this many at a time.
@@ -180,7 +180,6 @@ async fn process(
             Ended::Failed(_) => {}
             Ended::Refused(reason) => {
                 tracing::warn!(mapping = work.mapping.uuid, reason, "a function cannot be run");
-                work.say(FAILED);
                 growth = Growth::Fewer;
             }
         }

@@ -127,12 +127,11 @@ fn numbers(event: &Value) -> Vec<u64> {
     event["Records"].as_array().unwrap().iter().map(of).collect()
 }
 
-/// The events of a mapping that read the whole stream, and the letters it left.
-async fn run(
+/// Mappings of a function `f` over a stream of these records; what was handed over, and the letters left.
+async fn set(
     records: Vec<Value>,
-    change: impl FnOnce(&mut Mapping),
     play: impl Fn(&Value) -> Option<Value> + Send + Sync + 'static,
-) -> (Vec<Value>, Vec<Value>) {
+) -> (Mappings, Arc<Stage>, Arc<Letters>) {
     let fixture = crate::tests::Fixture::new();
     fixture.create("f").await.unwrap();
     let letters = Arc::new(Letters::default());
@@ -148,7 +147,11 @@ async fn run(
         client,
         clock: Arc::new(SystemClock),
     });
-    let mut mapping = Mapping {
+    (mappings, stage, letters)
+}
+
+fn mapping() -> Mapping {
+    Mapping {
         v: FORMAT,
         uuid: "u".to_owned(),
         account: "000000000000".to_owned(),
@@ -174,7 +177,17 @@ async fn run(
         tags: Default::default(),
         created_ms: 0,
         modified_ms: 0,
-    };
+    }
+}
+
+/// The events of a mapping that read the whole stream, and the letters it left.
+async fn run(
+    records: Vec<Value>,
+    change: impl FnOnce(&mut Mapping),
+    play: impl Fn(&Value) -> Option<Value> + Send + Sync + 'static,
+) -> (Vec<Value>, Vec<Value>) {
+    let (mappings, stage, letters) = set(records, play).await;
+    let mut mapping = mapping();
     change(&mut mapping);
     mappings.begin(&mapping);
     let task = mappings.pollers().remove("u").unwrap();
@@ -272,4 +285,47 @@ async fn windows_hand_their_state_on() {
         ]
     );
     assert_eq!(events[0]["window"], json!({"start": "1970-01-01T00:01:00.000Z", "end": "1970-01-01T00:02:00.000Z"}));
+}
+
+/// Whatever changes meet a deletion, nothing works for a mapping that is gone, and nothing is left of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deleted_mapping_works_no_more() {
+    let (mappings, ..) = set(records(3, 1), |_| Some(json!(null))).await;
+    for round in 0..50 {
+        let one = Mapping { uuid: format!("u{round}"), ..mapping() };
+        mappings.0.storage.put(&one, None).await.unwrap();
+        mappings.settle(&one.uuid);
+        mappings.settle(&one.uuid);
+        mappings.0.storage.delete(&one.uuid).await.unwrap();
+        mappings.settle(&one.uuid);
+    }
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while !mappings.0.changing.lock().unwrap().is_empty() || !mappings.pollers().is_empty() {
+        assert!(std::time::Instant::now() < deadline, "work goes on");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    for round in 0..50 {
+        assert!(mappings.0.storage.positions(&format!("u{round}")).await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_function_that_causes_itself_is_stopped() {
+    let (mappings, stage, _) = set(Vec::new(), |_| Some(json!(null))).await;
+    let work = Work {
+        inner: mappings.0.clone(),
+        mapping: Arc::new(mapping()),
+        stop: mappings.0.stop.subscribe(),
+        result: Arc::default(),
+    };
+    let mut trace = id::trace_header(1);
+    let arn = work.mapping.target().arn();
+    while let Some(next) = crate::asynchronous::lineage::next(&trace, &arn, false) {
+        trace = next;
+    }
+    let fresh = batch::hand_over(&work, Bytes::from("{}"), Some(id::trace_header(1)), &[]).await;
+    assert!(matches!(fresh.0, batch::Ended::Done));
+    let looped = batch::hand_over(&work, Bytes::from("{}"), Some(trace), &[]).await;
+    assert!(matches!(looped.0, batch::Ended::Refused(_)), "{looped:?}");
+    assert_eq!(stage.events.lock().unwrap().len(), 1);
 }
