@@ -317,6 +317,8 @@ pub const EVENTS_TAGS_MAX: usize = 50;
 /// Buses whose rules are kept compiled, and records one read takes.
 pub const EVENTS_ROUTES_KEPT: usize = 10_000;
 pub const EVENTS_PAGE_ROWS: usize = 200;
+/// Compiled rules are read anew after this, as one who changed them may have gone before it was said so.
+pub const EVENTS_ROUTE_MS: u64 = 5000;
 /// What one commit of deliveries takes.
 pub const EVENTS_COMMIT_BYTES: usize = 8 * 1024 * 1024;
 /// Buses one event goes through: rules may lead in circles.

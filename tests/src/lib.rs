@@ -65,6 +65,27 @@ impl Cloud {
         self.endpoint = endpoint;
     }
 
+    /// Runs a script that says `kill` when it has work under way, is told `up` when the cloud is there again, and fails when
+    /// something that was answered is missing; answers how often it was killed.
+    pub fn kill_under(&mut self, mut script: Command) -> usize {
+        let mut script = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("starting the load");
+        let mut answers = script.stdin.take().expect("its standard input is piped");
+        let lines = BufReader::new(script.stdout.take().expect("its standard output is piped")).lines();
+        let mut kills = 0;
+        for line in lines {
+            let line = line.expect("what the load says");
+            if line == "kill" {
+                self.kill_and_restart();
+                kills += 1;
+                writeln!(answers, "up").expect("telling the load");
+            } else {
+                println!("{line}");
+            }
+        }
+        assert!(script.wait().expect("the load ends").success());
+        kills
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -225,7 +246,7 @@ pub fn sdk() -> PathBuf {
     std::fs::create_dir_all(&folder).expect("making the folder of the SDKs");
     let lock = std::fs::File::create(folder.join("lock")).expect("making a lock");
     lock.lock().expect("waiting for the lock");
-    let stamp = folder.join("installed");
+    let stamp = folder.join("complete");
     if !stamp.exists() {
         succeed(Command::new(program()).args(["sdk", "install", "--dir"]).arg(&folder));
         std::fs::write(&stamp, "").expect("saying that it is done");

@@ -158,7 +158,10 @@ impl Cloud {
             secret_access_key: config.secret_access_key.clone(),
         };
         let access = Arc::new(cumulet_iam::Access::new(store.clone(), owner, clock.clone()));
-        let logs: Arc<dyn LogSink> = Arc::new(cumulet_logs::Sink::start(store.clone(), clock.clone()));
+        let client = Client::default();
+        let delivery = Delivery::new(store.clone(), clock.clone());
+        let logs: Arc<dyn LogSink> =
+            Arc::new(cumulet_logs::Sink::start(store.clone(), clock.clone(), Some(delivery.clone())));
         let usage = cumulet_meter::UsageSums::start(store.clone());
         let meter: Arc<dyn MeterSink> = Arc::new(cumulet_meter::Sink::start(store.clone()));
 
@@ -177,8 +180,6 @@ impl Cloud {
         };
         let engine = Engine::new(ports, engine_config(config));
 
-        let client = Client::default();
-        let delivery = Delivery::new(store.clone(), clock.clone());
         let functions = Arc::new(cumulet_lambda::Functions::new(store.clone(), &secret));
         engine.connect(functions.clone());
         let code: Arc<dyn cumulet_lambda::CodeStore> = blobs.clone();
@@ -234,7 +235,7 @@ impl Cloud {
             .with(lambda.clone())
             .with(Arc::new(cumulet_iam::Iam::new(store.clone())))
             .with(Arc::new(cumulet_sts::Sts::new(Arc::new(Roles(access.clone())))))
-            .with(Arc::new(cumulet_logs::Logs::new(store.clone())))
+            .with(Arc::new(cumulet_logs::Logs::new(store.clone(), clock.clone(), client.clone(), delivery.clone())))
             .with(topics.clone())
             .with(Arc::new(cumulet_sqs::Sqs::new(store.clone(), clock.clone(), delivery.clone())))
             .with(Arc::new(cumulet_scheduler::Scheduler::new(

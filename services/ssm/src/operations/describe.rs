@@ -24,7 +24,7 @@ pub fn filters(call: &Call, known: &[&str]) -> Result<Vec<Filter>, ApiError> {
     for (member, name, default) in [("ParameterFilters", "Key", ""), ("Filters", "Key", "Equals")] {
         for given in call.input.get(member).and_then(Value::as_array).into_iter().flatten() {
             let key = given[name].as_str().unwrap_or_default().to_owned();
-            if !known.contains(&key.as_str()) && !(key.starts_with("tag:") && known.contains(&"tag:")) {
+            if !(known.contains(&key.as_str()) || key.starts_with("tag:") && known.contains(&"tag:")) {
                 return Err(errors::invalid_filter(&key));
             }
             let option = match (given["Option"].as_str(), key.as_str()) {

@@ -1,6 +1,7 @@
 //! What makes a function run: the resources that each kind of event becomes. A kind that is not here is refused by name.
 
 mod buckets;
+mod rules;
 mod sources;
 mod topics;
 
@@ -77,6 +78,9 @@ pub fn transform(
         Some("S3") => buckets::transform(function, &logical_id, given, out),
         Some(kind @ ("SQS" | "DynamoDB" | "Kinesis")) => {
             sources::transform(function, &logical_id, kind, given, needs, out)
+        }
+        Some(kind @ ("Schedule" | "ScheduleV2" | "EventBridgeRule" | "CloudWatchEvent" | "CloudWatchLogs")) => {
+            rules::transform(function, &logical_id, kind, given, out)
         }
         Some(other) => Err(not_built(format!("event type {other} ({name} of {})", function.logical_id))),
         None => Err(invalid(format!("event {name} of {} has no Type", function.logical_id))),
