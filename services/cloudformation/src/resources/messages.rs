@@ -85,7 +85,7 @@ fn texts(value: &Value) -> Vec<String> {
     }
 }
 
-pub async fn create(at: &Whereabouts<'_>, kind: &str, properties: &Properties) -> Result<Made, ApiError> {
+pub async fn create(at: &Whereabouts, kind: &str, properties: &Properties) -> Result<Made, ApiError> {
     match kind {
         "AWS::SQS::Queue" => create_queue(at, properties).await,
         "AWS::SNS::Topic" => create_topic(at, properties).await,
@@ -98,7 +98,7 @@ pub async fn create(at: &Whereabouts<'_>, kind: &str, properties: &Properties) -
 }
 
 pub async fn update(
-    at: &Whereabouts<'_>,
+    at: &Whereabouts,
     kind: &str,
     made: &Made,
     old: &Properties,
@@ -120,7 +120,7 @@ pub async fn update(
     Ok(made.clone())
 }
 
-pub async fn delete(at: &Whereabouts<'_>, kind: &str, made: &Made, properties: &Properties) -> Result<(), ApiError> {
+pub async fn delete(at: &Whereabouts, kind: &str, made: &Made, properties: &Properties) -> Result<(), ApiError> {
     let id = &made.physical_id;
     let call = |service: &'static str, operation: &'static str, input: Value| async move {
         gone_is_done(at.client.call(service, operation, input).await)
@@ -139,7 +139,7 @@ pub async fn delete(at: &Whereabouts<'_>, kind: &str, made: &Made, properties: &
     }
 }
 
-async fn create_queue(at: &Whereabouts<'_>, properties: &Properties) -> Result<Made, ApiError> {
+async fn create_queue(at: &Whereabouts, properties: &Properties) -> Result<Made, ApiError> {
     only(properties, &known(QUEUE, QUEUE_ATTRIBUTES))?;
     let name = name(at, properties, "QueueName", 80, is_fifo(properties, "FifoQueue"));
     let input = json!({
@@ -153,7 +153,7 @@ async fn create_queue(at: &Whereabouts<'_>, properties: &Properties) -> Result<M
     Ok(Made::new(text(url)).with("Arn", &arn.into()).with("QueueName", &name.into()).with("QueueUrl", url))
 }
 
-async fn update_queue(at: &Whereabouts<'_>, made: &Made, old: &Properties, new: &Properties) -> Result<(), ApiError> {
+async fn update_queue(at: &Whereabouts, made: &Made, old: &Properties, new: &Properties) -> Result<(), ApiError> {
     only(new, &known(QUEUE, QUEUE_ATTRIBUTES))?;
     let url = &made.physical_id;
     let changed: Map<String, Value> =
@@ -171,7 +171,7 @@ async fn update_queue(at: &Whereabouts<'_>, made: &Made, old: &Properties, new: 
     Ok(())
 }
 
-async fn create_topic(at: &Whereabouts<'_>, properties: &Properties) -> Result<Made, ApiError> {
+async fn create_topic(at: &Whereabouts, properties: &Properties) -> Result<Made, ApiError> {
     only(properties, &known(TOPIC, TOPIC_ATTRIBUTES))?;
     let name = name(at, properties, "TopicName", 256, is_fifo(properties, "FifoTopic"));
     let input = json!({
@@ -195,7 +195,7 @@ fn subscriptions(properties: &Properties) -> BTreeSet<(String, String)> {
     list.into_iter().flatten().map(|one| (text(&one["Protocol"]), text(&one["Endpoint"]))).collect()
 }
 
-async fn update_topic(at: &Whereabouts<'_>, made: &Made, old: &Properties, new: &Properties) -> Result<(), ApiError> {
+async fn update_topic(at: &Whereabouts, made: &Made, old: &Properties, new: &Properties) -> Result<(), ApiError> {
     only(new, &known(TOPIC, TOPIC_ATTRIBUTES))?;
     let arn = &made.physical_id;
     for (name, value) in changes(old, new, TOPIC_ATTRIBUTES) {
@@ -234,7 +234,7 @@ async fn update_topic(at: &Whereabouts<'_>, made: &Made, old: &Properties, new: 
     Ok(())
 }
 
-async fn create_subscription(at: &Whereabouts<'_>, properties: &Properties) -> Result<Made, ApiError> {
+async fn create_subscription(at: &Whereabouts, properties: &Properties) -> Result<Made, ApiError> {
     only(properties, &known(SUBSCRIPTION, SUBSCRIPTION_ATTRIBUTES))?;
     let input = json!({
         "TopicArn": required_text(properties, "TopicArn")?,
@@ -252,7 +252,7 @@ fn owners_of(kind: &str) -> &'static str {
     if kind == "AWS::SQS::QueuePolicy" { "Queues" } else { "Topics" }
 }
 
-async fn set_policy(at: &Whereabouts<'_>, kind: &str, owner: &str, policy: &str) -> Result<Value, ApiError> {
+async fn set_policy(at: &Whereabouts, kind: &str, owner: &str, policy: &str) -> Result<Value, ApiError> {
     if kind == "AWS::SQS::QueuePolicy" {
         let input = json!({"QueueUrl": owner, "Attributes": {"Policy": policy}});
         return at.client.call("sqs", "SetQueueAttributes", input).await;
@@ -263,7 +263,7 @@ async fn set_policy(at: &Whereabouts<'_>, kind: &str, owner: &str, policy: &str)
 
 /// On all that are named; those that were named before and are no more have none.
 async fn set_policies(
-    at: &Whereabouts<'_>,
+    at: &Whereabouts,
     kind: &str,
     new: &Properties,
     old: Option<&Properties>,
