@@ -6,6 +6,8 @@
 pub const INVOKE_PAYLOAD_BYTES_MAX: usize = 6 * 1024 * 1024;
 /// An asynchronous one's event.
 pub const INVOKE_EVENT_BYTES_MAX: usize = 1024 * 1024;
+/// Asynchronous invocations of one function at a time.
+pub const FUNCTION_EVENTS_CONCURRENCY: usize = 128;
 /// A streamed answer, unless set otherwise.
 pub const STREAM_BYTES_MAX: u64 = 200 * 1024 * 1024;
 /// Pieces of a streamed answer that wait for their reader, and the longest piece a runtime may send.
@@ -135,6 +137,22 @@ pub const OBJECT_METADATA_BYTES_MAX: usize = 2048;
 pub const OBJECT_INLINE_BYTES_MAX: usize = 16 * 1024;
 /// How often a write that meets another one of the same key begins anew.
 pub const OBJECT_COMMIT_TRIES: usize = 64;
+/// A notification that its destination does not take is tried again for this long.
+pub const OBJECT_NOTIFICATION_RETRY_MS: u64 = 24 * 60 * 60 * 1000;
+/// S3's bounds on what is said of buckets and objects.
+pub const OBJECT_TAGS_MAX: usize = 10;
+pub const BUCKET_TAGS_MAX: usize = 50;
+pub const BUCKET_POLICY_BYTES_MAX: usize = 20 * 1024;
+pub const BUCKET_CORS_RULES_MAX: usize = 100;
+pub const BUCKET_LIFECYCLE_RULES_MAX: usize = 1000;
+/// How often what lifecycle rules say is carried out; they count in days.
+pub const BUCKET_LIFECYCLE_PERIOD_MS: u64 = 60 * 60 * 1000;
+/// How often what buckets hold is added up for the bill.
+pub const BUCKET_MEASURE_PERIOD_MS: u64 = 60 * 60 * 1000;
+
+/// Parameters of one account and region, and the versions of one that are kept; AWS's.
+pub const PARAMETERS_MAX: usize = 10_000;
+pub const PARAMETER_VERSIONS_MAX: u64 = 100;
 
 /// CloudFormation: templates and stacks. AWS takes 1 MB by URL and less in a request; here a request may bring it all.
 pub const TEMPLATE_BYTES_MAX: usize = 1_000_000;
@@ -299,6 +317,8 @@ pub const EVENTS_TAGS_MAX: usize = 50;
 /// Buses whose rules are kept compiled, and records one read takes.
 pub const EVENTS_ROUTES_KEPT: usize = 10_000;
 pub const EVENTS_PAGE_ROWS: usize = 200;
+/// Compiled rules are read anew after this, as one who changed them may have gone before it was said so.
+pub const EVENTS_ROUTE_MS: u64 = 5000;
 /// What one commit of deliveries takes.
 pub const EVENTS_COMMIT_BYTES: usize = 8 * 1024 * 1024;
 /// Buses one event goes through: rules may lead in circles.

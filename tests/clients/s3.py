@@ -172,5 +172,6 @@ posted = [o["Key"] for o in s3.list_objects_v2(Bucket=B, Prefix="posted")["Conte
 assert s3.get_object(Bucket=B, Key=posted[0])["Body"].read() == b"from a form", posted
 stranger = boto3.client("s3", aws_access_key_id="nobody", aws_secret_access_key="x", config=Config(s3={"addressing_style": "path"}))
 refused("InvalidAccessKeyId", stranger.list_buckets)
-refused("NotImplemented", s3.get_bucket_policy, Bucket=B)
-refused("NotImplemented", s3.put_object, Bucket=B, Key="acl", Body=b"", ACL="public-read")
+refused("NotImplemented", s3.list_bucket_metrics_configurations, Bucket=B)
+refused("AccessControlListNotSupported", s3.put_object, Bucket=B, Key="acl", Body=b"", ACL="public-read")
+refused("NotImplemented", s3.put_object, Bucket=B, Key="kms", Body=b"", ServerSideEncryption="aws:kms")

@@ -2,12 +2,33 @@
 
 use std::process::Command;
 
-use cumulet_tests::{Cloud, root, succeed};
+use cumulet_tests::{Cloud, node_runtime, root, succeed};
+
+fn python(script: &str) {
+    let cloud = Cloud::start();
+    succeed(cloud.command(root().join(".venv/bin/python")).arg(root().join("tests/clients").join(script)));
+}
 
 #[test]
 fn boto3() {
+    python("s3.py");
+}
+
+#[test]
+fn boto3_versions_and_locks() {
+    python("s3_versions.py");
+}
+
+#[test]
+fn boto3_settings_and_websites() {
+    python("s3_settings.py");
+}
+
+#[test]
+fn boto3_events() {
     let cloud = Cloud::start();
-    succeed(cloud.command(root().join(".venv/bin/python")).arg(root().join("tests/clients/s3.py")));
+    let script = root().join("tests/clients/s3_events.py");
+    succeed(cloud.command(root().join(".venv/bin/python")).arg(script).arg(node_runtime()));
 }
 
 #[test]

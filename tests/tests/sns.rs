@@ -1,8 +1,5 @@
 //! SNS through its real clients, with queues, functions and web endpoints behind it, and what is delivered over kills.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::Stdio;
-
 use cumulet_tests::{Cloud, eventually, python_runtime, root, succeed};
 
 const KILLS: usize = 20;
@@ -28,22 +25,7 @@ fn what_was_acknowledged_is_delivered_over_twenty_kills() {
     let mut cloud = Cloud::start();
     let mut script = cloud.command(root().join(".venv/bin/python"));
     script.arg(root().join("tests/clients/messages_kills.py")).arg(KILLS.to_string());
-    let mut script = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("starting the load");
-    let mut answers = script.stdin.take().expect("its standard input is piped");
-    let lines = BufReader::new(script.stdout.take().expect("its standard output is piped")).lines();
-    let mut kills = 0;
-    for line in lines {
-        let line = line.expect("what the load says");
-        if line == "kill" {
-            cloud.kill_and_restart();
-            kills += 1;
-            writeln!(answers, "up").expect("telling the load");
-        } else {
-            println!("{line}");
-        }
-    }
-    assert!(script.wait().expect("the load ends").success());
-    assert_eq!(kills, KILLS);
+    assert_eq!(cloud.kill_under(script), KILLS);
 }
 
 /// A stack with a topic, a function and a queue that are subscribed to it, and the permissions they need.

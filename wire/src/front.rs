@@ -169,7 +169,11 @@ impl Front {
         match plane {
             Some(plane) => self.data_plane(&*plane, head, body, host, peer, request_id).await,
             None => match self.raw(&head, &name) {
-                Some(raw) => serve_raw(&*raw, Request::from_parts(head, body)).await.map(Either::Right),
+                Some(raw) => {
+                    let mut request = Request::from_parts(head, body);
+                    request.extensions_mut().insert(peer);
+                    serve_raw(&*raw, request).await.map(Either::Right)
+                }
                 None => self.api(&head, body, &host, &request_id).await,
             },
         }

@@ -17,5 +17,6 @@ pub trait RawService: Send + Sync + 'static {
     /// Called for every request that no data plane claims: cheap.
     fn claims(&self, head: &Parts, host_name: &str, scope: Option<&str>) -> bool;
 
+    /// The request's extensions have the peer's `SocketAddr`.
     async fn serve(&self, request: Request<Incoming>) -> Response<RawBody>;
 }

@@ -1,20 +1,31 @@
-//! Who calls, and whether they may: s3s's hooks onto the ports that every service's callers pass.
-//! Deliberately absent: bucket policies and ACLs, so that a bucket is its account's and nobody else's.
+//! Who calls, and whether they may: s3s's hooks onto the ports that every service's callers pass, bucket policies, canned
+//! ACLs and the public access block.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cumulet_wire::auth::{Authorizer, Caller, Credentials};
+use cumulet_base::id;
+use cumulet_wire::auth::{Authorizer, Caller, Credentials, Principal};
+use cumulet_wire::policy::condition::note_absent;
+use cumulet_wire::policy::{self, Circumstances};
+use http::HeaderMap;
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::{S3Auth, SecretKey};
 use s3s::path::S3Path;
 use s3s::{S3Result, s3_error};
 
-use crate::errors;
+use crate::model::{Bucket, Ownership};
+use crate::notify::Cause;
+use crate::public;
+use crate::{Objects, errors};
 
 /// What is known of the caller of one request. s3s asks for a secret by access key alone, so the token comes this way.
 pub struct Session {
     token: Option<String>,
     caller: Mutex<Option<Caller>>,
+    pub request_id: String,
+    source_ip: String,
+    known: Circumstances,
 }
 
 tokio::task_local! {
@@ -29,14 +40,118 @@ impl Session {
             let found = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "X-Amz-Security-Token");
             found.map(|(_, value)| value.into_owned())
         });
-        Arc::new(Session { token, caller: Mutex::default() })
+        let peer = head.extensions.get::<SocketAddr>().map(|peer| peer.ip().to_string());
+        Arc::new(Session {
+            token,
+            caller: Mutex::default(),
+            // Sixteen characters, as S3's are.
+            request_id: id::hex(16).to_ascii_uppercase(),
+            known: known(head, peer.as_deref()),
+            source_ip: peer.unwrap_or_default(),
+        })
     }
+
+    /// The session of a call that did not come over HTTP.
+    pub fn inside(caller: Caller, request_id: &str) -> Arc<Session> {
+        Arc::new(Session {
+            token: None,
+            caller: Mutex::new(Some(caller)),
+            request_id: request_id.to_owned(),
+            source_ip: "127.0.0.1".to_owned(),
+            known: Circumstances::new(),
+        })
+    }
+
+    fn set(&self, caller: Caller) {
+        *self.caller.lock().unwrap_or_else(PoisonError::into_inner) = Some(caller);
+    }
+}
+
+/// The condition keys of a request that do not depend on its caller
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/amazon-s3-policy-keys.html>).
+fn known(head: &http::request::Parts, peer: Option<&str>) -> Circumstances {
+    let mut known = Circumstances::new();
+    let mut put = |key: &str, value: Option<&str>| {
+        if let Some(value) = value {
+            known.insert(key.to_owned(), value.to_owned());
+        }
+    };
+    put("aws:sourceip", peer);
+    let header = |name: &str| head.headers.get(name).and_then(|v| v.to_str().ok());
+    put("aws:useragent", header("user-agent"));
+    put("aws:referer", header("referer"));
+    for name in ["x-amz-acl", "x-amz-server-side-encryption", "x-amz-copy-source", "x-amz-storage-class"] {
+        put(&format!("s3:{name}"), header(name));
+    }
+    for (name, value) in form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes()) {
+        let key = match &*name {
+            "prefix" | "delimiter" | "max-keys" => format!("s3:{name}"),
+            "versionId" => "s3:versionid".to_owned(),
+            _ => continue,
+        };
+        put(&key, Some(&value));
+    }
+    for key in LOOKED_FOR.iter().filter(|key| !known.contains_key(**key)).copied().collect::<Vec<_>>() {
+        note_absent(&mut known, key);
+    }
+    known
+}
+
+const LOOKED_FOR: [&str; 10] = [
+    "aws:useragent",
+    "aws:referer",
+    "s3:prefix",
+    "s3:delimiter",
+    "s3:max-keys",
+    "s3:versionid",
+    "s3:x-amz-acl",
+    "s3:x-amz-server-side-encryption",
+    "s3:x-amz-copy-source",
+    "s3:x-amz-storage-class",
+];
+
+fn session() -> S3Result<Arc<Session>> {
+    SESSION.try_with(Arc::clone).map_err(errors::internal)
 }
 
 /// The caller of the request that is being served.
 pub fn caller() -> S3Result<Caller> {
-    let known = SESSION.try_with(|session| session.caller.lock().unwrap_or_else(PoisonError::into_inner).clone());
-    known.ok().flatten().ok_or_else(|| s3_error!(AccessDenied, "Access Denied"))
+    let known = session()?.caller.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    known.ok_or_else(denied)
+}
+
+pub fn request_id() -> S3Result<String> {
+    session().map(|session| session.request_id.clone())
+}
+
+/// What the change that is being made comes from.
+pub fn cause(event: &'static str, now_ms: u64) -> S3Result<Cause> {
+    let session = session()?;
+    let caller = caller()?;
+    Ok(Cause {
+        event,
+        principal: if caller.kind == Principal::Anonymous {
+            "Anonymous".to_owned()
+        } else {
+            format!("AWS:{}", caller.user_id)
+        },
+        source_ip: session.source_ip.clone(),
+        request_id: session.request_id.clone(),
+        now_ms,
+    })
+}
+
+pub fn anonymous() -> Caller {
+    Caller {
+        account: String::new(),
+        arn: "anonymous".to_owned(),
+        user_id: "anonymous".to_owned(),
+        kind: Principal::Anonymous,
+    }
+}
+
+fn denied() -> s3s::S3Error {
+    s3_error!(AccessDenied, "Access Denied")
 }
 
 pub struct Keys(pub Arc<dyn Credentials>);
@@ -44,68 +159,225 @@ pub struct Keys(pub Arc<dyn Credentials>);
 #[async_trait::async_trait]
 impl S3Auth for Keys {
     async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
-        let session = SESSION.try_with(Arc::clone).map_err(errors::internal)?;
+        let session = session()?;
         let found = self.0.find(access_key, session.token.as_deref()).await.map_err(|e| errors::denied(&e))?;
         let found = found.ok_or_else(|| {
             s3_error!(InvalidAccessKeyId, "The AWS Access Key Id you provided does not exist in our records.")
         })?;
-        *session.caller.lock().unwrap_or_else(PoisonError::into_inner) = Some(found.caller);
+        session.set(found.caller);
         Ok(SecretKey::from(found.secret_access_key))
     }
 }
 
-pub struct Gate(pub Arc<dyn Authorizer>);
+pub struct Gate(pub Objects);
 
 #[async_trait::async_trait]
 impl S3Access for Gate {
     async fn check(&self, cx: &mut S3AccessContext<'_>) -> S3Result<()> {
         if cx.credentials().is_none() {
-            return Err(s3_error!(AccessDenied, "Access Denied"));
+            session()?.set(anonymous());
         }
         let operation = cx.s3_op().name();
         // Each of its keys is asked for where they are known.
         if operation == "DeleteObjects" {
             return Ok(());
         }
-        let resource = match cx.s3_path() {
-            S3Path::Root => "*".to_owned(),
-            S3Path::Bucket { bucket } => format!("arn:aws:s3:::{bucket}"),
-            S3Path::Object { bucket, key } => arn(bucket, key),
+        let (bucket, key) = match cx.s3_path() {
+            S3Path::Root => return may(&self.0, action(operation, false), None, None).await,
+            S3Path::Bucket { bucket } => (bucket, None),
+            S3Path::Object { bucket, key } => (bucket, Some(&**key)),
         };
-        may(&*self.0, action(operation), &resource).await
+        let query = cx.uri().query().unwrap_or_default();
+        let has_version = form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "versionId");
+        may(&self.0, action(operation, has_version), Some(bucket), key).await?;
+        for further in further(operation, cx.headers()) {
+            may(&self.0, further, Some(bucket), key).await?;
+        }
+        Ok(())
     }
 }
 
-pub fn arn(bucket: &str, key: &str) -> String {
-    format!("arn:aws:s3:::{bucket}/{key}")
+/// Whether the caller may do this to that.
+pub async fn may(s3: &Objects, action: &str, bucket: Option<&str>, key: Option<&str>) -> S3Result<()> {
+    let (session, caller) = (session()?, caller()?);
+    may_as(s3, &*s3.authorizer, &caller, &session.known, action, bucket, key).await
 }
 
-/// Whether the caller may do this to that.
-pub async fn may(authorizer: &dyn Authorizer, action: &str, resource: &str) -> S3Result<()> {
-    authorizer.authorize(&caller()?, action, resource).await.map_err(|e| errors::denied(&e))
+/// The same for a caller who is no session's.
+pub async fn may_as(
+    s3: &Objects,
+    authorizer: &dyn Authorizer,
+    caller: &Caller,
+    known: &Circumstances,
+    action: &str,
+    bucket: Option<&str>,
+    key: Option<&str>,
+) -> S3Result<()> {
+    let resource = match (bucket, key) {
+        (Some(bucket), Some(key)) => format!("arn:aws:s3:::{bucket}/{key}"),
+        (Some(bucket), None) => format!("arn:aws:s3:::{bucket}"),
+        _ => "*".to_owned(),
+    };
+    let by_identity = |e: cumulet_wire::error::ApiError| match caller.kind {
+        Principal::Anonymous => denied(),
+        _ => errors::denied(&e),
+    };
+    // An owner is not held by the policies of what is theirs.
+    let (Some(bucket), true) = (bucket, caller.kind != Principal::Owner) else {
+        return authorizer.authorize(caller, action, &resource).await.map_err(|e| errors::denied(&e));
+    };
+    let (record, document) = match s3.storage.document(bucket, "policy").await {
+        Ok(found) => found,
+        Err(e) if *e.code() == s3s::S3ErrorCode::NoSuchBucket => {
+            let may = authorizer.authorize(caller, action, &resource).await;
+            return if caller.kind == Principal::Anonymous { Err(e) } else { may.map_err(by_identity) };
+        }
+        Err(e) => return Err(e),
+    };
+    let document = document.map(|text| String::from_utf8_lossy(&text).into_owned());
+    let is_service = matches!(caller.kind, Principal::Service { .. });
+    let is_own = caller.account == record.account || is_service;
+    // A public policy that is held back still counts for the account's own, and what it denies is denied.
+    let is_held_back = record.block.restricts && !is_own && document.as_deref().is_some_and(public::is_public);
+    let mut circumstances = policy::circumstances(caller);
+    circumstances.extend(known.clone());
+    // Nobody has no identity whose policies could be asked for too.
+    let either = is_own || caller.kind == Principal::Anonymous;
+    let guarded =
+        policy::guard_in(authorizer, caller, action, &resource, document.as_deref(), &circumstances, either).await;
+    match guarded {
+        Ok(()) if !is_held_back => Ok(()),
+        Ok(()) => Err(denied()),
+        Err(e) if e.message.contains("explicit deny") => Err(by_identity(e)),
+        Err(e) => match by_acl(s3, caller, &record, action, bucket, key).await? {
+            true => Ok(()),
+            false => Err(by_identity(e)),
+        },
+    }
+}
+
+/// Whether a canned ACL lets them.
+async fn by_acl(
+    s3: &Objects,
+    caller: &Caller,
+    record: &Bucket,
+    action: &str,
+    bucket: &str,
+    key: Option<&str>,
+) -> S3Result<bool> {
+    if record.ownership == Ownership::BucketOwnerEnforced || record.block.ignores_acls {
+        return Ok(false);
+    }
+    let lets = |acl: Option<&str>| match acl {
+        Some("public-read" | "public-read-write") => true,
+        Some("authenticated-read") => caller.kind != Principal::Anonymous,
+        _ => false,
+    };
+    Ok(match (action, key) {
+        ("s3:GetObject", Some(key)) => {
+            let found = s3.storage.object(bucket, key, None).await;
+            found.is_ok_and(|found| lets(found.object.marks.acl.as_deref()))
+        }
+        ("s3:ListBucket" | "s3:ListBucketVersions" | "s3:ListBucketMultipartUploads", None) => {
+            lets(record.acl.as_deref())
+        }
+        ("s3:PutObject" | "s3:DeleteObject", Some(_)) => record.acl.as_deref() == Some("public-read-write"),
+        _ => false,
+    })
+}
+
+/// What a request asks for beside its operation, by headers.
+fn further(operation: &str, headers: &HeaderMap) -> Vec<&'static str> {
+    if !matches!(operation, "PutObject" | "CopyObject" | "CreateMultipartUpload") {
+        return Vec::new();
+    }
+    [
+        ("x-amz-tagging", "s3:PutObjectTagging"),
+        ("x-amz-acl", "s3:PutObjectAcl"),
+        ("x-amz-object-lock-mode", "s3:PutObjectRetention"),
+        ("x-amz-object-lock-legal-hold", "s3:PutObjectLegalHold"),
+    ]
+    .into_iter()
+    .filter(|(name, _)| headers.contains_key(*name))
+    .map(|(_, action)| action)
+    .collect()
 }
 
 /// Which permission an operation needs
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html>).
-fn action(operation: &str) -> &'static str {
+pub fn action(operation: &str, has_version: bool) -> &'static str {
+    match (operation, has_version) {
+        ("GetObject" | "HeadObject", true) => "s3:GetObjectVersion",
+        ("GetObjectAttributes", true) => "s3:GetObjectVersionAttributes",
+        ("DeleteObject", true) => "s3:DeleteObjectVersion",
+        ("GetObjectTagging", true) => "s3:GetObjectVersionTagging",
+        ("PutObjectTagging", true) => "s3:PutObjectVersionTagging",
+        ("DeleteObjectTagging", true) => "s3:DeleteObjectVersionTagging",
+        ("GetObjectAcl", true) => "s3:GetObjectVersionAcl",
+        ("PutObjectAcl", true) => "s3:PutObjectVersionAcl",
+        (operation, _) => plain_action(operation),
+    }
+}
+
+#[rustfmt::skip]
+fn plain_action(operation: &str) -> &'static str {
     match operation {
         "ListBuckets" => "s3:ListAllMyBuckets",
         "CreateBucket" => "s3:CreateBucket",
         "DeleteBucket" => "s3:DeleteBucket",
         "HeadBucket" | "ListObjects" | "ListObjectsV2" => "s3:ListBucket",
+        "ListObjectVersions" => "s3:ListBucketVersions",
         "GetBucketLocation" => "s3:GetBucketLocation",
         "GetObject" | "HeadObject" => "s3:GetObject",
+        "GetObjectAttributes" => "s3:GetObjectAttributes",
         "DeleteObject" => "s3:DeleteObject",
-        "PutObject"
-        | "PostObject"
-        | "CopyObject"
-        | "CreateMultipartUpload"
-        | "UploadPart"
-        | "UploadPartCopy"
+        "PutObject" | "PostObject" | "CopyObject" | "CreateMultipartUpload" | "UploadPart" | "UploadPartCopy"
         | "CompleteMultipartUpload" => "s3:PutObject",
         "AbortMultipartUpload" => "s3:AbortMultipartUpload",
         "ListParts" => "s3:ListMultipartUploadParts",
         "ListMultipartUploads" => "s3:ListBucketMultipartUploads",
+        "GetObjectTagging" => "s3:GetObjectTagging",
+        "PutObjectTagging" => "s3:PutObjectTagging",
+        "DeleteObjectTagging" => "s3:DeleteObjectTagging",
+        "GetObjectAcl" => "s3:GetObjectAcl",
+        "PutObjectAcl" => "s3:PutObjectAcl",
+        "GetObjectRetention" => "s3:GetObjectRetention",
+        "PutObjectRetention" => "s3:PutObjectRetention",
+        "GetObjectLegalHold" => "s3:GetObjectLegalHold",
+        "PutObjectLegalHold" => "s3:PutObjectLegalHold",
+        "GetObjectLockConfiguration" => "s3:GetBucketObjectLockConfiguration",
+        "PutObjectLockConfiguration" => "s3:PutBucketObjectLockConfiguration",
+        "GetBucketVersioning" => "s3:GetBucketVersioning",
+        "PutBucketVersioning" => "s3:PutBucketVersioning",
+        "GetBucketTagging" => "s3:GetBucketTagging",
+        "PutBucketTagging" | "DeleteBucketTagging" => "s3:PutBucketTagging",
+        "GetBucketPolicy" => "s3:GetBucketPolicy",
+        "GetBucketPolicyStatus" => "s3:GetBucketPolicyStatus",
+        "PutBucketPolicy" => "s3:PutBucketPolicy",
+        "DeleteBucketPolicy" => "s3:DeleteBucketPolicy",
+        "GetBucketCors" => "s3:GetBucketCORS",
+        "PutBucketCors" | "DeleteBucketCors" => "s3:PutBucketCORS",
+        "GetBucketAcl" => "s3:GetBucketAcl",
+        "PutBucketAcl" => "s3:PutBucketAcl",
+        "GetBucketOwnershipControls" => "s3:GetBucketOwnershipControls",
+        "PutBucketOwnershipControls" | "DeleteBucketOwnershipControls" => "s3:PutBucketOwnershipControls",
+        "GetBucketEncryption" => "s3:GetEncryptionConfiguration",
+        "PutBucketEncryption" | "DeleteBucketEncryption" => "s3:PutEncryptionConfiguration",
+        "GetBucketWebsite" => "s3:GetBucketWebsite",
+        "PutBucketWebsite" => "s3:PutBucketWebsite",
+        "DeleteBucketWebsite" => "s3:DeleteBucketWebsite",
+        "GetBucketLifecycleConfiguration" => "s3:GetLifecycleConfiguration",
+        "PutBucketLifecycleConfiguration" | "DeleteBucketLifecycle" => "s3:PutLifecycleConfiguration",
+        "GetBucketLogging" => "s3:GetBucketLogging",
+        "PutBucketLogging" => "s3:PutBucketLogging",
+        "GetBucketRequestPayment" => "s3:GetBucketRequestPayment",
+        "PutBucketRequestPayment" => "s3:PutBucketRequestPayment",
+        "GetBucketAccelerateConfiguration" => "s3:GetAccelerateConfiguration",
+        "PutBucketAccelerateConfiguration" => "s3:PutAccelerateConfiguration",
+        "GetBucketNotificationConfiguration" => "s3:GetBucketNotification",
+        "PutBucketNotificationConfiguration" => "s3:PutBucketNotification",
+        "GetPublicAccessBlock" => "s3:GetBucketPublicAccessBlock",
+        "PutPublicAccessBlock" | "DeletePublicAccessBlock" => "s3:PutBucketPublicAccessBlock",
         // Not built: whoever may do nothing in particular learns nothing of it.
         _ => "s3:*",
     }

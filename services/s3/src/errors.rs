@@ -22,3 +22,10 @@ pub fn denied(e: &cumulet_wire::error::ApiError) -> S3Error {
         _ => internal(e),
     }
 }
+
+/// A code that s3s has no name for.
+pub fn custom(code: &'static str, status: u16, message: impl Into<std::borrow::Cow<'static, str>>) -> S3Error {
+    let mut error = S3Error::with_message(S3ErrorCode::Custom(code.into()), message);
+    error.set_status_code(http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::BAD_REQUEST));
+    error
+}

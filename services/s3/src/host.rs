@@ -23,6 +23,26 @@ fn bucket(name: &str) -> Option<String> {
     found.filter(|bucket| *bucket != "s3" && !bucket.is_empty()).map(str::to_owned)
 }
 
+/// The bucket of a website's host, `BUCKET.s3-website-REGION.ANYTHING` or `BUCKET.s3-website.ANYTHING`.
+pub fn website(name: &str) -> Option<&str> {
+    let at = name.find(".s3-website.").or_else(|| name.find(".s3-website-"))?;
+    Some(&name[..at]).filter(|bucket| !bucket.is_empty())
+}
+
+/// The bucket that a request means, by its host or its path.
+pub fn bucket_of(host: &str, path: &str) -> Option<String> {
+    let of_path = || path.strip_prefix('/')?.split('/').next().filter(|name| !name.is_empty()).map(str::to_owned);
+    bucket(host).or_else(of_path)
+}
+
+/// Whether a path's beginning can be a bucket's name, and is not one of the dates that other services' paths begin with.
+pub fn is_bucket_path(path: &str) -> bool {
+    let Some(name) = path.strip_prefix('/').and_then(|path| path.split('/').next()) else { return false };
+    let is_letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'.';
+    let is_date = name.len() == 10 && name.bytes().filter(u8::is_ascii_digit).count() == 8;
+    (3..=63).contains(&name.len()) && name.bytes().all(is_letter) && !is_date
+}
+
 /// Whether unsigned requests to this host are S3's.
 pub fn is_s3(name: &str) -> bool {
     name.starts_with("s3.") || name.contains(".s3.")
@@ -31,6 +51,29 @@ pub fn is_s3(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn websites_and_paths() {
+        for (name, bucket) in [
+            ("b.s3-website-us-east-1.localhost", Some("b")),
+            ("www.example.com.s3-website.eu-west-1.localhost", Some("www.example.com")),
+            (".s3-website.x", None),
+            ("b.s3.localhost", None),
+        ] {
+            assert_eq!(website(name), bucket, "{name}");
+        }
+        for (path, is) in [
+            ("/photos/a.jpg", true),
+            ("/a/b", false),
+            ("/2015-03-31/functions", false),
+            ("/", false),
+            ("/Upper", false),
+        ] {
+            assert_eq!(is_bucket_path(path), is, "{path}");
+        }
+        assert_eq!(bucket_of("b.s3.localhost", "/k").as_deref(), Some("b"));
+        assert_eq!(bucket_of("localhost", "/b/k").as_deref(), Some("b"));
+    }
 
     #[test]
     fn buckets_of_hosts() {

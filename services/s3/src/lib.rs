@@ -1,28 +1,42 @@
 //! AWS S3: buckets and objects of any size, streamed in and out in constant memory. The protocol, signatures and presigned
-//! requests are the crate `s3s`'s; records, bytes and permissions are here. Deliberately absent, answered by name as not
-//! implemented: versions, tags, ACLs and policies, notifications, lifecycle, websites.
+//! requests are the crate `s3s`'s; records, bytes, permissions, versions, notifications, lifecycle and websites are here.
+//! Deliberately absent, answered by name as not implemented: replication, inventories, analytics, tiering and restoring,
+//! keys of KMS or of customers, grants that no canned ACL says, access points.
 
 mod access;
 mod api;
 mod content;
+mod cors;
 pub mod coverage;
 mod errors;
+mod face;
 #[doc(hidden)]
 pub mod fuzz;
 mod host;
+mod lifecycle;
+mod measure;
 mod model;
+mod notify;
 mod operations;
+mod public;
 mod scrub;
 mod storage;
 mod stream;
+#[cfg(test)]
+mod tests;
+mod website;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use cumulet_base::clock::Clock;
 use cumulet_blobs::Blobs;
+use cumulet_delivery::Delivery;
+use cumulet_engine::record::{Usage, UsageSink};
 use cumulet_store::Store;
 use cumulet_wire::auth::{Authorizer, Credentials};
+use cumulet_wire::client::Client;
+use cumulet_wire::data_plane::host_name;
 use cumulet_wire::raw::{RawBody, RawService};
 use http::request::Parts;
 use http::{Request, Response};
@@ -40,6 +54,11 @@ pub struct Ports {
     pub credentials: Arc<dyn Credentials>,
     pub authorizer: Arc<dyn Authorizer>,
     pub clock: Arc<dyn Clock>,
+    /// Notifications are put there with the changes they tell of.
+    pub delivery: Arc<Delivery>,
+    /// The way to their destinations.
+    pub client: Client,
+    pub usage: Arc<dyn UsageSink>,
 }
 
 /// The operations; [`S3`] puts the protocol around them.
@@ -48,6 +67,27 @@ pub(crate) struct Objects {
     storage: Arc<Storage>,
     authorizer: Arc<dyn Authorizer>,
     clock: Arc<dyn Clock>,
+    client: Client,
+    usage: Arc<dyn UsageSink>,
+}
+
+impl Objects {
+    /// One request more on the bill of a bucket's account.
+    pub(crate) fn count_request(&self, unit: &'static str, bucket: &model::Bucket, name: &str) {
+        self.bill(unit, 1_000_000, bucket, name);
+    }
+
+    pub(crate) fn bill(&self, unit: &'static str, quantity_micro: u64, bucket: &model::Bucket, name: &str) {
+        self.usage.used(Usage {
+            account: bucket.account.clone(),
+            region: bucket.region.clone(),
+            service: "s3",
+            resource: name.to_owned(),
+            unit,
+            quantity_micro,
+            at_ms: self.clock.now_ms(),
+        });
+    }
 }
 
 pub struct S3 {
@@ -57,18 +97,63 @@ pub struct S3 {
 
 impl S3 {
     pub fn new(ports: Ports) -> S3 {
-        let storage = Arc::new(Storage::new(ports.store, ports.blobs));
-        let objects = Objects { storage, authorizer: ports.authorizer.clone(), clock: ports.clock };
+        let courier = notify::Courier { client: ports.client.clone(), clock: ports.clock.clone() };
+        ports.delivery.register(notify::OWNER, Arc::new(courier));
+        let storage = Arc::new(Storage::new(ports.store, ports.blobs, ports.delivery));
+        let objects = Objects {
+            storage,
+            authorizer: ports.authorizer,
+            clock: ports.clock,
+            client: ports.client,
+            usage: ports.usage,
+        };
         let mut builder = S3ServiceBuilder::new(objects.clone());
         builder.set_auth(Keys(ports.credentials));
-        builder.set_access(Gate(ports.authorizer));
+        builder.set_access(Gate(objects.clone()));
         builder.set_host(host::Hosts);
         S3 { service: builder.build(), objects }
     }
 
-    /// Removes, in the background, what a crash between a blob and its record left behind.
-    pub fn scrub(&self) {
+    /// Begins what goes on in the background: removing what a crash between a blob and its record left behind, carrying
+    /// out lifecycle rules, measuring what is stored.
+    pub fn start(&self) {
         tokio::spawn(scrub::run(self.objects.storage.clone()));
+        tokio::spawn(lifecycle::keep(self.objects.clone()));
+        tokio::spawn(measure::keep(self.objects.clone()));
+    }
+
+    /// The same operations for the other services of this cloud.
+    pub fn face(&self) -> Arc<dyn cumulet_wire::operation::Service> {
+        Arc::new(face::Face(self.objects.clone()))
+    }
+
+    async fn answer(&self, head: Parts, body: Incoming, bucket: Option<&str>) -> Response<RawBody> {
+        let session = Session::of(&head);
+        let request_id = session.request_id.clone();
+        if let (Some(bucket), true) = (bucket, head.method == http::Method::OPTIONS) {
+            let response = cors::preflight(&self.objects, bucket, &head.headers, &request_id).await;
+            return response.map(|body| Full::new(body).map_err(|never| match never {}).boxed_unsync());
+        }
+        let (method, asked) = (head.method.clone(), head.headers.clone());
+        let request = Request::from_parts(head, s3s::Body::from(body));
+        let mut response = match SESSION.scope(session, self.service.call(request)).await {
+            Ok(response) => response.map(BodyExt::boxed_unsync),
+            Err(e) => {
+                tracing::error!(error = %s3s::StdError::from(e), "an S3 request could not be answered");
+                let body = Full::new(Bytes::new()).map_err(|never| match never {}).boxed_unsync();
+                let mut response = Response::new(body);
+                *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
+                response
+            }
+        };
+        if let Some(bucket) = bucket {
+            cors::decorate(&self.objects, bucket, &method, &asked, response.headers_mut()).await;
+        }
+        if let Ok(id) = http::HeaderValue::from_str(&request_id) {
+            response.headers_mut().insert("x-amz-request-id", id.clone());
+            response.headers_mut().insert("x-amz-id-2", id);
+        }
+        response
     }
 }
 
@@ -77,7 +162,10 @@ impl RawService for S3 {
     fn claims(&self, head: &Parts, host_name: &str, scope: Option<&str>) -> bool {
         match scope {
             Some(scope) => scope == "s3",
-            None => host::is_s3(host_name) || is_form(head),
+            None => {
+                let is_named = host::is_s3(host_name) || host::website(host_name).is_some();
+                is_named || is_form(head) || is_anyones(head)
+            }
         }
     }
 
@@ -89,19 +177,19 @@ impl RawService for S3 {
         {
             head.headers.insert("host", host);
         }
-        let session = Session::of(&head);
-        let request = Request::from_parts(head, s3s::Body::from(body));
-        match SESSION.scope(session, self.service.call(request)).await {
-            Ok(response) => response.map(BodyExt::boxed_unsync),
-            Err(e) => {
-                tracing::error!(error = %s3s::StdError::from(e), "an S3 request could not be answered");
-                let body = Full::new(Bytes::new()).map_err(|never| match never {}).boxed_unsync();
-                let mut response = Response::new(body);
-                *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
-                response
-            }
+        let host = host_name(head.headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or_default());
+        if let Some(bucket) = host::website(&host) {
+            return website::serve(&self.objects, bucket, &head, &cumulet_base::id::hex(16).to_ascii_uppercase()).await;
         }
+        let bucket = host::bucket_of(&host, head.uri.path());
+        self.answer(head, body, bucket.as_deref()).await
     }
+}
+
+/// Without a signature and not another service's by its looks: for whom a bucket's policy lets everyone do something.
+fn is_anyones(head: &Parts) -> bool {
+    let is_call = head.headers.contains_key("x-amz-target") || head.headers.contains_key("authorization");
+    head.method != http::Method::POST && !is_call && host::is_bucket_path(head.uri.path())
 }
 
 /// A browser's upload: its signature is in the form.

@@ -33,12 +33,15 @@ pub async fn run(storage: Arc<Storage>) -> usize {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use cumulet_base::clock::SystemClock;
     use cumulet_blobs::Blobs;
+    use cumulet_delivery::Delivery;
     use cumulet_store_memory::MemoryStore;
 
     use super::*;
-    use crate::model::{Attributes, Bucket, Object, Place};
-    use crate::storage::{Along, New};
+    use crate::model::{Attributes, Bucket, Marks, Object, Place, Version, Versioning};
+    use crate::notify::Cause;
+    use crate::storage::{Along, New, Write};
 
     async fn put_down(storage: &Storage) -> String {
         let name = storage.blob_name("b", None);
@@ -48,13 +51,24 @@ mod tests {
         name
     }
 
+    async fn change(storage: &Storage, write: Write<'_>) {
+        let nobody = String::new();
+        let cause =
+            Cause { event: "", principal: nobody.clone(), source_ip: nobody.clone(), request_id: nobody, now_ms: 1 };
+        storage.change("b", "k", write, Along::default(), &cause, |_, _| Ok(())).await.unwrap();
+    }
+
     #[tokio::test]
     async fn only_orphans_of_earlier_processes_are_removed() {
         let dir = tempfile::tempdir().unwrap();
         let blobs = Arc::new(Blobs::local(dir.path()).unwrap());
         let store = Arc::new(MemoryStore::new());
-        let earlier = Arc::new(Storage::new(store.clone(), blobs.clone()));
-        let bucket = Bucket { account: "0".to_owned(), region: "us-east-1".to_owned(), created_ms: 1 };
+        let of = || {
+            let delivery = Delivery::new(store.clone(), Arc::new(SystemClock));
+            Arc::new(Storage::new(store.clone(), blobs.clone(), delivery))
+        };
+        let earlier = of();
+        let bucket = Bucket::new("0".to_owned(), "us-east-1".to_owned(), 1);
         assert!(earlier.create_bucket("b", &bucket).await.unwrap());
         let named = put_down(&earlier).await;
         let object = |name: &str| New {
@@ -65,22 +79,37 @@ mod tests {
                 attributes: Attributes::default(),
                 sum: None,
                 place: Place::Blob(name.to_owned()),
+                version: Version::default(),
+                marks: Marks::default(),
             },
             inline: None,
         };
-        earlier.replace("b", "k", Some(&object(&named)), Along::default(), |_| Ok(())).await.unwrap();
+        change(&earlier, Write::Put(&object(&named))).await;
         let orphan = put_down(&earlier).await;
         assert_eq!(run(earlier).await, 0, "a record may still come");
-        let later = Arc::new(Storage::new(store, blobs.clone()));
+        let later = of();
         let under_way = put_down(&later).await;
         assert_eq!(run(later.clone()).await, 1);
         assert!(blobs.read(&orphan, 0..1).await.is_err());
         assert!(blobs.read(&named, 0..5).await.is_ok() && blobs.read(&under_way, 0..5).await.is_ok());
         // What is overwritten lets go of its blob at once.
-        later.replace("b", "k", Some(&object(&under_way)), Along::default(), |_| Ok(())).await.unwrap();
+        change(&later, Write::Put(&object(&under_way))).await;
         assert!(blobs.read(&named, 0..1).await.is_err());
-        later.replace("b", "k", None, Along::default(), |_| Ok(())).await.unwrap();
+        // Where versions are kept, only when it is deleted by its own name.
+        let enable = |bucket: &mut Bucket| {
+            bucket.versioning = Versioning::Enabled;
+            Ok(())
+        };
+        later.amend_bucket("b", None, enable).await.unwrap();
+        change(&later, Write::Delete).await;
+        assert!(blobs.read(&under_way, 0..5).await.is_ok());
+        assert!(later.object("b", "k", None).await.is_err() && later.object("b", "k", Some("null")).await.is_ok());
+        change(&later, Write::DeleteVersion("null")).await;
         assert!(blobs.read(&under_way, 0..1).await.is_err());
+        assert!(later.delete_bucket("b").await.is_err(), "there is still the marker");
+        let (listed, _) = later.versions("b", "", b"", None, 10).await.unwrap();
+        assert!(listed.len() == 1 && listed[0].is_latest && listed[0].object.version.is_marker);
+        change(&later, Write::DeleteVersion(&listed[0].object.version.id)).await;
         later.delete_bucket("b").await.unwrap();
     }
 }

@@ -32,7 +32,7 @@ impl Pieces {
     ) -> S3Result<StreamingBlob> {
         let left = range.end - range.start;
         let stream = match &object.place {
-            Place::Inline => {
+            Place::Inline | Place::InlineOf(_) => {
                 let (from, to) = (usize::try_from(range.start), usize::try_from(range.end));
                 let bytes = inline.slice(from.map_err(errors::internal)?..to.map_err(errors::internal)?);
                 futures_util::stream::once(async move { Ok(bytes) }).boxed()

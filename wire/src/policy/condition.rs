@@ -28,6 +28,16 @@ const KNOWN: &[&str] = &[
     "aws:viaawsservice",
 ];
 
+/// Notes that a key was looked for, and that the request has none.
+pub fn note_absent(circumstances: &mut Circumstances, key: &str) {
+    circumstances.insert(absence(key), String::new());
+}
+
+/// No key of AWS's begins so.
+fn absence(key: &str) -> String {
+    format!("!{key}")
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Truth {
     Yes,
@@ -66,7 +76,8 @@ fn one(operator: &str, key: &str, expected: &Value, circumstances: &Circumstance
     };
     let actual = circumstances.get(key);
     // A key nobody looked for may have any value; variables in values are not filled in.
-    if (actual.is_none() && !KNOWN.contains(&key)) || expected.iter().any(|value| value.contains("${")) {
+    let is_absent = || KNOWN.contains(&key) || circumstances.contains_key(&absence(key));
+    if (actual.is_none() && !is_absent()) || expected.iter().any(|value| value.contains("${")) {
         return Truth::Unknown;
     }
     // Keys of one value are a set of one, or of none.

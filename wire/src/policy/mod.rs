@@ -185,11 +185,27 @@ pub async fn guard(
     resource: &str,
     document: Option<&str>,
 ) -> Result<(), ApiError> {
-    let by_identity = authorizer.authorize(caller, action, resource).await;
-    let Some(document) = document.filter(|_| caller.kind != Principal::Owner) else { return by_identity };
-    let by_resource = decide_for(document, caller, action, resource, &circumstances(caller));
     let owner = resource.split(':').nth(4).unwrap_or_default();
     let is_own = owner.is_empty() || owner == caller.account || matches!(caller.kind, Principal::Service { .. });
+    guard_in(authorizer, caller, action, resource, document, &circumstances(caller), is_own).await
+}
+
+/// The same for a resource whose ARN does not tell its account, and a request with circumstances of its own.
+///
+/// # Errors
+/// As [`guard`].
+pub async fn guard_in(
+    authorizer: &dyn Authorizer,
+    caller: &Caller,
+    action: &str,
+    resource: &str,
+    document: Option<&str>,
+    circumstances: &Circumstances,
+    is_own: bool,
+) -> Result<(), ApiError> {
+    let by_identity = authorizer.authorize(caller, action, resource).await;
+    let Some(document) = document.filter(|_| caller.kind != Principal::Owner) else { return by_identity };
+    let by_resource = decide_for(document, caller, action, resource, circumstances);
     match (by_resource, by_identity) {
         (Decision::ExplicitDeny, _) => Err(ApiError::new(
             403,

@@ -3,8 +3,8 @@
 use s3s::dto::*;
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
-use super::timestamp;
-use crate::model::Bucket as Record;
+use super::{acls, timestamp};
+use crate::model::{Bucket as Record, Lock, Versioning};
 use crate::{Objects, access};
 
 const HOME: &str = "us-east-1";
@@ -13,7 +13,15 @@ pub async fn create(s3: &Objects, request: S3Request<CreateBucketInput>) -> S3Re
     let input = request.input;
     let asked = input.create_bucket_configuration.and_then(|c| c.location_constraint).map(|c| c.as_str().to_owned());
     let region = asked.unwrap_or_else(|| HOME.to_owned());
-    let record = Record { account: access::caller()?.account, region, created_ms: s3.clock.now_ms() };
+    let mut record = Record::new(access::caller()?.account, region, s3.clock.now_ms());
+    if let Some(ownership) = &input.object_ownership {
+        record.ownership = acls::ownership(ownership)?;
+    }
+    record.acl = acls::of_bucket(&record, input.acl.as_ref())?;
+    if input.object_lock_enabled_for_bucket == Some(true) {
+        record.lock = Some(Lock::default());
+        record.versioning = Versioning::Enabled;
+    }
     if !s3.storage.create_bucket(&input.bucket, &record).await? {
         let there = s3.storage.bucket(&input.bucket).await?;
         if there.account != record.account {

@@ -67,12 +67,7 @@ impl Walk<'_> {
     }
 
     fn common_prefix(&self, key: &str) -> Option<String> {
-        if self.delimiter.is_empty() {
-            return None;
-        }
-        let rest = key.get(self.prefix.len()..)?;
-        let at = rest.find(self.delimiter)?;
-        Some(key[..self.prefix.len() + at + self.delimiter.len()].to_owned())
+        common_prefix(self.prefix, self.delimiter, key)
     }
 
     /// Where a page begins that comes after a key or common prefix named by the client.
@@ -85,8 +80,17 @@ impl Walk<'_> {
     }
 }
 
+pub fn common_prefix(prefix: &str, delimiter: &str, key: &str) -> Option<String> {
+    if delimiter.is_empty() {
+        return None;
+    }
+    let rest = key.get(prefix.len()..)?;
+    let at = rest.find(delimiter)?;
+    Some(key[..prefix.len() + at + delimiter.len()].to_owned())
+}
+
 /// Keys as they are, or percent-encoded where the client asked, because XML cannot hold all of them.
-fn encoder(encoding: Option<&EncodingType>) -> impl Fn(&str) -> String + use<> {
+pub fn encoder(encoding: Option<&EncodingType>) -> impl Fn(&str) -> String + use<> {
     let is_url = encoding.is_some_and(|encoding| encoding.as_str() == "url");
     move |text: &str| {
         if !is_url {
@@ -105,24 +109,32 @@ fn encoder(encoding: Option<&EncodingType>) -> impl Fn(&str) -> String + use<> {
     }
 }
 
+pub fn class(object: &Record) -> String {
+    object.attributes.storage_class.clone().unwrap_or_else(|| "STANDARD".to_owned())
+}
+
+/// Algorithm and kind of an object's checksum.
+pub fn sums(object: &Record) -> (Option<Vec<ChecksumAlgorithm>>, Option<ChecksumType>) {
+    let sum = object.sum.as_ref();
+    let kind = sum.map(|sum| ChecksumType::from_static(if sum.is_composite { "COMPOSITE" } else { "FULL_OBJECT" }));
+    (sum.map(|sum| vec![ChecksumAlgorithm::from(sum.algorithm.clone())]), kind)
+}
+
 fn shown(objects: &[(String, Record)], encode: impl Fn(&str) -> String) -> Vec<Object> {
     let one = |(key, object): &(String, Record)| Object {
         key: Some(encode(key)),
         e_tag: Some(etag(&object.etag)),
         size: i64::try_from(object.size).ok(),
         last_modified: Some(timestamp(object.modified_ms)),
-        storage_class: Some(ObjectStorageClass::from_static("STANDARD")),
-        checksum_algorithm: object.sum.as_ref().map(|sum| vec![ChecksumAlgorithm::from(sum.algorithm.clone())]),
-        checksum_type: object
-            .sum
-            .as_ref()
-            .map(|sum| ChecksumType::from_static(if sum.is_composite { "COMPOSITE" } else { "FULL_OBJECT" })),
+        storage_class: Some(ObjectStorageClass::from(class(object))),
+        checksum_algorithm: sums(object).0,
+        checksum_type: sums(object).1,
         ..Default::default()
     };
     objects.iter().map(one).collect()
 }
 
-fn max_keys(asked: Option<i32>) -> S3Result<(i32, usize)> {
+pub fn max_keys(asked: Option<i32>) -> S3Result<(i32, usize)> {
     let asked = asked.unwrap_or(1000);
     let max = usize::try_from(asked);
     let max =
@@ -130,13 +142,14 @@ fn max_keys(asked: Option<i32>) -> S3Result<(i32, usize)> {
     Ok((asked, max.min(1000)))
 }
 
-fn commons(prefixes: &[String], encode: impl Fn(&str) -> String) -> Vec<CommonPrefix> {
+pub fn commons(prefixes: &[String], encode: impl Fn(&str) -> String) -> Vec<CommonPrefix> {
     prefixes.iter().map(|prefix| CommonPrefix { prefix: Some(encode(prefix)) }).collect()
 }
 
 pub async fn v2(s3: &Objects, request: S3Request<ListObjectsV2Input>) -> S3Result<S3Response<ListObjectsV2Output>> {
     let input = request.input;
-    s3.storage.bucket(&input.bucket).await?;
+    let bucket = s3.storage.bucket(&input.bucket).await?;
+    s3.count_request("put-requests", &bucket, &input.bucket);
     let (asked, max) = max_keys(input.max_keys)?;
     let (prefix, delimiter) = (input.prefix.unwrap_or_default(), input.delimiter.unwrap_or_default());
     let walk = Walk { bucket: &input.bucket, prefix: &prefix, delimiter: &delimiter, max };
@@ -167,7 +180,8 @@ pub async fn v2(s3: &Objects, request: S3Request<ListObjectsV2Input>) -> S3Resul
 
 pub async fn v1(s3: &Objects, request: S3Request<ListObjectsInput>) -> S3Result<S3Response<ListObjectsOutput>> {
     let input = request.input;
-    s3.storage.bucket(&input.bucket).await?;
+    let bucket = s3.storage.bucket(&input.bucket).await?;
+    s3.count_request("put-requests", &bucket, &input.bucket);
     let (asked, max) = max_keys(input.max_keys)?;
     let (prefix, delimiter) = (input.prefix.unwrap_or_default(), input.delimiter.unwrap_or_default());
     let walk = Walk { bucket: &input.bucket, prefix: &prefix, delimiter: &delimiter, max };

@@ -1,9 +1,17 @@
 //! One file for each family of operations, and what they share: times, tags of entities, conditions.
 
+pub mod acls;
+pub mod attributes;
 pub mod buckets;
+pub mod lifecycle;
 pub mod listing;
+pub mod locks;
 pub mod multipart;
+pub mod notifications;
 pub mod objects;
+pub mod settings;
+pub mod tags;
+pub mod versions;
 
 use s3s::dto::{ETag, ETagCondition, Timestamp};
 use s3s::{S3Result, s3_error};
@@ -48,4 +56,8 @@ pub fn admit_write(
 
 pub fn precondition_failed() -> s3s::S3Error {
     s3_error!(PreconditionFailed, "At least one of the pre-conditions you specified did not hold")
+}
+
+pub fn malformed() -> s3s::S3Error {
+    s3_error!(MalformedXML, "The XML you provided was not well-formed or did not validate against our published schema")
 }

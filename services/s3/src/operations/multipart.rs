@@ -5,13 +5,14 @@ use md5::{Digest, Md5};
 use s3s::dto::*;
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
-use super::objects::{is_shared, metadata, source, unbuilt};
-use super::{admit_write, etag, matches, precondition_failed, seconds, timestamp};
-use crate::Objects;
+use super::locks::LockHeaders;
+use super::objects::{encrypted, is_foreign, metadata, redirect, shown_version, source, storage_class, unbuilt};
+use super::{acls, admit_write, etag, matches, precondition_failed, seconds, tags, timestamp};
 use crate::content::{self, Expected};
-use crate::model::{Attributes, Object as Record, Part as PartRecord, Place, Upload};
-use crate::storage::New;
+use crate::model::{Attributes, Bucket, Object as Record, Part as PartRecord, Place, Upload, Version};
+use crate::storage::{Found, New, Write};
 use crate::stream::Pieces;
+use crate::{Objects, access};
 
 pub async fn create(
     s3: &Objects,
@@ -21,10 +22,19 @@ pub async fn create(
     unbuilt(&[
         (input.sse_customer_algorithm.is_some(), "SSECustomerAlgorithm"),
         (input.ssekms_key_id.is_some(), "SSEKMSKeyId"),
-        (input.object_lock_mode.is_some() || input.object_lock_legal_hold_status.is_some(), "ObjectLock"),
-        (input.tagging.is_some(), "Tagging"),
-        (input.acl.as_ref().is_some_and(|acl| is_shared(acl.as_str())), "ACL"),
+        (is_foreign(input.server_side_encryption.as_ref()), "SSEKMSKeyId"),
     ])?;
+    let bucket = s3.storage.bucket(&input.bucket).await?;
+    let now_ms = s3.clock.now_ms();
+    let lock = LockHeaders {
+        mode: input.object_lock_mode.as_ref(),
+        until: input.object_lock_retain_until_date.as_ref(),
+        hold: input.object_lock_legal_hold_status.as_ref(),
+    };
+    s3.count_request("put-requests", &bucket, &input.bucket);
+    let mut marks = lock.marks(&bucket, now_ms)?;
+    marks.acl = acls::of_object(&bucket, input.acl.as_ref())?;
+    marks.tags = tags::of_header(input.tagging.as_deref())?;
     let is_implied = input.checksum_algorithm.is_none();
     let algorithm = input.checksum_algorithm.as_ref().map_or("CRC64NVME", |a| a.as_str()).to_owned();
     if !content::ALGORITHMS.contains(&algorithm.as_str()) {
@@ -54,8 +64,10 @@ pub async fn create(
         content_language: input.content_language,
         expires_s: input.expires.as_ref().map(seconds),
         metadata: metadata(input.metadata)?,
+        redirect: redirect(input.website_redirect_location)?,
+        storage_class: storage_class(input.storage_class)?,
     };
-    let record = Upload { initiated_ms: s3.clock.now_ms(), attributes, algorithm, is_composite, is_implied };
+    let record = Upload { initiated_ms: now_ms, attributes, algorithm, is_composite, is_implied, marks };
     let upload = s3.storage.create_upload(&input.bucket, &input.key, &record).await?;
     Ok(S3Response::new(CreateMultipartUploadOutput {
         bucket: Some(input.bucket),
@@ -63,6 +75,7 @@ pub async fn create(
         upload_id: Some(upload),
         checksum_algorithm: Some(ChecksumAlgorithm::from(record.algorithm)),
         checksum_type: Some(kind(is_composite)),
+        server_side_encryption: encrypted(),
         ..Default::default()
     }))
 }
@@ -83,6 +96,7 @@ async fn take(s3: &Objects, to: &Target<'_>, body: Option<StreamingBlob>, expect
         return Err(s3_error!(InvalidArgument, "Part number must be an integer between 1 and 10000, inclusive"));
     }
     let upload = s3.storage.upload(to.bucket, to.key, to.upload).await?;
+    s3.count_request("put-requests", &s3.storage.bucket(to.bucket).await?, to.bucket);
     if !upload.is_implied && expected.algorithm().is_some_and(|algorithm| algorithm != upload.algorithm) {
         return Err(s3_error!(
             InvalidRequest,
@@ -118,6 +132,7 @@ pub async fn upload_part(s3: &Objects, request: S3Request<UploadPartInput>) -> S
     let sum = content::shown(part.sum.as_ref());
     Ok(S3Response::new(UploadPartOutput {
         e_tag: Some(etag(&part.etag)),
+        server_side_encryption: encrypted(),
         checksum_crc32: sum.checksum_crc32,
         checksum_crc32c: sum.checksum_crc32c,
         checksum_crc64nvme: sum.checksum_crc64nvme,
@@ -132,7 +147,7 @@ pub async fn copy_part(
     request: S3Request<UploadPartCopyInput>,
 ) -> S3Result<S3Response<UploadPartCopyOutput>> {
     let input = request.input;
-    let (from, object, inline) = source(s3, &input.copy_source).await?;
+    let (from, Found { object, inline, .. }) = source(s3, &input.copy_source).await?;
     let refused = |condition: &Option<ETagCondition>, must: bool| {
         condition.as_ref().is_some_and(|condition| matches(condition, &object) != must)
     };
@@ -235,8 +250,10 @@ pub async fn complete(
     let along = s3.storage.completing(bucket, key, id, seen, &there);
     let new = New { object, inline: None };
     let (if_match, if_none_match) = (&input.if_match, &input.if_none_match);
-    let admit = |old: Option<&Record>| admit_write(old, if_match.as_ref(), if_none_match.as_ref());
-    s3.storage.replace(bucket, key, Some(&new), along, admit).await?;
+    let admit = |_: &Bucket, old: Option<&Record>| admit_write(old, if_match.as_ref(), if_none_match.as_ref());
+    let cause = access::cause("ObjectCreated:CompleteMultipartUpload", new.object.modified_ms)?;
+    let changed = s3.storage.change(bucket, key, Write::Put(&new), along, &cause, admit).await?;
+    s3.count_request("put-requests", &s3.storage.bucket(bucket).await?, bucket);
     s3.storage.discard(&there.into_iter().map(|(_, part)| part.blob).collect::<Vec<_>>()).await;
     let sum = content::shown(new.object.sum.as_ref());
     Ok(S3Response::new(CompleteMultipartUploadOutput {
@@ -244,6 +261,8 @@ pub async fn complete(
         bucket: Some(bucket.clone()),
         key: Some(key.clone()),
         e_tag: Some(etag(&new.object.etag)),
+        version_id: shown_version(&changed),
+        server_side_encryption: encrypted(),
         checksum_crc32: sum.checksum_crc32,
         checksum_crc32c: sum.checksum_crc32c,
         checksum_crc64nvme: sum.checksum_crc64nvme,
@@ -271,6 +290,8 @@ fn assemble(parts: &[(u64, PartRecord)], upload: &Upload, id: &str, now_ms: u64)
         attributes: upload.attributes.clone(),
         sum: sums.and_then(|sums| content::combine(&upload.algorithm, upload.is_composite, &sums)),
         place: Place::Parts(id.to_owned()),
+        version: Version::default(),
+        marks: upload.marks.clone(),
     }
 }
 

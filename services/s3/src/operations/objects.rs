@@ -1,4 +1,4 @@
-//! Objects: put, get, head, copy, delete, delete many.
+//! Objects: put, get, head, copy, delete, delete many; of the current version or a named one.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -8,12 +8,13 @@ use futures_util::StreamExt;
 use s3s::dto::{Range as AskedRange, *};
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 
-use super::{admit_write, etag, matches, precondition_failed, seconds, timestamp};
+use super::locks::{self, LockHeaders};
+use super::{acls, admit_write, etag, matches, precondition_failed, seconds, tags, timestamp};
 use crate::content::{self, Content, Expected};
-use crate::model::{Attributes, Object as Record, Place};
-use crate::storage::{Along, New};
+use crate::model::{Attributes, Bucket, Marks, Object as Record, Place, Version};
+use crate::storage::{Along, Changed, Found, New, Write};
 use crate::stream::Pieces;
-use crate::{Objects, access};
+use crate::{Objects, access, errors};
 
 /// Metadata as the client sent it, within AWS's bound.
 pub fn metadata(given: Option<Metadata>) -> S3Result<BTreeMap<String, String>> {
@@ -26,7 +27,7 @@ pub fn metadata(given: Option<Metadata>) -> S3Result<BTreeMap<String, String>> {
 }
 
 /// The record of an object and its bytes, as they were received.
-fn new(content: Content, attributes: Attributes, now_ms: u64) -> New {
+fn new(content: Content, attributes: Attributes, marks: Marks, now_ms: u64) -> New {
     let object = Record {
         size: content.size,
         etag: hex::encode(content.md5),
@@ -34,23 +35,33 @@ fn new(content: Content, attributes: Attributes, now_ms: u64) -> New {
         attributes,
         sum: Some(content.sum),
         place: content.blob.map_or(Place::Inline, Place::Blob),
+        version: Version::default(),
+        marks,
     };
     New { object, inline: content.inline }
 }
 
 pub async fn put(s3: &Objects, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
     let expected = Expected::of(&request)?;
+    // A form's upload comes as a put, and is told of as what it was.
+    let event = if request.method == http::Method::POST { "ObjectCreated:Post" } else { "ObjectCreated:Put" };
     let input = request.input;
     unbuilt(&[
         (input.sse_customer_algorithm.is_some(), "SSECustomerAlgorithm"),
+        (is_foreign(input.server_side_encryption.as_ref()), "SSEKMSKeyId"),
         (input.ssekms_key_id.is_some(), "SSEKMSKeyId"),
-        (input.object_lock_mode.is_some() || input.object_lock_legal_hold_status.is_some(), "ObjectLock"),
-        (input.tagging.is_some(), "Tagging"),
-        (input.website_redirect_location.is_some(), "WebsiteRedirectLocation"),
         (input.write_offset_bytes.is_some(), "WriteOffsetBytes"),
-        (input.acl.as_ref().is_some_and(|acl| is_shared(acl.as_str())), "ACL"),
     ])?;
-    s3.storage.bucket(&input.bucket).await?;
+    let bucket = s3.storage.bucket(&input.bucket).await?;
+    let now_ms = s3.clock.now_ms();
+    let lock = LockHeaders {
+        mode: input.object_lock_mode.as_ref(),
+        until: input.object_lock_retain_until_date.as_ref(),
+        hold: input.object_lock_legal_hold_status.as_ref(),
+    };
+    let mut marks = lock.marks(&bucket, now_ms)?;
+    marks.acl = acls::of_object(&bucket, input.acl.as_ref())?;
+    marks.tags = tags::of_header(input.tagging.as_deref())?;
     let attributes = Attributes {
         content_type: input.content_type,
         cache_control: input.cache_control,
@@ -59,16 +70,21 @@ pub async fn put(s3: &Objects, request: S3Request<PutObjectInput>) -> S3Result<S
         content_language: input.content_language,
         expires_s: input.expires.as_ref().map(seconds),
         metadata: metadata(input.metadata)?,
+        redirect: redirect(input.website_redirect_location)?,
+        storage_class: storage_class(input.storage_class)?,
     };
     let name = s3.storage.blob_name(&input.bucket, None);
     let content = content::receive(&s3.storage, input.body, &expected, "CRC64NVME", name, false).await?;
-    let new = new(content, attributes, s3.clock.now_ms());
+    let new = new(content, attributes, marks, s3.clock.now_ms());
     let (if_match, if_none_match) = (input.if_match, input.if_none_match);
-    write(s3, &input.bucket, &input.key, &new, |old| admit_write(old, if_match.as_ref(), if_none_match.as_ref()))
-        .await?;
+    let admit = |old: Option<&Record>| admit_write(old, if_match.as_ref(), if_none_match.as_ref());
+    let changed = write(s3, &input.bucket, &input.key, &new, event, admit).await?;
+    s3.count_request("put-requests", &bucket, &input.bucket);
     let sum = content::shown(new.object.sum.as_ref());
     Ok(S3Response::new(PutObjectOutput {
         e_tag: Some(etag(&new.object.etag)),
+        version_id: shown_version(&changed),
+        server_side_encryption: encrypted(),
         checksum_crc32: sum.checksum_crc32,
         checksum_crc32c: sum.checksum_crc32c,
         checksum_crc64nvme: sum.checksum_crc64nvme,
@@ -79,22 +95,67 @@ pub async fn put(s3: &Objects, request: S3Request<PutObjectInput>) -> S3Result<S
     }))
 }
 
+/// Everything is said to be encrypted as S3 says of everything; the keys are the disk's.
+pub fn encrypted() -> Option<ServerSideEncryption> {
+    Some(ServerSideEncryption::from_static(ServerSideEncryption::AES256))
+}
+
+/// Encryption with keys of one's own.
+pub fn is_foreign(asked: Option<&ServerSideEncryption>) -> bool {
+    asked.is_some_and(|asked| asked.as_str() != ServerSideEncryption::AES256)
+}
+
+/// What was written, as clients see it, where versions are or were kept.
+pub fn shown_version(changed: &Changed) -> Option<String> {
+    changed.new.as_ref().filter(|new| !new.version.is_first()).map(|new| new.version_id().to_owned())
+}
+
+pub fn redirect(asked: Option<String>) -> S3Result<Option<String>> {
+    match asked {
+        Some(to) if !["/", "http://", "https://"].iter().any(|start| to.starts_with(start)) => Err(errors::custom(
+            "InvalidRedirectLocation",
+            400,
+            "The website redirect location must have a prefix of 'http://' or 'https://' or '/'.",
+        )),
+        asked => Ok(asked),
+    }
+}
+
+/// All classes are kept alike, and shown as asked for; those whose objects have to be restored first are not.
+pub fn storage_class(asked: Option<StorageClass>) -> S3Result<Option<String>> {
+    let Some(asked) = asked else { return Ok(None) };
+    match asked.as_str() {
+        "STANDARD" => Ok(None),
+        "REDUCED_REDUNDANCY" | "STANDARD_IA" | "ONEZONE_IA" | "INTELLIGENT_TIERING" | "GLACIER_IR" => {
+            Ok(Some(asked.as_str().to_owned()))
+        }
+        "GLACIER" | "DEEP_ARCHIVE" | "OUTPOSTS" | "SNOW" | "EXPRESS_ONEZONE" => {
+            unbuilt(&[(true, "StorageClass")])?;
+            Ok(None)
+        }
+        _ => Err(s3_error!(InvalidStorageClass, "The storage class you specified is not valid")),
+    }
+}
+
 /// Commits a received object; where that is refused, its blob goes.
 async fn write(
     s3: &Objects,
     bucket: &str,
     key: &str,
     new: &New,
+    event: &'static str,
     admit: impl Fn(Option<&Record>) -> S3Result<()>,
-) -> S3Result<()> {
-    let written = s3.storage.replace(bucket, key, Some(new), Along::default(), admit).await;
+) -> S3Result<Changed> {
+    let cause = access::cause(event, new.object.modified_ms)?;
+    let admit = |_: &Bucket, old: Option<&Record>| admit(old);
+    let written = s3.storage.change(bucket, key, Write::Put(new), Along::default(), &cause, admit).await;
     if let (Err(e), Place::Blob(name)) = (&written, &new.object.place) {
         // After an internal error the record may be there all the same, and needs its blob.
         if *e.code() != S3ErrorCode::InternalError {
             s3.storage.discard(std::slice::from_ref(name)).await;
         }
     }
-    written.map(drop)
+    written
 }
 
 /// What is asked for and not built is refused by name, never left out in silence.
@@ -105,11 +166,6 @@ pub fn unbuilt(asked: &[(bool, &str)]) -> S3Result<()> {
         }
         None => Ok(()),
     }
-}
-
-/// Canned ACLs that let others in; the rest say what is so anyway.
-pub fn is_shared(acl: &str) -> bool {
-    !matches!(acl, "private" | "bucket-owner-full-control" | "bucket-owner-read")
 }
 
 /// `aws-chunked` is the wire's encoding, not the object's.
@@ -151,13 +207,71 @@ fn span(asked: Option<&AskedRange>, size: u64) -> S3Result<Range<u64>> {
     asked.check(size).map_err(|_| s3_error!(InvalidRange, "The requested range is not satisfiable"))
 }
 
+/// A part of an object that was uploaded in parts: its bytes, and how many parts there are.
+async fn part(s3: &Objects, bucket: &str, object: &Record, number: i32) -> S3Result<(Range<u64>, Option<i32>)> {
+    let invalid = || errors::custom("InvalidPartNumber", 416, "The requested partnumber is not satisfiable");
+    let Place::Parts(upload) = &object.place else {
+        return if number == 1 { Ok((0..object.size, None)) } else { Err(invalid()) };
+    };
+    let mut at = 0;
+    let parts = s3.storage.parts(bucket, upload, 0, u32::MAX).await?;
+    let count = i32::try_from(parts.len()).ok();
+    for (n, part) in parts {
+        if u64::try_from(number) == Ok(n) {
+            return Ok((at..at + part.size, count));
+        }
+        at += part.size;
+    }
+    Err(invalid())
+}
+
+/// What of an object is asked for, and whether that is all of it.
+struct Asked {
+    range: Range<u64>,
+    is_whole: bool,
+    parts: Option<i32>,
+}
+
+impl Asked {
+    async fn of(
+        s3: &Objects,
+        bucket: &str,
+        object: &Record,
+        range: Option<&AskedRange>,
+        number: Option<i32>,
+    ) -> S3Result<Asked> {
+        match number {
+            Some(_) if range.is_some() => {
+                Err(s3_error!(InvalidRequest, "Cannot specify both Range header and partNumber query parameter"))
+            }
+            Some(number) => {
+                let (range, parts) = part(s3, bucket, object, number).await?;
+                Ok(Asked { range, is_whole: parts.is_none(), parts })
+            }
+            None => Ok(Asked { range: span(range, object.size)?, is_whole: range.is_none(), parts: None }),
+        }
+    }
+
+    fn content_range(&self, size: u64) -> Option<String> {
+        let last = self.range.end.saturating_sub(1);
+        (!self.is_whole).then(|| format!("bytes {}-{last}/{size}", self.range.start))
+    }
+}
+
+/// How many tags there are is only told where there are some.
+fn tag_count(marks: &Marks) -> Option<i32> {
+    i32::try_from(marks.tags.len()).ok().filter(|count| *count > 0)
+}
+
+fn version_of(object: &Record) -> Option<String> {
+    (!object.version.is_first()).then(|| object.version_id().to_owned())
+}
+
 pub async fn get(s3: &Objects, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
     let input = request.input;
-    unbuilt(&[
-        (input.version_id.as_deref().is_some_and(|version| version != "null"), "VersionId"),
-        (input.part_number.is_some(), "PartNumber"),
-    ])?;
-    let (object, inline) = s3.storage.object(&input.bucket, &input.key).await?;
+    unbuilt(&[(input.sse_customer_algorithm.is_some(), "SSECustomerAlgorithm")])?;
+    let Found { bucket, object, inline } =
+        s3.storage.object(&input.bucket, &input.key, input.version_id.as_deref()).await?;
     let conditions = Conditions {
         if_match: input.if_match.as_ref(),
         if_none_match: input.if_none_match.as_ref(),
@@ -165,18 +279,29 @@ pub async fn get(s3: &Objects, request: S3Request<GetObjectInput>) -> S3Result<S
         unmodified: input.if_unmodified_since.as_ref(),
     };
     conditions.admit(&object)?;
-    let range = span(input.range.as_ref(), object.size)?;
-    let body = Pieces::of(s3, &input.bucket, &object, inline, range.clone()).await?;
-    let is_whole = input.range.is_none();
-    let sum = content::shown(object.sum.as_ref().filter(|_| is_whole && input.checksum_mode.is_some()));
+    s3.count_request("get-requests", &bucket, &input.bucket);
+    let asked = Asked::of(s3, &input.bucket, &object, input.range.as_ref(), input.part_number).await?;
+    let body = Pieces::of(s3, &input.bucket, &object, inline, asked.range.clone()).await?;
+    let sum = content::shown(object.sum.as_ref().filter(|_| asked.is_whole && input.checksum_mode.is_some()));
+    let locks = locks::Shown::of(&object.marks);
+    let version_id = version_of(&object);
     let kept = object.attributes;
     let output = GetObjectOutput {
         accept_ranges: Some("bytes".to_owned()),
         body: Some(body),
-        content_length: i64::try_from(range.end - range.start).ok(),
-        content_range: (!is_whole).then(|| format!("bytes {}-{}/{}", range.start, range.end - 1, object.size)),
+        content_length: i64::try_from(asked.range.end - asked.range.start).ok(),
+        content_range: asked.content_range(object.size),
+        parts_count: asked.parts,
         e_tag: Some(etag(&object.etag)),
         last_modified: Some(timestamp(object.modified_ms)),
+        version_id,
+        server_side_encryption: encrypted(),
+        tag_count: tag_count(&object.marks),
+        object_lock_mode: locks.mode,
+        object_lock_retain_until_date: locks.until,
+        object_lock_legal_hold_status: locks.hold,
+        website_redirect_location: kept.redirect,
+        storage_class: kept.storage_class.map(StorageClass::from),
         content_type: input.response_content_type.or(kept.content_type).or_else(octets),
         cache_control: input.response_cache_control.or(kept.cache_control),
         content_disposition: input.response_content_disposition.or(kept.content_disposition),
@@ -192,7 +317,7 @@ pub async fn get(s3: &Objects, request: S3Request<GetObjectInput>) -> S3Result<S
         checksum_type: sum.checksum_type,
         ..Default::default()
     };
-    let status = if is_whole { http::StatusCode::OK } else { http::StatusCode::PARTIAL_CONTENT };
+    let status = if asked.is_whole { http::StatusCode::OK } else { http::StatusCode::PARTIAL_CONTENT };
     Ok(S3Response::with_status(output, status))
 }
 
@@ -206,11 +331,9 @@ fn expires(s: i64) -> Option<Timestamp> {
 
 pub async fn head(s3: &Objects, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
     let input = request.input;
-    unbuilt(&[
-        (input.version_id.as_deref().is_some_and(|version| version != "null"), "VersionId"),
-        (input.part_number.is_some(), "PartNumber"),
-    ])?;
-    let (object, _) = s3.storage.object(&input.bucket, &input.key).await?;
+    unbuilt(&[(input.sse_customer_algorithm.is_some(), "SSECustomerAlgorithm")])?;
+    let Found { bucket, object, .. } =
+        s3.storage.object(&input.bucket, &input.key, input.version_id.as_deref()).await?;
     let conditions = Conditions {
         if_match: input.if_match.as_ref(),
         if_none_match: input.if_none_match.as_ref(),
@@ -218,16 +341,26 @@ pub async fn head(s3: &Objects, request: S3Request<HeadObjectInput>) -> S3Result
         unmodified: input.if_unmodified_since.as_ref(),
     };
     conditions.admit(&object)?;
-    let range = span(input.range.as_ref(), object.size)?;
-    let is_whole = input.range.is_none();
-    let sum = content::shown(object.sum.as_ref().filter(|_| is_whole && input.checksum_mode.is_some()));
+    s3.count_request("get-requests", &bucket, &input.bucket);
+    let asked = Asked::of(s3, &input.bucket, &object, input.range.as_ref(), input.part_number).await?;
+    let sum = content::shown(object.sum.as_ref().filter(|_| asked.is_whole && input.checksum_mode.is_some()));
+    let locks = locks::Shown::of(&object.marks);
+    let version_id = version_of(&object);
     let kept = object.attributes;
     let output = HeadObjectOutput {
         accept_ranges: Some("bytes".to_owned()),
-        content_length: i64::try_from(range.end - range.start).ok(),
-        content_range: (!is_whole).then(|| format!("bytes {}-{}/{}", range.start, range.end - 1, object.size)),
+        content_length: i64::try_from(asked.range.end - asked.range.start).ok(),
+        content_range: asked.content_range(object.size),
+        parts_count: asked.parts,
         e_tag: Some(etag(&object.etag)),
         last_modified: Some(timestamp(object.modified_ms)),
+        version_id,
+        server_side_encryption: encrypted(),
+        object_lock_mode: locks.mode,
+        object_lock_retain_until_date: locks.until,
+        object_lock_legal_hold_status: locks.hold,
+        website_redirect_location: kept.redirect,
+        storage_class: kept.storage_class.map(StorageClass::from),
         content_type: input.response_content_type.or(kept.content_type).or_else(octets),
         cache_control: input.response_cache_control.or(kept.cache_control),
         content_disposition: input.response_content_disposition.or(kept.content_disposition),
@@ -243,30 +376,37 @@ pub async fn head(s3: &Objects, request: S3Request<HeadObjectInput>) -> S3Result
         checksum_type: sum.checksum_type,
         ..Default::default()
     };
-    let status = if is_whole { http::StatusCode::OK } else { http::StatusCode::PARTIAL_CONTENT };
+    let status = if asked.is_whole { http::StatusCode::OK } else { http::StatusCode::PARTIAL_CONTENT };
     Ok(S3Response::with_status(output, status))
 }
 
 /// The source of a copy, which the caller has to be allowed to read.
-pub async fn source(s3: &Objects, source: &CopySource) -> S3Result<(String, Record, bytes::Bytes)> {
+pub async fn source(s3: &Objects, source: &CopySource) -> S3Result<(String, Found)> {
     let CopySource::Bucket { bucket, key, version_id } = source else {
         return Err(s3_error!(NotImplemented, "not implemented: s3 with an access point as copy source"));
     };
-    unbuilt(&[(version_id.as_deref().is_some_and(|version| version != "null"), "VersionId")])?;
-    access::may(&*s3.authorizer, "s3:GetObject", &access::arn(bucket, key)).await?;
-    let (object, inline) = s3.storage.object(bucket, key).await?;
-    Ok((bucket.to_string(), object, inline))
+    let action = access::action("GetObject", version_id.is_some());
+    access::may(s3, action, Some(bucket), Some(key)).await?;
+    let found = s3.storage.object(bucket, key, version_id.as_deref()).await;
+    match found {
+        Err(e) if *e.code() == S3ErrorCode::MethodNotAllowed => Err(s3_error!(
+            InvalidRequest,
+            "The source of a copy request may not specifically refer to a delete marker by version id."
+        )),
+        found => Ok((bucket.to_string(), found?)),
+    }
 }
 
 pub async fn copy(s3: &Objects, request: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
     let expected = Expected::default();
     let input = request.input;
     unbuilt(&[
-        (input.tagging.is_some(), "Tagging"),
         (input.ssekms_key_id.is_some(), "SSEKMSKeyId"),
-        (input.acl.as_ref().is_some_and(|acl| is_shared(acl.as_str())), "ACL"),
+        (is_foreign(input.server_side_encryption.as_ref()), "SSEKMSKeyId"),
+        (input.sse_customer_algorithm.is_some(), "SSECustomerAlgorithm"),
+        (input.copy_source_sse_customer_algorithm.is_some(), "SSECustomerAlgorithm"),
     ])?;
-    let (from, object, inline) = source(s3, &input.copy_source).await?;
+    let (from, Found { object, inline, .. }) = source(s3, &input.copy_source).await?;
     let conditions = Conditions {
         if_match: input.copy_source_if_match.as_ref(),
         if_none_match: input.copy_source_if_none_match.as_ref(),
@@ -281,8 +421,11 @@ pub async fn copy(s3: &Objects, request: S3Request<CopyObjectInput>) -> S3Result
         ));
     }
     let replaces = input.metadata_directive.as_ref().is_some_and(|directive| directive.as_str() == "REPLACE");
-    let is_itself = matches!(&input.copy_source, CopySource::Bucket { bucket, key, .. } if **bucket == *input.bucket && **key == *input.key);
-    if is_itself && !replaces {
+    let is_itself = matches!(&input.copy_source, CopySource::Bucket { bucket, key, version_id: None } if **bucket == *input.bucket && **key == *input.key);
+    let says_new = input.storage_class.is_some()
+        || input.website_redirect_location.is_some()
+        || input.server_side_encryption.is_some();
+    if is_itself && !replaces && !says_new {
         return Err(s3_error!(
             InvalidRequest,
             "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes."
@@ -297,19 +440,39 @@ pub async fn copy(s3: &Objects, request: S3Request<CopyObjectInput>) -> S3Result
             content_language: input.content_language,
             expires_s: input.expires.as_ref().map(seconds),
             metadata: metadata(input.metadata)?,
+            ..Attributes::default()
         }
     } else {
         object.attributes.clone()
     };
-    s3.storage.bucket(&input.bucket).await?;
+    // These two are the copy's own in any case.
+    let attributes = Attributes {
+        redirect: redirect(input.website_redirect_location)?,
+        storage_class: storage_class(input.storage_class)?,
+        ..attributes
+    };
+    let bucket = s3.storage.bucket(&input.bucket).await?;
+    let lock = LockHeaders {
+        mode: input.object_lock_mode.as_ref(),
+        until: input.object_lock_retain_until_date.as_ref(),
+        hold: input.object_lock_legal_hold_status.as_ref(),
+    };
+    let mut marks = lock.marks(&bucket, s3.clock.now_ms())?;
+    marks.acl = acls::of_object(&bucket, input.acl.as_ref())?;
+    marks.tags = if input.tagging_directive.as_ref().is_some_and(|directive| directive.as_str() == "REPLACE") {
+        tags::of_header(input.tagging.as_deref())?
+    } else {
+        object.marks.tags.clone()
+    };
     let algorithm = input.checksum_algorithm.as_ref().map(|a| a.as_str().to_owned());
     let algorithm = algorithm.or_else(|| object.sum.as_ref().map(|sum| sum.algorithm.clone()));
     let algorithm = algorithm.unwrap_or_else(|| "CRC64NVME".to_owned());
     let body = Pieces::of(s3, &from, &object, inline, 0..object.size).await?;
     let name = s3.storage.blob_name(&input.bucket, None);
     let content = content::receive(&s3.storage, Some(body), &expected, &algorithm, name, false).await?;
-    let new = new(content, attributes, s3.clock.now_ms());
-    write(s3, &input.bucket, &input.key, &new, |_| Ok(())).await?;
+    let new = new(content, attributes, marks, s3.clock.now_ms());
+    let changed = write(s3, &input.bucket, &input.key, &new, "ObjectCreated:Copy", |_| Ok(())).await?;
+    s3.count_request("put-requests", &bucket, &input.bucket);
     let sum = content::shown(new.object.sum.as_ref());
     let result = CopyObjectResult {
         e_tag: Some(etag(&new.object.etag)),
@@ -321,18 +484,72 @@ pub async fn copy(s3: &Objects, request: S3Request<CopyObjectInput>) -> S3Result
         checksum_sha256: sum.checksum_sha256,
         checksum_type: sum.checksum_type,
     };
-    Ok(S3Response::new(CopyObjectOutput { copy_object_result: Some(result), ..Default::default() }))
+    Ok(S3Response::new(CopyObjectOutput {
+        copy_object_result: Some(result),
+        version_id: shown_version(&changed),
+        copy_source_version_id: version_of(&object),
+        server_side_encryption: encrypted(),
+        ..Default::default()
+    }))
+}
+
+/// A deletion by key and, where one is named, version.
+struct Deletion<'a> {
+    bucket: &'a str,
+    key: &'a str,
+    version: Option<&'a str>,
+    /// Retention in governance mode is passed over, by those who may.
+    bypasses: bool,
+}
+
+impl Deletion<'_> {
+    async fn carry_out(&self, s3: &Objects, admit: impl Fn(Option<&Record>) -> S3Result<()>) -> S3Result<Changed> {
+        if self.bypasses {
+            access::may(s3, "s3:BypassGovernanceRetention", Some(self.bucket), Some(self.key)).await?;
+        }
+        let now_ms = s3.clock.now_ms();
+        let cause = access::cause("ObjectRemoved:Delete", now_ms)?;
+        let write = self.version.map_or(Write::Delete, Write::DeleteVersion);
+        let admit = |bucket: &Bucket, old: Option<&Record>| {
+            admit(old)?;
+            // Without a version nothing is lost: a marker is put before it.
+            match old.filter(|_| self.version.is_some() && bucket.lock.is_some()) {
+                Some(old) => locks::admit_delete(&old.marks, self.bypasses, now_ms),
+                None => Ok(()),
+            }
+        };
+        s3.storage.change(self.bucket, self.key, write, Along::default(), &cause, admit).await
+    }
 }
 
 pub async fn delete(s3: &Objects, request: S3Request<DeleteObjectInput>) -> S3Result<S3Response<DeleteObjectOutput>> {
     let input = request.input;
-    unbuilt(&[(input.version_id.as_deref().is_some_and(|version| version != "null"), "VersionId")])?;
+    unbuilt(&[(input.mfa.is_some(), "MFA")])?;
     let admit = |old: Option<&Record>| match (old, &input.if_match) {
         (Some(_), Some(_)) => admit_write(old, input.if_match.as_ref(), None),
         _ => Ok(()),
     };
-    s3.storage.replace(&input.bucket, &input.key, None, Along::default(), admit).await?;
-    Ok(S3Response::with_status(DeleteObjectOutput::default(), http::StatusCode::NO_CONTENT))
+    let deletion = Deletion {
+        bucket: &input.bucket,
+        key: &input.key,
+        version: input.version_id.as_deref(),
+        bypasses: input.bypass_governance_retention == Some(true),
+    };
+    let changed = deletion.carry_out(s3, admit).await?;
+    let output = match (&changed.new, &input.version_id) {
+        (Some(marker), _) => DeleteObjectOutput {
+            delete_marker: Some(true),
+            version_id: Some(marker.version_id().to_owned()),
+            ..Default::default()
+        },
+        (None, Some(version)) => DeleteObjectOutput {
+            delete_marker: changed.old.as_ref().filter(|old| old.version.is_marker).map(|_| true),
+            version_id: Some(version.clone()),
+            ..Default::default()
+        },
+        (None, None) => DeleteObjectOutput::default(),
+    };
+    Ok(S3Response::with_status(output, http::StatusCode::NO_CONTENT))
 }
 
 /// Deletions that run at the same time for one request.
@@ -350,32 +567,35 @@ pub async fn delete_many(
         ));
     }
     s3.storage.bucket(&input.bucket).await?;
+    let bypasses = input.bypass_governance_retention == Some(true);
     let one = |found: ObjectIdentifier| {
         let bucket = &input.bucket;
         async move {
             let outcome = async {
-                unbuilt(&[(found.version_id.as_deref().is_some_and(|version| version != "null"), "VersionId")])?;
-                access::may(&*s3.authorizer, "s3:DeleteObject", &access::arn(bucket, &found.key)).await?;
+                let version = found.version_id.as_deref();
+                access::may(s3, access::action("DeleteObject", version.is_some()), Some(bucket), Some(&found.key))
+                    .await?;
                 let admit = |old: Option<&Record>| match (old, &found.e_tag) {
                     (Some(old), Some(etag)) if etag.value() != old.etag => Err(precondition_failed()),
                     _ => Ok(()),
                 };
-                s3.storage.replace(bucket, &found.key, None, Along::default(), admit).await
+                Deletion { bucket, key: &found.key, version, bypasses }.carry_out(s3, admit).await
             };
-            (found.key.clone(), outcome.await)
+            let outcome = outcome.await;
+            (found, outcome)
         }
     };
     let outcomes = futures_util::stream::iter(input.delete.objects.into_iter().map(one)).buffered(DELETIONS);
-    let outcomes: Vec<(String, S3Result<Option<Record>>)> = outcomes.collect().await;
+    let outcomes: Vec<(ObjectIdentifier, S3Result<Changed>)> = outcomes.collect().await;
     let (mut deleted, mut failed) = (Vec::new(), Vec::new());
-    for (key, outcome) in outcomes {
+    for (asked, outcome) in outcomes {
         match outcome {
-            Ok(_) => deleted.push(DeletedObject { key: Some(key), ..Default::default() }),
+            Ok(changed) => deleted.push(deleted_object(asked, &changed)),
             Err(e) => failed.push(Error {
-                key: Some(key),
+                key: Some(asked.key),
+                version_id: asked.version_id,
                 code: Some(e.code().as_str().to_owned()),
                 message: e.message().map(str::to_owned),
-                ..Default::default()
             }),
         }
     }
@@ -384,4 +604,15 @@ pub async fn delete_many(
     }
     let output = DeleteObjectsOutput { deleted: Some(deleted), errors: Some(failed), ..Default::default() };
     Ok(S3Response::new(output))
+}
+
+fn deleted_object(asked: ObjectIdentifier, changed: &Changed) -> DeletedObject {
+    // A marker that was put, or one that was taken off.
+    let marker = changed.new.as_ref().or_else(|| changed.old.as_ref().filter(|old| old.version.is_marker));
+    DeletedObject {
+        key: Some(asked.key),
+        delete_marker: marker.map(|_| true),
+        delete_marker_version_id: marker.map(|marker| marker.version_id().to_owned()),
+        version_id: asked.version_id,
+    }
 }

@@ -1,11 +1,15 @@
-//! The key layout (`docs/formats/s3.md`) and the commits. The only file that names the store.
+//! The key layout (`docs/formats/s3.md`) and the commits. The only folder that names the store.
 //! Everything of a bucket is in one shard, so that an object, its bytes and its reference to a blob change together.
+
+mod change;
+mod versions;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use cumulet_base::{id, limits};
 use cumulet_blobs::Blobs;
+use cumulet_delivery::Delivery;
 use cumulet_store::{
     Check, Key, KeyReader, KeyWriter, Op, Outcome, Read, Rev, Row, Shard, Space, Store, StoreExt, Txn,
 };
@@ -14,7 +18,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::errors;
-use crate::model::{Bucket, Object, Part, Place, Upload};
+use crate::model::{Bucket, Object, Part, Upload};
 
 const SPACE: Space = Space(10);
 const PAGE: u32 = 1000;
@@ -22,9 +26,13 @@ const PAGE: u32 = 1000;
 pub struct Storage {
     store: Arc<dyn Store>,
     pub blobs: Arc<Blobs>,
+    delivery: Arc<Delivery>,
     /// Tells the blobs of this process from those of earlier ones, which may be orphans.
     boot: String,
 }
+
+pub use change::{Changed, Write};
+pub use versions::{Found, Listed};
 
 /// An object to be written.
 pub struct New {
@@ -61,6 +69,37 @@ fn objects(bucket: &str) -> KeyWriter {
 
 fn object_key(bucket: &str, key: &str) -> Key {
     objects(bucket).bytes(key.as_bytes()).key()
+}
+
+/// Versions that are not the current one, and markers of deletion: listings of objects never pass them.
+fn all_kept(bucket: &str) -> KeyWriter {
+    KeyWriter::new().text("v").text(bucket)
+}
+
+fn kept(bucket: &str, key: &str) -> KeyWriter {
+    all_kept(bucket).text(key)
+}
+
+fn kept_key(bucket: &str, key: &str, id: &str) -> Key {
+    kept(bucket, key).bytes(id.as_bytes()).key()
+}
+
+/// Which of the kept versions is the `null` one.
+fn null_key(bucket: &str, key: &str) -> Key {
+    KeyWriter::new().text("n").text(bucket).bytes(key.as_bytes()).key()
+}
+
+/// The bytes of one version, where it has a name of its own.
+fn bytes_key(bucket: &str, id: &str) -> Key {
+    KeyWriter::new().text("e").text(bucket).bytes(id.as_bytes()).key()
+}
+
+fn documents(bucket: &str) -> KeyWriter {
+    KeyWriter::new().text("c").text(bucket)
+}
+
+fn document_key(bucket: &str, kind: &str) -> Key {
+    documents(bucket).bytes(kind.as_bytes()).key()
 }
 
 fn inline_key(bucket: &str, key: &str) -> Key {
@@ -105,8 +144,8 @@ fn decode<T: DeserializeOwned>(row: &Row) -> S3Result<T> {
 }
 
 impl Storage {
-    pub fn new(store: Arc<dyn Store>, blobs: Arc<Blobs>) -> Storage {
-        Storage { store, blobs, boot: id::hex(16) }
+    pub fn new(store: Arc<dyn Store>, blobs: Arc<Blobs>, delivery: Arc<Delivery>) -> Storage {
+        Storage { store, blobs, delivery, boot: id::hex(16) }
     }
 
     /// A name for a blob of this bucket, in a group: an upload's, or its own.
@@ -142,16 +181,52 @@ impl Storage {
 
     pub async fn delete_bucket(&self, bucket: &str) -> S3Result<()> {
         self.bucket(bucket).await?;
-        let (lo, hi) = objects(bucket).range();
-        let (ulo, uhi) = uploads(bucket).range();
-        let txn = Txn::new(shard(bucket))
-            .check(Check::RangeEmpty(SPACE, lo, hi))
-            .check(Check::RangeEmpty(SPACE, ulo, uhi))
-            .delete(SPACE, bucket_key(bucket));
-        if !self.commit(txn).await? {
-            return Err(s3_error!(BucketNotEmpty, "The bucket you tried to delete is not empty"));
+        let mut txn = Txn::new(shard(bucket)).check(Check::Exists(SPACE, bucket_key(bucket)));
+        for family in [objects(bucket), all_kept(bucket), uploads(bucket)] {
+            let (lo, hi) = family.range();
+            txn = txn.check(Check::RangeEmpty(SPACE, lo, hi));
+        }
+        let (lo, hi) = documents(bucket).range();
+        if !self.commit(txn.delete(SPACE, bucket_key(bucket)).delete_range(SPACE, lo, hi)).await? {
+            return Err(s3_error!(
+                BucketNotEmpty,
+                "The bucket you tried to delete is not empty. You must delete all versions in the bucket."
+            ));
         }
         Ok(())
+    }
+
+    /// Changes a bucket's record and, where one is named, one of its documents, in one commit.
+    pub async fn amend_bucket(
+        &self,
+        bucket: &str,
+        document: Option<(&str, Option<Bytes>)>,
+        amend: impl Fn(&mut Bucket) -> S3Result<()>,
+    ) -> S3Result<Bucket> {
+        for _ in 0..limits::OBJECT_COMMIT_TRIES {
+            let row = self.store.get(shard(bucket), SPACE, bucket_key(bucket)).await.map_err(errors::store)?;
+            let row = row.ok_or_else(no_bucket)?;
+            let mut record: Bucket = decode(&row)?;
+            amend(&mut record)?;
+            let mut txn = Txn::new(shard(bucket)).check(Check::RevIs(SPACE, bucket_key(bucket), row.rev));
+            txn = txn.put(SPACE, bucket_key(bucket), encode(&record));
+            txn.ops.extend(document.iter().map(|(kind, text)| match text {
+                Some(text) => Op::Put(SPACE, document_key(bucket, kind), text.clone()),
+                None => Op::Delete(SPACE, document_key(bucket, kind)),
+            }));
+            if self.commit(txn).await? {
+                return Ok(record);
+            }
+        }
+        Err(contended())
+    }
+
+    /// A bucket and one of its documents, of one moment.
+    pub async fn document(&self, bucket: &str, kind: &str) -> S3Result<(Bucket, Option<Bytes>)> {
+        let reads = vec![Read::Get(SPACE, bucket_key(bucket)), Read::Get(SPACE, document_key(bucket, kind))];
+        let (_, rows) = self.store.read(shard(bucket), reads).await.map_err(errors::store)?;
+        let record = decode(rows[0].first().ok_or_else(no_bucket)?)?;
+        Ok((record, rows[1].first().map(|row| row.value.clone())))
     }
 
     pub async fn buckets(&self) -> S3Result<Vec<(String, Bucket)>> {
@@ -170,99 +245,6 @@ impl Storage {
             match rows.last() {
                 Some(last) if rows.len() == PAGE as usize => lo = after(&last.key),
                 _ => return Ok(found),
-            }
-        }
-    }
-
-    /// The object and, where they are in the store, its bytes: of one moment.
-    pub async fn object(&self, bucket: &str, key: &str) -> S3Result<(Object, Bytes)> {
-        let get = |key| Read::Get(SPACE, key);
-        let reads = vec![get(bucket_key(bucket)), get(object_key(bucket, key)), get(inline_key(bucket, key))];
-        let (_, rows) = self.store.read(shard(bucket), reads).await.map_err(errors::store)?;
-        let [found, object, inline] = <[Vec<Row>; 3]>::try_from(rows).map_err(|_| errors::internal("rows missing"))?;
-        found.first().ok_or_else(no_bucket)?;
-        let object = object.first().ok_or_else(|| s3_error!(NoSuchKey, "The specified key does not exist."))?;
-        Ok((decode(object)?, inline.first().map(|row| row.value.clone()).unwrap_or_default()))
-    }
-
-    /// Puts, or with `None` deletes, what is under a key, in one commit with the references to its blobs; `admit` sees
-    /// what was there and may refuse. Returns what was there.
-    pub async fn replace(
-        &self,
-        bucket: &str,
-        key: &str,
-        new: Option<&New>,
-        along: Along,
-        admit: impl Fn(Option<&Object>) -> S3Result<()>,
-    ) -> S3Result<Option<Object>> {
-        let row_key = object_key(bucket, key);
-        for _ in 0..limits::OBJECT_COMMIT_TRIES {
-            let reads = vec![Read::Get(SPACE, bucket_key(bucket)), Read::Get(SPACE, row_key.clone())];
-            let (_, rows) = self.store.read(shard(bucket), reads).await.map_err(errors::store)?;
-            if rows[0].is_empty() {
-                return Err(no_bucket());
-            }
-            let row = rows[1].first();
-            let old: Option<Object> = row.map(decode).transpose()?;
-            admit(old.as_ref())?;
-            if old.is_none() && new.is_none() {
-                return Ok(None);
-            }
-            let unchanged = match row {
-                Some(row) => Check::RevIs(SPACE, row_key.clone(), row.rev),
-                None => Check::Absent(SPACE, row_key.clone()),
-            };
-            let mut txn = Txn::new(shard(bucket)).check(Check::Exists(SPACE, bucket_key(bucket))).check(unchanged);
-            txn.checks.extend(along.checks.clone());
-            let old_blobs = match &old {
-                Some(old) => self.release(bucket, key, old, &mut txn).await?,
-                None => Vec::new(),
-            };
-            match new {
-                Some(new) => {
-                    txn = txn.put(SPACE, row_key.clone(), encode(&new.object));
-                    if let Some(bytes) = &new.inline {
-                        txn = txn.put(SPACE, inline_key(bucket, key), bytes.clone());
-                    }
-                    if let Place::Blob(name) = &new.object.place {
-                        txn.ops.push(refer(name)?);
-                    }
-                }
-                None => txn = txn.delete(SPACE, row_key.clone()),
-            }
-            txn.ops.extend(along.ops.clone());
-            if self.commit(txn).await? {
-                self.discard(&old_blobs).await;
-                return Ok(old);
-            }
-            if !along.checks.is_empty() && !self.still(bucket, &along.checks).await? {
-                return Err(no_upload());
-            }
-        }
-        Err(s3_error!(OperationAborted, "A conflicting conditional operation is currently in progress."))
-    }
-
-    async fn still(&self, bucket: &str, checks: &[Check]) -> S3Result<bool> {
-        let mut txn = Txn::new(shard(bucket));
-        txn.checks = checks.to_vec();
-        self.commit(txn).await
-    }
-
-    /// Lets go of an object's bytes in a transaction; answers the blobs to be removed after it.
-    async fn release(&self, bucket: &str, key: &str, old: &Object, txn: &mut Txn) -> S3Result<Vec<String>> {
-        match &old.place {
-            Place::Inline => {
-                txn.ops.push(Op::Delete(SPACE, inline_key(bucket, key)));
-                Ok(Vec::new())
-            }
-            Place::Blob(name) => {
-                txn.ops.extend(reference_key(name).map(|key| Op::Delete(SPACE, key)));
-                Ok(vec![name.clone()])
-            }
-            Place::Parts(upload) => {
-                let names = self.parts(bucket, upload, 0, u32::MAX).await?.into_iter().map(|(_, part)| part.blob);
-                release_upload(upload, txn);
-                Ok(names.collect())
             }
         }
     }
@@ -343,7 +325,7 @@ impl Storage {
             }
             self.upload(bucket, key, upload).await?;
         }
-        Err(s3_error!(OperationAborted, "A conflicting conditional operation is currently in progress."))
+        Err(contended())
     }
 
     /// Parts with numbers above `after`, in order.
@@ -422,6 +404,10 @@ fn refer(name: &str) -> S3Result<Op> {
 
 fn after(key: &Key) -> Key {
     [&key[..], &[0]].concat().into()
+}
+
+fn contended() -> s3s::S3Error {
+    s3_error!(OperationAborted, "A conflicting conditional operation is currently in progress.")
 }
 
 fn no_bucket() -> s3s::S3Error {
