@@ -4,7 +4,6 @@ queued: how fast they go in, memory, the start-up over them, and sending and rec
 Prints Markdown tables and the machine.
 
 BENCH_MESSAGES is how many are queued in the end, BENCH_SECONDS how long each cell is measured, BENCH_ONLY names one subject."""
-import json
 import os
 import platform
 import re
@@ -14,10 +13,8 @@ import threading
 import time
 
 import boto3
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
 
+import tables
 from run import KEYS, ROOT, TARGET, rss_mib, server
 from tables import load, syncs_per_second
 
@@ -29,11 +26,7 @@ DELETED = 3000
 
 
 def signed(endpoint, operation, body):
-    text = json.dumps(body)
-    headers = {"content-type": "application/x-amz-json-1.0", "x-amz-target": f"AmazonSQS.{operation}"}
-    request = AWSRequest("POST", endpoint + "/", data=text, headers=headers)
-    SigV4Auth(Credentials("test", "test"), "sqs", "us-east-1").add_auth(request)
-    return json.dumps({"headers": dict(request.headers.items()), "body": text})
+    return tables.signed(endpoint, operation, body, "AmazonSQS", "sqs")
 
 
 def send(endpoint, url):
