@@ -47,6 +47,125 @@ fn aws_cli_copies_and_syncs() {
     run(&["s3", "rb", "--force", "s3://synced"]);
 }
 
+#[test]
+fn javascript_streams_and_lists() {
+    let cloud = Cloud::start();
+    succeed(cloud.command("node").arg(root().join("tests/clients/node/objects.mjs")));
+}
+
+#[test]
+fn pyarrow_reads_parquet() {
+    python("s3_parquet.py");
+}
+
+/// A folder with what a backup meets: names with spaces, an empty file, one of several parts.
+fn folder(cloud: &Cloud, name: &str) -> std::path::PathBuf {
+    let folder = cloud.folder.path().join(name);
+    std::fs::create_dir_all(folder.join("deep/er and er")).expect("a folder");
+    std::fs::write(folder.join("a b+c.txt"), "text").expect("a file");
+    std::fs::write(folder.join("empty"), "").expect("a file");
+    let large: Vec<u8> = (0..12_000_000_u32).map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()[3]).collect();
+    std::fs::write(folder.join("deep/er and er/large.bin"), large).expect("a file");
+    folder
+}
+
+fn same(one: &std::path::Path, other: &std::path::Path) {
+    succeed(Command::new("diff").arg("-r").arg(one).arg(other));
+}
+
+#[test]
+fn rclone_syncs_and_checks() {
+    let cloud = Cloud::start();
+    let (from, to) = (folder(&cloud, "from"), cloud.folder.path().join("to"));
+    let remote =
+        format!(":s3,provider=Other,env_auth=true,endpoint='{}',region=us-east-1:synced-by-rclone", cloud.endpoint);
+    let run = |arguments: &[&str]| {
+        let mut command = cloud.command("rclone");
+        // Its own transport takes no bundle of authorities.
+        command.env_remove("AWS_CA_BUNDLE").env("HOME", cloud.folder.path()).args([
+            "--config",
+            "/dev/null",
+            "--s3-upload-cutoff",
+            "5M",
+            "--s3-chunk-size",
+            "5M",
+        ]);
+        succeed(command.args(arguments))
+    };
+    run(&["mkdir", &remote]);
+    run(&["sync", &from.to_string_lossy(), &remote]);
+    run(&["check", &from.to_string_lossy(), &remote]);
+    std::fs::remove_file(from.join("empty")).expect("removing a file");
+    run(&["sync", &from.to_string_lossy(), &remote]);
+    run(&["sync", &remote, &to.to_string_lossy()]);
+    same(&from, &to);
+    run(&["purge", &remote]);
+}
+
+#[test]
+fn s3cmd_syncs() {
+    let cloud = Cloud::start();
+    let (from, to) = (folder(&cloud, "from"), cloud.folder.path().join("to"));
+    std::fs::create_dir(&to).expect("a folder");
+    let host = cloud.endpoint.trim_start_matches("http://").to_owned();
+    let run = |arguments: &[&str]| {
+        let mut command = cloud.command("s3cmd");
+        command.args([
+            "--config=/dev/null",
+            "--access_key=test",
+            "--secret_key=test",
+            "--no-ssl",
+            "--region=us-east-1",
+        ]);
+        command.args([
+            format!("--host={host}"),
+            format!("--host-bucket={host}"),
+            "--multipart-chunk-size-mb=5".to_owned(),
+        ]);
+        succeed(command.args(arguments))
+    };
+    run(&["mb", "s3://synced-by-s3cmd"]);
+    run(&["sync", &format!("{}/", from.display()), "s3://synced-by-s3cmd/x/"]);
+    run(&["sync", "s3://synced-by-s3cmd/x/", &format!("{}/", to.display())]);
+    same(&from, &to);
+    assert!(run(&["ls", "--recursive", "s3://synced-by-s3cmd"]).contains("er and er/large.bin"));
+    assert!(run(&["info", "s3://synced-by-s3cmd/x/empty"]).contains("d41d8cd98f00b204e9800998ecf8427e"));
+    run(&["del", "--recursive", "--force", "s3://synced-by-s3cmd/x/"]);
+}
+
+#[test]
+fn restic_backs_up_forgets_and_checks() {
+    let cloud = Cloud::start();
+    let (from, to) = (folder(&cloud, "from"), cloud.folder.path().join("to"));
+    let run = |arguments: &[&str]| {
+        let mut command = cloud.command("restic");
+        command.env("RESTIC_REPOSITORY", format!("s3:{}/backups-of-restic", cloud.endpoint));
+        command.env("RESTIC_PASSWORD", "secret").env("RESTIC_CACHE_DIR", cloud.folder.path().join("cache"));
+        succeed(command.current_dir(&from).args(arguments))
+    };
+    run(&["init"]);
+    run(&["backup", "."]);
+    std::fs::write(from.join("later"), "more").expect("a file");
+    run(&["backup", "."]);
+    run(&["forget", "--keep-last", "1", "--prune"]);
+    run(&["check", "--read-data"]);
+    run(&["restore", "latest", "--target", &to.to_string_lossy()]);
+    same(&from, &to);
+}
+
+/// A bucket whose puts a queue hears of.
+const BUCKET: &str = r#"
+import boto3, json
+from botocore.config import Config
+s3, sqs = boto3.client("s3", config=Config(s3={"addressing_style": "path"})), boto3.client("sqs")
+s3.create_bucket(Bucket="load")
+url = sqs.create_queue(QueueName="heard")["QueueUrl"]
+arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+allow = {"Effect": "Allow", "Principal": {"Service": "s3.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": arn}
+sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps({"Version": "2012-10-17", "Statement": [allow]})})
+s3.put_bucket_notification_configuration(Bucket="load", NotificationConfiguration={"QueueConfigurations": [{"QueueArn": arn, "Events": ["s3:ObjectCreated:*"]}]})
+"#;
+
 /// Puts until the cloud is killed under it; prints what was acknowledged.
 const WRITER: &str = r#"
 import boto3, hashlib, sys
@@ -63,7 +182,7 @@ for n in range(400):
 "#;
 
 const READER: &str = r#"
-import boto3, hashlib, sys
+import boto3, hashlib, json, sys, time
 from botocore.config import Config
 s3 = boto3.client("s3", config=Config(s3={"addressing_style": "path"}))
 listed = {o["Key"] for p in s3.get_paginator("list_objects_v2").paginate(Bucket="load") for o in p.get("Contents", [])}
@@ -72,6 +191,15 @@ assert set(said) <= listed, set(said) - listed
 for key in listed:
     body = hashlib.sha256(key.encode()).digest() * (10 if int(key.split("/")[1]) % 2 else 4000)
     assert s3.get_object(Bucket="load", Key=key)["Body"].read() == body, key
+# What is there was told of, whether or not its put was acknowledged.
+sqs = boto3.client("sqs")
+url, heard, until = sqs.get_queue_url(QueueName="heard")["QueueUrl"], set(), time.monotonic() + 60
+while not listed <= heard:
+    assert time.monotonic() < until, listed - heard
+    for message in sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=2).get("Messages", []):
+        sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        heard |= {record["s3"]["object"]["key"] for record in json.loads(message["Body"]).get("Records", [])}
+assert heard == listed, heard - listed
 "#;
 
 #[test]
@@ -80,7 +208,7 @@ fn what_was_acknowledged_survives_kill_9() {
     use std::process::Stdio;
     let mut cloud = Cloud::start();
     let python = root().join(".venv/bin/python");
-    cloud.aws(&["s3api", "create-bucket", "--bucket", "load"]);
+    succeed(cloud.command(&python).args(["-c", BUCKET]));
     let mut acknowledged = String::new();
     for round in 0..3 {
         let mut writer = cloud
