@@ -37,11 +37,11 @@ def key(n):
     return {name: item(n)[name] for name in ("pk", "sk")}
 
 
-def signed(endpoint, target, body):
+def signed(endpoint, target, body, prefix="DynamoDB_20120810", scope="dynamodb"):
     text = json.dumps(body)
-    headers = {"content-type": "application/x-amz-json-1.0", "x-amz-target": f"DynamoDB_20120810.{target}"}
+    headers = {"content-type": "application/x-amz-json-1.0", "x-amz-target": f"{prefix}.{target}"}
     request = AWSRequest("POST", endpoint + "/", data=text, headers=headers)
-    SigV4Auth(Credentials("test", "test"), "dynamodb", "us-east-1").add_auth(request)
+    SigV4Auth(Credentials("test", "test"), scope, "us-east-1").add_auth(request)
     return json.dumps({"headers": dict(request.headers.items()), "body": text})
 
 
