@@ -279,7 +279,10 @@ impl Invoker for Engine {
             let mut pools = self.0.pools.write().unwrap_or_else(PoisonError::into_inner);
             let is_old = |pool: &Pool| {
                 let f = &pool.function;
-                f.account == account && f.region == region && f.name == name && keep != Some(f.revision.as_str())
+                f.account == account
+                    && f.region == region
+                    && f.name == name
+                    && keep != Some(f.revision.as_str())
                     && version.is_none_or(|version| f.version == version)
             };
             pools.extract_if(|_, pool| is_old(pool)).map(|(_, pool)| pool).collect()
@@ -550,8 +553,10 @@ impl Inner {
     /// What an instance is started from, and its log stream.
     async fn spec(&self, function: &Arc<FunctionVersion>) -> Result<(InstanceSpec, String), NotReady> {
         let bad = |e: BadZip| NotReady::Code(e.to_string());
-        let code_dir = self.code.folder(&function.code_digest, self.fetch(function.code_digest.clone())).await.map_err(bad)?;
-        let layers_dir = self.code.layers(&function.layers, |digest| self.fetch(digest.to_owned())).await.map_err(bad)?;
+        let code_dir =
+            self.code.folder(&function.code_digest, self.fetch(function.code_digest.clone())).await.map_err(bad)?;
+        let layers_dir =
+            self.code.layers(&function.layers, |digest| self.fetch(digest.to_owned())).await.map_err(bad)?;
         let credentials = self.ports.sessions.issue(&function.role_arn, &function.name).await;
         let credentials = credentials.map_err(|reason| NotReady::Start(StartError::Platform(reason)))?;
         let instance_id = id::uuid();

@@ -15,7 +15,9 @@ use crate::invocation::{InvokeError, Outcome};
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Piece {
     /// The function has begun to answer.
-    Begin { content_type: Option<String> },
+    Begin {
+        content_type: Option<String>,
+    },
     Data(Bytes),
 }
 

@@ -276,12 +276,7 @@ fn checked(output: Output) -> Answer {
         Output::Text(text) => (Json::Null, text),
     };
     let crc = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32IsoHdlc, &body);
-    Answer {
-        output,
-        payload: Some(body.into()),
-        headers: vec![("x-amz-crc32", crc.to_string())],
-        ..Answer::default()
-    }
+    Answer { output, payload: Some(body.into()), headers: vec![("x-amz-crc32", crc.to_string())], ..Answer::default() }
 }
 
 /// Errors carry DynamoDB's namespace on the wire.

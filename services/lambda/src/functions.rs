@@ -163,7 +163,8 @@ impl Functions {
         for owner in self.storage.provisioned(Some(of)).await? {
             let Some(qualifier) = owner.qualifier.as_deref() else { continue };
             if let At::Alias(_) = At::of(Some(qualifier))
-                && let Some(Stored { row: Row::Alias(alias), .. }) = self.storage.get(of, At::of(Some(qualifier))).await?
+                && let Some(Stored { row: Row::Alias(alias), .. }) =
+                    self.storage.get(of, At::of(Some(qualifier))).await?
                 && alias.version == version.version
             {
                 count += alias.attached.provisioned.as_ref().map_or(0, |provisioned| provisioned.count);
@@ -229,12 +230,7 @@ impl Functions {
     }
 
     /// Published versions by number, after the one given.
-    pub async fn versions(
-        &self,
-        named: &Named,
-        after: Option<u64>,
-        limit: usize,
-    ) -> Result<Vec<Function>, ApiError> {
+    pub async fn versions(&self, named: &Named, after: Option<u64>, limit: usize) -> Result<Vec<Function>, ApiError> {
         self.storage.versions(of(named), after, limit).await
     }
 
@@ -373,7 +369,8 @@ impl Functions {
                 return Err(errors::conflict(format!("Alias already exists: {}", alias.arn())));
             }
             let (row, function) = (Row::Alias(Box::new(alias.clone())), stored.row.clone());
-            let write = move |storage: Arc<Storage>| async move { storage.replace(&stored, &function, Some(&row)).await };
+            let write =
+                move |storage: Arc<Storage>| async move { storage.replace(&stored, &function, Some(&row)).await };
             if self.write(&named, write).await? == Written::Done {
                 return Ok(());
             }
@@ -409,7 +406,10 @@ impl Functions {
         if names.is_empty() {
             return Ok(since);
         }
-        Err(errors::conflict(format!("Version {version} is referenced by the following aliases: [{}]", names.join(", "))))
+        Err(errors::conflict(format!(
+            "Version {version} is referenced by the following aliases: [{}]",
+            names.join(", ")
+        )))
     }
 
     async fn read(&self, named: &Named) -> Result<Stored, ApiError> {

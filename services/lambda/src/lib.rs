@@ -34,8 +34,8 @@ use cumulet_wire::operation::{Operation, Protocol, Service, ServiceModel};
 use cumulet_wire::policy::guard;
 
 pub use functions::Functions;
-pub use links::{CodePlane, Links};
 use layers::storage::Layers;
+pub use links::{CodePlane, Links};
 use model::Function;
 use names::Named;
 pub use url_plane::{UrlPlane, UrlVerifier};

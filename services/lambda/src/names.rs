@@ -113,7 +113,8 @@ fn parse(text: &str) -> Option<Parts<'_>> {
         [name, qualifier] => (*name, Some(*qualifier)),
         _ => return None,
     };
-    let is_good = is_word(name) && qualifier.is_none_or(|q| q == LATEST || q == PUBLISHED || q.is_empty() || is_word(q));
+    let is_good =
+        is_word(name) && qualifier.is_none_or(|q| q == LATEST || q == PUBLISHED || q.is_empty() || is_word(q));
     is_good.then_some(Parts { region, account, name, qualifier: qualifier.filter(|q| !q.is_empty()) })
 }
 
@@ -142,9 +143,9 @@ pub fn read(context: &Context, function_name: &str, qualifier: Option<&str>) -> 
     }
     let qualifier = qualifier.filter(|q| !q.is_empty());
     let mut checks = Validation::new();
-    checks.length("qualifier", qualifier, 1, QUALIFIER_MAX).pattern("qualifier", qualifier, QUALIFIER_PATTERN, |q| {
-        q == LATEST || q == PUBLISHED || is_word(q)
-    });
+    checks
+        .length("qualifier", qualifier, 1, QUALIFIER_MAX)
+        .pattern("qualifier", qualifier, QUALIFIER_PATTERN, |q| q == LATEST || q == PUBLISHED || is_word(q));
     checks.finish("ValidationException")?;
     if let (Some(a), Some(b)) = (parts.qualifier, qualifier)
         && a != b
@@ -196,7 +197,9 @@ pub fn read_resource(context: &Context, resource: &str) -> Result<Named, ApiErro
     let named = read(context, resource, None)?;
     match named.qualifier {
         None => Ok(named),
-        Some(_) => Err(errors::invalid_parameter("Tags on function aliases and versions are not supported. Please specify either a function ARN.")),
+        Some(_) => Err(errors::invalid_parameter(
+            "Tags on function aliases and versions are not supported. Please specify either a function ARN.",
+        )),
     }
 }
 

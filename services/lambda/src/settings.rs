@@ -245,9 +245,12 @@ impl Settings {
                 self.tenancy_config.as_ref().and_then(|t| t.tenant_isolation_mode.as_deref()),
                 &["PER_TENANT"],
             )
-            .pattern("deadLetterConfig.targetArn", self.dead_letter(), "(arn:(aws[a-zA-Z-]*)?:[a-z0-9-.]+:.*)|()", |arn| {
-                arn.is_empty() || arn.starts_with("arn:")
-            });
+            .pattern(
+                "deadLetterConfig.targetArn",
+                self.dead_letter(),
+                "(arn:(aws[a-zA-Z-]*)?:[a-z0-9-.]+:.*)|()",
+                |arn| arn.is_empty() || arn.starts_with("arn:"),
+            );
         checks.finish("ValidationException")
     }
 

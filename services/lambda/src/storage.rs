@@ -263,9 +263,11 @@ impl Storage {
     /// or alias beside; keeps the indexes true. An alias needs the versions it names.
     pub async fn replace(&self, before: &Stored, next: &Row, beside: Option<&Row>) -> Result<Written, ApiError> {
         let key = row_key(Of::row(next), at(next));
-        let mut txn = Txn::new(shard())
-            .check(Check::RevIs(SPACE, key.clone(), before.rev))
-            .put(SPACE, key, self.write_row(next)?);
+        let mut txn = Txn::new(shard()).check(Check::RevIs(SPACE, key.clone(), before.rev)).put(
+            SPACE,
+            key,
+            self.write_row(next)?,
+        );
         txn = needed(indexed(txn, Some(&before.row), Some(next))?, next);
         if let Some(beside) = beside {
             let key = row_key(Of::row(beside), at(beside));

@@ -200,7 +200,8 @@ mod tests {
 
     #[tokio::test]
     async fn preludes_become_heads() {
-        let pieces = ["{\"statusCode\":201,\"headers\":{\"x-a\":\"b\"},\"cookies\":[\"c=1\"]}\0\0\0", "\0\0\0\0\0he", "llo"];
+        let pieces =
+            ["{\"statusCode\":201,\"headers\":{\"x-a\":\"b\"},\"cookies\":[\"c=1\"]}\0\0\0", "\0\0\0\0\0he", "llo"];
         let answer = response(streamed(Some(HTTP_INTEGRATION), &pieces, None).await).await.unwrap();
         assert_eq!((answer.status().as_u16(), &answer.headers()["x-a"]), (201, &HeaderValue::from_static("b")));
         assert_eq!(answer.headers()["set-cookie"], "c=1");

@@ -135,14 +135,8 @@ impl Fixture {
         let links = Links::new([1; 32]);
         let client = Client::default();
         client.connect(Registry::default(), Arc::new(Anyone), Arc::new(SystemClock));
-        let ports = Ports {
-            functions: functions.clone(),
-            store,
-            code,
-            invoker: echo.clone(),
-            links,
-            client: client.clone(),
-        };
+        let ports =
+            Ports { functions: functions.clone(), store, code, invoker: echo.clone(), links, client: client.clone() };
         let settings = Settings { account_concurrency: 1000 };
         Fixture { lambda: Lambda::new(ports, settings), echo, functions }
     }
@@ -177,7 +171,15 @@ impl Fixture {
     }
 
     pub async fn digest(&self, name: &str) -> String {
-        self.functions.find("000000000000", "us-east-1", name).await.unwrap().unwrap().function().unwrap().code_digest.clone()
+        self.functions
+            .find("000000000000", "us-east-1", name)
+            .await
+            .unwrap()
+            .unwrap()
+            .function()
+            .unwrap()
+            .code_digest
+            .clone()
     }
 }
 

@@ -31,13 +31,17 @@ impl Default for Prices {
     }
 }
 
-/// On demand, us-east-1 (<https://aws.amazon.com/dynamodb/pricing/on-demand/>); a month is 730 hours.
+/// On demand, us-east-1 (<https://aws.amazon.com/dynamodb/pricing/on-demand/>, <https://aws.amazon.com/s3/pricing/>, standard
+/// class, first 50 TB); a month is 730 hours.
 fn usage_prices() -> BTreeMap<String, f64> {
-    let byte_hour = 0.25 / (1u64 << 30) as f64 / 730.0;
+    let byte_hour = |gb_month: f64| gb_month / (1u64 << 30) as f64 / 730.0;
     [
         ("dynamodb/read-request-units", 0.125e-6),
         ("dynamodb/write-request-units", 0.625e-6),
-        ("dynamodb/byte-hours", byte_hour),
+        ("dynamodb/byte-hours", byte_hour(0.25)),
+        ("s3/put-requests", 5e-6),
+        ("s3/get-requests", 0.4e-6),
+        ("s3/byte-hours", byte_hour(0.023)),
     ]
     .map(|(unit, price)| (unit.to_owned(), price))
     .into()

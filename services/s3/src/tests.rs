@@ -1,1 +1,237 @@
+//! The operations with a clock of the test's own: what lifecycle rules delete, what is billed, what other services call.
+#![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cumulet_base::clock::Clock;
+use cumulet_blobs::Blobs;
+use cumulet_delivery::Delivery;
+use cumulet_engine::record::{Usage, UsageSink};
+use cumulet_store_memory::MemoryStore;
+use cumulet_wire::auth::{Authorizer, Caller, Credential, Credentials, Principal};
+use cumulet_wire::call::Answer;
+use cumulet_wire::client::Client;
+use cumulet_wire::error::ApiError;
+use cumulet_wire::operation::Registry;
+use serde_json::{Value, json};
+
+use crate::{Ports, S3, lifecycle, measure};
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+struct HandClock(AtomicU64);
+
+impl Clock for HandClock {
+    fn now_ms(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+struct OwnerOnly;
+
+#[async_trait]
+impl Authorizer for OwnerOnly {
+    async fn authorize(&self, caller: &Caller, action: &str, _resource: &str) -> Result<(), ApiError> {
+        let is_owner = caller.kind == Principal::Owner;
+        is_owner.then_some(()).ok_or_else(|| ApiError::new(403, "AccessDeniedException", action))
+    }
+}
+
+#[async_trait]
+impl Credentials for OwnerOnly {
+    async fn find(&self, _id: &str, _token: Option<&str>) -> Result<Option<Credential>, ApiError> {
+        Ok(None)
+    }
+}
+
+#[derive(Default)]
+struct Bill(Mutex<BTreeMap<&'static str, u64>>);
+
+impl UsageSink for Bill {
+    fn used(&self, usage: Usage) {
+        *self.0.lock().unwrap().entry(usage.unit).or_default() += usage.quantity_micro;
+    }
+}
+
+struct World {
+    s3: S3,
+    clock: Arc<HandClock>,
+    bill: Arc<Bill>,
+    client: Client,
+    caller: Caller,
+    _folder: tempfile::TempDir,
+}
+
+impl World {
+    fn new() -> World {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(MemoryStore::new());
+        // Noon, so that midnight is not now.
+        let clock = Arc::new(HandClock(AtomicU64::new(20_000 * DAY_MS + DAY_MS / 2)));
+        let bill = Arc::new(Bill::default());
+        let client = Client::default();
+        let s3 = S3::new(Ports {
+            store: store.clone(),
+            blobs: Arc::new(Blobs::local(folder.path()).unwrap()),
+            credentials: Arc::new(OwnerOnly),
+            authorizer: Arc::new(OwnerOnly),
+            clock: clock.clone(),
+            delivery: Delivery::new(store, clock.clone()),
+            client: client.clone(),
+            usage: bill.clone(),
+        });
+        client.connect(Registry::default().with(s3.face()), Arc::new(OwnerOnly), clock.clone());
+        World { s3, clock, bill, client, caller: Caller::owner("0"), _folder: folder }
+    }
+
+    async fn try_call(&self, operation: &str, input: Value, payload: &'static [u8]) -> Result<Answer, ApiError> {
+        let payload = Bytes::from_static(payload);
+        self.client.call(&self.caller, "us-east-1", "s3", operation, input, payload).await
+    }
+
+    async fn call(&self, operation: &str, input: Value) -> Value {
+        self.try_call(operation, input, b"").await.unwrap().output
+    }
+
+    async fn put(&self, key: &str, payload: &'static [u8]) -> Value {
+        self.try_call("PutObject", json!({"Bucket": "b-b-b", "Key": key}), payload).await.unwrap().output
+    }
+
+    async fn keys(&self) -> Vec<String> {
+        let listed = self.call("ListObjectsV2", json!({"Bucket": "b-b-b"})).await;
+        listed["Contents"].as_array().unwrap().iter().map(|one| one["Key"].as_str().unwrap().to_owned()).collect()
+    }
+
+    fn pass(&self, days: u64) {
+        self.clock.0.fetch_add(days * DAY_MS, Ordering::SeqCst);
+    }
+
+    async fn versions(&self) -> Vec<(String, bool)> {
+        let (listed, _) = self.s3.objects.storage.versions("b-b-b", "", b"", None, 100).await.unwrap();
+        listed.into_iter().map(|one| (one.key, one.object.version.is_marker)).collect()
+    }
+}
+
+#[tokio::test]
+async fn other_services_reach_what_they_need() {
+    let world = World::new();
+    world.call("CreateBucket", json!({"Bucket": "b-b-b"})).await;
+    let put = world.put("k", b"content").await;
+    let got = world.try_call("GetObject", json!({"Bucket": "b-b-b", "Key": "k"}), b"").await.unwrap();
+    assert_eq!(got.payload.as_deref(), Some(&b"content"[..]));
+    assert_eq!((&got.output["ETag"], &got.output["ContentLength"]), (&put["ETag"], &json!(7)));
+    for (operation, member, value) in [
+        ("PutBucketVersioning", "VersioningConfiguration", json!({"Status": "Enabled"})),
+        ("PutBucketTagging", "Tagging", json!({"TagSet": [{"Key": "a", "Value": "b"}]})),
+        (
+            "PutBucketCors",
+            "CORSConfiguration",
+            json!({"CORSRules": [{"AllowedMethods": ["GET"], "AllowedOrigins": ["*"], "MaxAgeSeconds": 3, "ID": "x"}]}),
+        ),
+        (
+            "PutBucketLifecycleConfiguration",
+            "LifecycleConfiguration",
+            json!({"Rules": [{"ID": "r", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 1}}]}),
+        ),
+        ("PutBucketWebsite", "WebsiteConfiguration", json!({"IndexDocument": {"Suffix": "index.html"}})),
+        (
+            "PutBucketEncryption",
+            "ServerSideEncryptionConfiguration",
+            json!({"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}),
+        ),
+        ("PutBucketOwnershipControls", "OwnershipControls", json!({"Rules": [{"ObjectOwnership": "ObjectWriter"}]})),
+        ("PutPublicAccessBlock", "PublicAccessBlockConfiguration", json!({"BlockPublicAcls": true})),
+        ("PutBucketNotificationConfiguration", "NotificationConfiguration", json!({"EventBridgeConfiguration": {}})),
+        (
+            "PutBucketPolicy",
+            "Policy",
+            json!({"Statement": [{"Effect": "Allow", "Principal": {"AWS": "0"}, "Action": "s3:*", "Resource": "arn:aws:s3:::b-b-b/*"}]}),
+        ),
+    ] {
+        let done = world.try_call(operation, json!({"Bucket": "b-b-b", member: value}), b"").await;
+        assert!(done.is_ok(), "{operation}: {done:?}");
+    }
+    assert_eq!(world.call("GetBucketVersioning", json!({"Bucket": "b-b-b"})).await, json!({"Status": "Enabled"}));
+    let nobody = Caller::service("0", "lambda.amazonaws.com", "arn:aws:lambda:us-east-1:0:function:f");
+    let input = json!({"Bucket": "b-b-b", "Key": "k"});
+    let refused = world.client.call(&nobody, "us-east-1", "s3", "GetObject", input, Bytes::new()).await;
+    assert_eq!(refused.unwrap_err().code, "AccessDenied");
+    let missing = world.try_call("GetObject", json!({"Bucket": "b-b-b", "Key": "none"}), b"").await.unwrap_err();
+    assert_eq!((missing.code.as_str(), missing.status), ("NoSuchKey", 404));
+    let missing = world.try_call("HeadBucket", json!({"Bucket": "c-c-c"}), b"").await.unwrap_err();
+    assert_eq!((missing.code.as_str(), missing.status), ("NoSuchBucket", 404));
+}
+
+async fn rules(world: &World, rule: Value) {
+    let mut rule = rule;
+    rule["Status"] = "Enabled".into();
+    let input = json!({"Bucket": "b-b-b", "LifecycleConfiguration": {"Rules": [rule]}});
+    world.call("PutBucketLifecycleConfiguration", input).await;
+}
+
+#[tokio::test]
+async fn objects_expire_at_the_midnight_after_their_days() {
+    let world = World::new();
+    world.call("CreateBucket", json!({"Bucket": "b-b-b"})).await;
+    rules(
+        &world,
+        json!({"Filter": {"And": {"Prefix": "tmp/", "ObjectSizeGreaterThan": 2}}, "Expiration": {"Days": 2}}),
+    )
+    .await;
+    for key in ["tmp/large", "kept"] {
+        world.put(key, b"12345").await;
+    }
+    world.put("tmp/small", b"1").await;
+    world.pass(2);
+    assert_eq!(lifecycle::run(&world.s3.objects).await.unwrap(), 0, "midnight is to come");
+    world.pass(1);
+    assert_eq!(lifecycle::run(&world.s3.objects).await.unwrap(), 1);
+    assert_eq!(world.keys().await, ["kept", "tmp/small"]);
+}
+
+#[tokio::test]
+async fn old_versions_and_lonely_markers_go() {
+    let world = World::new();
+    world.call("CreateBucket", json!({"Bucket": "b-b-b"})).await;
+    world
+        .call("PutBucketVersioning", json!({"Bucket": "b-b-b", "VersioningConfiguration": {"Status": "Enabled"}}))
+        .await;
+    for _ in 0..4 {
+        world.put("k", b"x").await;
+    }
+    rules(
+        &world,
+        json!({"Filter": {}, "NoncurrentVersionExpiration": {"NoncurrentDays": 1, "NewerNoncurrentVersions": 1}}),
+    )
+    .await;
+    world.pass(3);
+    assert_eq!(lifecycle::run(&world.s3.objects).await.unwrap(), 2, "one of three is spared");
+    rules(
+        &world,
+        json!({"Filter": {}, "Expiration": {"Days": 1}, "NoncurrentVersionExpiration": {"NoncurrentDays": 1}}),
+    )
+    .await;
+    lifecycle::run(&world.s3.objects).await.unwrap();
+    assert_eq!(world.versions().await, [("k".to_owned(), true), ("k".to_owned(), false)]);
+    world.pass(3);
+    lifecycle::run(&world.s3.objects).await.unwrap();
+    lifecycle::run(&world.s3.objects).await.unwrap();
+    assert_eq!(world.versions().await, []);
+}
+
+#[tokio::test]
+async fn what_is_stored_and_asked_is_billed() {
+    let world = World::new();
+    world.call("CreateBucket", json!({"Bucket": "b-b-b"})).await;
+    world.put("a", &[7; 20_000]).await;
+    world.put("b", b"12345").await;
+    world.call("HeadObject", json!({"Bucket": "b-b-b", "Key": "a"})).await;
+    measure::run(&world.s3.objects, 30 * 60 * 1000).await.unwrap();
+    let bill = world.bill.0.lock().unwrap().clone();
+    let expected = [("byte-hours", 20_005 * 500_000), ("get-requests", 1_000_000), ("put-requests", 2_000_000)];
+    assert_eq!(bill.into_iter().collect::<Vec<_>>(), expected);
+}

@@ -134,8 +134,7 @@ fn parse(arn: &str) -> Option<(LayerName, Option<u64>)> {
         [version] => Some(version.parse().ok()?),
         _ => return None,
     };
-    let layer =
-        LayerName { account: (*account).to_owned(), region: (*region).to_owned(), name: (*name).to_owned() };
+    let layer = LayerName { account: (*account).to_owned(), region: (*region).to_owned(), name: (*name).to_owned() };
     is_word(name).then_some((layer, version))
 }
 
@@ -151,9 +150,12 @@ pub fn read_name(context: &Context, text: &str) -> Result<LayerName, ApiError> {
         }),
     };
     let mut checks = Validation::new();
-    checks
-        .pattern("layerName", Some(text), NAME_PATTERN, |_| found.is_some())
-        .length("layerName", Some(text), 1, NAME_MAX);
+    checks.pattern("layerName", Some(text), NAME_PATTERN, |_| found.is_some()).length(
+        "layerName",
+        Some(text),
+        1,
+        NAME_MAX,
+    );
     checks.finish("ValidationException")?;
     found.ok_or_else(|| errors::layer_not_found(text))
 }

@@ -50,11 +50,7 @@ impl Layers {
         row.map(|row| Ok((decode(&row.value)?, row.rev))).transpose()
     }
 
-    async fn rows<T: serde::de::DeserializeOwned>(
-        &self,
-        mut lo: Key,
-        hi: Key,
-    ) -> Result<Vec<T>, ApiError> {
+    async fn rows<T: serde::de::DeserializeOwned>(&self, mut lo: Key, hi: Key) -> Result<Vec<T>, ApiError> {
         let mut found = Vec::new();
         loop {
             let rows = self.store.range(shard(), SPACE, lo, hi.clone(), PAGE_ROWS).await;
@@ -82,10 +78,11 @@ impl Layers {
             };
             version.version = head.map_or(0, |(head, _)| head.last_version) + 1;
             let head = Head { v: FORMAT, name: layer.name.clone(), last_version: version.version };
-            let txn = Txn::new(shard())
-                .check(check)
-                .put(SPACE, head_key(&layer), encode(&head)?)
-                .put(SPACE, version_key(&layer, version.version), encode(&version)?);
+            let txn = Txn::new(shard()).check(check).put(SPACE, head_key(&layer), encode(&head)?).put(
+                SPACE,
+                version_key(&layer, version.version),
+                encode(&version)?,
+            );
             if commit(&*self.store, txn).await? == Written::Done {
                 return Ok(version);
             }
@@ -124,9 +121,8 @@ impl Layers {
         for _ in 0..ATTEMPTS_MAX {
             let Some((mut next, rev)) = self.row::<LayerVersion>(key.clone()).await? else { return Ok(None) };
             change(&mut next)?;
-            let txn = Txn::new(shard())
-                .check(Check::RevIs(SPACE, key.clone(), rev))
-                .put(SPACE, key.clone(), encode(&next)?);
+            let txn =
+                Txn::new(shard()).check(Check::RevIs(SPACE, key.clone(), rev)).put(SPACE, key.clone(), encode(&next)?);
             if commit(&*self.store, txn).await? == Written::Done {
                 return Ok(Some(next));
             }

@@ -112,8 +112,7 @@ impl Lambda {
         if let Some(version) = version {
             input["VersionId"] = json!(version);
         }
-        let answer =
-            self.client.call(&context.caller, &context.region, "s3", "GetObject", input, Bytes::new()).await;
+        let answer = self.client.call(&context.caller, &context.region, "s3", "GetObject", input, Bytes::new()).await;
         match answer {
             Ok(answer) => Ok(answer.payload.unwrap_or_default()),
             Err(error) if error.status == 501 => Err(errors::not_built("S3Bucket (code from a bucket)")),

@@ -84,7 +84,9 @@ pub async fn check_versions(
             )));
         }
         if [other.as_str(), version].contains(&LATEST) {
-            return Err(errors::invalid_parameter("$LATEST is not supported for an alias pointing to more than 1 version"));
+            return Err(errors::invalid_parameter(
+                "$LATEST is not supported for an alias pointing to more than 1 version",
+            ));
         }
         if !is_version(other) {
             return Err(errors::invalid_parameter(format!("Invalid function version {other}.")));
@@ -144,7 +146,10 @@ mod tests {
         let fixture = Fixture::new();
         fixture.create("f").await.unwrap();
         for timeout in [1, 2] {
-            fixture.call("UpdateFunctionConfiguration", json!({"FunctionName": "f", "Timeout": timeout})).await.unwrap();
+            fixture
+                .call("UpdateFunctionConfiguration", json!({"FunctionName": "f", "Timeout": timeout}))
+                .await
+                .unwrap();
             fixture.call("PublishVersion", json!({"FunctionName": "f"})).await.unwrap();
         }
         fixture
@@ -166,7 +171,8 @@ mod tests {
 
         let referenced = fixture.call("DeleteFunction", json!({"FunctionName": "f:1"})).await.unwrap_err();
         assert_eq!((referenced.status, referenced.code.as_str()), (409, "ResourceConflictException"));
-        let update = json!({"FunctionName": "f", "Name": "live", "FunctionVersion": "2", "RevisionId": made["RevisionId"]});
+        let update =
+            json!({"FunctionName": "f", "Name": "live", "FunctionVersion": "2", "RevisionId": made["RevisionId"]});
         let moved = fixture.call("UpdateAlias", update.clone()).await.unwrap();
         assert_eq!(fixture.call("UpdateAlias", update).await.unwrap_err().status, 412);
         assert_eq!(moved["FunctionVersion"], "2");
@@ -186,7 +192,8 @@ mod tests {
     async fn a_canary_takes_its_share() {
         let fixture = with_versions().await;
         let routing = |weight: Value| json!({"AdditionalVersionWeights": {"2": weight}});
-        let input = json!({"FunctionName": "f", "Name": "live", "FunctionVersion": "1", "RoutingConfig": routing(json!(0.5))});
+        let input =
+            json!({"FunctionName": "f", "Name": "live", "FunctionVersion": "1", "RoutingConfig": routing(json!(0.5))});
         let made = fixture.call("CreateAlias", input).await.unwrap();
         assert_eq!(made["RoutingConfig"]["AdditionalVersionWeights"]["2"], 0.5);
         let mut seen = std::collections::BTreeMap::new();
@@ -202,7 +209,10 @@ mod tests {
     #[tokio::test]
     async fn an_alias_has_a_policy_and_a_url_of_its_own() {
         let fixture = with_versions().await;
-        fixture.call("CreateAlias", json!({"FunctionName": "f", "Name": "live", "FunctionVersion": "1"})).await.unwrap();
+        fixture
+            .call("CreateAlias", json!({"FunctionName": "f", "Name": "live", "FunctionVersion": "1"}))
+            .await
+            .unwrap();
         let grant = json!({"FunctionName": "f", "Qualifier": "live", "StatementId": "s",
             "Action": "lambda:InvokeFunction", "Principal": "s3.amazonaws.com"});
         let statement = fixture.call("AddPermission", grant).await.unwrap();

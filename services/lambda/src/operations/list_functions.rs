@@ -6,8 +6,8 @@ use cumulet_wire::validate::Validation;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{input, page_size, read_marker, write_marker};
 use super::list_versions_by_function::qualified;
+use super::{input, page_size, read_marker, write_marker};
 use crate::Lambda;
 use crate::names::Named;
 

@@ -32,7 +32,10 @@ pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
         Some(names::LATEST) => (Vec::new(), None),
         Some(version) => {
             let number = version_number(version);
-            (Vec::new(), Some(number.ok_or_else(|| errors::invalid_parameter("The Marker is not one that was handed out."))?))
+            (
+                Vec::new(),
+                Some(number.ok_or_else(|| errors::invalid_parameter("The Marker is not one that was handed out."))?),
+            )
         }
     };
     list.extend(lambda.functions.versions(&named, from, limit + 1 - list.len()).await?);

@@ -31,6 +31,7 @@ pub async fn create(
         until: input.object_lock_retain_until_date.as_ref(),
         hold: input.object_lock_legal_hold_status.as_ref(),
     };
+    s3.count_request("put-requests", &bucket, &input.bucket);
     let mut marks = lock.marks(&bucket, now_ms)?;
     marks.acl = acls::of_object(&bucket, input.acl.as_ref())?;
     marks.tags = tags::of_header(input.tagging.as_deref())?;
@@ -95,6 +96,7 @@ async fn take(s3: &Objects, to: &Target<'_>, body: Option<StreamingBlob>, expect
         return Err(s3_error!(InvalidArgument, "Part number must be an integer between 1 and 10000, inclusive"));
     }
     let upload = s3.storage.upload(to.bucket, to.key, to.upload).await?;
+    s3.count_request("put-requests", &s3.storage.bucket(to.bucket).await?, to.bucket);
     if !upload.is_implied && expected.algorithm().is_some_and(|algorithm| algorithm != upload.algorithm) {
         return Err(s3_error!(
             InvalidRequest,
@@ -251,6 +253,7 @@ pub async fn complete(
     let admit = |_: &Bucket, old: Option<&Record>| admit_write(old, if_match.as_ref(), if_none_match.as_ref());
     let cause = access::cause("ObjectCreated:CompleteMultipartUpload", new.object.modified_ms)?;
     let changed = s3.storage.change(bucket, key, Write::Put(&new), along, &cause, admit).await?;
+    s3.count_request("put-requests", &s3.storage.bucket(bucket).await?, bucket);
     s3.storage.discard(&there.into_iter().map(|(_, part)| part.blob).collect::<Vec<_>>()).await;
     let sum = content::shown(new.object.sum.as_ref());
     Ok(S3Response::new(CompleteMultipartUploadOutput {
