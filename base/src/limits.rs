@@ -6,6 +6,8 @@
 pub const INVOKE_PAYLOAD_BYTES_MAX: usize = 6 * 1024 * 1024;
 /// An asynchronous one's event.
 pub const INVOKE_EVENT_BYTES_MAX: usize = 1024 * 1024;
+/// Asynchronous invocations of one function at a time.
+pub const FUNCTION_EVENTS_CONCURRENCY: usize = 128;
 /// A streamed answer, unless set otherwise.
 pub const STREAM_BYTES_MAX: u64 = 200 * 1024 * 1024;
 /// Pieces of a streamed answer that wait for their reader, and the longest piece a runtime may send.
@@ -148,6 +150,10 @@ pub const BUCKET_LIFECYCLE_PERIOD_MS: u64 = 60 * 60 * 1000;
 /// How often what buckets hold is added up for the bill.
 pub const BUCKET_MEASURE_PERIOD_MS: u64 = 60 * 60 * 1000;
 
+/// Parameters of one account and region, and the versions of one that are kept; AWS's.
+pub const PARAMETERS_MAX: usize = 10_000;
+pub const PARAMETER_VERSIONS_MAX: u64 = 100;
+
 /// CloudFormation: templates and stacks. AWS takes 1 MB by URL and less in a request; here a request may bring it all.
 pub const TEMPLATE_BYTES_MAX: usize = 1_000_000;
 pub const TEMPLATE_NODES_MAX: usize = 100_000;
@@ -189,6 +195,29 @@ pub const QUEUE_ATTRIBUTES_MAX: usize = 10;
 pub const QUEUE_ATTEMPTS_MAX: usize = 10_000;
 /// Rows that one receive looks at before it says that there is nothing, and those one commit of the sweep takes.
 pub const QUEUE_PAGE_ROWS: u32 = 100;
+
+/// SNS (<https://docs.aws.amazon.com/general/latest/gr/sns.html>).
+pub const TOPICS_MAX: usize = 100_000;
+pub const TOPIC_MESSAGE_BYTES_MAX: usize = 256 * 1024;
+pub const TOPIC_BATCH_MAX: usize = 10;
+pub const TOPIC_SUBJECT_MAX: usize = 100;
+pub const TOPIC_TAGS_MAX: usize = 50;
+pub const TOPIC_DEDUPLICATION_MS: u64 = 300_000;
+/// Filter policies: one, its keys and their values multiplied, those of one topic.
+pub const TOPIC_FILTER_BYTES_MAX: usize = 256 * 1024;
+pub const TOPIC_FILTER_KEYS_MAX: usize = 5;
+pub const TOPIC_FILTER_COMBINATIONS_MAX: u64 = 150;
+pub const TOPIC_FILTERS_MAX: usize = 200;
+/// Retries of a web endpoint, and the pause between two.
+pub const TOPIC_RETRIES_MAX: u32 = 100;
+pub const TOPIC_RETRY_S_MAX: u32 = 3600;
+/// How long a web endpoint has to answer.
+pub const TOPIC_POST_TIMEOUT_MS: u64 = 15_000;
+/// Subscriptions that a message reaches by one commit, and what their tasks may hold; further ones follow by a task.
+pub const TOPIC_FANOUT_MAX: usize = 500;
+pub const TOPIC_FANOUT_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// A subscription that nobody confirms is forgotten.
+pub const TOPIC_CONFIRMATION_MS: u64 = 3 * 24 * 3_600_000;
 
 /// DynamoDB (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>):
 /// levels of lists and maps in one attribute.
@@ -288,6 +317,8 @@ pub const EVENTS_TAGS_MAX: usize = 50;
 /// Buses whose rules are kept compiled, and records one read takes.
 pub const EVENTS_ROUTES_KEPT: usize = 10_000;
 pub const EVENTS_PAGE_ROWS: usize = 200;
+/// Compiled rules are read anew after this, as one who changed them may have gone before it was said so.
+pub const EVENTS_ROUTE_MS: u64 = 5000;
 /// What one commit of deliveries takes.
 pub const EVENTS_COMMIT_BYTES: usize = 8 * 1024 * 1024;
 /// Buses one event goes through: rules may lead in circles.

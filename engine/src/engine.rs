@@ -581,7 +581,9 @@ impl Inner {
             let began = Instant::now();
             let mut instance = self.ports.sandbox.start(spec.clone()).await.map_err(NotReady::Start)?;
             let mut log = InvocationLog::new();
-            log.push(self.ports.clock.now_ms(), &format!("INIT_START Runtime Version: {}", function.runtime));
+            if let Some(line) = outcome::init_line(function, self.ports.clock.now_ms()) {
+                log.push(line.timestamp_ms, &line.message);
+            }
             let result = tokio::time::timeout(limit, instance.init(&mut log)).await;
             let us = micros(began);
             if matches!(result, Ok(Ok(()))) {
@@ -763,14 +765,11 @@ fn pool_name<'a>(function: &'a FunctionVersion, tenant: Option<&str>) -> Cow<'a,
 }
 
 fn tenant_of<'a>(function: &FunctionVersion, invocation: &'a Invocation) -> Result<Option<&'a str>, InvokeError> {
-    match (function.is_tenant_isolated, invocation.tenant.as_deref()) {
-        (true, None) => Err(InvokeError::Tenant {
-            message: "The invoked function is enabled with tenancy configuration. Add a valid tenant ID in your request and try again.",
-        }),
-        (false, Some(_)) => Err(InvokeError::Tenant {
-            message: "The invoked function is not enabled with tenancy configuration. Remove the tenant ID in your request and try again.",
-        }),
-        (_, tenant) => Ok(tenant),
+    let tenant = invocation.tenant.as_deref();
+    if function.is_tenant_isolated == tenant.is_some() {
+        Ok(tenant)
+    } else {
+        Err(InvokeError::of_tenant(function.is_tenant_isolated))
     }
 }
 

@@ -46,7 +46,7 @@ pub fn of(function: &FunctionVersion, log_stream: &str, credentials: &SessionCre
         ("LANG", "en_US.UTF-8"),
         ("HOME", "/tmp"),
         ("NODE_PATH", "/opt/nodejs/node_modules:/var/runtime/node_modules:/var/runtime:/var/task"),
-        ("PYTHONPATH", "/var/runtime:/var/runtime/python"),
+        ("PYTHONPATH", "/var/runtime:/var/runtime/python_modules"),
         ("LD_LIBRARY_PATH", LIBRARIES),
     ] {
         // Unlike those above, these may be the function's own.

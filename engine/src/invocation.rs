@@ -35,6 +35,19 @@ pub struct Outcome {
     pub duration_us: u64,
 }
 
+impl InvokeError {
+    /// The refusal of an event without a tenant, or with one that the function has no use for.
+    pub fn of_tenant(is_isolated: bool) -> InvokeError {
+        InvokeError::Tenant {
+            message: if is_isolated {
+                "The invoked function is enabled with tenancy configuration. Add a valid tenant ID in your request and try again."
+            } else {
+                "The invoked function is not enabled with tenancy configuration. Remove the tenant ID in your request and try again."
+            },
+        }
+    }
+}
+
 /// The function did not run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvokeError {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use cumulet_base::{clock, limits};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::function::FunctionVersion;
 use crate::output::LogEvent;
@@ -132,6 +132,18 @@ pub fn log_lines(
 ) -> Vec<LogEvent> {
     let (printed, dropped_bytes) = printed;
     let mut lines = before;
+    if function.logs.is_json {
+        lines.extend(system_line(
+            function,
+            report.started_ms,
+            "platform.start",
+            INFO,
+            || json!({"requestId": request_id, "version": function.version}),
+        ));
+        lines.extend(printed);
+        lines.extend(json_end(function, request_id, verdict, report));
+        return lines;
+    }
     lines.reserve(printed.len() + 5);
     let at = |timestamp_ms, message| LogEvent { timestamp_ms, message };
     lines.push(at(report.started_ms, format!("START RequestId: {request_id} Version: {}", function.version)));
@@ -153,6 +165,82 @@ pub fn log_lines(
     lines.push(at(report.ended_ms, format!("END RequestId: {request_id}")));
     lines.push(at(report.ended_ms, report_line(function, request_id, verdict, report)));
     lines
+}
+
+/// Levels of the platform's own lines, where they are objects.
+const LEVELS: &[&str] = &["DEBUG", "INFO", "WARN"];
+const INFO: &str = "INFO";
+
+/// One of the platform's own lines as an object, if the function wants it
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-logformat.html>).
+fn system_line(
+    function: &FunctionVersion,
+    at_ms: u64,
+    kind: &str,
+    level: &str,
+    record: impl FnOnce() -> Value,
+) -> Option<LogEvent> {
+    let rank = |level: &str| LEVELS.iter().position(|known| *known == level).unwrap_or_default();
+    let least = function.logs.system_level.as_deref().unwrap_or(INFO);
+    (rank(level) >= rank(least)).then(|| LogEvent {
+        timestamp_ms: at_ms,
+        message: json!({"time": clock::iso_ms(at_ms), "type": kind, "record": record()}).to_string(),
+    })
+}
+
+/// The first line of an instance.
+pub fn init_line(function: &FunctionVersion, at_ms: u64) -> Option<LogEvent> {
+    if function.logs.is_json {
+        return system_line(function, at_ms, "platform.initStart", INFO, || {
+            json!({
+                "initializationType": if function.provisioned() > 0 { "provisioned-concurrency" } else { "on-demand" },
+                "phase": "init",
+                "runtimeVersion": function.runtime.to_string(),
+                "functionName": function.name,
+                "functionVersion": function.version,
+            })
+        });
+    }
+    Some(LogEvent { timestamp_ms: at_ms, message: format!("INIT_START Runtime Version: {}", function.runtime) })
+}
+
+fn json_end(
+    function: &FunctionVersion,
+    request_id: &str,
+    verdict: &Verdict,
+    report: &Report,
+) -> impl Iterator<Item = LogEvent> {
+    let status = match verdict.ending {
+        Ending::Success => "success",
+        Ending::Timeout => "timeout",
+        Ending::Error => "error",
+        Ending::OutOfMemory | Ending::Crash | Ending::InitError => "failure",
+    };
+    let is_fine = verdict.ending == Ending::Success;
+    let ms = |us: u64| us as f64 / 1000.0;
+    let mut metrics = json!({
+        "durationMs": ms(report.duration_us),
+        "billedDurationMs": report.billed_ms,
+        "memorySizeMB": function.memory_mb,
+        "maxMemoryUsedMB": report.memory_peak_bytes.div_ceil(1 << 20).min(u64::from(function.memory_mb)),
+    });
+    if let Some(init) = report.init_us {
+        metrics["initDurationMs"] = json!(ms(init));
+    }
+    let record = |metrics: Value| {
+        let mut record = json!({"requestId": request_id, "status": status, "metrics": metrics});
+        if let Some(kind) = verdict.error_type {
+            record["errorType"] = json!(kind);
+        }
+        record
+    };
+    let done =
+        system_line(function, report.ended_ms, "platform.runtimeDone", if is_fine { "DEBUG" } else { "WARN" }, || {
+            record(json!({"durationMs": ms(report.duration_us)}))
+        });
+    let level = if is_fine { INFO } else { "WARN" };
+    let last = system_line(function, report.ended_ms, "platform.report", level, || record(metrics));
+    done.into_iter().chain(last)
 }
 
 fn report_line(function: &FunctionVersion, request_id: &str, verdict: &Verdict, report: &Report) -> String {
@@ -215,6 +303,26 @@ mod tests {
         assert!(exited(None, Some(11)).contains("signal: segmentation fault"));
         assert!(payload(Finish::Failed(Failure::OutOfMemory)).contains("Runtime.OutOfMemory"));
         assert_eq!(payload(Finish::Answered(Answer::Success("1".into()))), "1");
+    }
+
+    #[test]
+    fn lines_as_objects_by_their_level() {
+        use crate::function::Logs;
+        let report =
+            Report { started_ms: 0, ended_ms: 1, duration_us: 1500, billed_ms: 2, init_us: None, memory_peak_bytes: 1 };
+        let types = |level: &str, finish: Finish| -> Vec<String> {
+            let logs = Logs { is_json: true, system_level: Some(level.to_owned()), application_level: None };
+            let function = FunctionVersion { logs, ..FunctionVersion::default() };
+            let verdict = verdict(finish, "r", 3000, false);
+            let lines = log_lines(&function, "r", vec![], (vec![], 0), &verdict, &report);
+            let kind = |line: &LogEvent| serde_json::from_str::<Value>(&line.message).unwrap()["type"].clone();
+            lines.iter().map(|line| kind(line).as_str().unwrap().trim_start_matches("platform.").to_owned()).collect()
+        };
+        let fine = || Finish::Answered(Answer::Success("1".into()));
+        assert_eq!(types("DEBUG", fine()), ["start", "runtimeDone", "report"]);
+        assert_eq!(types("INFO", fine()), ["start", "report"]);
+        assert_eq!(types("WARN", fine()), [""; 0]);
+        assert_eq!(types("WARN", Finish::TimedOut), ["runtimeDone", "report"]);
     }
 
     #[test]

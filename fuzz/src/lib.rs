@@ -17,7 +17,11 @@ pub fn targets() -> Vec<&'static Target> {
         cumulet_logs::fuzz::TARGETS,
         cumulet_s3::fuzz::TARGETS,
         cumulet_sandbox::fuzz::TARGETS,
+        cumulet_events::fuzz::TARGETS,
+        cumulet_scheduler::fuzz::TARGETS,
+        cumulet_sns::fuzz::TARGETS,
         cumulet_sqs::fuzz::TARGETS,
+        cumulet_ssm::fuzz::TARGETS,
         cumulet_wire::fuzz::TARGETS,
     ]
     .into_iter()

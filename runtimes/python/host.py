@@ -9,12 +9,14 @@ import os
 import sys
 import time
 import traceback
+import types
 from threading import Lock
 
 CHANNEL = 3
 READ_BYTES = 64 * 1024
 # Longer messages are sent in pieces: no frame may be longer than an answer.
 LOG_PIECE_CHARS = 1024 * 1024
+CHUNK_BYTES = 64 * 1024
 INDENT = "\u00a0"  # CloudWatch strips plain blanks at the beginning of a line.
 
 IS_JSON = os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
@@ -360,6 +362,21 @@ def _flush():
             pass  # The function may have closed or replaced it.
 
 
+def _stream(pieces):
+    """A handler that yields answers piece by piece: text, bytes, or values that become lines of JSON. Lambda's own Python
+    runtime cannot, so that nothing depends on its refusal."""
+    _send(b"B")
+    for piece in pieces:
+        if isinstance(piece, str):
+            piece = piece.encode("utf-8")
+        elif not isinstance(piece, (bytes, bytearray, memoryview)):
+            piece = _encode(piece).encode("utf-8") + b"\n"
+        piece = memoryview(piece)
+        for start in range(0, len(piece), CHUNK_BYTES):
+            _send(b"C", piece[start : start + CHUNK_BYTES])
+    return b"S", b""
+
+
 def _run(handler, header, payload):
     """The answer's type and body. What ends the interpreter, such as SystemExit, passes through."""
     try:
@@ -371,6 +388,8 @@ def _run(handler, header, payload):
         result = handler(event, context)
         if isinstance(result, bytes):
             return b"S", result
+        if isinstance(result, types.GeneratorType):
+            return _stream(result)
         try:
             return b"S", _encode(result).encode("utf-8")
         except Exception as error:

@@ -97,7 +97,7 @@ pub struct SandboxConfig {
     pub data_dir: PathBuf,
     /// Holds `node/host.js` and `python/host.py`; appears at `/var/runtime`.
     pub runtime_dir: PathBuf,
-    /// AWS's SDKs as Lambda brings them: its `node_modules` and `python` appear in `/var/runtime`, where
+    /// AWS's SDKs as Lambda brings them: its `node_modules` and `python_modules` appear in `/var/runtime`, where
     /// [`SandboxConfig::runtime_dir`] has empty folders of these names.
     pub sdk_dir: Option<PathBuf>,
     pub network: Network,
@@ -120,7 +120,7 @@ pub struct SandboxConfig {
 }
 
 /// What a folder of SDKs holds.
-pub const SDK_FOLDERS: &[&str] = &["node_modules", "python"];
+pub const SDK_FOLDERS: &[&str] = &["node_modules", "python_modules"];
 
 const TEMPLATES_BYTES: u64 = 4 << 30;
 

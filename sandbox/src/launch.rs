@@ -186,7 +186,7 @@ impl Launcher {
             nameservers,
             way: OnceLock::new(),
             etc,
-            sdk: sdk_folders(&config)?,
+            sdk: sdk_folders(config)?,
             filter: seccomp::program(Of::Instance),
             template_filter: seccomp::program(Of::Template),
             can_clone: privileged && clone::is_possible(),

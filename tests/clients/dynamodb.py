@@ -1,5 +1,7 @@
 """DynamoDB as boto3 sees it, client and resource; boto3 checks the CRC-32 of every answer by itself."""
 
+import gzip
+import json
 import time
 from decimal import Decimal
 
@@ -513,9 +515,35 @@ def statements():
     assert got == [{}, {"Item": {"sk": {"S": "4"}}}], got
 
 
+def export():
+    """Into a bucket, by a real client's eyes: the manifest leads to the items."""
+    s3 = boto3.client("s3")
+    s3.create_bucket(Bucket="exports")
+    db.create_table(
+        TableName="exported", BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}], KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+    )
+    db.update_continuous_backups(TableName="exported", PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True})
+    for i in range(30):
+        db.put_item(TableName="exported", Item={"pk": {"S": f"k{i}"}, "n": {"N": str(i)}})
+    arn = db.describe_table(TableName="exported")["Table"]["TableArn"]
+    begun = db.export_table_to_point_in_time(TableArn=arn, S3Bucket="exports", S3Prefix="here")["ExportDescription"]
+    end = time.time() + 30
+    while (shown := db.describe_export(ExportArn=begun["ExportArn"])["ExportDescription"])["ExportStatus"] == "IN_PROGRESS":
+        assert time.time() < end, shown
+        time.sleep(0.02)
+    assert shown["ExportStatus"] == "COMPLETED" and shown["ItemCount"] == 30, shown
+    read = lambda key: s3.get_object(Bucket="exports", Key=key)["Body"].read()
+    summary = json.loads(read(shown["ExportManifest"]))
+    files = [json.loads(line) for line in read(summary["manifestFilesS3Key"]).splitlines()]
+    lines = [json.loads(line)["Item"] for file in files for line in gzip.decompress(read(file["dataFileS3Key"])).splitlines()]
+    assert {item["pk"]["S"]: item["n"]["N"] for item in lines} == {f"k{i}": str(i) for i in range(30)}
+    assert [e["ExportArn"] for e in db.list_exports(TableArn=arn)["ExportSummaries"]] == [begun["ExportArn"]]
+
+
 def absent():
     for call, parameters in [
-        (db.list_global_tables, {}), (db.list_exports, {}), (db.list_imports, {}),
+        (db.list_global_tables, {}), (db.list_imports, {}),
         (db.describe_kinesis_streaming_destination, {"TableName": "items"}),
     ]:
         refused("NotImplemented", call, "not implemented: dynamodb.", **parameters)
@@ -534,4 +562,5 @@ capacity()
 policies()
 older_parameters()
 statements()
+export()
 absent()

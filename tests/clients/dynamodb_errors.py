@@ -31,7 +31,7 @@ NEVER_OF = {
     ("BackupInUseException", "RestoreTableFromBackup"): "only while the backup is being made",
     ("TransactionCanceledException", "TransactGetItems"): "a snapshot is read, which conflicts with nothing",
 }
-for operation in "CreateBackup DeleteBackup DeleteResourcePolicy RestoreTableFromBackup RestoreTableToPointInTime UntagResource UpdateTimeToLive CreateTable DeleteTable TagResource".split():
+for operation in "CreateBackup DeleteBackup DeleteResourcePolicy RestoreTableFromBackup RestoreTableToPointInTime UntagResource UpdateTimeToLive CreateTable DeleteTable TagResource ExportTableToPointInTime DescribeExport ListExports".split():
     NEVER_OF["LimitExceededException", operation] = "no limit of it that a test could reach"
 for operation in "DeleteResourcePolicy PutResourcePolicy TagResource UntagResource UpdateTimeToLive UpdateTable DeleteTable".split():
     NEVER_OF["ResourceInUseException", operation] = "only while an index is filled"
@@ -87,6 +87,9 @@ def cases(arn, backup):
     latest = {"UseLatestRestorableTime": True}
     twice = {"ClientRequestToken": "twice"}
     transact(put("plain", 7), **twice)()
+    kept = arn.replace("plain", "kept")
+    export = lambda table=kept, **more: db.export_table_to_point_in_time(TableArn=table, S3Bucket="none", **more)
+    export(ClientToken="same")
     db.execute_transaction(TransactStatements=[{"Statement": "UPDATE plain SET n = 7 WHERE pk = 'a'"}], ClientRequestToken="again")
     return {
         "ResourceNotFoundException": {
@@ -140,6 +143,7 @@ def cases(arn, backup):
             "UpdateContinuousBackups": lambda: db.update_continuous_backups(
                 **ABSENT, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}),
             "RestoreTableToPointInTime": lambda: db.restore_table_to_point_in_time(SourceTableName="absent", TargetTableName="other", **latest),
+            "ExportTableToPointInTime": lambda: export(absent),
         },
         "BackupNotFoundException": {
             "DescribeBackup": lambda: db.describe_backup(BackupArn=lost),
@@ -156,7 +160,11 @@ def cases(arn, backup):
         },
         "PointInTimeRecoveryUnavailableException": {
             "RestoreTableToPointInTime": lambda: db.restore_table_to_point_in_time(SourceTableName="plain", TargetTableName="other", **latest),
+            "ExportTableToPointInTime": lambda: export(arn),
         },
+        "InvalidExportTimeException": {"ExportTableToPointInTime": lambda: export(ExportTime=1_000_000_000)},
+        "ExportConflictException": {"ExportTableToPointInTime": lambda: export(ClientToken="same", S3Prefix="elsewhere")},
+        "ExportNotFoundException": {"DescribeExport": lambda: db.describe_export(ExportArn=f"{kept}/export/01700000000000-00000000")},
     }
 
 

@@ -1,6 +1,7 @@
 """S3's events in queues, by functions and on the bus, as boto3 reads them."""
 import io
 import json
+import sys
 import time
 import zipfile
 
@@ -141,7 +142,7 @@ export const handler = async (event) => {
 """)
 # Its code is fetched from the bucket, which is what other services need S3 for.
 s3.put_object(Bucket=B, Key="code.zip", Body=code.getvalue())
-function = lambdas.create_function(FunctionName="hears", Runtime="nodejs22.x", Handler="index.handler", Role=role, Code={"S3Bucket": B, "S3Key": "code.zip"})["FunctionArn"]
+function = lambdas.create_function(FunctionName="hears", Runtime=sys.argv[1], Handler="index.handler", Role=role, Code={"S3Bucket": B, "S3Key": "code.zip"})["FunctionArn"]
 hearing = {"Id": "hears", "LambdaFunctionArn": function, "Events": ["s3:ObjectCreated:*"], "Filter": {"Key": {"FilterRules": [{"Name": "prefix", "Value": "for-function/"}]}}}
 try:
     configure(LambdaFunctionConfigurations=[hearing])

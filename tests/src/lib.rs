@@ -51,6 +51,9 @@ impl Cloud {
     pub fn kill_and_restart(&mut self) {
         self.child.kill().expect("killing the cloud");
         self.child.wait().expect("reaping the cloud");
+        // A process that it was just making may hold the port for a moment longer.
+        let address = format!("127.0.0.1:{}", self.port());
+        eventually("the port is free", || std::net::TcpListener::bind(&address).is_ok());
         self.restart();
     }
 
@@ -60,6 +63,27 @@ impl Cloud {
         let (child, endpoint) = spawn(self.folder.path(), &listen, &self.options);
         self.child = child;
         self.endpoint = endpoint;
+    }
+
+    /// Runs a script that says `kill` when it has work under way, is told `up` when the cloud is there again, and fails when
+    /// something that was answered is missing; answers how often it was killed.
+    pub fn kill_under(&mut self, mut script: Command) -> usize {
+        let mut script = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("starting the load");
+        let mut answers = script.stdin.take().expect("its standard input is piped");
+        let lines = BufReader::new(script.stdout.take().expect("its standard output is piped")).lines();
+        let mut kills = 0;
+        for line in lines {
+            let line = line.expect("what the load says");
+            if line == "kill" {
+                self.kill_and_restart();
+                kills += 1;
+                writeln!(answers, "up").expect("telling the load");
+            } else {
+                println!("{line}");
+            }
+        }
+        assert!(script.wait().expect("the load ends").success());
+        kills
     }
 
     pub fn pid(&self) -> u32 {
@@ -214,6 +238,20 @@ fn spawn(folder: &Path, listen: &str, options: &[String]) -> (Child, String) {
     let said: Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("the cloud said `{line}`: {e}"));
     let endpoint = said["endpoint"].as_str().expect("it names its endpoint").to_owned();
     (child, endpoint)
+}
+
+/// AWS's SDKs as the program installs them; once for all tests.
+pub fn sdk() -> PathBuf {
+    let folder = root().join(".sdk");
+    std::fs::create_dir_all(&folder).expect("making the folder of the SDKs");
+    let lock = std::fs::File::create(folder.join("lock")).expect("making a lock");
+    lock.lock().expect("waiting for the lock");
+    let stamp = folder.join("complete");
+    if !stamp.exists() {
+        succeed(Command::new(program()).args(["sdk", "install", "--dir"]).arg(&folder));
+        std::fs::write(&stamp, "").expect("saying that it is done");
+    }
+    folder
 }
 
 /// A zip with executable files.

@@ -1,8 +1,5 @@
 //! DynamoDB through its real clients, and what it keeps over a kill.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::Stdio;
-
 use cumulet_tests::{Cloud, eventually, root, succeed};
 
 const KILLS: usize = 50;
@@ -25,22 +22,7 @@ fn what_was_acknowledged_outlives_fifty_kills() {
     let mut cloud = Cloud::start();
     let mut script = cloud.command(root().join(".venv/bin/python"));
     script.arg(root().join("tests/clients/dynamodb_kills.py")).arg(KILLS.to_string());
-    let mut script = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("starting the load");
-    let mut answers = script.stdin.take().expect("its standard input is piped");
-    let lines = BufReader::new(script.stdout.take().expect("its standard output is piped")).lines();
-    let mut kills = 0;
-    for line in lines {
-        let line = line.expect("what the load says");
-        if line == "kill" {
-            cloud.kill_and_restart();
-            kills += 1;
-            writeln!(answers, "up").expect("telling the load");
-        } else {
-            println!("{line}");
-        }
-    }
-    assert!(script.wait().expect("the load ends").success());
-    assert_eq!(kills, KILLS);
+    assert_eq!(cloud.kill_under(script), KILLS);
 }
 
 /// Each error that AWS declares for an operation is produced, or it is said why it cannot happen.

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use cumulet_tests::{Cloud, root, succeed};
+use cumulet_tests::{Cloud, node_runtime, root, succeed};
 
 fn python(script: &str) {
     let cloud = Cloud::start();
@@ -26,7 +26,9 @@ fn boto3_settings_and_websites() {
 
 #[test]
 fn boto3_events() {
-    python("s3_events.py");
+    let cloud = Cloud::start();
+    let script = root().join("tests/clients/s3_events.py");
+    succeed(cloud.command(root().join(".venv/bin/python")).arg(script).arg(node_runtime()));
 }
 
 #[test]

@@ -11,6 +11,44 @@ fn boto3() {
 }
 
 #[test]
+fn fifo_queues_and_move_tasks() {
+    let cloud = Cloud::start();
+    succeed(cloud.command(root().join(".venv/bin/python")).arg(root().join("tests/clients/sqs_fifo.py")));
+}
+
+#[test]
+fn the_older_protocol() {
+    let cloud = Cloud::start();
+    succeed(cloud.command(root().join(".venv-older/bin/python")).arg(root().join("tests/clients/older/sqs.py")));
+}
+
+#[test]
+fn celery() {
+    let cloud = Cloud::start();
+    succeed(cloud.command(root().join(".venv/bin/python")).arg(root().join("tests/clients/celery_worker.py")));
+}
+
+#[test]
+fn aws_command_line() {
+    let cloud = Cloud::start();
+    let dead = "arn:aws:sqs:us-east-1:000000000000:dead";
+    cloud.aws(&["sqs", "create-queue", "--queue-name", "dead"]);
+    let policy = format!(r#"{{"RedrivePolicy":"{{\"deadLetterTargetArn\":\"{dead}\",\"maxReceiveCount\":1}}"}}"#);
+    let made = cloud.aws(&["sqs", "create-queue", "--queue-name", "q", "--attributes", &policy]);
+    let url = made["QueueUrl"].as_str().expect("a URL");
+    cloud.aws(&["sqs", "send-message", "--queue-url", url, "--message-body", "m"]);
+    for _ in 0..2 {
+        let receive = ["sqs", "receive-message", "--queue-url", url, "--visibility-timeout", "0"];
+        cloud.aws(&receive);
+    }
+    cloud.aws(&["sqs", "start-message-move-task", "--source-arn", dead]);
+    let back = cloud.aws(&["sqs", "receive-message", "--queue-url", url, "--wait-time-seconds", "20"]);
+    assert_eq!(back["Messages"][0]["Body"], "m");
+    let error = cloud.aws_error(&["sqs", "get-queue-url", "--queue-name", "none"]);
+    assert!(error.contains("AWS.SimpleQueueService.NonExistentQueue"), "{error}");
+}
+
+#[test]
 fn what_was_acknowledged_outlives_a_kill() {
     let mut cloud = Cloud::start();
     let made = cloud.aws(&["sqs", "create-queue", "--queue-name", "q"]);

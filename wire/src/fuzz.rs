@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use crate::auth::sigv4;
 use crate::event_pattern::Pattern;
 use crate::operation::{Operation, Protocol, ServiceModel};
+use crate::schedule::{self, Schedule, Zone};
 use crate::{data_plane, http_event, patterns, protocol, query};
 
 static MODEL: ServiceModel = ServiceModel {
@@ -68,8 +69,29 @@ pub const TARGETS: &[Target] = &[
         ],
         run: event_pattern,
     },
+    Target {
+        name: "wire-schedule",
+        seeds: &[
+            b"cron(0/15 8-17 ? JAN-MAR,12 MON#2 2026-2030)\nEurope/Berlin",
+            b"cron(5,10 1 L,15W * ? *)\nUTC",
+            b"rate(5 minutes)\nUTC",
+            b"at(2026-11-23T10:15:30)\nAmerica/New_York",
+        ],
+        run: schedule,
+    },
     Target { name: "wire-pattern", seeds: &[b"arn:aws:s3:::b?c*d*\narn:aws:s3:::bxcyyd", b"***a*b\naab"], run: pattern },
 ];
+
+fn schedule(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let (expression, zone) = text.split_once('\n').unwrap_or((&text, "UTC"));
+    let _is_strict = schedule::is_strict_rate(expression);
+    if let (Some(schedule), Some(zone)) = (Schedule::parse(expression), Zone::parse(zone)) {
+        let now_ms = 1_795_428_930_123;
+        let next = schedule.next(&zone, 0, now_ms);
+        assert!(next.is_none_or(|next| next > now_ms));
+    }
+}
 
 fn event_pattern(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);

@@ -17,7 +17,7 @@ pub struct Older {
     pub silent: &'static [&'static str],
     /// `(code in JSON, code in a form's answer)`, where they differ.
     pub errors: &'static [(&'static str, &'static str)],
-    /// The member that a path other than `/` stands for.
+    /// The member that a path other than `/` stands for; empty where there is none.
     pub path_member: &'static str,
 }
 
@@ -57,7 +57,7 @@ impl Older {
     /// Members of a form, as the service's model has them.
     pub fn input(&self, operation: &str, path: &str, members: Map<String, Value>) -> Map<String, Value> {
         let mut input = self.members(operation, members);
-        if path.len() > 1 && !input.contains_key(self.path_member) {
+        if path.len() > 1 && !self.path_member.is_empty() && !input.contains_key(self.path_member) {
             input.insert(self.path_member.to_owned(), path.into());
         }
         input

@@ -7,7 +7,7 @@ use cumulet_wire::operation::ServiceModel;
 
 const PAGE: &str = "docs/reference/coverage.md";
 
-fn models() -> [&'static ServiceModel; 9] {
+fn models() -> [&'static ServiceModel; 13] {
     [
         &cumulet_lambda::MODEL,
         &cumulet_apigateway::MODEL,
@@ -15,7 +15,11 @@ fn models() -> [&'static ServiceModel; 9] {
         &cumulet_logs::MODEL,
         &cumulet_iam::MODEL,
         &cumulet_sts::MODEL,
+        &cumulet_events::MODEL,
+        &cumulet_scheduler::MODEL,
+        &cumulet_sns::MODEL,
         &cumulet_sqs::MODEL,
+        &cumulet_ssm::MODEL,
         &cumulet_dynamodb::MODEL,
         &cumulet_dynamodb::STREAMS_MODEL,
     ]

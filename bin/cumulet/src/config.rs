@@ -61,6 +61,9 @@ pub struct Settings {
     /// Invocations of one account at a time [default: 1000]
     #[arg(long, env = "CUMULET_ACCOUNT_CONCURRENCY")]
     pub account_concurrency: Option<usize>,
+    /// Seconds before an asynchronous event is tried a second and a third time [default: 60,120]
+    #[arg(long, env = "CUMULET_EVENT_RETRY_SECONDS", value_delimiter = ',')]
+    pub event_retry_seconds: Option<Vec<u64>>,
     /// Bytes of one streamed answer [default: 209715200]
     #[arg(long, env = "CUMULET_STREAM_BYTES_MAX")]
     pub stream_bytes_max: Option<u64>,
@@ -104,6 +107,7 @@ pub struct Config {
     pub instances_max: usize,
     pub instances_memory_mb: u64,
     pub account_concurrency: usize,
+    pub event_retry_seconds: [u64; 2],
     pub stream_bytes_max: u64,
     pub idle_seconds: u64,
     pub prices: Option<PathBuf>,
@@ -164,6 +168,7 @@ impl Settings {
             instances_memory_mb: self.instances_memory_mb.or(file.instances_memory_mb),
             account_concurrency: self.account_concurrency.or(file.account_concurrency),
             stream_bytes_max: self.stream_bytes_max.or(file.stream_bytes_max),
+            event_retry_seconds: self.event_retry_seconds.or(file.event_retry_seconds),
             idle_seconds: self.idle_seconds.or(file.idle_seconds),
             prices: self.prices.or(file.prices),
             lenient_versions: self.lenient_versions.or(file.lenient_versions),
@@ -206,6 +211,11 @@ impl Settings {
             }
         };
         let data_dir = self.data_dir.map_or_else(default_data_dir, Ok)?;
+        let event_retry_seconds = match self.event_retry_seconds.as_deref() {
+            None => [60, 120],
+            Some([first, second]) => [*first, *second],
+            Some(_) => return Err(Failure::usage("--event-retry-seconds takes two numbers, such as 60,120")),
+        };
         Ok(Config {
             listen,
             sdk_dir: self.sdk_dir.unwrap_or_else(|| data_dir.join("sdk")),
@@ -220,6 +230,7 @@ impl Settings {
             instances_memory_mb: self.instances_memory_mb.unwrap_or_else(half_of_memory_mb),
             account_concurrency: self.account_concurrency.unwrap_or(limits::FUNCTION_CONCURRENCY_MAX),
             stream_bytes_max: self.stream_bytes_max.unwrap_or(limits::STREAM_BYTES_MAX),
+            event_retry_seconds,
             idle_seconds: self.idle_seconds.unwrap_or(limits::INSTANCE_IDLE_MS / 1000),
             prices: self.prices,
             lenient_versions: self.lenient_versions.unwrap_or(false),

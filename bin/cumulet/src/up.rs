@@ -158,7 +158,10 @@ impl Cloud {
             secret_access_key: config.secret_access_key.clone(),
         };
         let access = Arc::new(cumulet_iam::Access::new(store.clone(), owner, clock.clone()));
-        let logs: Arc<dyn LogSink> = Arc::new(cumulet_logs::Sink::start(store.clone(), clock.clone()));
+        let client = Client::default();
+        let delivery = Delivery::new(store.clone(), clock.clone());
+        let logs: Arc<dyn LogSink> =
+            Arc::new(cumulet_logs::Sink::start(store.clone(), clock.clone(), Some(delivery.clone())));
         let usage = cumulet_meter::UsageSums::start(store.clone());
         let meter: Arc<dyn MeterSink> = Arc::new(cumulet_meter::Sink::start(store.clone()));
 
@@ -177,8 +180,6 @@ impl Cloud {
         };
         let engine = Engine::new(ports, engine_config(config));
 
-        let client = Client::default();
-        let delivery = Delivery::new(store.clone(), clock.clone());
         let functions = Arc::new(cumulet_lambda::Functions::new(store.clone(), &secret));
         engine.connect(functions.clone());
         let code: Arc<dyn cumulet_lambda::CodeStore> = blobs.clone();
@@ -199,8 +200,13 @@ impl Cloud {
                 invoker: invoker.clone(),
                 links: links.clone(),
                 client: client.clone(),
+                delivery: delivery.clone(),
+                clock: clock.clone(),
             },
-            cumulet_lambda::Settings { account_concurrency: config.account_concurrency },
+            cumulet_lambda::Settings {
+                account_concurrency: config.account_concurrency,
+                event_retry_ms: [config.event_retry_seconds[0] * 1000, config.event_retry_seconds[1] * 1000],
+            },
         );
         let lambda = Arc::new(lambda.with_mappings(mappings.clone()));
         let gateway = Arc::new(cumulet_apigateway::ApiGateway::new(store.clone(), invoker.clone(), logs));
@@ -223,12 +229,14 @@ impl Cloud {
             client: client.clone(),
             usage: usage.clone(),
         }));
+        let topics = Arc::new(cumulet_sns::Sns::new(store.clone(), clock.clone(), delivery.clone(), client.clone()));
         let registry = Registry::default()
             .with(objects.face())
-            .with(lambda)
+            .with(lambda.clone())
             .with(Arc::new(cumulet_iam::Iam::new(store.clone())))
             .with(Arc::new(cumulet_sts::Sts::new(Arc::new(Roles(access.clone())))))
-            .with(Arc::new(cumulet_logs::Logs::new(store.clone())))
+            .with(Arc::new(cumulet_logs::Logs::new(store.clone(), clock.clone(), client.clone(), delivery.clone())))
+            .with(topics.clone())
             .with(Arc::new(cumulet_sqs::Sqs::new(store.clone(), clock.clone(), delivery.clone())))
             .with(Arc::new(cumulet_scheduler::Scheduler::new(
                 store.clone(),
@@ -237,6 +245,8 @@ impl Cloud {
                 delivery.clone(),
             )))
             .with(Arc::new(cumulet_events::Events::new(store.clone(), clock.clone(), client.clone(), delivery.clone())))
+            .with(Arc::new(cumulet_ecr::Ecr))
+            .with(Arc::new(cumulet_ssm::Ssm::new(store.clone(), &secret)))
             .with(tables.clone())
             .with(Arc::new(tables.streams()))
             .with(Arc::new(cumulet_meter::Meter::new(store.clone(), prices(config)?)))
@@ -246,11 +256,13 @@ impl Cloud {
         stacks.connect(registry.clone(), access.clone());
         client.connect(registry.clone(), access.clone(), clock.clone());
         delivery.start();
+        lambda.make_ready().await.map_err(|e| failed("reading which instances are to be ready", &e))?;
         mappings.start().await.map_err(|e| failed("beginning event source mappings", &e))?;
         stacks.recover().await.map_err(|e| failed("resuming stacks", &e))?;
         let planes: Vec<Arc<dyn DataPlane>> = vec![
             gateway,
             Arc::new(stacks.reply_plane()),
+            Arc::new(topics.links()),
             Arc::new(cumulet_lambda::UrlPlane::new(functions, invoker, Arc::new(SignedUrls(access.clone())))),
             Arc::new(cumulet_lambda::CodePlane::new(code, links)),
             Arc::new(cumulet_platform::Health),

@@ -19,6 +19,8 @@ pub(crate) const INNER_UID: u32 = 993;
 pub(crate) const INNER_GID: u32 = 990;
 
 const STATUS_FD: RawFd = 4;
+/// How long a child waits for its platform's word; far longer than that takes.
+const WAIT_MS_MAX: c_int = 30_000;
 /// Above every descriptor number that the instance is given.
 const PARK_FD: c_int = 64;
 
@@ -151,10 +153,7 @@ pub(crate) unsafe fn run(orders: &Orders<'_>) -> ! {
 unsafe fn steps(orders: &Orders<'_>, status: &mut RawFd) -> Done {
     // SAFETY: as promised to `run`.
     unsafe {
-        let mut go = 0u8;
-        if libc::read(*status, (&raw mut go).cast(), 1) != 1 {
-            return Err(Stage::Wait);
-        }
+        wait_for_platform(*status)?;
         become_user(orders.drop_groups)?;
         join_groups(orders.join)?;
         mounts::build_root(orders.root)?;
@@ -177,6 +176,23 @@ unsafe fn steps(orders: &Orders<'_>, status: &mut RawFd) -> Done {
         libc::execve(*program, orders.argv.as_ptr(), orders.environment.as_ptr());
         Err(Stage::Exec)
     }
+}
+
+/// Until the platform has done its part. If that ends meanwhile, so does this: it holds copies of all of the platform's
+/// descriptors, its port's among them, and of both ends of its own socket, so that it would wait for ever. Changing the
+/// user takes the tie away again; until then the wait is the only step that may take time.
+unsafe fn wait_for_platform(status: RawFd) -> Done {
+    // SAFETY: one live pollfd, one byte of the stack.
+    unsafe {
+        need(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0).into(), Stage::Wait)?;
+        // It may have ended before that.
+        let mut poll = libc::pollfd { fd: status, events: libc::POLLIN, revents: 0 };
+        let mut go = 0u8;
+        if libc::poll(&mut poll, 1, WAIT_MS_MAX) != 1 || libc::read(status, (&raw mut go).cast(), 1) != 1 {
+            return Err(Stage::Wait);
+        }
+    }
+    Ok(())
 }
 
 unsafe fn become_user(drop_groups: bool) -> Done {

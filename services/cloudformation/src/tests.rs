@@ -329,7 +329,7 @@ async fn change_sets() {
     let named = json!({"StackName": "s", "ChangeSetName": "c"});
     let set = f.call("DescribeChangeSet", named.clone()).await;
     assert_eq!((&set["Status"], &set["ExecutionStatus"]), (&json!("CREATE_COMPLETE"), &json!("AVAILABLE")));
-    assert_eq!(set["Changes"].as_array().unwrap().len(), 9);
+    assert_eq!(set["Changes"].as_array().unwrap().len(), 10);
     f.call("ExecuteChangeSet", named.clone()).await;
     let stack = f.settled("s").await;
     assert_eq!(stack["StackStatus"], "CREATE_COMPLETE", "{stack}");
@@ -345,11 +345,11 @@ async fn change_sets() {
     let error = f.try_call("ExecuteChangeSet", named.clone()).await.unwrap_err();
     assert_eq!(error.code, "InvalidChangeSetStatus");
     f.call("DeleteChangeSet", named.clone()).await;
-    let unknown = json!({"Resources": {"Q": {"Type": "AWS::SQS::Queue"}}}).to_string();
+    let unknown = json!({"Resources": {"Q": {"Type": "AWS::EC2::Instance"}}}).to_string();
     f.call("CreateChangeSet", with(json!({"TemplateBody": unknown}))).await;
     let set = f.call("DescribeChangeSet", named).await;
     assert_eq!(set["Status"], "FAILED");
-    assert!(set["StatusReason"].as_str().unwrap().contains("AWS::SQS::Queue"), "{set}");
+    assert!(set["StatusReason"].as_str().unwrap().contains("AWS::EC2::Instance"), "{set}");
 }
 
 #[tokio::test]

@@ -745,6 +745,8 @@ async fn a_table_is_exported_as_it_was() {
     let expect = [("changes", "old"), ("goes", large.as_str()), ("stays", "1")];
     assert_eq!(items, expect.map(|(pk, v)| (pk.to_owned(), v.to_owned())).into());
 
+    // Exports are listed in the order of their times.
+    bench.clock.0.fetch_add(1, Ordering::SeqCst);
     let lost = bench.ok("ExportTableToPointInTime", json!({"TableArn": arn, "S3Bucket": "none"})).await;
     let shown = exported(&bench, &lost["ExportDescription"]["ExportArn"]).await;
     assert_eq!((&shown["ExportStatus"], &shown["FailureCode"]), (&json!("FAILED"), &json!("S3NoSuchBucket")));

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use cumulet_base::limits;
 use cumulet_wire::error::ApiError;
@@ -61,7 +62,8 @@ impl Route {
     }
 }
 
-type Known = HashMap<(Place, String), Option<Arc<Route>>>;
+/// Each with when it was read.
+type Known = HashMap<(Place, String), (Instant, Option<Arc<Route>>)>;
 
 #[derive(Default)]
 pub struct Routes {
@@ -81,9 +83,13 @@ impl Routes {
     /// `None`: there is no such bus.
     pub async fn get(&self, storage: &Storage, place: &Place, bus: &str) -> Result<Option<Arc<Route>>, ApiError> {
         let key = (place.clone(), bus.to_owned());
-        if let Some(route) = self.known.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+        let fresh = Duration::from_millis(limits::EVENTS_ROUTE_MS);
+        if let Some((read, route)) = self.known.read().unwrap_or_else(PoisonError::into_inner).get(&key)
+            && read.elapsed() < fresh
+        {
             return Ok(route.clone());
         }
+        let read_at = Instant::now();
         let before = self.changes.load(Ordering::SeqCst);
         let route = read(storage, place, bus).await?.map(Arc::new);
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
@@ -91,7 +97,7 @@ impl Routes {
             if known.len() >= limits::EVENTS_ROUTES_KEPT {
                 known.clear();
             }
-            known.insert(key, route.clone());
+            known.insert(key, (read_at, route.clone()));
         }
         Ok(route)
     }

@@ -60,6 +60,8 @@ impl Handler for Ticks {
         };
         let place = Place { account: tick.account.clone(), region: tick.region.clone() };
         let now_ms = core.now_ms();
+        // Whether it is the rule's own tick is asked of the store, and not of what was read a while ago.
+        core.routes.forget(&place, &tick.bus);
         let route = match core.route(&place, &tick.bus).await {
             Ok(route) => route,
             Err(_) => return Next::Retry { due_ms: now_ms + limits::DELIVERY_PAUSE_MS, body: None },

@@ -100,6 +100,30 @@ pub fn payload_too_large(size: usize, max: usize) -> ApiError {
     )
 }
 
+pub fn event_too_large(size: usize, max: usize) -> ApiError {
+    user(
+        413,
+        "RequestTooLargeException",
+        format!("{size} byte payload is too large for the Event invocation type (limit {max} bytes)"),
+    )
+}
+
+pub fn recursive_invocation() -> ApiError {
+    user(
+        400,
+        "RecursiveInvocationException",
+        "Lambda has detected your function being invoked in a recursive loop with other AWS resources and stopped it.",
+    )
+}
+
+pub fn provisioned_not_found(arn: &str) -> ApiError {
+    user(
+        404,
+        "ProvisionedConcurrencyConfigNotFoundException",
+        format!("No Provisioned Concurrency Config found for this function: {arn}"),
+    )
+}
+
 pub fn bad_payload(reason: &str) -> ApiError {
     user(400, "InvalidRequestContentException", format!("Could not parse request body into json: {reason}"))
 }

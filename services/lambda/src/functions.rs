@@ -9,10 +9,11 @@ use async_trait::async_trait;
 use cumulet_base::id;
 use cumulet_engine::catalog::{Access, Catalog, Target};
 use cumulet_engine::function::FunctionVersion;
-use cumulet_engine::invocation::InvokeError;
+use cumulet_engine::invocation::{Invocation, InvokeError};
 use cumulet_store::Store;
 use cumulet_wire::error::ApiError;
 
+use crate::asynchronous::lineage;
 use crate::errors;
 use crate::model::{Alias, Attached, Function, Row, UrlOwner};
 use crate::names::{At, Named, PUBLISHED};
@@ -194,6 +195,20 @@ impl Functions {
     pub async fn function(&self, named: &Named) -> Result<Function, ApiError> {
         let known = self.require_version(named).await?;
         known.function().cloned().ok_or_else(|| missing(named))
+    }
+
+    /// Counts an invocation in its trace.
+    ///
+    /// # Errors
+    /// The function has caused itself too often.
+    pub async fn count(&self, named: &Named, invocation: &mut Invocation) -> Result<(), ApiError> {
+        let may_loop = match self.find_at(of(named), None).await? {
+            Some(known) => known.function().is_some_and(|f| f.recursion.as_deref() == Some("Allow")),
+            None => false,
+        };
+        invocation.trace =
+            lineage::next(&invocation.trace, &named.arn(), may_loop).ok_or_else(errors::recursive_invocation)?;
+        Ok(())
     }
 
     /// Whose a URL is; from memory where it can.

@@ -3,6 +3,7 @@
 //! each is refused by name. VPC configurations are kept and shown. Running functions is the engine's.
 
 mod absent;
+mod asynchronous;
 mod errors;
 pub mod functions;
 #[doc(hidden)]
@@ -24,6 +25,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use cumulet_base::clock::Clock;
+use cumulet_delivery::Delivery;
 use cumulet_engine::catalog::{Invoker, Target};
 use cumulet_store::Store;
 use cumulet_wire::auth::{Authorizer, Principal};
@@ -33,10 +36,11 @@ use cumulet_wire::error::ApiError;
 use cumulet_wire::operation::{Operation, Protocol, Service, ServiceModel};
 use cumulet_wire::policy::guard;
 
+use asynchronous::Events;
 pub use functions::Functions;
 use layers::storage::Layers;
 pub use links::{CodePlane, Links};
-use model::Function;
+use model::{Function, UrlOwner};
 use names::Named;
 pub use url_plane::{UrlPlane, UrlVerifier};
 
@@ -161,6 +165,20 @@ const OPERATIONS: &[Operation] = &[
     Operation::rest("AddLayerVersionPermission", "POST", "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy", 201).query(REVISION),
     Operation::rest("RemoveLayerVersionPermission", "DELETE", "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy/{StatementId}", 204).query(REVISION),
     Operation::rest("GetLayerVersionPolicy", "GET", "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy", 200),
+    Operation::rest("InvokeAsync", "POST", "/2014-11-13/functions/{FunctionName}/invoke-async", 202).raw_payload().action("lambda:InvokeFunction"),
+    Operation::rest("PutFunctionEventInvokeConfig", "PUT", "/2019-09-25/functions/{FunctionName}/event-invoke-config", 200).query(QUALIFIER),
+    Operation::rest("UpdateFunctionEventInvokeConfig", "POST", "/2019-09-25/functions/{FunctionName}/event-invoke-config", 200).query(QUALIFIER),
+    Operation::rest("GetFunctionEventInvokeConfig", "GET", "/2019-09-25/functions/{FunctionName}/event-invoke-config", 200).query(QUALIFIER),
+    Operation::rest("DeleteFunctionEventInvokeConfig", "DELETE", "/2019-09-25/functions/{FunctionName}/event-invoke-config", 204).query(QUALIFIER),
+    Operation::rest("ListFunctionEventInvokeConfigs", "GET", "/2019-09-25/functions/{FunctionName}/event-invoke-config/list", 200).query(PAGES),
+    Operation::rest("PutProvisionedConcurrencyConfig", "PUT", "/2019-09-30/functions/{FunctionName}/provisioned-concurrency", 202).query(QUALIFIER),
+    Operation::rest("GetProvisionedConcurrencyConfig", "GET", "/2019-09-30/functions/{FunctionName}/provisioned-concurrency", 200).query(QUALIFIER),
+    Operation::rest("DeleteProvisionedConcurrencyConfig", "DELETE", "/2019-09-30/functions/{FunctionName}/provisioned-concurrency", 204).query(QUALIFIER),
+    Operation::rest("ListProvisionedConcurrencyConfigs", "GET", "/2019-09-30/functions/{FunctionName}/provisioned-concurrency?List=ALL", 200).query(PAGES),
+    Operation::rest("PutFunctionRecursionConfig", "PUT", "/2024-08-31/functions/{FunctionName}/recursion-config", 200),
+    Operation::rest("GetFunctionRecursionConfig", "GET", "/2024-08-31/functions/{FunctionName}/recursion-config", 200),
+    Operation::rest("PutRuntimeManagementConfig", "PUT", "/2021-07-20/functions/{FunctionName}/runtime-management-config", 200).query(QUALIFIER),
+    Operation::rest("GetRuntimeManagementConfig", "GET", "/2021-07-20/functions/{FunctionName}/runtime-management-config", 200).query(QUALIFIER),
     mappings::create(),
     mappings::get(),
     mappings::list(),
@@ -185,6 +203,8 @@ pub struct Ports {
     pub invoker: Arc<dyn Invoker>,
     pub links: Links,
     pub client: Client,
+    pub delivery: Arc<Delivery>,
+    pub clock: Arc<dyn Clock>,
 }
 
 /// What the operator decides.
@@ -192,6 +212,8 @@ pub struct Ports {
 pub struct Settings {
     /// Invocations of one account at a time.
     pub account_concurrency: usize,
+    /// How long an asynchronous event waits after the function failed on it for the first and the second time.
+    pub event_retry_ms: [u64; 2],
 }
 
 pub struct Lambda {
@@ -202,14 +224,33 @@ pub struct Lambda {
     links: Links,
     client: Client,
     settings: Settings,
+    events: Events,
     mappings: Option<mappings::Mappings>,
 }
 
 impl Lambda {
+    /// Before the delivery is started.
     pub fn new(ports: Ports, settings: Settings) -> Lambda {
-        let Ports { functions, store, code, invoker, links, client } = ports;
+        let Ports { functions, store, code, invoker, links, client, delivery, clock } = ports;
         let layers = Layers::new(store);
-        Lambda { functions, layers, code, invoker, links, client, settings, mappings: None }
+        let events = Events::new(asynchronous::Ports {
+            functions: functions.clone(),
+            invoker: invoker.clone(),
+            client: client.clone(),
+            delivery,
+            clock,
+            retry_ms: settings.event_retry_ms,
+        });
+        Lambda { functions, layers, code, invoker, links, client, settings, events, mappings: None }
+    }
+
+    /// Makes the instances ready that versions and aliases ask for, after a start.
+    pub async fn make_ready(&self) -> Result<(), ApiError> {
+        for owner in self.functions.provisioned(None).await? {
+            let UrlOwner { account, region, name, qualifier, .. } = owner;
+            self.invoker.prepare(&Target { account, region, name, qualifier });
+        }
+        Ok(())
     }
 
     /// With what reads queues and streams.
@@ -340,6 +381,20 @@ impl Service for Lambda {
             "AddLayerVersionPermission" => op::add_layer_version_permission::run(self, call).await,
             "RemoveLayerVersionPermission" => op::remove_layer_version_permission::run(self, call).await,
             "GetLayerVersionPolicy" => op::get_layer_version_policy::run(self, call).await,
+            "InvokeAsync" => op::invoke_async::run(self, call).await,
+            "PutFunctionEventInvokeConfig" => op::put_function_event_invoke_config::run(self, call).await,
+            "UpdateFunctionEventInvokeConfig" => op::put_function_event_invoke_config::update(self, call).await,
+            "GetFunctionEventInvokeConfig" => op::get_function_event_invoke_config::run(self, call).await,
+            "DeleteFunctionEventInvokeConfig" => op::get_function_event_invoke_config::delete(self, call).await,
+            "ListFunctionEventInvokeConfigs" => op::list_function_event_invoke_configs::run(self, call).await,
+            "PutProvisionedConcurrencyConfig" => op::put_provisioned_concurrency_config::run(self, call).await,
+            "GetProvisionedConcurrencyConfig" => op::get_provisioned_concurrency_config::run(self, call).await,
+            "DeleteProvisionedConcurrencyConfig" => op::get_provisioned_concurrency_config::delete(self, call).await,
+            "ListProvisionedConcurrencyConfigs" => op::list_provisioned_concurrency_configs::run(self, call).await,
+            "PutFunctionRecursionConfig" => op::put_function_recursion_config::run(self, call).await,
+            "GetFunctionRecursionConfig" => op::put_function_recursion_config::get(self, call).await,
+            "PutRuntimeManagementConfig" => op::put_runtime_management_config::run(self, call).await,
+            "GetRuntimeManagementConfig" => op::put_runtime_management_config::get(self, call).await,
             other => match &self.mappings {
                 Some(mappings) if mappings::OPERATIONS.contains(&other) => mappings.call(call).await,
                 _ => Err(ApiError::not_implemented("lambda", other)),

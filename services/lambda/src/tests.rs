@@ -78,16 +78,34 @@ impl CodeStore for Zips {
 pub struct Echo {
     functions: Arc<Functions>,
     retired: Mutex<Vec<(String, Option<String>)>>,
-    failure: Mutex<Option<InvokeError>>,
+    failure: Mutex<Option<(InvokeError, u32)>>,
     pub replies: Mutex<Vec<Bytes>>,
+    /// Of the invocations so far.
+    pub traces: Mutex<Vec<String>>,
 }
 
 #[async_trait]
 impl Invoker for Echo {
     async fn invoke(&self, target: &Target, access: &Access, invocation: Invocation) -> Result<Outcome, InvokeError> {
         let version = self.functions.resolve(target, access).await?;
-        if let Some(failure) = self.failure.lock().unwrap().clone() {
-            return Err(failure);
+        self.traces.lock().unwrap().push(invocation.trace.clone());
+        if version.is_tenant_isolated != invocation.tenant.is_some() {
+            return Err(InvokeError::of_tenant(version.is_tenant_isolated));
+        }
+        if let Some((failure, times)) = self.failure.lock().unwrap().as_mut()
+            && *times > 0
+        {
+            *times -= 1;
+            return Err(failure.clone());
+        }
+        if &invocation.payload[..] == br#"{"fail":true}"# {
+            return Ok(Outcome {
+                payload: Bytes::from_static(br#"{"errorType":"E","errorMessage":"as asked"}"#),
+                function_error: Some("Unhandled"),
+                executed_version: version.version.clone(),
+                log_tail: Bytes::new(),
+                duration_us: 1,
+            });
         }
         let payload = self.replies.lock().unwrap().pop().unwrap_or(invocation.payload);
         Ok(Outcome {
@@ -119,10 +137,17 @@ pub struct Fixture {
     pub lambda: Lambda,
     pub echo: Arc<Echo>,
     pub functions: Arc<Functions>,
+    /// Not started.
+    pub delivery: Arc<Delivery>,
 }
 
 impl Fixture {
     pub fn new() -> Fixture {
+        Fixture::with(Registry::default())
+    }
+
+    /// With other services beside.
+    pub fn with(registry: Registry) -> Fixture {
         let store = Arc::new(MemoryStore::new());
         let functions = Arc::new(Functions::new(store.clone(), &[1; 32]));
         let echo = Arc::new(Echo {
@@ -130,15 +155,25 @@ impl Fixture {
             retired: Mutex::default(),
             failure: Mutex::default(),
             replies: Mutex::default(),
+            traces: Mutex::default(),
         });
         let code = Arc::new(Zips::default());
         let links = Links::new([1; 32]);
         let client = Client::default();
-        client.connect(Registry::default(), Arc::new(Anyone), Arc::new(SystemClock));
-        let ports =
-            Ports { functions: functions.clone(), store, code, invoker: echo.clone(), links, client: client.clone() };
-        let settings = Settings { account_concurrency: 1000 };
-        Fixture { lambda: Lambda::new(ports, settings), echo, functions }
+        let delivery = Delivery::new(store.clone(), Arc::new(SystemClock));
+        client.connect(registry, Arc::new(Anyone), Arc::new(SystemClock));
+        let ports = Ports {
+            functions: functions.clone(),
+            store,
+            code,
+            invoker: echo.clone(),
+            links,
+            client: client.clone(),
+            delivery: delivery.clone(),
+            clock: Arc::new(SystemClock),
+        };
+        let settings = Settings { account_concurrency: 1000, event_retry_ms: [1, 1] };
+        Fixture { lambda: Lambda::new(ports, settings), echo, functions, delivery }
     }
 
     pub async fn call_raw(&self, operation: &str, input: Value, payload: Bytes) -> Result<Answer, ApiError> {
@@ -162,12 +197,21 @@ impl Fixture {
         .await
     }
 
+    pub async fn resolve(&self, name: &str, qualifier: Option<&str>) -> Arc<cumulet_engine::function::FunctionVersion> {
+        let target = Target { qualifier: qualifier.map(str::to_owned), ..target(name) };
+        self.functions.resolve(&target, &Access::Authorised).await.unwrap()
+    }
+
     pub fn retired(&self) -> Vec<(String, Option<String>)> {
         self.echo.retired.lock().unwrap().clone()
     }
 
     pub fn fail_with(&self, error: InvokeError) {
-        *self.echo.failure.lock().unwrap() = Some(error);
+        self.fail_times(error, u32::MAX);
+    }
+
+    pub fn fail_times(&self, error: InvokeError, times: u32) {
+        *self.echo.failure.lock().unwrap() = Some((error, times));
     }
 
     pub async fn digest(&self, name: &str) -> String {
@@ -183,7 +227,7 @@ impl Fixture {
     }
 }
 
-fn target(name: &str) -> Target {
+pub fn target(name: &str) -> Target {
     Target {
         account: "000000000000".to_owned(),
         region: "us-east-1".to_owned(),

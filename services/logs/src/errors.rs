@@ -14,6 +14,18 @@ fn not_found(message: &str) -> ApiError {
     ApiError::new(400, "ResourceNotFoundException", message)
 }
 
+pub fn filter_not_found() -> ApiError {
+    not_found("The specified subscription filter does not exist.")
+}
+
+pub fn policy_not_found() -> ApiError {
+    not_found("Policy with name does not exist.")
+}
+
+pub fn limit() -> ApiError {
+    ApiError::new(400, "LimitExceededException", "Resource limit exceeded.")
+}
+
 pub fn exists(what: &str) -> ApiError {
     ApiError::new(400, "ResourceAlreadyExistsException", format!("The specified {what} already exists"))
 }

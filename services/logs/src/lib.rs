@@ -1,5 +1,5 @@
 //! AWS CloudWatch Logs: groups, streams, events, retention, and the engine's log sink.
-//! Deliberately absent: Insights queries, subscription and metric filters, exports, live tail by event stream.
+//! Subscriptions hand events on to functions. Deliberately absent: Insights queries, metric filters, other destinations, exports, live tail by event stream.
 
 mod absent;
 mod errors;
@@ -10,14 +10,20 @@ mod operations;
 mod pattern;
 mod sink;
 mod storage;
+mod subscription;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use cumulet_base::clock::Clock;
+use cumulet_delivery::Delivery;
 use cumulet_store::Store;
+use cumulet_wire::auth::{Authorizer, Principal};
 use cumulet_wire::call::{Answer, Call};
+use cumulet_wire::client::Client;
 use cumulet_wire::error::ApiError;
 use cumulet_wire::operation::{Operation, Protocol, Service, ServiceModel};
+use cumulet_wire::policy;
 
 pub use sink::Sink;
 use storage::Storage;
@@ -34,6 +40,12 @@ const OPERATIONS: &[Operation] = &[
     Operation::rpc("PutLogEvents"),
     Operation::rpc("GetLogEvents"),
     Operation::rpc("FilterLogEvents"),
+    Operation::rpc("PutSubscriptionFilter"),
+    Operation::rpc("DescribeSubscriptionFilters"),
+    Operation::rpc("DeleteSubscriptionFilter"),
+    Operation::rpc("PutResourcePolicy"),
+    Operation::rpc("DescribeResourcePolicies"),
+    Operation::rpc("DeleteResourcePolicy"),
     Operation::rpc("TagResource"),
     Operation::rpc("UntagResource"),
     Operation::rpc("ListTagsForResource"),
@@ -50,11 +62,15 @@ pub const MODEL: ServiceModel = ServiceModel {
 
 pub struct Logs {
     storage: Storage,
+    client: Client,
 }
 
 impl Logs {
-    pub fn new(store: Arc<dyn Store>) -> Logs {
-        Logs { storage: Storage::new(store) }
+    /// To be made before `delivery` is started: it carries events to subscriptions.
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, client: Client, delivery: Arc<Delivery>) -> Logs {
+        let handler = subscription::Deliver { client: client.clone(), clock };
+        delivery.register(subscription::OWNER, Arc::new(handler));
+        Logs { storage: Storage::new(store, Some(delivery)), client }
     }
 }
 
@@ -73,8 +89,19 @@ impl Service for Logs {
         }
     }
 
+    async fn authorize(&self, authorizer: &dyn Authorizer, call: &Call) -> Result<(), ApiError> {
+        let action = call.operation.action_of(&MODEL);
+        let caller = &call.context.caller;
+        let document = match caller.kind {
+            // Policies here are about services only.
+            Principal::Service { .. } => operations::policies::document(self, call).await?,
+            _ => None,
+        };
+        policy::guard(authorizer, caller, &action, &self.resource(call), document.as_deref()).await
+    }
+
     async fn call(&self, call: Call) -> Result<Answer, ApiError> {
-        use operations::{events, groups, streams, tags};
+        use operations::{events, groups, policies, streams, subscriptions, tags};
         match call.operation.name {
             "CreateLogGroup" => groups::create(self, &call).await,
             "DeleteLogGroup" => groups::delete(self, &call).await,
@@ -86,6 +113,12 @@ impl Service for Logs {
             "PutLogEvents" => events::put(self, &call).await,
             "GetLogEvents" => events::get(self, &call).await,
             "FilterLogEvents" => events::filter(self, &call).await,
+            "PutSubscriptionFilter" => subscriptions::put(self, &call).await,
+            "DescribeSubscriptionFilters" => subscriptions::describe(self, &call).await,
+            "DeleteSubscriptionFilter" => subscriptions::delete(self, &call).await,
+            "PutResourcePolicy" => policies::put(self, &call).await,
+            "DescribeResourcePolicies" => policies::describe(self, &call).await,
+            "DeleteResourcePolicy" => policies::delete(self, &call).await,
             "TagResource" => tags::tag(self, &call).await,
             "UntagResource" => tags::untag(self, &call).await,
             "ListTagsForResource" => tags::list(self, &call).await,
@@ -124,6 +157,12 @@ mod tests {
         logs.call(call).await.map(|answer| answer.output)
     }
 
+    fn logs(store: Arc<MemoryStore>) -> Logs {
+        let clock = Arc::new(SystemClock);
+        let delivery = Delivery::new(store.clone(), clock.clone());
+        Logs::new(store, clock, Client::default(), delivery)
+    }
+
     fn messages(output: &Value) -> Vec<String> {
         let events = output["events"].as_array().unwrap();
         let text = |e: &Value| e["message"].as_str().unwrap().to_owned();
@@ -133,7 +172,7 @@ mod tests {
     #[tokio::test]
     async fn what_the_engine_appends_is_found() {
         let store = Arc::new(MemoryStore::new());
-        let sink = Sink::start(store.clone(), Arc::new(SystemClock));
+        let sink = Sink::start(store.clone(), Arc::new(SystemClock), None);
         let big = "x".repeat(200_000);
         for (stream, timestamp_ms, message) in
             [("s1", 1000, "ERROR one"), ("s2", 1001, "two"), ("s1", 1002, big.as_str()), ("s1", 1003, "ERROR four")]
@@ -142,7 +181,7 @@ mod tests {
             sink.append("000000000000", "us-east-1", "/aws/lambda/f", stream, vec![event]).await;
         }
         sink.flush().await;
-        let logs = Logs::new(store);
+        let logs = logs(store);
         let group = "/aws/lambda/f";
         let all = json!({"logGroupName": group});
         let found = call(&logs, "FilterLogEvents", all.clone()).await.unwrap();
@@ -179,7 +218,7 @@ mod tests {
 
     #[tokio::test]
     async fn groups_streams_and_tags() {
-        let logs = Logs::new(Arc::new(MemoryStore::new()));
+        let logs = logs(Arc::new(MemoryStore::new()));
         let group = json!({"logGroupName": "g", "tags": {"a": "1"}});
         call(&logs, "CreateLogGroup", group.clone()).await.unwrap();
         assert_eq!(call(&logs, "CreateLogGroup", group).await.unwrap_err().code, "ResourceAlreadyExistsException");

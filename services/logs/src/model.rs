@@ -13,6 +13,27 @@ pub struct Group {
     pub created_ms: u64,
     pub retention_days: Option<u32>,
     pub tags: BTreeMap<String, String>,
+    /// Where matching events go to besides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subscriptions: Vec<Subscription>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Subscription {
+    pub name: String,
+    pub pattern: String,
+    pub destination_arn: String,
+    pub role_arn: Option<String>,
+    pub distribution: Option<String>,
+    pub created_ms: u64,
+}
+
+/// Which services may write to the groups of an account and region.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Policy {
+    pub v: u8,
+    pub document: String,
+    pub updated_ms: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

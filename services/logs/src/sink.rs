@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cumulet_base::clock::Clock;
 use cumulet_base::limits;
+use cumulet_delivery::Delivery;
 use cumulet_engine::output::LogEvent;
 use cumulet_engine::record::LogSink;
 use cumulet_store::Store;
@@ -39,13 +40,18 @@ pub struct Sink {
 
 impl Sink {
     /// Starts the task that writes; it ends when the sink is dropped and the queue is empty.
-    pub fn start(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Sink {
-        Sink::with_bytes(store, clock, limits::LOG_QUEUE_BYTES_MAX)
+    pub fn start(store: Arc<dyn Store>, clock: Arc<dyn Clock>, delivery: Option<Arc<Delivery>>) -> Sink {
+        Sink::with_bytes(store, clock, delivery, limits::LOG_QUEUE_BYTES_MAX)
     }
 
-    fn with_bytes(store: Arc<dyn Store>, clock: Arc<dyn Clock>, bytes_max: usize) -> Sink {
+    fn with_bytes(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        delivery: Option<Arc<Delivery>>,
+        bytes_max: usize,
+    ) -> Sink {
         let (queue, jobs) = mpsc::channel(limits::RECORD_QUEUE_MAX);
-        tokio::spawn(write(Storage::new(store), clock, jobs));
+        tokio::spawn(write(Storage::new(store, delivery), clock, jobs));
         let room_kib = bytes_max / 1024;
         Sink { queue, room: Arc::new(Semaphore::new(room_kib)), room_kib }
     }

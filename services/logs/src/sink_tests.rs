@@ -92,7 +92,7 @@ async fn read(store: Arc<dyn Store>) -> Vec<String> {
         found.push(event.message);
         true
     };
-    Storage::new(store).read(&place(), Position::MIN, u64::MAX, take).await.unwrap();
+    Storage::new(store, None).read(&place(), Position::MIN, u64::MAX, take).await.unwrap();
     found
 }
 
@@ -101,7 +101,7 @@ async fn producers_wait_for_bytes() {
     let mut store = Meddled::new(|_, _| None);
     store.gate = Semaphore::new(0);
     let store = Arc::new(store);
-    let sink = Sink::with_bytes(store.clone(), Arc::new(SystemClock), 64 * 1024);
+    let sink = Sink::with_bytes(store.clone(), Arc::new(SystemClock), None, 64 * 1024);
     let job = |text: &str| vec![LogEvent { timestamp_ms: 1000, message: text.repeat(30_000) }];
     sink.append("a", "r", "g", "s", job("1")).await;
     sink.append("a", "r", "g", "s", job("2")).await;
@@ -125,11 +125,11 @@ async fn what_is_refused_costs_no_other_and_is_not_tried_again() {
     let store = Arc::new(Meddled::new(|_, _| None));
     let long = "x".repeat(2000);
     let batches = [batch("a", &["one"]), batch(&long, &["lost"]), batch("z", &["two"])];
-    append(&Storage::new(store.clone()), &SystemClock, &place(), &batches).await;
+    append(&Storage::new(store.clone(), None), &SystemClock, &place(), &batches).await;
     assert_eq!(read(store).await, ["one", "two"]);
     for error in [Error::Closed, Error::Format("x".to_owned())] {
         let store = Arc::new(Meddled::new(move |_, _| Some(Err(error.clone()))));
-        append(&Storage::new(store.clone()), &SystemClock, &place(), &[batch("a", &["one"])]).await;
+        append(&Storage::new(store.clone(), None), &SystemClock, &place(), &[batch("a", &["one"])]).await;
         assert_eq!(store.commits.load(Ordering::Relaxed), 1);
     }
 }
@@ -140,11 +140,11 @@ async fn another_writers_event_is_not_overwritten() {
     store.rival = true;
     let store = Arc::new(store);
     let mut plan = Plan::new(&[batch("a", &["ours"])], 5).unwrap();
-    Storage::new(store.clone()).append(&place(), &mut plan, Missing::Create).await.unwrap();
+    Storage::new(store.clone(), None).append(&place(), &mut plan, Missing::Create).await.unwrap();
     assert!(plan.is_done());
     // The conflict, then the success under another key.
     assert_eq!(store.commits.load(Ordering::Relaxed), 2);
-    let storage = Storage::new(store);
+    let storage = Storage::new(store, None);
     // The rival's row is still its own, and is no chunk.
     assert!(storage.read(&place(), Position::MIN, u64::MAX, |_| true).await.is_err());
 }
@@ -155,7 +155,7 @@ async fn retries_repeat_nothing_committed() {
     let texts: Vec<&str> = big.iter().map(String::as_str).collect();
     let backend = || Some(Err(Error::Backend { doing: "x", reason: "y".to_owned() }));
     let store = Arc::new(Meddled::new(move |number, _| if number == 2 { backend() } else { None }));
-    append(&Storage::new(store.clone()), &SystemClock, &place(), &[batch("a", &texts)]).await;
+    append(&Storage::new(store.clone(), None), &SystemClock, &place(), &[batch("a", &texts)]).await;
     assert!(store.commits.load(Ordering::Relaxed) > 2);
     assert_eq!(read(store).await, big);
     // Applied, though the store does not say so for longer than one attempt lasts.
@@ -163,7 +163,7 @@ async fn retries_repeat_nothing_committed() {
     faults.apply_next_as_unknown(1);
     faults.lose_next(9);
     let store = Arc::new(MemoryStore::with_faults(faults));
-    append(&Storage::new(store.clone()), &SystemClock, &place(), &[batch("a", &["once"])]).await;
+    append(&Storage::new(store.clone(), None), &SystemClock, &place(), &[batch("a", &["once"])]).await;
     assert_eq!(read(store).await, ["once"]);
 }
 
@@ -171,7 +171,7 @@ async fn retries_repeat_nothing_committed() {
 async fn conflicts_end() {
     let store = Arc::new(Meddled::new(|_, _| Some(Ok(Outcome::Conflict { failed: 0, current: None }))));
     let mut plan = Plan::new(&[batch("a", &["one"])], 5).unwrap();
-    let failure = Storage::new(store.clone()).append(&place(), &mut plan, Missing::Create).await.unwrap_err();
+    let failure = Storage::new(store.clone(), None).append(&place(), &mut plan, Missing::Create).await.unwrap_err();
     assert!(failure.is_passing());
     assert_eq!((plan.events(), store.commits.load(Ordering::Relaxed)), (1, 16));
 }

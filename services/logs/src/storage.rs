@@ -8,13 +8,15 @@ use std::sync::{Arc, LazyLock};
 
 use cumulet_base::id;
 use cumulet_base::limits;
+use cumulet_delivery::{Delivery, Wake};
 use cumulet_store::{Check, Key, KeyReader, KeyWriter, Outcome, Row, Shard, Space, Store, StoreExt, Txn};
 use cumulet_wire::error::ApiError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::errors;
-use crate::model::{CHUNK_SPAN_MS, Chunk, Event, FORMAT, Group, Place, Position, Stream};
+use crate::model::{CHUNK_SPAN_MS, Chunk, Event, FORMAT, Group, Place, Policy, Position, Stream};
+use crate::subscription;
 
 const SPACE: Space = Space(5);
 const UNKNOWN_ATTEMPTS_MAX: usize = 8;
@@ -32,6 +34,8 @@ static SEQUENCE_LOW: LazyLock<u64> = LazyLock::new(|| u64::from(u32::from_be_byt
 
 pub struct Storage {
     store: Arc<dyn Store>,
+    /// Takes what subscriptions are to be sent; without it they are sent nothing.
+    delivery: Option<Arc<Delivery>>,
 }
 
 /// Why something could not be written.
@@ -84,7 +88,7 @@ pub struct Plan {
 struct Part {
     chunks: Vec<Encoded>,
     /// Was handed to the store without an answer that settles it; must be repeated with the same id first.
-    unsettled: Option<Txn>,
+    unsettled: Option<(Txn, Vec<Wake>)>,
 }
 
 struct Encoded {
@@ -168,6 +172,11 @@ impl Encoded {
             events: chunk.events.len(),
             rows: json.chunks(ROW_BYTES_MAX).map(row).collect(),
         }
+    }
+
+    fn decode(&self) -> Result<Chunk, ApiError> {
+        let json: Vec<u8> = self.rows.iter().flat_map(|row| row[ROWS_OF_CHUNK_HEAD..].iter().copied()).collect();
+        decode(&json)
     }
 }
 
@@ -258,8 +267,8 @@ fn chunks(batch: &Batch, ingested_ms: u64) -> Vec<Chunk> {
 }
 
 impl Storage {
-    pub fn new(store: Arc<dyn Store>) -> Storage {
-        Storage { store }
+    pub fn new(store: Arc<dyn Store>, delivery: Option<Arc<Delivery>>) -> Storage {
+        Storage { store, delivery }
     }
 
     pub async fn group(&self, place: &Place) -> Result<Option<Group>, ApiError> {
@@ -302,6 +311,23 @@ impl Storage {
         let (lo, hi) = prefix("stream", place).bytes(name_prefix.as_bytes()).range();
         let lo = after_name.map_or(lo, |name| after(&stream_key(place, name)));
         self.named(place, lo, hi, limit, 5).await
+    }
+
+    /// Policies of an account and region; `place.group` is not used.
+    pub async fn policies(&self, place: &Place, limit: usize) -> Result<Vec<(String, Policy)>, ApiError> {
+        let (lo, hi) = KeyWriter::new().text("policy").text(&place.account).text(&place.region).range();
+        self.named(place, lo, hi, limit, 4).await
+    }
+
+    /// Puts a policy, or takes it off; whether it was done.
+    pub async fn put_policy(&self, place: &Place, name: &str, policy: Option<&Policy>) -> Result<bool, ApiError> {
+        let key = KeyWriter::new().text("policy").text(&place.account).text(&place.region).text(name).key();
+        let txn = Txn::new(shard(place));
+        let txn = match policy {
+            Some(policy) => txn.put(SPACE, key, encode(policy)?),
+            None => txn.check(Check::Exists(SPACE, key.clone())).delete(SPACE, key),
+        };
+        Ok(self.commit(txn).await?)
     }
 
     /// Rows whose name is the `parts`-th part of the key.
@@ -410,15 +436,18 @@ impl Storage {
     /// Adds what the events change about group and streams, and commits.
     async fn commit_part(&self, place: &Place, part: &mut Part, now_ms: u64, missing: Missing) -> Result<(), Failure> {
         for _ in 0..UPDATE_ATTEMPTS_MAX {
-            let txn = match part.unsettled.take() {
-                Some(txn) => txn,
+            let (txn, wakes) = match part.unsettled.take() {
+                Some(begun) => begun,
                 None => self.events_txn(place, part, now_ms, missing).await?,
             };
             match self.repeat(&txn).await {
-                Ok(true) => return Ok(()),
+                Ok(true) => {
+                    wakes.into_iter().for_each(Wake::now);
+                    return Ok(());
+                }
                 Ok(false) => {}
                 Err(failure) => {
-                    part.unsettled = failure.is_passing().then_some(txn);
+                    part.unsettled = failure.is_passing().then_some((txn, wakes));
                     return Err(failure);
                 }
             }
@@ -426,11 +455,20 @@ impl Storage {
         Err(Failure::Passing(errors::aborted()))
     }
 
-    async fn events_txn(&self, place: &Place, part: &Part, now_ms: u64, missing: Missing) -> Result<Txn, Failure> {
+    async fn events_txn(
+        &self,
+        place: &Place,
+        part: &Part,
+        now_ms: u64,
+        missing: Missing,
+    ) -> Result<(Txn, Vec<Wake>), Failure> {
         let mut txn = Txn::new(shard(place));
         txn.id = Some(id::random());
+        let mut wakes = Vec::new();
+        let mut sequences = Vec::new();
         for chunk in &part.chunks {
             let sequence = next_sequence(now_ms);
+            sequences.push(sequence);
             // The parts of a chunk come and go together: the first stands for all.
             txn = txn.check(Check::Absent(SPACE, event_key(place, chunk.first_ms, sequence, 0)));
             for (number, row) in chunk.rows.iter().enumerate() {
@@ -448,10 +486,25 @@ impl Storage {
                     let hi = prefix("event", place).u64(cut).key();
                     txn = txn.delete_range(SPACE, lo, hi);
                 }
+                if let Some(delivery) = self.delivery.as_ref().filter(|_| !group.subscriptions.is_empty()) {
+                    for (chunk, sequence) in part.chunks.iter().zip(sequences) {
+                        for task in subscription::tasks(place, &group.subscriptions, &chunk.decode()?, sequence)? {
+                            let (more, wake) = delivery.add(txn, &task)?;
+                            txn = more;
+                            wakes.push(wake);
+                        }
+                    }
+                }
             }
             None if missing == Missing::Refuse => return Err(errors::group_not_found().into()),
             None => {
-                let group = Group { v: FORMAT, created_ms: now_ms, retention_days: None, tags: BTreeMap::new() };
+                let group = Group {
+                    v: FORMAT,
+                    created_ms: now_ms,
+                    retention_days: None,
+                    tags: BTreeMap::new(),
+                    subscriptions: Vec::new(),
+                };
                 txn = txn.check(Check::Absent(SPACE, group_key(place))).put(SPACE, group_key(place), encode(&group)?);
             }
         }
@@ -485,7 +538,7 @@ impl Storage {
             stream.last_ingestion_ms = Some(now_ms);
             txn = txn.put(SPACE, key, encode(&stream)?);
         }
-        Ok(txn)
+        Ok((txn, wakes))
     }
 
     /// Reads events with `from <= position` and `timestamp < end_ms` in their order, until `take` says no.

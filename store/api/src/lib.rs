@@ -257,6 +257,44 @@ pub trait StoreExt: Store {
         let (_, mut rows) = self.read(shard, vec![read]).await?;
         Ok(rows.pop().unwrap_or_default())
     }
+
+    /// Applies transactions, of whichever shards, all or none, under an id of their own. Whether that was done; otherwise a
+    /// check failed.
+    async fn apply(&self, txns: Vec<Txn>) -> Result<bool> {
+        let mut by_shard: Vec<Txn> = Vec::with_capacity(txns.len());
+        for mut txn in txns {
+            match by_shard.iter_mut().find(|other| other.shard == txn.shard) {
+                Some(other) => {
+                    other.checks.append(&mut txn.checks);
+                    other.ops.append(&mut txn.ops);
+                }
+                None => by_shard.push(txn),
+            }
+        }
+        let Some(first) = by_shard.first_mut() else { return Ok(true) };
+        first.id = Some(cumulet_base::id::random());
+        for _ in 0..UNKNOWN_ATTEMPTS_MAX {
+            let outcome = match by_shard.as_slice() {
+                [one] => match self.commit(one.clone()).await? {
+                    Outcome::Done(_) => Some(true),
+                    Outcome::Conflict { .. } => Some(false),
+                    Outcome::Unknown => None,
+                },
+                several => match self.commit_multi(several.to_vec()).await? {
+                    MultiOutcome::Done(_) => Some(true),
+                    MultiOutcome::Conflict { .. } => Some(false),
+                    MultiOutcome::Unknown => None,
+                },
+            };
+            if let Some(is_done) = outcome {
+                return Ok(is_done);
+            }
+        }
+        Err(Error::Backend { doing: "committing", reason: "its end stayed unknown".to_owned() })
+    }
 }
+
+/// How often a commit is repeated whose end is not known.
+const UNKNOWN_ATTEMPTS_MAX: usize = 8;
 
 impl<S: Store + ?Sized> StoreExt for S {}

@@ -4,6 +4,7 @@
 //! is not known here does not allow, but does deny.
 
 pub mod condition;
+pub mod labelled;
 
 use serde::Deserialize;
 use serde_json::Value;

@@ -1,3 +1,4 @@
+//! Schedule expressions against the documentation, and next occurrences against a slow search.
 #![allow(clippy::unwrap_used)]
 use proptest::prelude::*;
 

@@ -63,8 +63,8 @@ pub fn sdk(command: SdkCommand, format: Format) -> Result<(), Failure> {
     }
     if is_there("python3") {
         let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--upgrade", "--target"];
-        run("python3", &pip, &dir.join("python"), PYTHON)?;
-        done.push("python");
+        run("python3", &pip, &dir.join("python_modules"), PYTHON)?;
+        done.push("python_modules");
     }
     if done.is_empty() {
         return Err(Failure::new("neither npm nor python3 is there: install one of them"));

@@ -12,7 +12,7 @@ use crate::CloudFormation;
 use crate::changes;
 use crate::errors::Error;
 use crate::prepared::check_capabilities;
-use crate::stack::{ChangeSet, OnFailure, Stack};
+use crate::stack::{ChangeSet, OnFailure, Stack, Wish};
 use crate::storage::{Beside, Owner};
 use crate::template::Given;
 
@@ -56,7 +56,7 @@ impl CloudFormation {
         }
         let caller = self.deployer(ctx, &mut stack, text(input, "RoleARN")).await?;
         let previous = (stack.status != "REVIEW_IN_PROGRESS" && !is_new).then_some(&stack);
-        let wish = self.wish(ctx, input, previous).await?;
+        let mut wish = self.wish(ctx, input, previous).await?;
         let set_id = id::uuid();
         let mut set = ChangeSet {
             v: 1,
@@ -69,13 +69,13 @@ impl CloudFormation {
             reason: None,
             execution_status: "AVAILABLE".into(),
             description: text(input, "Description"),
-            wish: wish.clone(),
+            wish: Wish::default(),
             changes: Vec::new(),
             on_stack_failure: text(input, "OnStackFailure"),
             created_ms: ctx.now_ms,
             role_arn: stack.role_arn.clone(),
         };
-        let prepared = self.prepare(ctx, &stack, &caller, wish, &given(input)?, previous.is_none()).await;
+        let prepared = self.prepare(ctx, &stack, &caller, wish.clone(), &given(input)?, previous.is_none()).await;
         let mut failed = |reason: String| {
             set.status = "FAILED".into();
             set.execution_status = "UNAVAILABLE".into();
@@ -91,7 +91,12 @@ impl CloudFormation {
                 set.wish = prepared.wish;
             }
             // What the template asks for and is not built, or an assertion that does not hold, makes a set that failed.
-            Err(error) if is_of_the_set(&error) => failed(error.message),
+            Err(error) if is_of_the_set(&error) => {
+                failed(error.message);
+                let declared = crate::prepared::declared(&wish.template)?.1;
+                wish.parameters = crate::template::texts(&declared, &given(input)?, &stack.wish.parameters)?;
+                set.wish = wish;
+            }
             Err(error) => return Err(error),
         }
         if is_new {
@@ -106,7 +111,7 @@ impl CloudFormation {
         Ok(json!({ "Id": set.arn, "StackId": stack.arn }))
     }
 
-    async fn find_set(&self, owner: &Owner, input: &Input) -> Result<(Stack, Rev, ChangeSet), Error> {
+    pub(super) async fn find_set(&self, owner: &Owner, input: &Input) -> Result<(Stack, Rev, ChangeSet), Error> {
         let name = needed(input, "ChangeSetName")?;
         let missing = || Error::NoChangeSet(name.clone());
         if name.starts_with("arn:") && !input.contains_key("StackName") {

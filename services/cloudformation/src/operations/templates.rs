@@ -51,10 +51,13 @@ impl CloudFormation {
     }
 
     pub(super) async fn get_template(&self, ctx: &Context, input: &Input) -> Result<Value, ApiError> {
-        let (stack, _) = self.stack(&owner(ctx), &needed(input, "StackName")?).await?;
+        let wish = match text(input, "ChangeSetName") {
+            Some(_) => self.find_set(&owner(ctx), input).await?.2.wish,
+            None => self.stack(&owner(ctx), &needed(input, "StackName")?).await?.0.wish,
+        };
         let body = match text(input, "TemplateStage").as_deref() {
-            Some("Processed") => processed(&stack.wish)?.0.to_string(),
-            _ => stack.wish.template,
+            Some("Processed") => processed(&wish)?.0.to_string(),
+            _ => wish.template,
         };
         Ok(json!({ "TemplateBody": body, "StagesAvailable": ["Original", "Processed"] }))
     }

@@ -3,9 +3,11 @@
 
 mod apigateway;
 mod dynamodb;
+mod events;
 mod iam;
 mod lambda;
 mod logs;
+mod messages;
 mod nested;
 mod s3;
 mod ssm;
@@ -55,6 +57,12 @@ pub const TYPES: &[Type] = &[
     of("AWS::CloudFormation::WaitConditionHandle", &[]),
     tagged("AWS::DynamoDB::Table", &["TableName", "KeySchema", "LocalSecondaryIndexes"]),
     tagged("AWS::ECR::Repository", &["RepositoryName"]),
+    of("AWS::Events::ApiDestination", &["Name"]),
+    of("AWS::Events::Archive", &["ArchiveName", "SourceArn"]),
+    of("AWS::Events::Connection", &["Name"]),
+    tagged("AWS::Events::EventBus", &["Name"]),
+    of("AWS::Events::EventBusPolicy", &["StatementId", "EventBusName"]),
+    tagged("AWS::Events::Rule", &["Name", "EventBusName"]),
     of("AWS::IAM::AccessKey", &["UserName", "Serial"]),
     of("AWS::IAM::Group", &["GroupName"]),
     of("AWS::IAM::InstanceProfile", &["InstanceProfileName", "Path"]),
@@ -75,8 +83,17 @@ pub const TYPES: &[Type] = &[
     of("AWS::Lambda::Url", &["TargetFunctionArn", "Qualifier"]),
     of("AWS::Lambda::Version", &["FunctionName", "CodeSha256", "Description"]),
     tagged("AWS::Logs::LogGroup", &["LogGroupName"]),
+    of("AWS::Logs::ResourcePolicy", &["PolicyName"]),
+    of("AWS::Logs::SubscriptionFilter", &["FilterName", "LogGroupName"]),
     tagged("AWS::S3::Bucket", &["BucketName"]),
     of("AWS::S3::BucketPolicy", &["Bucket"]),
+    of("AWS::SNS::Subscription", &["Endpoint", "Protocol", "TopicArn"]),
+    tagged("AWS::SNS::Topic", &["FifoTopic", "TopicName"]),
+    of("AWS::SNS::TopicPolicy", &[]),
+    tagged("AWS::SQS::Queue", &["FifoQueue", "QueueName"]),
+    of("AWS::SQS::QueuePolicy", &[]),
+    of("AWS::Scheduler::Schedule", &["Name", "GroupName"]),
+    tagged("AWS::Scheduler::ScheduleGroup", &["Name"]),
     Type { name: "AWS::SSM::Parameter", replacing: &["Name"], tags: Tags::Map },
 ];
 
@@ -240,7 +257,12 @@ fn is_gone(error: &ApiError) -> bool {
     error.status == 404
         || matches!(
             error.code.as_str(),
-            "NoSuchEntity" | "ResourceNotFoundException" | "ParameterNotFound" | "NoSuchBucket" | "NoSuchBucketPolicy"
+            "NoSuchEntity"
+                | "ResourceNotFoundException"
+                | "ParameterNotFound"
+                | "NoSuchBucket"
+                | "NoSuchBucketPolicy"
+                | "QueueDoesNotExist"
         )
 }
 
@@ -281,7 +303,10 @@ async fn sweep(at: &Whereabouts, kind: &str, properties: &Map<String, Value>) ->
         "AWS::S3::Bucket" => ("BucketName", 63),
         "AWS::SSM::Parameter" => ("Name", 1024),
         "AWS::Lambda::Permission" => ("", 100),
-        _ => return Ok(false),
+        kind => match events::generated(kind) {
+            Some(generated) => generated,
+            None => return Ok(false),
+        },
     };
     if properties.contains_key(generated.0) {
         return Ok(false);
@@ -315,6 +340,7 @@ async fn make(at: &Whereabouts, kind: &str, properties: &Map<String, Value>) -> 
         "AWS::IAM::Role" => iam::create_role(at, properties).await,
         _ if kind.starts_with("AWS::IAM::") => iam::others::create(at, kind, properties).await,
         "AWS::Logs::LogGroup" => logs::create_group(at, properties).await,
+        _ if events::is_here(kind) => events::create(at, kind, properties).await,
         "AWS::DynamoDB::Table" => dynamodb::create_table(at, properties).await,
         "AWS::S3::Bucket" | "AWS::S3::BucketPolicy" => s3::create(at, kind, properties).await,
         "AWS::SSM::Parameter" => ssm::create(at, properties).await,
@@ -322,6 +348,9 @@ async fn make(at: &Whereabouts, kind: &str, properties: &Map<String, Value>) -> 
         "AWS::CloudFormation::Stack" => nested::create(at, properties).await,
         "AWS::CDK::Metadata" | "AWS::CloudFormation::WaitConditionHandle" => Ok(Made::new(at.name(128))),
         _ if is_custom(kind) => custom::ask(at, kind, properties, Request::Create).await,
+        _ if kind.starts_with("AWS::SQS::") || kind.starts_with("AWS::SNS::") => {
+            messages::create(at, kind, properties).await
+        }
         _ => apigateway::create(at, kind, properties).await,
     }
 }
@@ -357,6 +386,7 @@ pub async fn update(
         "AWS::IAM::Role" => iam::update_role(at, made, old, new).await,
         _ if kind.starts_with("AWS::IAM::") => iam::others::update(at, kind, made, old, new).await,
         "AWS::Logs::LogGroup" => logs::update_group(at, made, old, new).await,
+        _ if events::is_here(kind) => events::update(at, kind, made, old, new).await,
         "AWS::DynamoDB::Table" => dynamodb::update_table(at, made, old, new).await,
         "AWS::S3::Bucket" | "AWS::S3::BucketPolicy" => s3::update(at, kind, made, old, new).await,
         "AWS::SSM::Parameter" => ssm::update(at, made, old, new).await,
@@ -365,6 +395,9 @@ pub async fn update(
         _ if is_custom(kind) => {
             let request = Request::Update { physical_id: &made.physical_id, old };
             custom::ask(at, kind, new, request).await
+        }
+        _ if kind.starts_with("AWS::SQS::") || kind.starts_with("AWS::SNS::") => {
+            messages::update(at, kind, made, old, new).await
         }
         _ => apigateway::update(at, kind, made, old, new).await,
     }
@@ -392,6 +425,7 @@ pub async fn delete(
         _ if kind.starts_with("AWS::Lambda::") => lambda::parts::delete(at, kind, made, properties).await,
         "AWS::IAM::Role" => iam::delete_role(at, made, properties).await,
         _ if kind.starts_with("AWS::IAM::") => iam::others::delete(at, kind, made, properties).await,
+        _ if events::is_here(kind) => events::delete(at, kind, made, properties).await,
         "AWS::DynamoDB::Table" => call("dynamodb", "DeleteTable", json!({ "TableName": id })).await,
         "AWS::Logs::LogGroup" => call("logs", "DeleteLogGroup", json!({ "logGroupName": id })).await,
         "AWS::S3::Bucket" => call("s3", "DeleteBucket", json!({ "Bucket": id })).await,
@@ -405,6 +439,9 @@ pub async fn delete(
         _ if is_custom(kind) => {
             let request = Request::Delete { physical_id: id };
             custom::ask(at, kind, properties, request).await.map(drop)
+        }
+        _ if kind.starts_with("AWS::SQS::") || kind.starts_with("AWS::SNS::") => {
+            messages::delete(at, kind, made, properties).await
         }
         _ => apigateway::delete(at, kind, made, properties).await,
     }

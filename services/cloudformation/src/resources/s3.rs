@@ -68,7 +68,7 @@ fn value_of(property: &str, value: &Value) -> Value {
             ("Id", "ID"),
         ]) }),
         "BucketEncryption" => {
-            let rules = renamed_list(
+            let mut rules = renamed_list(
                 &value["ServerSideEncryptionConfiguration"],
                 &[
                     ("ServerSideEncryptionByDefault", "ApplyServerSideEncryptionByDefault"),
@@ -76,6 +76,11 @@ fn value_of(property: &str, value: &Value) -> Value {
                     ("BlockedEncryptionTypes", "BlockedEncryptionTypes"),
                 ],
             );
+            for rule in rules.as_array_mut().into_iter().flatten() {
+                if is_managed_key(&rule["ApplyServerSideEncryptionByDefault"]) {
+                    rule["ApplyServerSideEncryptionByDefault"] = json!({ "SSEAlgorithm": "AES256" });
+                }
+            }
             json!({ "Rules": rules })
         }
         "LifecycleConfiguration" => {
@@ -93,6 +98,18 @@ fn value_of(property: &str, value: &Value) -> Value {
         }
         _ => value.clone(),
     }
+}
+
+/// Encryption with AWS's own key of the account, which buckets of tools ask for. There is no key service here: it is
+/// taken as the object store's own encryption, and the event says so. A key that is named is not.
+fn is_managed_key(default: &Value) -> bool {
+    default["SSEAlgorithm"] == "aws:kms" && default.get("KMSMasterKeyID").is_none_or(|key| key == "alias/aws/s3")
+}
+
+fn remark(properties: &Map<String, Value>) -> Option<String> {
+    let rules = properties.get("BucketEncryption")?.get("ServerSideEncryptionConfiguration")?.as_array()?;
+    let is_managed = rules.iter().any(|rule| is_managed_key(&rule["ServerSideEncryptionByDefault"]));
+    is_managed.then(|| "aws:kms is AES256 here: there is no key service".to_owned())
 }
 
 fn renamed(value: &Value, names: &[(&str, &str)]) -> Value {
@@ -236,7 +253,9 @@ pub async fn create(at: &Whereabouts, kind: &str, properties: &Map<String, Value
     }
     let domain = crate::operations::url_suffix(&at.client.context.host);
     let of = |text: String| Value::from(text);
-    Ok(Made::new(bucket.clone())
+    let mut made = Made::new(bucket.clone());
+    made.remark = remark(properties);
+    Ok(made
         .with("Arn", &of(format!("arn:aws:s3:::{bucket}")))
         .with("DomainName", &of(format!("{bucket}.s3.{domain}")))
         .with("RegionalDomainName", &of(format!("{bucket}.s3.{region}.{domain}")))

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::events::Function;
 use super::{Out, invalid, not_built, only, resource};
 use crate::errors::Error;
 
@@ -22,7 +23,7 @@ const KNOWN: &[&str] = &[
     "PropagateTags",
 ];
 
-pub fn transform(logical_id: &str, source: &Value, given: &Map<String, Value>, out: &mut Out) -> Result<(), Error> {
+pub fn transform(logical_id: &str, source: &Value, given: &Map<String, Value>, out: &mut Out<'_>) -> Result<(), Error> {
     only(logical_id, given, KNOWN)?;
     let mut tags = json!({ "httpapi:createdBy": "SAM" });
     if let Some(own) = given.get("Tags") {
@@ -71,9 +72,8 @@ pub fn transform(logical_id: &str, source: &Value, given: &Map<String, Value>, o
 }
 
 /// An event of the type HttpApi: an integration, a route to it, and the permission to call the function.
-pub fn event(function: &str, name: &str, source: &Value, properties: &Value, out: &mut Out) -> Result<(), Error> {
-    let empty = Map::new();
-    let given = properties.as_object().unwrap_or(&empty);
+pub fn event(target: &Function<'_>, name: &str, given: &Map<String, Value>, out: &mut Out<'_>) -> Result<(), Error> {
+    let (function, source) = (target.logical_id, target.source);
     let known = ["ApiId", "Path", "Method", "PayloadFormatVersion", "TimeoutInMillis", "RouteSettings"];
     if let Some(name) = given.keys().find(|key| !known.contains(&key.as_str())) {
         return Err(not_built(format!("property {name} of an HttpApi event of {function}")));
@@ -108,7 +108,7 @@ pub fn event(function: &str, name: &str, source: &Value, properties: &Value, out
     let mut made = json!({
         "ApiId": api,
         "IntegrationType": "AWS_PROXY",
-        "IntegrationUri": { "Fn::GetAtt": [function, "Arn"] },
+        "IntegrationUri": target.arn(),
         "PayloadFormatVersion": given.get("PayloadFormatVersion").cloned().unwrap_or_else(|| "2.0".into()),
     });
     if let Some(timeout) = given.get("TimeoutInMillis") {
@@ -121,13 +121,14 @@ pub fn event(function: &str, name: &str, source: &Value, properties: &Value, out
         "Target": { "Fn::Sub": format!("integrations/${{{integration}}}") },
     });
     out.add(&format!("{function}{name}Route"), resource("AWS::ApiGatewayV2::Route", source, route))?;
-    let arn =
-        format!("arn:${{AWS::Partition}}:execute-api:${{AWS::Region}}:${{AWS::AccountId}}:${{__ApiId__}}/*/{arn_tail}");
+    let arn = format!(
+        "arn:${{AWS::Partition}}:execute-api:${{AWS::Region}}:${{AWS::AccountId}}:${{__ApiId__}}/${{__Stage__}}/{arn_tail}"
+    );
     let permission = json!({
         "Action": "lambda:InvokeFunction",
-        "FunctionName": { "Ref": function },
+        "FunctionName": target.name(),
         "Principal": "apigateway.amazonaws.com",
-        "SourceArn": { "Fn::Sub": [arn, { "__ApiId__": api }] },
+        "SourceArn": { "Fn::Sub": [arn, { "__ApiId__": api, "__Stage__": "*" }] },
     });
     out.add(&format!("{function}{name}Permission"), resource("AWS::Lambda::Permission", source, permission))
 }

@@ -1,11 +1,16 @@
-//! The transform `AWS::Serverless-2016-10-31`: functions with their roles, URLs and HTTP API events, HTTP APIs, and
-//! simple tables
+//! The transform `AWS::Serverless-2016-10-31`: functions with their roles, versions, aliases, URLs, destinations and
+//! events, layers, HTTP APIs, simple tables, and applications at an address
 //! (<https://github.com/aws/serverless-application-model/blob/master/versions/2016-10-31.md>). Pure.
+//! Logical ids are those of AWS's translator, so that updates do not replace what is there; a test compares the two.
 //! HTTP APIs become Api, Stage, Integration and Route resources instead of an OpenAPI body (`docs/decisions/sam-http-apis.md`).
 //! Everything else of SAM is refused by name.
 
+mod events;
 mod function;
+mod hash;
 mod http_api;
+mod layer;
+mod policies;
 mod simple_table;
 
 use std::collections::BTreeMap;
@@ -14,19 +19,49 @@ use serde_json::{Map, Value, json};
 
 use crate::errors::Error;
 
-/// Resources that come of the transform.
-struct Out {
+/// Resources that come of the transform, and what they are made of.
+struct Out<'a> {
     resources: Map<String, Value>,
     needs_implicit_api: bool,
+    /// Logical ids that got an end of their own, by those of the template.
+    renamed: BTreeMap<String, String>,
+    notifications: Vec<events::Notification>,
+    /// The resources of the template.
+    source: &'a Map<String, Value>,
+    /// Values of the template's parameters.
+    values: &'a BTreeMap<String, Value>,
+    globals: &'a Map<String, Value>,
 }
 
-impl Out {
+impl Out<'_> {
     fn add(&mut self, logical_id: &str, resource: Value) -> Result<(), Error> {
         if self.resources.contains_key(logical_id) {
             return Err(invalid(format!("the logical id {logical_id} would stand twice")));
         }
         self.resources.insert(logical_id.to_owned(), resource);
         Ok(())
+    }
+
+    /// The value with the values of parameters in place of references to them.
+    fn resolved(&self, value: &Value) -> Value {
+        match value {
+            Value::Object(map) => match map.get("Ref").and_then(Value::as_str).filter(|_| map.len() == 1) {
+                Some(name) if self.values.contains_key(name) => self.values[name].clone(),
+                _ => map.iter().map(|(name, value)| (name.clone(), self.resolved(value))).collect::<Map<_, _>>().into(),
+            },
+            Value::Array(items) => items.iter().map(|item| self.resolved(item)).collect(),
+            other => other.clone(),
+        }
+    }
+
+    /// Whether the template has such a resource.
+    fn has(&self, logical_id: &str) -> bool {
+        self.source.contains_key(logical_id)
+    }
+
+    /// A property of a resource of the template.
+    fn property(&self, logical_id: &str, name: &str) -> Option<Value> {
+        Some(self.resolved(self.source.get(logical_id)?.get("Properties")?.get(name)?))
     }
 }
 
@@ -41,17 +76,27 @@ fn not_built(what: impl std::fmt::Display) -> Error {
 }
 
 /// The template without SAM resources.
-pub fn transform(template: &Value, _values: &BTreeMap<String, Value>) -> Result<Value, Error> {
+pub fn transform(template: &Value, values: &BTreeMap<String, Value>) -> Result<Value, Error> {
     let Some(sections) = template.as_object() else {
         return Err(invalid("not an object"));
     };
     let empty = Map::new();
     let section = |name: &str| sections.get(name).and_then(Value::as_object).unwrap_or(&empty);
     let globals = section("Globals");
-    if let Some(name) = globals.keys().find(|name| !["Function", "HttpApi", "SimpleTable"].contains(&name.as_str())) {
+    if let Some(name) =
+        globals.keys().find(|name| !["Function", "HttpApi", "SimpleTable", "LayerVersion"].contains(&name.as_str()))
+    {
         return Err(not_built(format!("Globals.{name}")));
     }
-    let mut out = Out { resources: Map::new(), needs_implicit_api: false };
+    let mut out = Out {
+        resources: Map::new(),
+        needs_implicit_api: false,
+        renamed: BTreeMap::new(),
+        notifications: Vec::new(),
+        source: section("Resources"),
+        values,
+        globals,
+    };
     for (logical_id, resource) in section("Resources") {
         let kind = resource.get("Type").and_then(Value::as_str).unwrap_or_default();
         let of = |name: &str| with_globals(globals.get(name), resource.get("Properties"));
@@ -61,6 +106,12 @@ pub fn transform(template: &Value, _values: &BTreeMap<String, Value>) -> Result<
             }
             "AWS::Serverless::HttpApi" => {
                 http_api::transform(logical_id, resource, &of("HttpApi")?, &mut out)?;
+            }
+            "AWS::Serverless::LayerVersion" => {
+                layer::transform(logical_id, resource, &of("LayerVersion")?, &mut out)?;
+            }
+            "AWS::Serverless::Application" => {
+                layer::application(logical_id, resource, &of("Application")?, &mut out)?;
             }
             "AWS::Serverless::SimpleTable" => {
                 simple_table::transform(logical_id, resource, &of("SimpleTable")?, &mut out)?;
@@ -75,10 +126,109 @@ pub fn transform(template: &Value, _values: &BTreeMap<String, Value>) -> Result<
         let properties = with_globals(globals.get("HttpApi"), None)?;
         http_api::transform(http_api::IMPLICIT, &json!({}), &properties, &mut out)?;
     }
+    for notification in std::mem::take(&mut out.notifications) {
+        notification.apply(&mut out.resources)?;
+    }
+    let renamed = out.renamed;
     let mut sections = sections.clone();
     sections.remove("Globals");
     sections.insert("Resources".into(), out.resources.into());
+    if renamed.is_empty() {
+        return Ok(sections.into());
+    }
+    for name in ["Resources", "Outputs"] {
+        if let Some(section) = sections.get_mut(name) {
+            *section = rereferred(section, &renamed);
+        }
+    }
     Ok(sections.into())
+}
+
+/// References to logical ids that got another end, or that ask a function for its version or alias.
+fn rereferred(value: &Value, renamed: &BTreeMap<String, String>) -> Value {
+    match value {
+        Value::Object(map) => {
+            let only = map.iter().next().filter(|_| map.len() == 1);
+            match only {
+                Some((function, Value::String(name))) if function == "Ref" && renamed.contains_key(name) => {
+                    json!({ "Ref": renamed[name] })
+                }
+                Some((function, Value::Array(parts))) if function == "Fn::GetAtt" => {
+                    let mut parts = parts.clone();
+                    if let Some(name) = parts.first().and_then(Value::as_str).and_then(|name| renamed.get(name)) {
+                        parts[0] = name.clone().into();
+                    }
+                    json!({ "Fn::GetAtt": parts })
+                }
+                Some((function, Value::String(text))) if function == "Fn::Sub" => {
+                    json!({ "Fn::Sub": resubstituted(text, renamed) })
+                }
+                Some((function, Value::Array(parts))) if function == "Fn::Sub" => {
+                    let mut parts: Vec<Value> = parts.iter().map(|part| rereferred(part, renamed)).collect();
+                    if let Some(Value::String(text)) = parts.first() {
+                        parts[0] = resubstituted(text, renamed).into();
+                    }
+                    json!({ "Fn::Sub": parts })
+                }
+                _ => map
+                    .iter()
+                    .map(|(name, value)| {
+                        let value = match (name.as_str(), value) {
+                            ("DependsOn", Value::String(one)) => renamed.get(one).unwrap_or(one).clone().into(),
+                            ("DependsOn", Value::Array(list)) => list
+                                .iter()
+                                .map(|one| match one.as_str().and_then(|one| renamed.get(one)) {
+                                    Some(name) => name.clone().into(),
+                                    None => one.clone(),
+                                })
+                                .collect(),
+                            _ => rereferred(value, renamed),
+                        };
+                        (name.clone(), value)
+                    })
+                    .collect::<Map<_, _>>()
+                    .into(),
+            }
+        }
+        Value::Array(items) => items.iter().map(|item| rereferred(item, renamed)).collect(),
+        other => other.clone(),
+    }
+}
+
+fn resubstituted(text: &str, renamed: &BTreeMap<String, String>) -> String {
+    renamed.iter().fold(text.to_owned(), |text, (from, to)| {
+        text.replace(&format!("${{{from}}}"), &format!("${{{to}}}"))
+            .replace(&format!("${{{from}."), &format!("${{{to}."))
+    })
+}
+
+/// `s3://BUCKET/KEY` or the same as an object, as the place of code.
+fn place(logical_id: &str, property: &str, uri: &Value) -> Result<Value, Error> {
+    let bad = || {
+        invalid(format!(
+            "Resource with id [{logical_id}] is invalid. '{property}' is not a valid S3 Uri of the form 's3://bucket/key' with optional versionId query parameter."
+        ))
+    };
+    match uri {
+        Value::String(text) => {
+            let (rest, query) =
+                text.strip_prefix("s3://").ok_or_else(bad).map(|rest| rest.split_once('?').unwrap_or((rest, "")))?;
+            let (bucket, key) = rest.split_once('/').filter(|(b, k)| !b.is_empty() && !k.is_empty()).ok_or_else(bad)?;
+            let mut code = json!({ "S3Bucket": bucket, "S3Key": key });
+            if let Some(version) = query.split('&').find_map(|pair| pair.strip_prefix("versionId=")) {
+                code["S3ObjectVersion"] = version.into();
+            }
+            Ok(code)
+        }
+        Value::Object(place) if place.contains_key("Bucket") && place.contains_key("Key") => {
+            let mut code = json!({ "S3Bucket": place.get("Bucket"), "S3Key": place.get("Key") });
+            if let Some(version) = place.get("Version") {
+                code["S3ObjectVersion"] = version.clone();
+            }
+            Ok(code)
+        }
+        _ => Err(bad()),
+    }
 }
 
 /// Properties of a resource over those of `Globals`: maps are merged, lists joined, anything else replaced.
@@ -117,18 +267,23 @@ fn only(logical_id: &str, properties: &Map<String, Value>, known: &[&str]) -> Re
     }
 }
 
-/// A resource of plain CloudFormation, under the same condition as the one it comes of.
+/// A resource of plain CloudFormation, with the condition and the policies of the one it comes of.
 fn resource(kind: &str, of: &Value, properties: Value) -> Value {
     let mut made = json!({ "Type": kind, "Properties": properties });
-    if let Some(condition) = of.get("Condition") {
-        made["Condition"] = condition.clone();
+    for attribute in ["Condition", "DeletionPolicy", "UpdateReplacePolicy"] {
+        if let Some(value) = of.get(attribute) {
+            made[attribute] = value.clone();
+        }
     }
     made
 }
 
 /// Tags as a list, as most resource types take them.
 fn tag_list(tags: Option<&Value>, created_by: &str) -> Value {
-    let mut list = vec![json!({ "Key": created_by, "Value": "SAM" })];
+    let mut list = Vec::new();
+    if !created_by.is_empty() {
+        list.push(json!({ "Key": created_by, "Value": "SAM" }));
+    }
     if let Some(Value::Object(tags)) = tags {
         list.extend(tags.iter().map(|(key, value)| json!({ "Key": key, "Value": value })));
     }

@@ -1,5 +1,4 @@
-//! `AWS::Serverless::SimpleTable`: a table with one key and nothing else; and the policies of functions that use tables
-//! (<https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/serverless-policy-template-list.html>).
+//! `AWS::Serverless::SimpleTable`: a table with one key and nothing else.
 
 use serde_json::{Map, Value, json};
 
@@ -15,7 +14,12 @@ const KNOWN: &[&str] = &[
     "PointInTimeRecoverySpecification",
 ];
 
-pub fn transform(logical_id: &str, of: &Value, properties: &Map<String, Value>, out: &mut Out) -> Result<(), Error> {
+pub fn transform(
+    logical_id: &str,
+    of: &Value,
+    properties: &Map<String, Value>,
+    out: &mut Out<'_>,
+) -> Result<(), Error> {
     only(logical_id, properties, KNOWN)?;
     let key = properties.get("PrimaryKey").cloned().unwrap_or_else(|| json!({ "Name": "id", "Type": "String" }));
     let kind = match key["Type"].as_str() {
@@ -39,44 +43,7 @@ pub fn transform(logical_id: &str, of: &Value, properties: &Map<String, Value>, 
         }
     }
     if properties.contains_key("Tags") {
-        table["Tags"] = tag_list(properties.get("Tags"), "dynamodb:createdBy");
+        table["Tags"] = tag_list(properties.get("Tags"), "");
     }
     out.add(logical_id, resource("AWS::DynamoDB::Table", of, table))
-}
-
-const READ: &[&str] = &["GetItem", "Scan", "Query", "BatchGetItem", "DescribeTable"];
-const WRITE: &[&str] = &["PutItem", "UpdateItem", "BatchWriteItem"];
-const CRUD: &[&str] = &[
-    "GetItem",
-    "DeleteItem",
-    "PutItem",
-    "Scan",
-    "Query",
-    "UpdateItem",
-    "BatchWriteItem",
-    "BatchGetItem",
-    "DescribeTable",
-    "ConditionCheckItem",
-];
-
-/// The document of a policy template, `{DynamoDBCrudPolicy: {TableName: …}}`; `None` for any other.
-pub fn policy(map: &Map<String, Value>) -> Option<Value> {
-    let (name, given) = map.iter().next().filter(|_| map.len() == 1)?;
-    let actions = match name.as_str() {
-        "DynamoDBReadPolicy" => READ,
-        "DynamoDBWritePolicy" => WRITE,
-        "DynamoDBCrudPolicy" => CRUD,
-        _ => return None,
-    };
-    let actions: Vec<String> = actions.iter().map(|action| format!("dynamodb:{action}")).collect();
-    let resource = |tail: &str| {
-        let arn =
-            format!("arn:${{AWS::Partition}}:dynamodb:${{AWS::Region}}:${{AWS::AccountId}}:table/${{tableName}}{tail}");
-        json!({ "Fn::Sub": [arn, { "tableName": given.get("TableName")? }] }).into()
-    };
-    let resources: Option<Vec<Value>> = ["", "/index/*"].into_iter().map(resource).collect();
-    Some(json!({
-        "Version": "2012-10-17",
-        "Statement": [{ "Effect": "Allow", "Action": actions, "Resource": resources? }],
-    }))
 }

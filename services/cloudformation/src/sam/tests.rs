@@ -52,6 +52,7 @@ fn the_function_behind_an_http_api() {
             "HelloGetPermission AWS::Lambda::Permission",
             "HelloGetRoute AWS::ApiGatewayV2::Route",
             "HelloRole AWS::IAM::Role",
+            "HelloURLInvokeAllowPublicAccess AWS::Lambda::Permission",
             "HelloUrl AWS::Lambda::Url",
             "HelloUrlPublicPermissions AWS::Lambda::Permission",
             "ServerlessHttpApi AWS::ApiGatewayV2::Api",
@@ -63,23 +64,26 @@ fn the_function_behind_an_http_api() {
     assert_eq!(function["Environment"]["Variables"], json!({"A": "1", "B": {"Ref": "AWS::Region"}}));
     assert_eq!(function["Code"], json!({"S3Bucket": "cumulet-artifacts", "S3Key": "0123"}));
     let arn = &value["Resources"]["HelloGetPermission"]["Properties"]["SourceArn"]["Fn::Sub"][0];
-    assert!(arn.as_str().unwrap().ends_with("${__ApiId__}/*/GET/hello/*"), "{arn}");
+    assert!(arn.as_str().unwrap().ends_with("${__ApiId__}/${__Stage__}/GET/hello/*"), "{arn}");
     assert_eq!(prepared::capabilities(&template).0, ["CAPABILITY_IAM"]);
     let wish = Wish { template: EXAMPLE.to_owned(), ..Wish::default() };
     let prepared = prepared::prepare_given(wish, &[], Default::default(), &BTreeMap::new()).unwrap();
-    assert_eq!(prepared.plan.actions.len(), 9);
+    assert_eq!(prepared.plan.actions.len(), 10);
 }
 
 #[test]
 fn what_is_refused_is_named() {
     for (resource, name) in [
         ("{Type: AWS::Serverless::Api}", "AWS::Serverless::Api"),
-        ("{Type: AWS::Serverless::Function, Properties: {InlineCode: x, Events: {E: {Type: SQS}}}}", "SQS"),
+        ("{Type: AWS::Serverless::Function, Properties: {InlineCode: x, Events: {E: {Type: Kafka}}}}", "Kafka"),
         (
-            "{Type: AWS::Serverless::Function, Properties: {InlineCode: x, Policies: [{S3ReadPolicy: {}}]}}",
-            "S3ReadPolicy",
+            "{Type: AWS::Serverless::Function, Properties: {InlineCode: x, Policies: [{NoSuchPolicy: {}}]}}",
+            "NoSuchPolicy",
         ),
-        ("{Type: AWS::Serverless::Function, Properties: {InlineCode: x, AutoPublishAlias: live}}", "AutoPublishAlias"),
+        (
+            "{Type: AWS::Serverless::Function, Properties: {InlineCode: x, DeploymentPreference: {Type: AllAtOnce}}}",
+            "DeploymentPreference",
+        ),
         ("{Type: AWS::Serverless::Function, Properties: {CodeUri: ./src}}", "CodeUri"),
         ("{Type: AWS::Serverless::HttpApi, Properties: {Auth: {}}}", "Auth"),
     ] {

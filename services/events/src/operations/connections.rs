@@ -103,7 +103,7 @@ fn without_secrets(value: &Value) -> Value {
         Value::Object(map) => {
             let is_secret = map.get("IsValueSecret").and_then(Value::as_bool) == Some(true);
             map.iter()
-                .filter(|(name, _)| !SECRETS.contains(&name.as_str()) && !(is_secret && *name == "Value"))
+                .filter(|(name, _)| !(SECRETS.contains(&name.as_str()) || is_secret && *name == "Value"))
                 .map(|(name, value)| (name.clone(), without_secrets(value)))
                 .collect::<serde_json::Map<String, Value>>()
                 .into()

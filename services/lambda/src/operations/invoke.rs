@@ -1,12 +1,11 @@
-//! Invoke (<https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html>): synchronous and dry run. Asynchronous
-//! invocation (`Event`) is absent until there is a queue of events.
+//! Invoke (<https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html>): synchronous, asynchronous and dry run.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use cumulet_base::{id, limits};
 use cumulet_engine::catalog::{Access, Target};
-use cumulet_engine::invocation::Invocation;
+use cumulet_engine::invocation::{Invocation, InvokeError};
 use cumulet_wire::call::{Answer, Call, Context};
 use cumulet_wire::error::ApiError;
 use cumulet_wire::validate::Validation;
@@ -88,14 +87,15 @@ pub async fn run(lambda: &Lambda, mut call: Call) -> Result<Answer, ApiError> {
     let named = names::read(&context, &input.function_name, input.qualifier.as_deref())?;
     input.check(&["Event", "RequestResponse", "DryRun"])?;
     match input.invocation_type.as_deref() {
-        Some("Event") => return Err(errors::not_built("InvocationType Event (Events)")),
+        Some("Event") => return accept(lambda, &context, &named, &input, payload).await,
         Some("DryRun") => {
             lambda.functions.require(&named).await?;
             return Ok(Answer { status: Some(204), ..Answer::empty() });
         }
         _ => {}
     }
-    let invocation = input.invocation(&context, &named, payload, limits::INVOKE_PAYLOAD_BYTES_MAX)?;
+    let mut invocation = input.invocation(&context, &named, payload, limits::INVOKE_PAYLOAD_BYTES_MAX)?;
+    lambda.functions.count(&named, &mut invocation).await?;
     let outcome = lambda.invoker.invoke(&target_of(&named), &Access::Authorised, invocation).await;
     let outcome = outcome.map_err(errors::from_invoke)?;
     let mut headers = vec![("x-amz-executed-version", outcome.executed_version)];
@@ -106,6 +106,30 @@ pub async fn run(lambda: &Lambda, mut call: Call) -> Result<Answer, ApiError> {
         headers.push(("x-amz-log-result", STANDARD.encode(&outcome.log_tail)));
     }
     Ok(Answer { payload: Some(outcome.payload), headers, ..Answer::empty() })
+}
+
+/// The event is durable when this answers.
+async fn accept(
+    lambda: &Lambda,
+    context: &Context,
+    named: &Named,
+    input: &InvokeInput,
+    payload: Bytes,
+) -> Result<Answer, ApiError> {
+    let is_isolated = lambda.functions.function(named).await?.tenant_isolation.is_some();
+    if payload.len() > limits::INVOKE_EVENT_BYTES_MAX {
+        return Err(errors::event_too_large(payload.len(), limits::INVOKE_EVENT_BYTES_MAX));
+    }
+    let mut invocation = input.invocation(context, named, payload, limits::INVOKE_EVENT_BYTES_MAX)?;
+    if is_isolated != invocation.tenant.is_some() {
+        return Err(errors::from_invoke(InvokeError::of_tenant(is_isolated)));
+    }
+    if let Err(error) = lambda.functions.count(named, &mut invocation).await {
+        lambda.events.refuse(&target_of(named), invocation, "RecursiveInvocation").await?;
+        return Err(error);
+    }
+    lambda.events.accept(&target_of(named), invocation).await?;
+    Ok(Answer { status: Some(202), payload: Some(Bytes::new()), ..Answer::empty() })
 }
 
 /// The payload, `{}` where there was none.
@@ -137,7 +161,6 @@ fn read_client_context(text: &str) -> Result<String, ApiError> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use cumulet_engine::invocation::InvokeError;
     use serde_json::json;
 
     use super::*;
@@ -174,7 +197,20 @@ mod tests {
                 400,
                 "InvalidRequestContentException",
             ),
-            (json!({"FunctionName": "f", "InvocationType": "Event"}), Bytes::new(), 501, "NotImplemented"),
+            (
+                json!({"FunctionName": "f", "InvocationType": "Event"}),
+                Bytes::from(vec![b'1'; limits::INVOKE_EVENT_BYTES_MAX + 1]),
+                413,
+                "RequestTooLargeException",
+            ),
+            (json!({"FunctionName": "g", "InvocationType": "Event"}), Bytes::new(), 404, "ResourceNotFoundException"),
+            (json!({"FunctionName": "f", "TenantId": "t"}), Bytes::new(), 400, "InvalidParameterValueException"),
+            (
+                json!({"FunctionName": "f", "InvocationType": "Event", "TenantId": "t"}),
+                Bytes::new(),
+                400,
+                "InvalidParameterValueException",
+            ),
             (json!({"FunctionName": "f", "InvocationType": "Later"}), Bytes::new(), 400, "ValidationException"),
             (json!({"FunctionName": "g"}), Bytes::new(), 404, "ResourceNotFoundException"),
             (json!({"FunctionName": "g", "InvocationType": "DryRun"}), Bytes::new(), 404, "ResourceNotFoundException"),

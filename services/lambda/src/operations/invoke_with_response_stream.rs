@@ -22,7 +22,8 @@ pub async fn run(lambda: &Lambda, mut call: Call) -> Result<Answer, ApiError> {
         lambda.functions.require(&named).await?;
         return Ok(Answer { status: Some(204), payload: Some(Bytes::new()), ..Answer::empty() });
     }
-    let invocation = input.invocation(&context, &named, payload, limits::INVOKE_PAYLOAD_BYTES_MAX)?;
+    let mut invocation = input.invocation(&context, &named, payload, limits::INVOKE_PAYLOAD_BYTES_MAX)?;
+    lambda.functions.count(&named, &mut invocation).await?;
     let streaming = lambda.invoker.invoke_streaming(&target_of(&named), &Access::Authorised, invocation).await;
     let streaming = streaming.map_err(errors::from_invoke)?;
     let content_type = streaming.content_type.clone().unwrap_or_else(|| "application/octet-stream".to_owned());

@@ -37,6 +37,7 @@ pub async fn create(logs: &Logs, call: &Call) -> Result<Answer, ApiError> {
         created_ms: call.context.now_ms,
         retention_days: None,
         tags: input.tags.unwrap_or_default(),
+        subscriptions: Vec::new(),
     };
     logs.storage.create_group(&place, &group).await?;
     Ok(Answer::empty())

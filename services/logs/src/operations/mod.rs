@@ -2,7 +2,9 @@
 
 pub mod events;
 pub mod groups;
+pub mod policies;
 pub mod streams;
+pub mod subscriptions;
 pub mod tags;
 
 use cumulet_wire::call::{Call, Context};

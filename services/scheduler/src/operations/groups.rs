@@ -97,7 +97,7 @@ pub async fn delete(scheduler: &Scheduler, call: &Call) -> Result<Answer, ApiErr
     }
     let (mut group, rev) = core.storage.group(&place, name).await?.ok_or_else(|| errors::no_group(name))?;
     if group.state == DELETING {
-        return Ok(Answer::json(json!({}))?);
+        return Answer::json(json!({}));
     }
     group.state = DELETING.to_owned();
     group.modified_ms = core.now_ms();

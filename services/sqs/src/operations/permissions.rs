@@ -2,6 +2,7 @@
 
 use cumulet_wire::call::{Answer, Call};
 use cumulet_wire::error::ApiError;
+use cumulet_wire::policy::labelled;
 use serde_json::{Value, json};
 
 use crate::model::Queue;
@@ -21,15 +22,9 @@ const ACTIONS: &[&str] = &[
     "PurgeQueue",
 ];
 
-fn statements(queue: &Queue) -> (Value, Vec<Value>) {
+fn policy_of(queue: &Queue) -> Value {
     let policy = queue.attributes.get("Policy").and_then(|text| serde_json::from_str(text).ok());
-    let policy: Value = policy.unwrap_or_else(|| json!({"Version": "2012-10-17", "Id": "__default_policy_ID"}));
-    let statements = match &policy["Statement"] {
-        Value::Array(list) => list.clone(),
-        Value::Null => Vec::new(),
-        one => vec![one.clone()],
-    };
-    (policy, statements)
+    policy.unwrap_or_else(|| json!({"Version": "2012-10-17", "Id": "__default_policy_ID"}))
 }
 
 pub async fn add(sqs: &Sqs, call: &Call) -> Result<Answer, ApiError> {
@@ -53,22 +48,12 @@ pub async fn add(sqs: &Sqs, call: &Call) -> Result<Answer, ApiError> {
     }
     let principals: Vec<String> = accounts.iter().map(|account| format!("arn:aws:iam::{account}:root")).collect();
     let named: Vec<String> = actions.iter().map(|action| format!("SQS:{action}")).collect();
-    let statement = json!({
-        "Sid": label,
-        "Effect": "Allow",
-        "Principal": {"AWS": one_or_many(&principals)},
-        "Action": one_or_many(&named),
-        "Resource": place.arn(),
-    });
+    let statement = labelled::statement(label, &principals, &named, &place.arn());
     let now_ms = sqs.clock.now_ms();
     let change = |queue: &mut Queue| {
-        let (mut policy, mut statements) = statements(queue);
-        if statements.iter().any(|statement| statement["Sid"] == label) {
-            let text = format!("Value {label} for parameter Label is invalid. Reason: Already exists.");
-            return Err(errors::invalid(text));
-        }
-        statements.push(statement.clone());
-        policy["Statement"] = statements.into();
+        let policy = labelled::with(policy_of(queue), label, &statement).ok_or_else(|| {
+            errors::invalid(format!("Value {label} for parameter Label is invalid. Reason: Already exists."))
+        })?;
         queue.attributes.insert("Policy".to_owned(), policy.to_string());
         queue.modified_ms = now_ms;
         Ok(())
@@ -81,18 +66,14 @@ pub async fn remove(sqs: &Sqs, call: &Call) -> Result<Answer, ApiError> {
     let label = input::required(&call.input, "Label")?;
     let now_ms = sqs.clock.now_ms();
     let change = |queue: &mut Queue| {
-        let (mut policy, mut statements) = statements(queue);
-        let before = statements.len();
-        statements.retain(|statement| statement["Sid"] != label);
-        if statements.len() == before {
-            let text =
-                format!("Value {label} for parameter Label is invalid. Reason: can't find label on existing policy.");
-            return Err(errors::invalid(text));
-        }
-        if statements.is_empty() {
+        let policy = labelled::without(policy_of(queue), label).ok_or_else(|| {
+            errors::invalid(format!(
+                "Value {label} for parameter Label is invalid. Reason: can't find label on existing policy."
+            ))
+        })?;
+        if policy["Statement"].as_array().is_none_or(Vec::is_empty) {
             queue.attributes.remove("Policy");
         } else {
-            policy["Statement"] = statements.into();
             queue.attributes.insert("Policy".to_owned(), policy.to_string());
         }
         queue.modified_ms = now_ms;
@@ -100,11 +81,4 @@ pub async fn remove(sqs: &Sqs, call: &Call) -> Result<Answer, ApiError> {
     };
     sqs.storage.update(&input::place(call)?, change).await?;
     Ok(Answer::empty())
-}
-
-fn one_or_many(list: &[String]) -> Value {
-    match list {
-        [one] => json!(one),
-        many => json!(many),
-    }
 }

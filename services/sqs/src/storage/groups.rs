@@ -11,7 +11,7 @@ use cumulet_wire::error::ApiError;
 use serde::{Deserialize, Serialize};
 
 use super::messages::{Change, insert};
-use super::{Found, SPACE, Storage, UNKNOWN_ATTEMPTS_MAX, decode, encode, of, reading, shard};
+use super::{ATTEMPTS_MAX, Found, SPACE, Storage, decode, encode, of, reading, shard};
 use crate::model::{Content, FORMAT, Queue, Sent, State};
 
 /// Messages of one group that are handed out together, at most; more of it are never in flight.
@@ -78,7 +78,7 @@ impl Storage {
         now_ms: u64,
     ) -> Result<Vec<Sent>, ApiError> {
         let slices = slices(now_ms);
-        for _ in 0..UNKNOWN_ATTEMPTS_MAX * 8 {
+        for _ in 0..ATTEMPTS_MAX * 8 {
             let keys = messages.iter().flat_map(|(_, message)| slices.map(|slice| once_key(queue, slice, message)));
             let reads = keys.map(|key| Read::Get(SPACE, key)).collect();
             let (_, rows) = self.store.read(shard(queue), reads).await.map_err(reading)?;

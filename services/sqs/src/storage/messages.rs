@@ -6,7 +6,7 @@ use cumulet_base::limits::QUEUE_PAGE_ROWS;
 use cumulet_store::{Check, Key, KeyReader, Read, StoreExt, Txn};
 use cumulet_wire::error::ApiError;
 
-use super::{Counts, Found, SPACE, Storage, UNKNOWN_ATTEMPTS_MAX, decode, encode, of, reading, shard};
+use super::{ATTEMPTS_MAX, Counts, Found, SPACE, Storage, decode, encode, of, reading, shard};
 use crate::model::{Content, Queue, State};
 
 /// Bytes of a message in one row, below the store's bound of a value.
@@ -26,7 +26,7 @@ pub(super) fn state_key(queue: &Queue, sequence: u64) -> Key {
 impl Storage {
     /// Durable when it returns; answers each message's sequence. Not for FIFO queues.
     pub async fn send(&self, queue: &Queue, messages: &[(State, Content)], now_ms: u64) -> Result<Vec<u64>, ApiError> {
-        for _ in 0..UNKNOWN_ATTEMPTS_MAX {
+        for _ in 0..ATTEMPTS_MAX {
             let mut txn = Txn::new(shard(queue));
             let mut sequences = Vec::with_capacity(messages.len());
             for (state, content) in messages {

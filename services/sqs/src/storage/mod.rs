@@ -5,8 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use cumulet_base::id;
-use cumulet_store::{Check, Key, KeyReader, KeyWriter, MultiOutcome, Outcome, Rev, Shard, Space, Store, StoreExt, Txn};
+use cumulet_store::{Check, Key, KeyReader, KeyWriter, Rev, Shard, Space, Store, StoreExt, Txn};
 use cumulet_wire::error::ApiError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -21,7 +20,8 @@ mod moves;
 pub use messages::Change;
 
 const SPACE: Space = Space(11);
-const UNKNOWN_ATTEMPTS_MAX: usize = 8;
+/// How often a change begins anew when another was faster.
+const ATTEMPTS_MAX: usize = 8;
 /// Rows that one step of clearing deletes, so that others' commits are not held up.
 const CLEAR_ROWS: u32 = 2000;
 
@@ -129,7 +129,7 @@ impl Storage {
         change: impl Fn(&mut Queue) -> Result<(), ApiError>,
         mut also: impl FnMut(Txn) -> Result<Txn, ApiError>,
     ) -> Result<Queue, ApiError> {
-        for _ in 0..UNKNOWN_ATTEMPTS_MAX {
+        for _ in 0..ATTEMPTS_MAX {
             let (mut queue, rev) = self.find(place).await?.ok_or_else(errors::no_queue)?;
             change(&mut queue)?;
             if self.put_queue_and(place, &queue, Some(rev), &mut also).await? {
@@ -197,36 +197,12 @@ impl Storage {
     }
 
     /// Whether it was done; otherwise a check failed.
-    async fn commit(&self, mut txn: Txn) -> Result<bool, ApiError> {
-        txn.id = Some(id::random());
-        for _ in 0..UNKNOWN_ATTEMPTS_MAX {
-            let outcome = self.store.commit(txn.clone()).await;
-            match outcome.map_err(|error| errors::storage("Writing a queue", &error))? {
-                Outcome::Done(_) => return Ok(true),
-                Outcome::Conflict { .. } => return Ok(false),
-                Outcome::Unknown => {}
-            }
-        }
-        Err(ApiError::internal("the end of a commit stayed unknown"))
+    async fn commit(&self, txn: Txn) -> Result<bool, ApiError> {
+        self.store.apply(vec![txn]).await.map_err(|error| errors::storage("Writing a queue", &error))
     }
-    /// Both or neither, also where the two lie in one shard. Whether it was done; otherwise a check failed.
-    async fn commit_both(&self, one: Txn, mut other: Txn) -> Result<bool, ApiError> {
-        let mut txns = vec![one];
-        if txns[0].shard == other.shard {
-            txns[0].checks.append(&mut other.checks);
-            txns[0].ops.append(&mut other.ops);
-        } else {
-            txns.push(other);
-        }
-        txns[0].id = Some(id::random());
-        for _ in 0..UNKNOWN_ATTEMPTS_MAX {
-            let outcome = self.store.commit_multi(txns.clone()).await;
-            match outcome.map_err(|error| errors::storage("Writing two queues", &error))? {
-                MultiOutcome::Done(_) => return Ok(true),
-                MultiOutcome::Conflict { .. } => return Ok(false),
-                MultiOutcome::Unknown => {}
-            }
-        }
-        Err(ApiError::internal("the end of a commit stayed unknown"))
+
+    /// Both or neither, also where the two lie in one shard.
+    async fn commit_both(&self, one: Txn, other: Txn) -> Result<bool, ApiError> {
+        self.store.apply(vec![one, other]).await.map_err(|error| errors::storage("Writing two queues", &error))
     }
 }

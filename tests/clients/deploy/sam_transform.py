@@ -1,0 +1,179 @@
+"""The transform of SAM templates beside AWS's own translator: the same resources under the same logical ids. HTTP APIs are
+left out, which become other resources here (docs/decisions/sam-http-apis.md)."""
+
+import json
+import sys
+
+import boto3
+from samtranslator.translator.transform import transform
+from samtranslator.yaml_helper import yaml_parse
+
+
+class NoManagedPolicies:
+    def load(self):
+        return {}
+
+
+HEAD = """
+Transform: AWS::Serverless-2016-10-31
+Parameters:
+  Stage: {Type: String, Default: live}
+  Key: {Type: String, Default: code.zip}
+"""
+
+CASES = {
+    "plain": """
+Globals:
+  Function: {Timeout: 5, Runtime: python3.12, Handler: a.b, Tags: {team: x}, Environment: {Variables: {A: '1'}}}
+Resources:
+  F:
+    Type: AWS::Serverless::Function
+    Properties: {CodeUri: 's3://b/k?versionId=7', Environment: {Variables: {B: '2'}}, Tracing: Active, MemorySize: 256}
+  G:
+    Type: AWS::Serverless::Function
+    Condition: IsOn
+    DependsOn: F
+    Properties: {InlineCode: 'x', FunctionUrlConfig: {AuthType: NONE, Cors: {AllowOrigins: ['*']}, InvokeMode: BUFFERED}}
+  H:
+    Type: AWS::Serverless::Function
+    Properties: {CodeUri: {Bucket: b, Key: {Ref: Key}}, Role: 'arn:aws:iam::000000000000:role/r', FunctionUrlConfig: {AuthType: AWS_IAM}}
+Conditions: {IsOn: {'Fn::Equals': [a, a]}}
+""",
+    "versions": """
+Globals: {Function: {Runtime: nodejs22.x, Handler: a.b, AutoPublishAlias: {Ref: Stage}}}
+Resources:
+  F:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: {Bucket: b, Key: {Ref: Key}}
+      VersionDescription: v
+      MemorySize: 512
+      Environment: {Variables: {A: 'ü'}}
+      ProvisionedConcurrencyConfig: {ProvisionedConcurrentExecutions: 1}
+      FunctionUrlConfig: {AuthType: NONE}
+  G:
+    Type: AWS::Serverless::Function
+    Properties: {CodeUri: s3://b/k, AutoPublishAlias: my-alias_1, AutoPublishCodeSha256: 6b86b273ff34fce19d6b804eff5a3f57}
+  H:
+    Type: AWS::Serverless::Function
+    Properties: {CodeUri: s3://b/k, AutoPublishAlias: a, AutoPublishAliasAllProperties: true}
+  L:
+    Type: AWS::Serverless::LayerVersion
+    Properties: {ContentUri: s3://b/layer.zip, RetentionPolicy: Delete, CompatibleRuntimes: [python3.12], LayerName: {Ref: Stage}}
+  M:
+    Type: AWS::Serverless::LayerVersion
+    Properties: {ContentUri: {Bucket: b, Key: {Ref: Key}}, Description: d}
+  I:
+    Type: AWS::Serverless::Function
+    Properties: {InlineCode: x, Layers: [{Ref: L}, {Ref: M}], AutoPublishAlias: b}
+Outputs:
+  Version: {Value: {Ref: F.Version}}
+  Alias: {Value: {'Fn::GetAtt': [F.Alias, Arn]}}
+""",
+    "events": """
+Globals: {Function: {Runtime: python3.12, Handler: a.b, CodeUri: s3://b/k}}
+Resources:
+  Q: {Type: AWS::SQS::Queue}
+  T: {Type: AWS::SNS::Topic}
+  Fifo: {Type: AWS::SNS::Topic, Properties: {FifoTopic: true}}
+  B: {Type: AWS::S3::Bucket}
+  Tb: {Type: AWS::Serverless::SimpleTable, Properties: {PrimaryKey: {Name: k, Type: Number}, Tags: {a: b}}}
+  F:
+    Type: AWS::Serverless::Function
+    Properties:
+      Events:
+        S: {Type: SQS, Properties: {Queue: {'Fn::GetAtt': [Q, Arn]}, BatchSize: 5, FilterCriteria: {Filters: [{Pattern: '{}'}]}, ScalingConfig: {MaximumConcurrency: 2}}}
+        N: {Type: SNS, Properties: {Topic: {Ref: T}, FilterPolicy: {a: [b]}, RedrivePolicy: {deadLetterTargetArn: {'Fn::GetAtt': [Q, Arn]}}}}
+        N2: {Type: SNS, Properties: {Topic: {Ref: T}, SqsSubscription: true}}
+        N3: {Type: SNS, Properties: {Topic: {Ref: T}, SqsSubscription: {QueueArn: {'Fn::GetAtt': [Q, Arn]}, QueueUrl: {Ref: Q}, BatchSize: 3, Enabled: false}}}
+        U: {Type: S3, Properties: {Bucket: {Ref: B}, Events: 's3:ObjectCreated:*', Filter: {S3Key: {Rules: [{Name: suffix, Value: .jpg}]}}}}
+        V: {Type: S3, Properties: {Bucket: {Ref: B}, Events: ['s3:ObjectRemoved:*', 's3:ObjectRestore:*']}}
+        D: {Type: DynamoDB, Properties: {Stream: 'arn:aws:dynamodb:r:0:table/t/stream/x', StartingPosition: LATEST, BatchSize: 10, BisectBatchOnFunctionError: true, DestinationConfig: {OnFailure: {Type: SQS, Destination: {'Fn::GetAtt': [Q, Arn]}}}}}
+  G:
+    Type: AWS::Serverless::Function
+    Condition: IsOn
+    Properties:
+      AutoPublishAlias: live
+      Events:
+        S: {Type: SQS, Properties: {Queue: {'Fn::GetAtt': [Q, Arn]}}}
+        K: {Type: Kinesis, Properties: {Stream: 'arn:aws:kinesis:r:0:stream/s', StartingPosition: TRIM_HORIZON}}
+Conditions: {IsOn: {'Fn::Equals': [a, a]}}
+""",
+    "roles": """
+Globals: {Function: {Runtime: python3.12, Handler: a.b, CodeUri: s3://b/k}}
+Resources:
+  Q: {Type: AWS::SQS::Queue}
+  T: {Type: AWS::SNS::Topic}
+  F:
+    Type: AWS::Serverless::Function
+    Properties:
+      RolePath: /x/
+      PermissionsBoundary: arn:aws:iam::000000000000:policy/b
+      VpcConfig: {SubnetIds: [s], SecurityGroupIds: [g]}
+      Policies:
+        - arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess
+        - SQSPollerPolicy: {QueueName: {'Fn::GetAtt': [Q, QueueName]}}
+        - Statement: [{Effect: Allow, Action: 'logs:*', Resource: '*'}]
+        - DynamoDBCrudPolicy: {TableName: t}
+        - SSMParameterReadPolicy: {ParameterName: p}
+        - {Ref: Managed}
+        - S3CrudPolicy: {BucketName: {Ref: Stage}}
+      DeadLetterQueue: {Type: SNS, TargetArn: {Ref: T}}
+      EventInvokeConfig:
+        MaximumRetryAttempts: 1
+        MaximumEventAgeInSeconds: 60
+        DestinationConfig:
+          OnSuccess: {Type: SQS}
+          OnFailure: {Type: Lambda, Destination: 'arn:aws:lambda:r:0:function:f'}
+  Managed: {Type: AWS::IAM::ManagedPolicy, Properties: {PolicyDocument: {Version: '2012-10-17', Statement: []}}}
+  G:
+    Type: AWS::Serverless::Function
+    Properties:
+      AutoPublishAlias: live
+      Policies: {Version: '2012-10-17', Statement: [{Effect: Allow, Action: 's3:*', Resource: '*'}]}
+      EventInvokeConfig: {DestinationConfig: {OnSuccess: {Type: SNS}, OnFailure: {Type: SNS, Destination: {Ref: T}}}}
+  A:
+    Type: AWS::Serverless::Application
+    Properties: {Location: 'https://s3.amazonaws.com/b/t', Parameters: {P: {Ref: Stage}}, Tags: {a: b}, TimeoutInMinutes: 3}
+""",
+}
+
+
+def normal(value, name=""):
+    """What has no order has none here; an empty map is as good as none."""
+    if isinstance(value, dict):
+        return {k: normal(v, k) for k, v in sorted(value.items()) if v not in ({}, None)}
+    if isinstance(value, list):
+        items = [normal(v) for v in value]
+        unordered = name in ("ManagedPolicyArns", "DependsOn", "Policies", "Tags", "LambdaConfigurations")
+        return sorted(items, key=lambda v: json.dumps(v, sort_keys=True)) if unordered else items
+    return value
+
+
+def main():
+    client = boto3.client("cloudformation")
+    failures = []
+    for case, text in CASES.items():
+        template = HEAD + text
+        stack = f"case-{case}"
+        client.create_change_set(
+            StackName=stack,
+            ChangeSetName="c",
+            ChangeSetType="CREATE",
+            TemplateBody=template,
+            Capabilities=["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
+        )
+        ours = client.get_template(StackName=stack, ChangeSetName="c", TemplateStage="Processed")["TemplateBody"]
+        ours = ours if isinstance(ours, dict) else json.loads(ours)
+        theirs = transform(yaml_parse(template), {}, NoManagedPolicies())
+        for section in ("Resources", "Outputs"):
+            a, b = normal(ours.get(section, {})), normal(theirs.get(section, {}))
+            for name in sorted(set(a) | set(b)):
+                if a.get(name) != b.get(name):
+                    failures.append(f"{case} {section} {name}\n  ours   {json.dumps(a.get(name))}\n  theirs {json.dumps(b.get(name))}")
+        client.delete_stack(StackName=stack)
+    print("\n".join(failures))
+    sys.exit(1 if failures else 0)
+
+
+main()
