@@ -47,6 +47,112 @@ fn aws_cli_copies_and_syncs() {
     run(&["s3", "rb", "--force", "s3://synced"]);
 }
 
+#[test]
+fn javascript_streams_and_lists() {
+    let cloud = Cloud::start();
+    succeed(cloud.command("node").arg(root().join("tests/clients/node/objects.mjs")));
+}
+
+#[test]
+fn pyarrow_reads_parquet() {
+    python("s3_parquet.py");
+}
+
+/// A folder with what a backup meets: names with spaces, an empty file, one of several parts.
+fn folder(cloud: &Cloud, name: &str) -> std::path::PathBuf {
+    let folder = cloud.folder.path().join(name);
+    std::fs::create_dir_all(folder.join("deep/er and er")).expect("a folder");
+    std::fs::write(folder.join("a b+c.txt"), "text").expect("a file");
+    std::fs::write(folder.join("empty"), "").expect("a file");
+    let large: Vec<u8> = (0..12_000_000_u32).map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()[3]).collect();
+    std::fs::write(folder.join("deep/er and er/large.bin"), large).expect("a file");
+    folder
+}
+
+fn same(one: &std::path::Path, other: &std::path::Path) {
+    succeed(Command::new("diff").arg("-r").arg(one).arg(other));
+}
+
+#[test]
+fn rclone_syncs_and_checks() {
+    let cloud = Cloud::start();
+    let (from, to) = (folder(&cloud, "from"), cloud.folder.path().join("to"));
+    let remote =
+        format!(":s3,provider=Other,env_auth=true,endpoint='{}',region=us-east-1:synced-by-rclone", cloud.endpoint);
+    let run = |arguments: &[&str]| {
+        let mut command = cloud.command("rclone");
+        command.env("HOME", cloud.folder.path()).args([
+            "--config",
+            "/dev/null",
+            "--s3-upload-cutoff",
+            "5M",
+            "--s3-chunk-size",
+            "5M",
+        ]);
+        succeed(command.args(arguments))
+    };
+    run(&["mkdir", &remote]);
+    run(&["sync", &from.to_string_lossy(), &remote]);
+    run(&["check", &from.to_string_lossy(), &remote]);
+    std::fs::remove_file(from.join("empty")).expect("removing a file");
+    run(&["sync", &from.to_string_lossy(), &remote]);
+    run(&["sync", &remote, &to.to_string_lossy()]);
+    same(&from, &to);
+    run(&["purge", &remote]);
+}
+
+#[test]
+fn s3cmd_syncs() {
+    let cloud = Cloud::start();
+    let (from, to) = (folder(&cloud, "from"), cloud.folder.path().join("to"));
+    std::fs::create_dir(&to).expect("a folder");
+    let host = cloud.endpoint.trim_start_matches("http://").to_owned();
+    let run = |arguments: &[&str]| {
+        let mut command = cloud.command("s3cmd");
+        command.args([
+            "--config=/dev/null",
+            "--access_key=test",
+            "--secret_key=test",
+            "--no-ssl",
+            "--region=us-east-1",
+        ]);
+        command.args([
+            format!("--host={host}"),
+            format!("--host-bucket={host}"),
+            "--multipart-chunk-size-mb=5".to_owned(),
+        ]);
+        succeed(command.args(arguments))
+    };
+    run(&["mb", "s3://synced-by-s3cmd"]);
+    run(&["sync", &format!("{}/", from.display()), "s3://synced-by-s3cmd/x/"]);
+    run(&["sync", "s3://synced-by-s3cmd/x/", &format!("{}/", to.display())]);
+    same(&from, &to);
+    assert!(run(&["ls", "--recursive", "s3://synced-by-s3cmd"]).contains("er and er/large.bin"));
+    assert!(run(&["info", "s3://synced-by-s3cmd/x/empty"]).contains("d41d8cd98f00b204e9800998ecf8427e"));
+    run(&["setversioning", "s3://synced-by-s3cmd", "enable"]);
+    run(&["del", "--recursive", "--force", "s3://synced-by-s3cmd/x/"]);
+}
+
+#[test]
+fn restic_backs_up_forgets_and_checks() {
+    let cloud = Cloud::start();
+    let (from, to) = (folder(&cloud, "from"), cloud.folder.path().join("to"));
+    let run = |arguments: &[&str]| {
+        let mut command = cloud.command("restic");
+        command.env("RESTIC_REPOSITORY", format!("s3:{}/backups-of-restic", cloud.endpoint));
+        command.env("RESTIC_PASSWORD", "secret").env("RESTIC_CACHE_DIR", cloud.folder.path().join("cache"));
+        succeed(command.current_dir(&from).args(arguments))
+    };
+    run(&["init"]);
+    run(&["backup", "."]);
+    std::fs::write(from.join("later"), "more").expect("a file");
+    run(&["backup", "."]);
+    run(&["forget", "--keep-last", "1", "--prune"]);
+    run(&["check", "--read-data"]);
+    run(&["restore", "latest", "--target", &to.to_string_lossy()]);
+    same(&from, &to);
+}
+
 /// Puts until the cloud is killed under it; prints what was acknowledged.
 const WRITER: &str = r#"
 import boto3, hashlib, sys
