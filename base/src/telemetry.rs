@@ -1,7 +1,7 @@
 //! The platform's own log: one line per event on standard error, as text or as JSON.
 
 use std::str::FromStr;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
@@ -32,6 +32,8 @@ pub fn install(format: Format, level: LevelFilter) {
         Format::Text => layer.with_ansi(false).boxed(),
         Format::Json => layer.json().flatten_event(true).boxed(),
     };
+    // To the crate s3s every refusal is an error; what is one is told by the service that uses it.
+    let level = Targets::new().with_default(level).with_target("s3s", LevelFilter::OFF);
     // The only failure is a log that is there already, as in a test that starts two platforms.
     let _already_installed = tracing_subscriber::registry().with(layer.with_filter(level)).try_init();
 }
