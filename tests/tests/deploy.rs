@@ -194,3 +194,13 @@ fn aws_cdk() {
     assert_eq!(cloud.aws(&["lambda", "list-functions"])["Functions"], Value::Array(Vec::new()));
     assert_eq!(cloud.aws(&["dynamodb", "list-tables"])["TableNames"], Value::Array(Vec::new()));
 }
+
+/// Stacks on their way in every direction, killed on it.
+#[test]
+fn stacks_outlive_kills() {
+    const ROUNDS: usize = 4;
+    let mut cloud = Cloud::start();
+    let mut script = cloud.command(root().join(".venv/bin/python"));
+    script.arg(root().join("tests/clients/deploy_kills.py")).arg(ROUNDS.to_string()).arg(node_runtime());
+    assert_eq!(cloud.kill_under(script), 5 * ROUNDS);
+}
