@@ -60,8 +60,7 @@ def settled(name):
             return None
         if not status.endswith("_IN_PROGRESS"):
             return status
-        assert time.time() < until, [(e["LogicalResourceId"], e["ResourceStatus"], e.get("ResourceStatusReason"))
-                                     for e in stacks.describe_stack_events(StackName=name)["StackEvents"][:12]]
+        assert time.time() < until, events(name)
         time.sleep(0.05)
 
 
@@ -80,10 +79,14 @@ def there():
     }
 
 
+def events(name):
+    found = stacks.describe_stack_events(StackName=name)["StackEvents"][:20]
+    return [(e["LogicalResourceId"], e["ResourceStatus"], e.get("ResourceStatusReason")) for e in found]
+
+
 def check(name, status, version):
     found = settled(name)
-    assert found == status, (found, status, [(e["LogicalResourceId"], e["ResourceStatus"], e.get("ResourceStatusReason"))
-                                             for e in stacks.describe_stack_events(StackName=name)["StackEvents"][:20]])
+    assert found == status, (found, status, events(name))
     counts = there()
     assert set(counts.values()) == {1 if version else 0}, (status, counts)
     if version:
@@ -101,7 +104,7 @@ for turn in range(ROUNDS):
     kill_in_the_middle(lambda: stacks.create_stack(StackName=name, TemplateBody=template("1", broken=True), **capabilities))
     check(name, "ROLLBACK_COMPLETE", None)
     stacks.delete_stack(StackName=name)
-    assert settled(name) is None
+    check(name, None, None)
     kill_in_the_middle(lambda: stacks.create_stack(StackName=name, TemplateBody=template("1"), **capabilities))
     check(name, "CREATE_COMPLETE", "1")
     kill_in_the_middle(lambda: stacks.update_stack(StackName=name, TemplateBody=template("2"), **capabilities))
