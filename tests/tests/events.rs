@@ -10,6 +10,12 @@ fn boto3() {
     succeed(cloud.command(root().join(".venv/bin/python")).arg(root().join("tests/clients/events.py")));
 }
 
+#[test]
+fn filter_patterns_of_logs() {
+    let cloud = Cloud::start();
+    succeed(cloud.command(root().join(".venv/bin/python")).arg(root().join("tests/clients/log_patterns.py")));
+}
+
 /// The script holds what was answered against queues, dead letters and the archive.
 #[test]
 fn what_was_answered_is_delivered_or_buried_over_fifty_kills() {
