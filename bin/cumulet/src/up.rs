@@ -244,7 +244,13 @@ impl Cloud {
                 client.clone(),
                 delivery.clone(),
             )))
-            .with(Arc::new(cumulet_events::Events::new(store.clone(), clock.clone(), client.clone(), delivery.clone())))
+            .with(Arc::new(cumulet_events::Events::new(
+                store.clone(),
+                clock.clone(),
+                client.clone(),
+                delivery.clone(),
+                &secret,
+            )))
             .with(Arc::new(cumulet_ecr::Ecr))
             .with(Arc::new(cumulet_ssm::Ssm::new(store.clone(), &secret)))
             .with(tables.clone())
