@@ -65,6 +65,8 @@ pub const FUNCTION_BURST_MAX: usize = 1000;
 pub const FUNCTION_BURST_MS: u64 = 10_000;
 /// Instances of one function that are kept ready.
 pub const FUNCTION_PROVISIONED_MAX: usize = 100;
+/// A trace header that is passed on.
+pub const TRACE_BYTES_MAX: usize = 1024;
 /// Invocations that wait for an instance of one function version.
 pub const PLACEMENT_QUEUE_MAX: usize = 10_000;
 /// How long an invocation waits for an instance before it is throttled; longer than an initialisation may take.

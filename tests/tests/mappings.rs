@@ -3,13 +3,20 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use cumulet_tests::{Cloud, eventually, python_runtime, root, succeed};
+use cumulet_tests::{Cloud, eventually, python_runtime, root, sdk, succeed};
 use serde_json::{Value, json};
 
 #[test]
 fn boto3() {
     let cloud = Cloud::start();
     let script = root().join("tests/clients/mappings.py");
+    succeed(cloud.command(root().join(".venv/bin/python")).arg(script).arg(python_runtime()));
+}
+
+#[test]
+fn functions_that_cause_themselves_are_stopped() {
+    let cloud = Cloud::start_with(&["--sdk-dir", &sdk().to_string_lossy()]);
+    let script = root().join("tests/clients/loops.py");
     succeed(cloud.command(root().join(".venv/bin/python")).arg(script).arg(python_runtime()));
 }
 

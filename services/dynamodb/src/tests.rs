@@ -51,6 +51,7 @@ fn context(caller: Caller) -> Context {
         request_id: "r".to_owned(),
         host: "localhost:4566".to_owned(),
         now_ms: NOW_MS,
+        trace: None,
     }
 }
 

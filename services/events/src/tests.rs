@@ -96,6 +96,7 @@ impl Bench {
             request_id: "r".to_owned(),
             host: "localhost:4566".to_owned(),
             now_ms: self.clock.now_ms(),
+            trace: None,
         };
         let operation = OPERATIONS.iter().find(|o| o.name == operation).unwrap();
         let call = Call { operation, input, payload: bytes::Bytes::new(), context };

@@ -154,6 +154,7 @@ mod tests {
                 request_id: "r".to_owned(),
                 host: "localhost".to_owned(),
                 now_ms: 1_795_428_930_123,
+                trace: None,
             },
         };
         logs.call(call).await.map(|answer| answer.output)

@@ -72,6 +72,7 @@ fn call_of(operation: &str, input: Value, caller: Caller, now_ms: u64) -> Call {
         request_id: "r".to_owned(),
         host: "localhost:4566".to_owned(),
         now_ms,
+        trace: None,
     };
     let operation = OPERATIONS.iter().find(|o| o.name == operation).unwrap();
     Call { operation, input, payload: bytes::Bytes::new(), context }
