@@ -20,6 +20,14 @@ fn functions_that_cause_themselves_are_stopped() {
     succeed(cloud.command(root().join(".venv/bin/python")).arg(script).arg(python_runtime()));
 }
 
+/// Partial batch responses as aws-lambda-powertools makes them; tumbling windows that end without a further record.
+#[test]
+fn batches_and_windows() {
+    let cloud = Cloud::start_with(&["--sdk-dir", &sdk().to_string_lossy()]);
+    let script = root().join("tests/clients/batches.py");
+    succeed(cloud.command(root().join(".venv/bin/python")).arg(script).arg(python_runtime()));
+}
+
 fn seen(cloud: &Cloud) -> BTreeSet<String> {
     let answer = cloud.aws(&["dynamodb", "scan", "--table-name", "seen", "--consistent-read"]);
     let items = answer["Items"].as_array().cloned().unwrap_or_default();

@@ -36,12 +36,12 @@ pub async fn batch(sqs: &Sqs, call: &Call) -> Result<Answer, ApiError> {
         return Err(errors::batch_too_long(limits::QUEUE_MESSAGE_BYTES_MAX, total));
     }
     let sent = if messages.is_empty() { Vec::new() } else { put(sqs, &queue, &messages, call.context.now_ms).await? };
-    let answered = |((sent, (_, content)), (id, entry)): ((&Sent, &(State, Content)), (String, Entry))| {
+    let mut done = Vec::with_capacity(sent.len());
+    for ((sent, (_, content)), (id, entry)) in sent.iter().zip(&messages).zip(asked) {
         let mut answer = answer(sent, content, &entry);
         answer["Id"] = id.into();
-        answer
-    };
-    let done = sent.iter().zip(&messages).zip(asked).map(answered).collect();
+        done.push(answer);
+    }
     Answer::json(batch_answer(done, refused))
 }
 
