@@ -6,6 +6,8 @@ use std::fs;
 use cumulet_tests::{Cloud, eventually, python_runtime, root, sdk, succeed};
 use serde_json::{Value, json};
 
+const KILLS: usize = 50;
+
 #[test]
 fn boto3() {
     let cloud = Cloud::start();
@@ -32,6 +34,16 @@ fn seen(cloud: &Cloud) -> BTreeSet<String> {
     let answer = cloud.aws(&["dynamodb", "scan", "--table-name", "seen", "--consistent-read"]);
     let items = answer["Items"].as_array().cloned().unwrap_or_default();
     items.iter().filter_map(|item| item["id"]["S"].as_str()).map(str::to_owned).collect()
+}
+
+/// Failing, slow and killed functions behind queues, topics and asynchronous invocations; the script holds what was
+/// acknowledged against what was handled and what is dead.
+#[test]
+fn what_was_acknowledged_is_handled_or_dead_over_fifty_kills() {
+    let mut cloud = Cloud::start_with(&["--event-retry-seconds", "1,1"]);
+    let mut script = cloud.command(root().join(".venv/bin/python"));
+    script.arg(root().join("tests/clients/functions_kills.py")).arg(KILLS.to_string()).arg(python_runtime());
+    assert_eq!(cloud.kill_under(script), KILLS);
 }
 
 /// Every message and every change that was acknowledged is handled at least once, whenever the platform is killed.

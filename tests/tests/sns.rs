@@ -2,7 +2,7 @@
 
 use cumulet_tests::{Cloud, eventually, python_runtime, root, succeed};
 
-const KILLS: usize = 20;
+const KILLS: usize = 50;
 
 #[test]
 fn boto3() {
@@ -44,7 +44,7 @@ fn sdk_for_javascript_and_sqs_consumer() {
 
 /// Through queues and topics, standard and FIFO; the script holds what was acknowledged against what comes.
 #[test]
-fn what_was_acknowledged_is_delivered_over_twenty_kills() {
+fn what_was_acknowledged_is_delivered_over_fifty_kills() {
     let mut cloud = Cloud::start();
     let mut script = cloud.command(root().join(".venv/bin/python"));
     script.arg(root().join("tests/clients/messages_kills.py")).arg(KILLS.to_string());
