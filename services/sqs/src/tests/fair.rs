@@ -15,7 +15,7 @@ async fn send(b: &Bench, body: &str, group: Option<&str>) {
     b.ok("SendMessage", input).await;
 }
 
-async fn take(b: &Bench, max: u64) -> Vec<(String, String)> {
+pub(super) async fn take(b: &Bench, max: u64) -> Vec<(String, String)> {
     let got = b.ok("ReceiveMessage", json!({"QueueUrl": Q, "MaxNumberOfMessages": max})).await;
     let messages = got["Messages"].as_array().cloned().unwrap_or_default();
     let text = |message: &Value, name: &str| message[name].as_str().unwrap().to_owned();
@@ -94,7 +94,7 @@ async fn quiet_ones_are_found_among_very_many_groups() {
     assert!(got.contains(&"at last".to_owned()), "{got:?}");
 }
 
-async fn counts(b: &Bench) -> [u64; 3] {
+pub(super) async fn counts(b: &Bench) -> [u64; 3] {
     let asked = json!({"QueueUrl": Q, "AttributeNames": ["All"]});
     let shown = b.ok("GetQueueAttributes", asked).await["Attributes"].clone();
     ["", "NotVisible", "Delayed"]

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod clock;
 mod errors;
 mod fair;
 mod fifo;
