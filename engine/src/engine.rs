@@ -27,7 +27,7 @@ use crate::output::InvocationLog;
 use crate::policy::function::{Settings, Used};
 use crate::policy::machine::{Answer, Bounds};
 use crate::policy::reason;
-use crate::pool::{Admitted, After, Born, Init, NotReady, Pool, Ready};
+use crate::pool::{Admitted, After, Born, Common, Init, NotReady, Pool, Ready, Started};
 use crate::record::{LogSink, MeterSink, Record};
 use crate::sandbox::{Deadline, InstanceSpec, Sandbox, StartError, Usage};
 use crate::stream::{self, Streaming};
@@ -67,7 +67,7 @@ impl Config {
             concurrency_max: self.account_concurrency,
             is_reserved: false,
             provisioned: function.provisioned(),
-            per_instance: 1,
+            per_instance: function.per_instance(),
             queue_max: limits::PLACEMENT_QUEUE_MAX,
             queue_us_max: micros(limits::PLACEMENT_WAIT_MS),
             idle_us_max: self.idle_max.as_micros() as u64,
@@ -201,11 +201,11 @@ impl Engine {
     }
 }
 
-/// Ends an instance; its place is free when that is over.
+/// Ends an instance, or with its last seat the one it belongs to; its place is free when that is over.
 async fn stop(ready: Ready) {
-    let Ready { instance, place, .. } = ready;
+    let Ready { instance, common, .. } = ready;
     instance.stop().await;
-    drop(place);
+    drop(common);
 }
 
 async fn futures_join(stops: impl Iterator<Item = impl Future<Output = ()> + Send + 'static>) {
@@ -454,9 +454,7 @@ impl Inner {
                         return Some(Ok(outcome));
                     }
                     // It ended while idle; the event was not handed over, so another instance may have it.
-                    pool.lost(ready.id);
-                    stop(ready).await;
-                    self.look_after(&pool);
+                    self.lost(&pool, ready).await;
                 }
                 Err(reason) => return Some(self.not_ready(&function, reason, invocation).await),
             }
@@ -525,24 +523,37 @@ impl Inner {
             self.pools.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
         let idle = pools.iter().filter_map(|pool| Some((pool.key, pool.idle_since()?)));
         let victim = self.places.victim(asker, idle);
-        let evicted = pools.iter().find(|pool| Some(pool.key) == victim).and_then(|pool| pool.evict());
-        if let Some(ready) = evicted {
+        let evicted = pools.iter().find(|pool| Some(pool.key) == victim).map(|pool| pool.evict());
+        for ready in evicted.into_iter().flatten() {
             tokio::spawn(stop(ready));
         }
+    }
+
+    /// Ends what is left of an instance that has died.
+    async fn lost(self: &Arc<Self>, pool: &Arc<Pool>, ready: Ready) {
+        let id = ready.id;
+        // Free seats first: with the last of them the process is waited for.
+        for free in pool.lost(id) {
+            stop(free).await;
+        }
+        stop(ready).await;
+        self.look_after(pool);
     }
 
     async fn start(self: Arc<Self>, pool: Arc<Pool>, place: Place) {
         let birth = place.birth();
         let result = self.start_instance(&pool.function, place).await;
-        let birth = result.as_ref().map_or(birth, |ready| ready.instance.birth());
+        let birth = result.as_ref().map_or(birth, |seats| seats.first().map_or(birth, |ready| ready.instance.birth()));
         self.settle(&pool, pool.started(result, birth));
         // One start has ended: another may begin for those who still wait.
         self.look_after(&pool);
     }
 
     fn settle(self: &Arc<Self>, pool: &Arc<Pool>, after: After) {
-        if let Some(unused) = after.unused {
-            tokio::spawn(stop(unused));
+        if !after.unused.is_empty() {
+            for unused in after.unused {
+                tokio::spawn(stop(unused));
+            }
             self.look_after(pool);
         } else if self.places.is_crowded() {
             self.make_room(NOBODY);
@@ -572,7 +583,7 @@ impl Inner {
         self.ports.blobs.get(&digest).await.map_err(|e| e.to_string())
     }
 
-    async fn start_instance(&self, function: &Arc<FunctionVersion>, mut place: Place) -> Result<Ready, NotReady> {
+    async fn start_instance(&self, function: &Arc<FunctionVersion>, mut place: Place) -> Started {
         let (spec, log_stream) = self.spec(function).await?;
         let (spec, instance_id) = (Arc::new(spec.clone()), spec.instance_id);
         // Once within the limit for initialisation; if that is too short, again within the function's own timeout, as Lambda does.
@@ -589,8 +600,8 @@ impl Inner {
             if matches!(result, Ok(Ok(()))) {
                 let init = Some(Init { us, log: log.take().0 });
                 place.born();
-                let usage_before = Usage::default();
-                return Ok(Ready { id: 0, instance, instance_id, log_stream, init, usage_before, place });
+                let ready = Ready { id: 0, instance, instance_id, log_stream, init, common: Common::new(place) };
+                return ready.seats(function.per_instance()).await;
             }
             instance.drain(&mut log);
             let usage = instance.usage();
@@ -624,7 +635,7 @@ impl Inner {
         let duration_us = micros(began).min(function.timeout_ms * 1000);
         let usage = ready.instance.usage();
         let init = ready.init.take();
-        let before = std::mem::replace(&mut ready.usage_before, usage);
+        let before = ready.common.used_before(usage);
         let ending = Ending {
             function,
             invocation,
@@ -649,10 +660,12 @@ impl Inner {
             }
             broken => {
                 ready.instance.drain(&mut log);
-                let id = ready.id;
-                stop(ready).await;
-                pool.lost(id);
-                self.look_after(pool);
+                // Where others are served too, they are not to suffer for one.
+                if function.per_instance() > 1 && ready.instance.is_alive() {
+                    self.settle(pool, pool.forsake(ready));
+                } else {
+                    self.lost(pool, ready).await;
+                }
                 match broken {
                     Ok(Err(failure)) => Finish::Failed(failure),
                     _ => Finish::TimedOut,

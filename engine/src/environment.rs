@@ -28,6 +28,10 @@ pub fn of(function: &FunctionVersion, log_stream: &str, credentials: &SessionCre
     if function.logs.is_json {
         set("AWS_LAMBDA_LOG_LEVEL", function.logs.application_level.as_deref().unwrap_or("INFO"));
     }
+    if function.per_instance() > 1 {
+        // As Lambda's managed instances call it.
+        set("AWS_LAMBDA_MAX_CONCURRENCY", &function.per_instance().to_string());
+    }
     set("LAMBDA_TASK_ROOT", "/var/task");
     set("LAMBDA_RUNTIME_DIR", "/var/runtime");
     set("AWS_REGION", &function.region);

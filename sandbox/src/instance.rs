@@ -5,8 +5,8 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -19,7 +19,7 @@ use cumulet_engine::sandbox::{Answer, Deadline, Failure, Instance, InstanceSpec,
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-use crate::channel::{ChannelError, Io};
+use crate::channel::{ChannelError, Io, Output};
 use crate::clone::Template;
 use crate::config::{Clones, PlatformConnection, SandboxConfig};
 use crate::interpreter::{Interpreter, Interpreters};
@@ -443,30 +443,45 @@ struct LinuxInstance {
     template: Option<Arc<Live>>,
 }
 
-impl LinuxInstance {
-    async fn failure(&mut self, error: ChannelError) -> Failure {
-        match error {
-            ChannelError::Init(object) => Failure::Init(object),
-            ChannelError::ResponseTooLarge { bytes } => Failure::ResponseTooLarge { bytes },
-            ChannelError::Protocol(what) => Failure::Protocol(what),
-            ChannelError::Closed => self.ending().await,
-        }
+async fn failure(process: &Process, error: ChannelError) -> Failure {
+    match error {
+        ChannelError::Init(object) => Failure::Init(object),
+        ChannelError::ResponseTooLarge { bytes } => Failure::ResponseTooLarge { bytes },
+        ChannelError::Protocol(what) => Failure::Protocol(what),
+        ChannelError::Closed => ending(process).await,
     }
+}
 
-    /// Why the channel was closed.
-    async fn ending(&mut self) -> Failure {
-        let ended = tokio::time::timeout(Duration::from_millis(ENDING_MS), self.process.ended()).await;
-        let out_of_memory = self.process.ran_out_of_memory();
-        match ended {
-            Ok(Ok(Exit::Code(0))) => exited(Some(0), None),
-            // A kill that the function survived (of a child process, say) is no reason for an orderly exit.
-            Ok(Ok(_)) if out_of_memory => Failure::OutOfMemory,
-            Ok(Ok(Exit::Code(code))) => exited(Some(code), None),
-            Ok(Ok(Exit::Signal(signal))) => exited(None, Some(signal)),
-            Ok(Err(error)) => Failure::Protocol(format!("waiting for the runtime's end: {error}")),
-            Err(_) => Failure::Protocol("the runtime closed its channel and runs on".to_owned()),
-        }
+/// Why the channel was closed.
+async fn ending(process: &Process) -> Failure {
+    let ended = tokio::time::timeout(Duration::from_millis(ENDING_MS), process.ended()).await;
+    let out_of_memory = process.ran_out_of_memory();
+    match ended {
+        Ok(Ok(Exit::Code(0))) => exited(Some(0), None),
+        // A kill that the function survived (of a child process, say) is no reason for an orderly exit.
+        Ok(Ok(_)) if out_of_memory => Failure::OutOfMemory,
+        Ok(Ok(Exit::Code(code))) => exited(Some(code), None),
+        Ok(Ok(Exit::Signal(signal))) => exited(None, Some(signal)),
+        Ok(Err(error)) => Failure::Protocol(format!("waiting for the runtime's end: {error}")),
+        Err(_) => Failure::Protocol("the runtime closed its channel and runs on".to_owned()),
     }
+}
+
+/// The answer to one event, and what was printed until then.
+async fn invoke(
+    (io, process): (&mut Io, &Process),
+    event: &Invocation,
+    deadline: Deadline,
+    log: &mut InvocationLog,
+) -> Result<Answer, Failure> {
+    let answer = io.invoke(event, deadline, log);
+    let error = match until_end(answer, process).await {
+        Ok(answer) => return Ok(answer),
+        Err(error) => error,
+    };
+    let failure = failure(process, error).await;
+    io.drain(log);
+    Err(failure)
 }
 
 /// What the channel comes to, or `Closed` when the process ends without it: a custom runtime may end without ever having
@@ -497,7 +512,7 @@ impl Instance for LinuxInstance {
         let Err(error) = until_end(ready, &self.process).await else {
             return Ok(());
         };
-        let failure = self.failure(error).await;
+        let failure = failure(&self.process, error).await;
         self.io.drain(log);
         Err(failure)
     }
@@ -508,18 +523,22 @@ impl Instance for LinuxInstance {
         deadline: Deadline,
         log: &mut InvocationLog,
     ) -> Result<Answer, Failure> {
-        let answer = self.io.invoke(event, deadline, log);
-        let error = match until_end(answer, &self.process).await {
-            Ok(answer) => return Ok(answer),
-            Err(error) => error,
-        };
-        let failure = self.failure(error).await;
-        self.io.drain(log);
-        Err(failure)
+        invoke((&mut self.io, &self.process), event, deadline, log).await
+    }
+
+    async fn seats(self: Box<Self>, count: usize) -> Result<Vec<Box<dyn Instance>>, StartError> {
+        let LinuxInstance { io, process, platform, template } = *self;
+        match io.divide(count) {
+            Ok((ways, output)) => Ok(Seat::all(ways, output, Shared { process, _platform: platform, template })),
+            Err(error) => {
+                process.stop().await;
+                Err(StartError::Platform(format!("making the instance's seats: {error}")))
+            }
+        }
     }
 
     fn birth(&self) -> Birth {
-        if self.template.is_some() { Birth::Clone } else { Birth::Start }
+        birth(self.template.as_ref())
     }
 
     fn is_alive(&mut self) -> bool {
@@ -540,6 +559,81 @@ impl Instance for LinuxInstance {
         process.stop().await;
         drop((io, template));
     }
+}
+
+/// One of the seats of an instance that takes several events at a time.
+struct Seat {
+    io: Io,
+    output: Arc<Mutex<Output>>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    process: Process,
+    _platform: Option<PlatformTask>,
+    template: Option<Arc<Live>>,
+}
+
+impl Seat {
+    fn all(ways: Vec<Io>, output: Output, shared: Shared) -> Vec<Box<dyn Instance>> {
+        let (output, shared) = (Arc::new(Mutex::new(output)), Arc::new(shared));
+        // Ends with the process, which holds the other ends.
+        let read = output.clone();
+        tokio::spawn(std::future::poll_fn(move |cx| read.lock().unwrap_or_else(PoisonError::into_inner).poll(cx)));
+        let seat = |io| Box::new(Seat { io, output: output.clone(), shared: shared.clone() }) as Box<dyn Instance>;
+        ways.into_iter().map(seat).collect()
+    }
+}
+
+#[async_trait]
+impl Instance for Seat {
+    async fn init(&mut self, _: &mut InvocationLog) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn invoke(
+        &mut self,
+        event: &Invocation,
+        deadline: Deadline,
+        log: &mut InvocationLog,
+    ) -> Result<Answer, Failure> {
+        let answer = invoke((&mut self.io, &self.shared.process), event, deadline, log).await;
+        self.output.lock().unwrap_or_else(PoisonError::into_inner).drain(log);
+        answer
+    }
+
+    async fn seats(self: Box<Self>, _: usize) -> Result<Vec<Box<dyn Instance>>, StartError> {
+        Ok(vec![self])
+    }
+
+    fn birth(&self) -> Birth {
+        birth(self.shared.template.as_ref())
+    }
+
+    fn is_alive(&mut self) -> bool {
+        self.shared.process.is_alive()
+    }
+
+    fn drain(&mut self, log: &mut InvocationLog) {
+        self.io.drain(log);
+        self.output.lock().unwrap_or_else(PoisonError::into_inner).drain(log);
+    }
+
+    fn usage(&mut self) -> Usage {
+        self.shared.process.usage()
+    }
+
+    async fn stop(self: Box<Self>) {
+        // Whoever has the last one ends the process.
+        if let Some(Shared { process, template, .. }) = Arc::into_inner(self.shared) {
+            process.stop().await;
+            drop(template);
+        }
+    }
+}
+
+fn birth(template: Option<&Arc<Live>>) -> Birth {
+    if template.is_some() { Birth::Clone } else { Birth::Start }
 }
 
 #[cfg(test)]
