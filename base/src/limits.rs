@@ -65,6 +65,8 @@ pub const FUNCTION_BURST_MAX: usize = 1000;
 pub const FUNCTION_BURST_MS: u64 = 10_000;
 /// Instances of one function that are kept ready.
 pub const FUNCTION_PROVISIONED_MAX: usize = 100;
+/// A trace header that is passed on.
+pub const TRACE_BYTES_MAX: usize = 1024;
 /// Events that one instance takes at a time, where its function wants several.
 pub const INSTANCE_CONCURRENCY_MAX: usize = 100;
 /// Invocations that wait for an instance of one function version.
@@ -197,6 +199,16 @@ pub const QUEUE_ATTRIBUTES_MAX: usize = 10;
 pub const QUEUE_ATTEMPTS_MAX: usize = 10_000;
 /// Rows that one receive looks at before it says that there is nothing, and those one commit of the sweep takes.
 pub const QUEUE_PAGE_ROWS: u32 = 100;
+/// Rows that are counted at once, while commits wait.
+pub const QUEUE_TALLY_ROWS: u32 = 5000;
+/// Fair queues (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues-detailed.html>):
+/// in flight of one group, before it can be noisy for it; how long a silent group stays noisy; how long handling is recent.
+pub const QUEUE_NOISE_IN_FLIGHT_MIN: u64 = 30;
+pub const QUEUE_NOISE_QUIET_MS: u64 = 300_000;
+pub const QUEUE_NOISE_WINDOW_MS: u64 = 60_000;
+/// Groups of a queue whose doings are remembered, and those one receive looks into for messages of quiet ones.
+pub const QUEUE_TENANTS_MAX: usize = 100_000;
+pub const QUEUE_TENANTS_LOOKED_AT: usize = 64;
 
 /// SNS (<https://docs.aws.amazon.com/general/latest/gr/sns.html>).
 pub const TOPICS_MAX: usize = 100_000;
