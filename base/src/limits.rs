@@ -135,6 +135,10 @@ pub const OBJECT_PARTS_MAX: i32 = 10_000;
 pub const OBJECT_METADATA_BYTES_MAX: usize = 2048;
 /// Objects up to this size live in the store, next to their records.
 pub const OBJECT_INLINE_BYTES_MAX: usize = 16 * 1024;
+/// Where a form's token is looked for: S3 takes 20,000 bytes of fields before the file.
+pub const OBJECT_FORM_FIELDS_BYTES_MAX: usize = 64 * 1024;
+/// A file that comes in a form is held until the form's policy has seen its size.
+pub const OBJECT_FORM_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// How often a write that meets another one of the same key begins anew.
 pub const OBJECT_COMMIT_TRIES: usize = 64;
 /// A notification that its destination does not take is tried again for this long.

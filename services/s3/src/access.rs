@@ -8,11 +8,11 @@ use cumulet_base::id;
 use cumulet_wire::auth::{Authorizer, Caller, Credentials, Principal};
 use cumulet_wire::policy::condition::note_absent;
 use cumulet_wire::policy::{self, Circumstances};
-use http::HeaderMap;
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::{S3Auth, SecretKey};
+use s3s::dto::PostObjectInput;
 use s3s::path::S3Path;
-use s3s::{S3Result, s3_error};
+use s3s::{S3Request, S3Result, s3_error};
 
 use crate::model::{Bucket, Ownership};
 use crate::notify::Cause;
@@ -22,6 +22,8 @@ use crate::{Objects, errors};
 /// What is known of the caller of one request. s3s asks for a secret by access key alone, so the token comes this way.
 pub struct Session {
     token: Option<String>,
+    /// A browser's upload.
+    pub is_form: bool,
     caller: Mutex<Option<Caller>>,
     pub request_id: String,
     source_ip: String,
@@ -33,16 +35,19 @@ tokio::task_local! {
 }
 
 impl Session {
-    pub fn of(head: &http::request::Parts) -> Arc<Session> {
+    /// `token` is what a form has of one.
+    pub fn of(head: &http::request::Parts, is_form: bool, token: Option<String>) -> Arc<Session> {
         let header = head.headers.get("x-amz-security-token").and_then(|v| v.to_str().ok()).map(str::to_owned);
-        let token = header.or_else(|| {
+        let token = token.or(header).or_else(|| {
             let query = head.uri.query().unwrap_or_default();
-            let found = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "X-Amz-Security-Token");
+            let found = form_urlencoded::parse(query.as_bytes())
+                .find(|(name, _)| name.eq_ignore_ascii_case("x-amz-security-token"));
             found.map(|(_, value)| value.into_owned())
         });
         let peer = head.extensions.get::<SocketAddr>().map(|peer| peer.ip().to_string());
         Arc::new(Session {
             token,
+            is_form,
             caller: Mutex::default(),
             // Sixteen characters, as S3's are.
             request_id: id::hex(16).to_ascii_uppercase(),
@@ -55,6 +60,7 @@ impl Session {
     pub fn inside(caller: Caller, request_id: &str) -> Arc<Session> {
         Arc::new(Session {
             token: None,
+            is_form: false,
             caller: Mutex::new(Some(caller)),
             request_id: request_id.to_owned(),
             source_ip: "127.0.0.1".to_owned(),
@@ -182,8 +188,8 @@ impl S3Access for Gate {
         if let Some(header) = cx.headers().keys().find(|name| name.as_str().starts_with("x-amz-grant-")) {
             return Err(s3_error!(NotImplemented, "not implemented: s3.{operation} {header}"));
         }
-        // Each of its keys is asked for where they are known.
-        if operation == "DeleteObjects" {
+        // Each of their keys is asked for where they are known.
+        if matches!(operation, "DeleteObjects" | "PostObject") {
             return Ok(());
         }
         let (bucket, key) = match cx.s3_path() {
@@ -194,8 +200,25 @@ impl S3Access for Gate {
         let query = cx.uri().query().unwrap_or_default();
         let has_version = form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "versionId");
         may(&self.0, action(operation, has_version), Some(bucket), key).await?;
-        for further in further(operation, cx.headers()) {
+        for further in further(operation, |header| cx.headers().contains_key(header)) {
             may(&self.0, further, Some(bucket), key).await?;
+        }
+        Ok(())
+    }
+
+    async fn post_object(&self, request: &mut S3Request<PostObjectInput>) -> S3Result<()> {
+        let input = &request.input;
+        let (bucket, key) = (Some(&*input.bucket), Some(&*input.key));
+        may(&self.0, "s3:PutObject", bucket, key).await?;
+        let has = |field: &str| match field {
+            "x-amz-tagging" => input.tagging.is_some(),
+            "x-amz-acl" => input.acl.is_some(),
+            "x-amz-object-lock-mode" => input.object_lock_mode.is_some(),
+            "x-amz-object-lock-legal-hold" => input.object_lock_legal_hold_status.is_some(),
+            _ => false,
+        };
+        for further in further("PutObject", has) {
+            may(&self.0, further, bucket, key).await?;
         }
         Ok(())
     }
@@ -290,8 +313,8 @@ async fn by_acl(
     })
 }
 
-/// What a request asks for beside its operation, by headers.
-fn further(operation: &str, headers: &HeaderMap) -> Vec<&'static str> {
+/// What a request asks for beside its operation, by headers or fields.
+fn further(operation: &str, has: impl Fn(&str) -> bool) -> Vec<&'static str> {
     if !matches!(operation, "PutObject" | "CopyObject" | "CreateMultipartUpload") {
         return Vec::new();
     }
@@ -302,7 +325,7 @@ fn further(operation: &str, headers: &HeaderMap) -> Vec<&'static str> {
         ("x-amz-object-lock-legal-hold", "s3:PutObjectLegalHold"),
     ]
     .into_iter()
-    .filter(|(name, _)| headers.contains_key(*name))
+    .filter(|(name, _)| has(name))
     .map(|(_, action)| action)
     .collect()
 }
