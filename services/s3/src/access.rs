@@ -302,7 +302,7 @@ async fn by_acl(
     };
     Ok(match (action, key) {
         ("s3:GetObject", Some(key)) => {
-            let found = s3.storage.object(bucket, key, None).await;
+            let found = s3.storage.described(bucket, key, None).await;
             found.is_ok_and(|found| lets(found.object.marks.acl.as_deref()))
         }
         ("s3:ListBucket" | "s3:ListBucketVersions" | "s3:ListBucketMultipartUploads", None) => {

@@ -19,7 +19,7 @@ pub async fn get(
     if asked.is_empty() {
         return Err(s3_error!(InvalidArgument, "At least one of the object attributes must be specified."));
     }
-    let Found { object, .. } = s3.storage.object(&input.bucket, &input.key, input.version_id.as_deref()).await?;
+    let Found { object, .. } = s3.storage.described(&input.bucket, &input.key, input.version_id.as_deref()).await?;
     let mut output = GetObjectAttributesOutput {
         last_modified: Some(timestamp(object.modified_ms)),
         version_id: (!object.version.is_first()).then(|| object.version_id().to_owned()),

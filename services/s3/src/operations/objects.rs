@@ -333,7 +333,7 @@ pub async fn head(s3: &Objects, request: S3Request<HeadObjectInput>) -> S3Result
     let input = request.input;
     unbuilt(&[(input.sse_customer_algorithm.is_some(), "SSECustomerAlgorithm")])?;
     let Found { bucket, object, .. } =
-        s3.storage.object(&input.bucket, &input.key, input.version_id.as_deref()).await?;
+        s3.storage.described(&input.bucket, &input.key, input.version_id.as_deref()).await?;
     let conditions = Conditions {
         if_match: input.if_match.as_ref(),
         if_none_match: input.if_none_match.as_ref(),

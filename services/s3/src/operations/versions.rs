@@ -35,7 +35,9 @@ pub async fn list(
     }
     let (prefix, delimiter) = (input.prefix.unwrap_or_default(), input.delimiter.unwrap_or_default());
     let id = match id_marker.as_str() {
-        "null" => s3.storage.object(&input.bucket, &key_marker, Some("null")).await.ok().map(|f| f.object.version.id),
+        "null" => {
+            s3.storage.described(&input.bucket, &key_marker, Some("null")).await.ok().map(|f| f.object.version.id)
+        }
         "" => None,
         id => Some(id.to_owned()),
     };
