@@ -27,6 +27,17 @@ pub fn store(e: cumulet_store::Error) -> S3Error {
     }
 }
 
+/// A commit that may have happened or not, as any answer of 5xx may mean.
+pub fn unknown() -> S3Error {
+    tracing::error!("the store does not say what became of a commit");
+    s3_error!(ServiceUnavailable, "The service cannot tell whether this was stored. Please try again.")
+}
+
+/// Whether what was refused has surely not happened.
+pub fn is_settled(e: &S3Error) -> bool {
+    !matches!(e.code(), S3ErrorCode::InternalError | S3ErrorCode::ServiceUnavailable)
+}
+
 /// From the authorisation's shape into S3's own.
 pub fn denied(e: &cumulet_wire::error::ApiError) -> S3Error {
     match e.status {

@@ -115,9 +115,7 @@ async fn take(s3: &Objects, to: &Target<'_>, body: Option<StreamingBlob>, expect
     let number = u64::try_from(to.number).unwrap_or_default();
     let written = s3.storage.put_part(to.bucket, to.key, to.upload, number, &part).await;
     if let Err(e) = written {
-        if *e.code() != s3s::S3ErrorCode::InternalError {
-            s3.storage.discard(&[part.blob]).await;
-        }
+        s3.storage.give_up(&[part.blob], &e).await;
         return Err(e);
     }
     Ok(part)

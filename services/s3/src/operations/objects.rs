@@ -150,10 +150,7 @@ async fn write(
     let admit = |_: &Bucket, old: Option<&Record>| admit(old);
     let written = s3.storage.change(bucket, key, Write::Put(new), Along::default(), &cause, admit).await;
     if let (Err(e), Place::Blob(name)) = (&written, &new.object.place) {
-        // After an internal error the record may be there all the same, and needs its blob.
-        if *e.code() != S3ErrorCode::InternalError {
-            s3.storage.discard(std::slice::from_ref(name)).await;
-        }
+        s3.storage.give_up(std::slice::from_ref(name), e).await;
     }
     written
 }
