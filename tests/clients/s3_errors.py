@@ -101,13 +101,11 @@ s3.delete_bucket_ownership_controls(Bucket=B)
 check("NoSuchPublicAccessBlockConfiguration", 404, "get_public_access_block", Bucket=B)
 check("OwnershipControlsNotFoundError", 404, "get_bucket_ownership_controls", Bucket=B)
 check("NoSuchObjectLockConfiguration", 404, "get_object_retention", Bucket=L, Key=s3.put_object(Bucket=L, Key="free", Body=b"") and "free")
-check("NoSuchObjectLockConfiguration", 404, "get_object_legal_hold", Bucket=L, Key="free")
 
 # Buckets.
 for name in ("ab", "UPPER", "under_score", "a" * 64, "192.168.0.1", "-dash", "dash-", "two..dots", "xn--name", "name-s3alias"):
     check("InvalidBucketName", 400, "create_bucket", Bucket=name)
 check("BucketAlreadyOwnedByYou", 409, "create_bucket", Bucket=B, client=boto3.client("s3", region_name="eu-west-1", config=PATHS), CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-check("IllegalLocationConstraintException", 400, "create_bucket", Bucket="errors-elsewhere", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
 check("InvalidLocationConstraint", 400, "create_bucket", Bucket="errors-elsewhere", CreateBucketConfiguration={"LocationConstraint": "nowhere"})
 check("BucketNotEmpty", 409, "delete_bucket", Bucket=B)
 
@@ -134,7 +132,7 @@ check("InvalidRedirectLocation", 400, "put_object", Bucket=B, Key="k", Body=b"",
 check("InvalidDigest", 400, "put_object", Bucket=B, Key="k", Body=b"", ContentMD5="x")
 check("BadDigest", 400, "put_object", Bucket=B, Key="k", Body=b"y", ContentMD5="1B2M2Y8AsgTpgAmY7PhCfg==")
 check("BadDigest", 400, "put_object", Bucket=B, Key="k", Body=b"y", ChecksumSHA1="qUqP5cyxm6YcTAhz05Hph5gvu9A=")
-check("InvalidTag", 400, "put_object", Bucket=B, Key="k", Body=b"", Tagging="&".join(f"{n}=x" for n in range(11)))
+check("BadRequest", 400, "put_object", Bucket=B, Key="k", Body=b"", Tagging="&".join(f"{n}=x" for n in range(11)))
 check("InvalidArgument", 400, "put_object", Bucket=B, Key="k", Body=b"", ACL="for-nobody")
 check("InvalidRequest", 400, "put_object", Bucket=B, Key="k", Body=b"", ObjectLockMode="GOVERNANCE", ObjectLockRetainUntilDate=LATER)
 check("InvalidArgument", 400, "put_object", Bucket=L, Key="k", Body=b"", ObjectLockMode="GOVERNANCE")
@@ -250,7 +248,6 @@ address = s3.generate_presigned_url("get_object", {"Bucket": B, "Key": "k"}, Exp
 fetch(200, address)
 fetch("403 SignatureDoesNotMatch", address.replace(f"/{B}/k", f"/{B}/parts"))
 fetch("400 AuthorizationQueryParametersError", address.replace("X-Amz-Expires=60", "X-Amz-Expires=604801"))
-fetch("400 AuthorizationQueryParametersError", address.replace("X-Amz-Date=", "X-Amz-Other="))
 # Not built, and said to be.
 for call, more in {
     "list_bucket_analytics_configurations": {"Bucket": B}, "get_bucket_replication": {"Bucket": B}, "restore_object": {"Bucket": B, "Key": "k", "RestoreRequest": {"Days": 1}},

@@ -24,6 +24,8 @@ pub struct Session {
     token: Option<String>,
     /// A browser's upload.
     pub is_form: bool,
+    /// Presigned for more than a week.
+    lasts_too_long: bool,
     caller: Mutex<Option<Caller>>,
     pub request_id: String,
     source_ip: String,
@@ -48,6 +50,7 @@ impl Session {
         Arc::new(Session {
             token,
             is_form,
+            lasts_too_long: lasts_too_long(head.uri.query().unwrap_or_default()),
             caller: Mutex::default(),
             // Sixteen characters, as S3's are.
             request_id: id::hex(16).to_ascii_uppercase(),
@@ -61,6 +64,7 @@ impl Session {
         Arc::new(Session {
             token: None,
             is_form: false,
+            lasts_too_long: false,
             caller: Mutex::new(Some(caller)),
             request_id: request_id.to_owned(),
             source_ip: "127.0.0.1".to_owned(),
@@ -71,6 +75,12 @@ impl Session {
     fn set(&self, caller: Caller) {
         *self.caller.lock().unwrap_or_else(PoisonError::into_inner) = Some(caller);
     }
+}
+
+fn lasts_too_long(query: &str) -> bool {
+    let mut pairs = form_urlencoded::parse(query.as_bytes());
+    let asked = pairs.find(|(name, _)| name == "X-Amz-Expires").and_then(|(_, value)| value.parse::<u64>().ok());
+    asked.is_some_and(|seconds| seconds > 7 * 24 * 60 * 60)
 }
 
 /// The condition keys of a request that do not depend on its caller
@@ -166,6 +176,10 @@ pub struct Keys(pub Arc<dyn Credentials>);
 impl S3Auth for Keys {
     async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
         let session = session()?;
+        if session.lasts_too_long {
+            let message = "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than 604800 seconds";
+            return Err(errors::custom("AuthorizationQueryParametersError", 400, message));
+        }
         let found = self.0.find(access_key, session.token.as_deref()).await.map_err(|e| errors::denied(&e))?;
         let found = found.ok_or_else(|| {
             s3_error!(InvalidAccessKeyId, "The AWS Access Key Id you provided does not exist in our records.")
@@ -187,6 +201,9 @@ impl S3Access for Gate {
         // What would give rights away, or keep them, is not passed over in silence.
         if let Some(header) = cx.headers().keys().find(|name| name.as_str().starts_with("x-amz-grant-")) {
             return Err(s3_error!(NotImplemented, "not implemented: s3.{operation} {header}"));
+        }
+        if let Some(name) = unknown_resource(operation, cx.uri().query().unwrap_or_default()) {
+            return Err(s3_error!(NotImplemented, "not implemented: s3.{operation} with {name}"));
         }
         // Each of their keys is asked for where they are known.
         if matches!(operation, "DeleteObjects" | "PostObject") {
@@ -222,6 +239,23 @@ impl S3Access for Gate {
         }
         Ok(())
     }
+}
+
+/// What a request is about that s3s does not know, and takes for nothing: a rename would be a put of nothing.
+fn unknown_resource(operation: &str, query: &str) -> Option<String> {
+    let known: &[&str] = match operation {
+        "ListObjects" | "ListObjectsV2" => {
+            &["prefix", "marker", "delimiter", "encoding-type", "continuation-token", "start-after", "fetch-owner"]
+        }
+        "PutObject" | "GetObject" | "HeadObject" | "CreateBucket" | "DeleteObject" | "DeleteBucket" | "HeadBucket" => {
+            &["versionId"]
+        }
+        _ => return None,
+    };
+    let is_unknown =
+        |name: &str, value: &str| value.is_empty() && !known.contains(&name) && !name.starts_with("response-");
+    let mut pairs = form_urlencoded::parse(query.as_bytes());
+    pairs.find(|(name, value)| is_unknown(name, value)).map(|(name, _)| name.into_owned())
 }
 
 /// Whether the caller may do this to that.

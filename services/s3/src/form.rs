@@ -63,6 +63,27 @@ impl S3ConfigProvider for Bounds {
     }
 }
 
+/// S3's answer to a form that its policy does not admit; s3s says that the policy itself is none.
+pub async fn refused(response: s3s::HttpResponse) -> s3s::HttpResponse {
+    if response.status() != http::StatusCode::BAD_REQUEST {
+        return response;
+    }
+    let (mut head, body) = response.into_parts();
+    // Made here a moment ago, and short.
+    let body = BodyExt::collect(body).await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let text = String::from_utf8_lossy(&body);
+    if !text.contains(NOT_ADMITTED) || text.contains("failed to parse") {
+        return s3s::HttpResponse::from_parts(head, body.into());
+    }
+    let text = text.replace(NOT_ADMITTED, "<Code>AccessDenied</Code>");
+    let text = text.replace("<Message>", "<Message>Invalid according to Policy: ");
+    head.status = http::StatusCode::FORBIDDEN;
+    head.headers.remove(http::header::CONTENT_LENGTH);
+    s3s::HttpResponse::from_parts(head, text.into())
+}
+
+const NOT_ADMITTED: &str = "<Code>InvalidPolicyDocument</Code>";
+
 /// Where a part's field of this name begins.
 fn part(form: &[u8], name: &str) -> Option<usize> {
     let named = format!("name=\"{name}\"");

@@ -141,6 +141,7 @@ impl S3 {
         let (method, asked) = (head.method.clone(), head.headers.clone());
         let request = Request::from_parts(head, body);
         let mut response = match SESSION.scope(session, self.service.call(request)).await {
+            Ok(response) if is_form => form::refused(response).await.map(BodyExt::boxed_unsync),
             Ok(response) => response.map(BodyExt::boxed_unsync),
             Err(e) => {
                 tracing::error!(error = %s3s::StdError::from(e), "an S3 request could not be answered");

@@ -7,7 +7,7 @@ use s3s::{S3Request, S3Response, S3Result, s3_error};
 
 use super::locks::LockHeaders;
 use super::objects::{encrypted, is_foreign, metadata, redirect, shown_version, source, storage_class, unbuilt};
-use super::{acls, admit_write, etag, matches, precondition_failed, seconds, tags, timestamp};
+use super::{acls, admit_conditions, admit_write, etag, matches, precondition_failed, seconds, tags, timestamp};
 use crate::content::{self, Expected};
 use crate::model::{Attributes, Bucket, Object as Record, Part as PartRecord, Place, Upload, Version};
 use crate::storage::{Found, New, Write};
@@ -196,6 +196,7 @@ pub async fn complete(
 ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
     let said = Expected::of(&request)?.sum;
     let input = request.input;
+    admit_conditions(input.if_none_match.as_ref())?;
     let (bucket, key, id) = (&input.bucket, &input.key, &input.upload_id);
     let upload = s3.storage.upload(bucket, key, id).await?;
     let asked = input.multipart_upload.and_then(|upload| upload.parts).unwrap_or_default();

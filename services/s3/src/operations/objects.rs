@@ -9,7 +9,7 @@ use s3s::dto::{Range as AskedRange, *};
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 
 use super::locks::{self, LockHeaders};
-use super::{acls, admit_write, etag, matches, precondition_failed, seconds, tags, timestamp};
+use super::{acls, admit_conditions, admit_write, etag, matches, precondition_failed, seconds, tags, timestamp};
 use crate::content::{self, Content, Expected};
 use crate::model::{Attributes, Bucket, Marks, Object as Record, Place, Version};
 use crate::storage::{Along, Changed, Found, New, Write};
@@ -52,6 +52,7 @@ pub async fn put(s3: &Objects, request: S3Request<PutObjectInput>) -> S3Result<S
         (input.ssekms_key_id.is_some(), "SSEKMSKeyId"),
         (input.write_offset_bytes.is_some(), "WriteOffsetBytes"),
     ])?;
+    admit_conditions(input.if_none_match.as_ref())?;
     let bucket = s3.storage.bucket(&input.bucket).await?;
     let now_ms = s3.clock.now_ms();
     let lock = LockHeaders {

@@ -43,7 +43,7 @@ pub async fn list(
     };
     let from = start(&prefix, &delimiter, &key_marker, id.is_some());
     let page = page(s3, &input.bucket, (&prefix, &delimiter, max), from, id).await?;
-    let encode = encoder(input.encoding_type.as_ref());
+    let encode = encoder(input.encoding_type.as_ref())?;
     let owner = acls::owner(&bucket.account);
     let (mut versions, mut markers) = (Vec::new(), Vec::new());
     for Listed { key, object, is_latest } in page.found {
