@@ -134,13 +134,13 @@ impl Front {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let mut builder = auto::Builder::new(TokioExecutor::new());
+        // Without `pipeline_flush`: it keeps an answer back while bytes of another request are there, whole or not.
         builder
             .http1()
             .timer(TokioTimer::new())
             .header_read_timeout(Duration::from_millis(limits::REQUEST_HEAD_TIMEOUT_MS))
             .max_headers(limits::REQUEST_HEADERS_MAX)
-            .max_buf_size(limits::REQUEST_HEAD_BYTES_MAX)
-            .pipeline_flush(true);
+            .max_buf_size(limits::REQUEST_HEAD_BYTES_MAX);
         builder
             .http2()
             .timer(TokioTimer::new())
