@@ -87,6 +87,19 @@ pub const LOG_COMMIT_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Log events and records on their way to the store; beyond it their producers wait.
 pub const RECORD_QUEUE_MAX: usize = 16_384;
 
+/// Extensions of one instance; Lambda's bound.
+pub const EXTENSIONS_MAX: usize = 10;
+/// Events kept for a subscriber to telemetry that has not subscribed yet, those on their way to one that has, and how often
+/// a batch is sent before it is given up.
+pub const TELEMETRY_EARLY_EVENTS_MAX: usize = 10_000;
+pub const TELEMETRY_QUEUE_MAX: usize = 10_000;
+pub const TELEMETRY_TRIES: u32 = 3;
+/// How long an instance's end may take: the runtime's, beside extensions of its own process and beside external ones, and all
+/// of it (<https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>).
+pub const SHUTDOWN_RUNTIME_MS: u64 = 500;
+pub const SHUTDOWN_RUNTIME_BESIDE_MS: u64 = 300;
+pub const SHUTDOWN_MS: u64 = 2_000;
+
 /// Store: one key, one value, one transaction. PostgreSQL can keep them all. A key of S3 and its bucket fit into a key.
 pub const STORE_KEY_BYTES_MAX: usize = 1280;
 pub const STORE_VALUE_BYTES_MAX: usize = 64 * 1024;

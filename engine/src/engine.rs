@@ -189,8 +189,8 @@ impl Engine {
         // The guard is let go at once: it holds the counter's lock.
         drop(in_flight.wait_for(|count| *count == 0).await);
         let pools: Vec<_> = inner.pools.write().unwrap_or_else(PoisonError::into_inner).drain().collect();
-        let idle = pools.iter().flat_map(|(_, pool)| pool.retire());
-        futures_join(idle.map(stop)).await;
+        let idle = pools.iter().flat_map(|(_, pool)| pool.retire().into_iter().map(move |ready| (pool, ready)));
+        futures_join(idle.map(|(pool, ready)| inner.clone().end(pool.function.clone(), ready))).await;
         self.flush().await;
     }
 
@@ -199,13 +199,6 @@ impl Engine {
         self.0.ports.logs.flush().await;
         self.0.ports.meter.flush().await;
     }
-}
-
-/// Ends an instance; its place is free when that is over.
-async fn stop(ready: Ready) {
-    let Ready { instance, place, .. } = ready;
-    instance.stop().await;
-    drop(place);
 }
 
 async fn futures_join(stops: impl Iterator<Item = impl Future<Output = ()> + Send + 'static>) {
@@ -290,7 +283,7 @@ impl Invoker for Engine {
         for pool in &retired {
             self.0.places.forget(pool.key);
             for ready in pool.retire() {
-                tokio::spawn(stop(ready));
+                self.0.end_later(pool, ready);
             }
         }
         self.reserve(account, region);
@@ -455,7 +448,7 @@ impl Inner {
                     }
                     // It ended while idle; the event was not handed over, so another instance may have it.
                     pool.lost(ready.id);
-                    stop(ready).await;
+                    self.clone().end(function.clone(), ready).await;
                     self.look_after(&pool);
                 }
                 Err(reason) => return Some(self.not_ready(&function, reason, invocation).await),
@@ -508,7 +501,7 @@ impl Inner {
                 let Some(inner) = inner.upgrade() else { return };
                 for ready in pool.tick() {
                     tracing::debug!(function = %pool.function.name, instance = %ready.instance_id, "idle instance ends");
-                    tokio::spawn(stop(ready));
+                    inner.end_later(&pool, ready);
                 }
                 inner.start_wanted(&pool);
                 match pool.look_at() {
@@ -525,9 +518,10 @@ impl Inner {
             self.pools.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
         let idle = pools.iter().filter_map(|pool| Some((pool.key, pool.idle_since()?)));
         let victim = self.places.victim(asker, idle);
-        let evicted = pools.iter().find(|pool| Some(pool.key) == victim).and_then(|pool| pool.evict());
-        if let Some(ready) = evicted {
-            tokio::spawn(stop(ready));
+        let evicted =
+            pools.iter().find(|pool| Some(pool.key) == victim).and_then(|pool| Some((pool, pool.evict()?)));
+        if let Some((pool, ready)) = evicted {
+            self.end_later(pool, ready);
         }
     }
 
@@ -542,7 +536,7 @@ impl Inner {
 
     fn settle(self: &Arc<Self>, pool: &Arc<Pool>, after: After) {
         if let Some(unused) = after.unused {
-            tokio::spawn(stop(unused));
+            self.end_later(pool, unused);
             self.look_after(pool);
         } else if self.places.is_crowded() {
             self.make_room(NOBODY);
@@ -594,6 +588,9 @@ impl Inner {
             }
             instance.drain(&mut log);
             let usage = instance.usage();
+            if instance.is_attended() {
+                instance.shut_down(&mut log).await;
+            }
             instance.stop().await;
             match result {
                 Err(_) if attempt == 0 => limit = Duration::from_millis(function.timeout_ms),
@@ -619,6 +616,10 @@ impl Inner {
         let (began, started_ms) = (Instant::now(), self.ports.clock.now_ms());
         let deadline = Deadline { at: began + timeout, epoch_ms: started_ms + function.timeout_ms };
         let mut log = InvocationLog::new();
+        if ready.instance.is_told() {
+            let record = outcome::start_record(function, &invocation.request_id);
+            ready.instance.tell(started_ms, "platform.start", record);
+        }
         let result = tokio::time::timeout_at(deadline.at, ready.instance.invoke(invocation, deadline, &mut log)).await;
         // What comes after the deadline is the platform's own, and nobody pays for it.
         let duration_us = micros(began).min(function.timeout_ms * 1000);
@@ -636,32 +637,154 @@ impl Inner {
             usage,
             before,
         };
-        let finish = match result {
-            Ok(Ok(answer)) => {
-                let used = Used {
-                    service_us: duration_us,
-                    cpu_us: usage.cpu_us.saturating_sub(before.cpu_us),
-                    memory_peak_bytes: usage.memory_peak_bytes,
-                };
-                let is_beyond_share = self.places.is_beyond_share(pool.key);
-                self.settle(pool, pool.release(ready, used, is_beyond_share));
-                Finish::Answered(answer)
-            }
-            broken => {
-                ready.instance.drain(&mut log);
-                let id = ready.id;
-                stop(ready).await;
-                pool.lost(id);
-                self.look_after(pool);
-                match broken {
-                    Ok(Err(failure)) => Finish::Failed(failure),
-                    _ => Finish::TimedOut,
-                }
-            }
+        let (finish, is_usable) = match result {
+            Ok(Ok(answer)) => (Finish::Answered(answer), true),
+            Ok(Err(failure)) => (Finish::Failed(failure), false),
+            Err(_) => (Finish::TimedOut, false),
         };
-        drop(admission);
         let verdict = outcome::verdict(finish, &invocation.request_id, function.timeout_ms, false);
+        self.tell_done(&mut ready, &ending, &verdict);
+        if is_usable && ready.instance.is_attended() {
+            return self.attend(pool, ready, ending, verdict, log, (began, deadline), admission);
+        }
+        if is_usable {
+            self.give_back(pool, ready, &ending);
+        } else {
+            ready.instance.drain(&mut log);
+            self.tell_report(&mut ready, &ending, &verdict);
+            let id = ready.id;
+            if ready.instance.is_attended() {
+                // Its extensions may take their time.
+                self.end_later(pool, ready);
+            } else {
+                self.clone().end(function.clone(), ready).await;
+            }
+            pool.lost(id);
+            self.look_after(pool);
+        }
+        drop(admission);
         self.conclude(ending, verdict, log).await
+    }
+
+    /// An instance that can take the next event.
+    fn give_back(self: &Arc<Self>, pool: &Arc<Pool>, ready: Ready, ending: &Ending<'_>) {
+        let used = Used {
+            service_us: ending.duration_us,
+            cpu_us: ending.usage.cpu_us.saturating_sub(ending.before.cpu_us),
+            memory_peak_bytes: ending.usage.memory_peak_bytes,
+        };
+        let is_beyond_share = self.places.is_beyond_share(pool.key);
+        self.settle(pool, pool.release(ready, used, is_beyond_share));
+    }
+
+    /// Answers at once, and sees the invocation to its end when the extensions are done with it, too: what they take is the
+    /// function's to pay, and nobody's to wait for.
+    #[expect(clippy::too_many_arguments, reason = "all that is known of an invocation goes on")]
+    fn attend(
+        self: &Arc<Self>,
+        pool: &Arc<Pool>,
+        mut ready: Ready,
+        ending: Ending<'_>,
+        mut verdict: Verdict,
+        mut log: InvocationLog,
+        (began, deadline): (Instant, Deadline),
+        admission: Admission,
+    ) -> Outcome {
+        let function = ending.function.clone();
+        let invocation = ending.invocation.clone();
+        let report = self.report(&ending);
+        let before = ending.init.as_ref().map(|init| init.log.clone()).unwrap_or_default();
+        let printed = (log.events().to_vec(), 0);
+        let lines = outcome::log_lines(&function, &invocation.request_id, before, printed, &verdict, &report);
+        let answered = Outcome {
+            payload: verdict.payload.clone(),
+            function_error: verdict.function_error,
+            executed_version: function.version.clone(),
+            log_tail: outcome::tail(&lines),
+            duration_us: ending.duration_us,
+        };
+        let Ending { instance_id, log_stream, started_ms, init, before, .. } = ending;
+        self.in_flight.send_modify(|count| *count += 1);
+        let (inner, pool, flight) = (self.clone(), pool.clone(), Flight(self.clone()));
+        tokio::spawn(async move {
+            let settled = tokio::time::timeout_at(deadline.at, ready.instance.settle(&mut log)).await;
+            let duration_us = micros(began).min(function.timeout_ms * 1000);
+            let usage = ready.instance.usage();
+            ready.usage_before = usage;
+            let (function, invocation) = (&function, &invocation);
+            let ending = Ending {
+                function,
+                invocation,
+                instance_id,
+                log_stream,
+                started_ms,
+                duration_us,
+                init,
+                usage,
+                before,
+            };
+            let broken = match settled {
+                Ok(Ok(())) => None,
+                Ok(Err(failure)) => Some(Finish::Failed(failure)),
+                Err(_) => Some(Finish::TimedOut),
+            };
+            let is_usable = broken.is_none();
+            if let Some(finish) = broken {
+                verdict = outcome::verdict(finish, &invocation.request_id, function.timeout_ms, false);
+            }
+            inner.tell_report(&mut ready, &ending, &verdict);
+            if is_usable {
+                inner.give_back(&pool, ready, &ending);
+            } else {
+                pool.lost(ready.id);
+                inner.end_later(&pool, ready);
+                inner.look_after(&pool);
+            }
+            drop(admission);
+            inner.conclude(ending, verdict, log).await;
+            drop(flight);
+        });
+        answered
+    }
+
+    /// Tells the extensions that want to know that the runtime is done.
+    fn tell_done(&self, ready: &mut Ready, ending: &Ending<'_>, verdict: &Verdict) {
+        if ready.instance.is_told() {
+            let report = self.report(ending);
+            let record = outcome::done_record(&ending.invocation.request_id, verdict, &report);
+            ready.instance.tell(report.ended_ms, "platform.runtimeDone", record);
+        }
+    }
+
+    /// And that the invocation is over.
+    fn tell_report(&self, ready: &mut Ready, ending: &Ending<'_>, verdict: &Verdict) {
+        if ready.instance.is_told() {
+            let (report, id) = (self.report(ending), &ending.invocation.request_id);
+            ready.instance.tell(report.ended_ms, "platform.end", serde_json::json!({ "requestId": id }));
+            let record = outcome::report_record(ending.function, id, verdict, &report);
+            ready.instance.tell(report.ended_ms, "platform.report", record);
+        }
+    }
+
+    /// Ends an instance; its place is free when that is over.
+    async fn end(self: Arc<Self>, function: Arc<FunctionVersion>, ready: Ready) {
+        let Ready { mut instance, log_stream, place, .. } = ready;
+        if instance.is_attended() {
+            let mut log = InvocationLog::new();
+            instance.shut_down(&mut log).await;
+            let lines = log.take().0;
+            if !lines.is_empty() {
+                let FunctionVersion { account, region, log_group, .. } = &*function;
+                self.ports.logs.append(account, region, log_group, &log_stream, lines).await;
+            }
+        }
+        instance.stop().await;
+        drop(place);
+    }
+
+    /// The same, without waiting for it.
+    fn end_later(self: &Arc<Self>, pool: &Pool, ready: Ready) {
+        tokio::spawn(self.clone().end(pool.function.clone(), ready));
     }
 
     async fn not_ready(
@@ -698,20 +821,24 @@ impl Inner {
         }
     }
 
+    fn report(&self, ending: &Ending<'_>) -> Report {
+        let init_us = ending.init.as_ref().map(|init| init.us);
+        Report {
+            started_ms: ending.started_ms,
+            ended_ms: self.ports.clock.now_ms(),
+            duration_us: ending.duration_us,
+            billed_ms: outcome::billed_ms(ending.duration_us, init_us),
+            init_us,
+            memory_peak_bytes: ending.usage.memory_peak_bytes,
+        }
+    }
+
     /// Log, record and the caller's outcome.
     async fn conclude(&self, ending: Ending<'_>, verdict: Verdict, mut log: InvocationLog) -> Outcome {
+        let report = self.report(&ending);
+        let Report { billed_ms, init_us, .. } = report;
         let Ending { function, invocation, instance_id, log_stream, started_ms, duration_us, init, usage, before } =
             ending;
-        let init_us = init.as_ref().map(|init| init.us);
-        let billed_ms = outcome::billed_ms(duration_us, init_us);
-        let report = Report {
-            started_ms,
-            ended_ms: self.ports.clock.now_ms(),
-            duration_us,
-            billed_ms,
-            init_us,
-            memory_peak_bytes: usage.memory_peak_bytes,
-        };
         let printed_before = init.map(|init| init.log).unwrap_or_default();
         let lines = outcome::log_lines(function, &invocation.request_id, printed_before, log.take(), &verdict, &report);
         let log_tail = outcome::tail(&lines);

@@ -50,6 +50,8 @@ pub enum Failure {
     ResponseTooLarge { bytes: usize },
     /// The runtime broke the protocol.
     Protocol(String),
+    /// An extension failed, or ended; `kind` is Lambda's error type.
+    Extension { kind: &'static str, message: String },
 }
 
 /// What the handler made of the event.
@@ -105,6 +107,33 @@ pub trait Instance: Send + Sync {
         deadline: Deadline,
         log: &mut InvocationLog,
     ) -> Result<Answer, Failure>;
+
+    /// Whether extensions take part in its invocations: they may be at work after the answer, for which the caller does not
+    /// wait, and its end takes a while.
+    fn is_attended(&self) -> bool {
+        false
+    }
+
+    /// Waits until the extensions are done with the event, too. What is printed meanwhile goes to `log`.
+    async fn settle(&mut self, log: &mut InvocationLog) -> Result<(), Failure> {
+        let _ = log;
+        Ok(())
+    }
+
+    /// Lets the runtime and the extensions end in order, within Lambda's limits; to be called before [`Instance::stop`].
+    async fn shut_down(&mut self, log: &mut InvocationLog) {
+        let _ = log;
+    }
+
+    /// Whether anybody inside wants to be told what the platform says of invocations.
+    fn is_told(&self) -> bool {
+        false
+    }
+
+    /// Tells those inside who want to know one of the platform's events, such as `platform.start`.
+    fn tell(&mut self, at_ms: u64, what: &'static str, record: serde_json::Value) {
+        let _ = (at_ms, what, record);
+    }
 
     /// How it came to be.
     fn birth(&self) -> Birth {

@@ -14,3 +14,6 @@ pub const FILES: &[(&str, &str)] = &[
 
 /// The library that clones live processes, for `/var/runtime/clone.so`; empty where it is not built for this processor.
 pub const CLONE_LIBRARY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/clone.so"));
+
+/// The first process of instances that are more than one process; an executable.
+pub const INIT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/init"));

@@ -2,14 +2,16 @@
 //! instance. What is said over the channel is in `channel`, how the process is confined in `launch`.
 
 use std::net::TcpListener;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use cumulet_base::clock::{Clock, SystemClock};
 use cumulet_base::{id, limits};
 use cumulet_engine::function::{FunctionVersion, Runtime};
 use cumulet_engine::invocation::Invocation;
@@ -17,16 +19,20 @@ use cumulet_engine::output::InvocationLog;
 use cumulet_engine::policy::Birth;
 use cumulet_engine::sandbox::{Answer, Deadline, Failure, Instance, InstanceSpec, Sandbox, StartError, Usage};
 use tokio::sync::Semaphore;
-use tokio::task::JoinHandle;
 
-use crate::channel::{ChannelError, Io};
+use crate::channel::{ChannelError, Io, runtime_api, server};
 use crate::clone::Template;
 use crate::config::{Clones, PlatformConnection, SandboxConfig};
+use crate::extensions::attendant::{self, Attendant, Task};
+use crate::extensions::telemetry::Telemetry;
+use crate::extensions::{Extensions, api};
+use crate::inside;
 use crate::interpreter::{Interpreter, Interpreters};
 use crate::launch::{CloneOrder, LaunchError, Launcher, Plan};
 use crate::process::Process;
 use crate::proof::Proofs;
-use crate::sys::Exit;
+use crate::root;
+use crate::sys::{self, Exit};
 use crate::templates::{Kind, Live, Pending, Templates};
 
 const RUNTIME_API_PORT: u16 = 9001;
@@ -115,15 +121,15 @@ impl Inner {
             memory_mb: function.memory_mb,
             ephemeral_mb: function.ephemeral_mb,
             channel: None,
-            listen: Vec::new(),
+            listen: vec![RUNTIME_API_PORT],
+            init: None,
             is_template: false,
         };
+        set(&mut plan.environment, "AWS_LAMBDA_RUNTIME_API", format!("127.0.0.1:{RUNTIME_API_PORT}"));
         let mut path = "/var/lang/bin:/usr/local/bin:/usr/bin:/bin:/opt/bin".to_owned();
         match &function.runtime {
             Runtime::Provided { .. } => {
                 plan.argv = vec![find_bootstrap(&spec.code_dir, spec.layers_dir.as_deref())?.to_owned()];
-                plan.listen.push(RUNTIME_API_PORT);
-                set(&mut plan.environment, "AWS_LAMBDA_RUNTIME_API", format!("127.0.0.1:{RUNTIME_API_PORT}"));
             }
             managed => {
                 let interpreter = self.interpreter(managed).await?;
@@ -200,7 +206,9 @@ fn make_room(prefix: &Path, layers: &Path) -> Result<(), StartError> {
 impl Sandbox for LinuxSandbox {
     async fn start(&self, spec: Arc<InstanceSpec>) -> Result<Box<dyn Instance>, StartError> {
         let inner = &self.inner;
-        let Some(kind) = inner.kind(&spec.function) else { return inner.start_plainly(spec).await };
+        let Some(kind) = inner.kind(&spec.function).filter(|_| !inner.is_extended(&spec)) else {
+            return inner.start_boxed(spec).await;
+        };
         if let Some(live) = inner.choose(&spec, kind) {
             let (version, revision) = (version_key(&spec.function), &spec.function.revision);
             match inner.clone_instance(live.clone(), &spec).await {
@@ -215,11 +223,12 @@ impl Sandbox for LinuxSandbox {
                 }
             }
         }
-        inner.start_plainly(spec).await
+        inner.start_boxed(spec).await
     }
 
     async fn prepare(&self, spec: Arc<InstanceSpec>) {
-        if let Some(kind) = self.inner.kind(&spec.function).filter(|_| self.inner.config.templates_at_deploy) {
+        let is_wanted = self.inner.config.templates_at_deploy && !self.inner.is_extended(&spec);
+        if let Some(kind) = self.inner.kind(&spec.function).filter(|_| is_wanted) {
             self.inner.choose(&spec, kind);
         }
     }
@@ -287,6 +296,19 @@ impl Inner {
         }
     }
 
+    /// Whether the function brings extensions, which keeps it from being cloned.
+    fn is_extended(&self, spec: &InstanceSpec) -> bool {
+        let is_extended = !attendant::find_in(spec.layers_dir.as_deref()).is_empty();
+        if is_extended {
+            self.templates.never(&version_key(&spec.function), &spec.function.revision, EXTENDED);
+        }
+        is_extended
+    }
+
+    async fn start_boxed(self: &Arc<Self>, spec: Arc<InstanceSpec>) -> Result<Box<dyn Instance>, StartError> {
+        Ok(Box::new(self.start_plainly(spec).await?))
+    }
+
     /// The template to clone, if there is one; one that is missing is made beside.
     fn choose(self: &Arc<Self>, spec: &Arc<InstanceSpec>, kind: Kind) -> Option<Arc<Live>> {
         let version = version_key(&spec.function);
@@ -299,9 +321,9 @@ impl Inner {
     }
 
     pub(crate) async fn clone_instance(
-        &self,
+        self: &Arc<Self>,
         live: Arc<Live>,
-        spec: &InstanceSpec,
+        spec: &Arc<InstanceSpec>,
     ) -> Result<Box<dyn Instance>, LaunchError> {
         let pending = Pending::new(live);
         let mut environment = spec.environment.clone();
@@ -312,10 +334,19 @@ impl Inner {
         let io = Io::frames(made.channel, made.stdout, made.stderr)
             .map_err(|source| LaunchError { doing: "opening the clone's channel".to_owned(), source })?;
         let template = Some(pending.0.clone());
-        Ok(Box::new(LinuxInstance { io, process: made.process, platform: None, template }))
+        Ok(Box::new(LinuxInstance {
+            io,
+            process: made.process,
+            platform: None,
+            template,
+            attendant: None,
+            state: Doing::Nothing,
+            inner: self.clone(),
+            spec: spec.clone(),
+        }))
     }
 
-    async fn boot_template(&self, version: &str, spec: Arc<InstanceSpec>, kind: Kind) {
+    async fn boot_template(self: &Arc<Self>, version: &str, spec: Arc<InstanceSpec>, kind: Kind) {
         let revision = spec.function.revision.clone();
         let mut next = Some(kind);
         while let Some(kind) = next {
@@ -350,11 +381,22 @@ impl Inner {
         let mut io = Io::frames(ours, launched.stdout, launched.stderr).map_err(|error| error.to_string())?;
         // What initialisation prints belongs to the instances that are started plainly; here it is said once more.
         let mut log = InvocationLog::new();
-        until_end(io.ready(&mut log), &launched.process).await.map_err(|error| match error {
-            ChannelError::Init(object) => refusal(&object),
-            other => other.to_string(),
+        let mut listeners = launched.listeners.into_iter();
+        let has_registered = Arc::new(AtomicBool::new(false));
+        let watch = listeners.next().map(|listener| {
+            watch_for_extensions(listener, &spec.function.name, has_registered.clone()).map_err(|e| e.to_string())
+        });
+        let watch = watch.transpose()?;
+        let ready = until_end(io.ready(&mut log), &launched.process, None).await;
+        if has_registered.load(Ordering::SeqCst) {
+            return Err(REGISTERS.to_owned());
+        }
+        ready.map_err(|broken| match broken {
+            Broken::Channel(ChannelError::Init(object)) => refusal(&object),
+            Broken::Channel(other) => other.to_string(),
+            Broken::Extension(_) => EXTENDED.to_owned(),
         })?;
-        let platform = match (launched.listeners.into_iter().next(), &self.config.platform) {
+        let platform = match (listeners.next(), &self.config.platform) {
             (Some(listener), Some(serve)) => {
                 Some(serve_platform(listener, serve.clone(), spec.clone()).map_err(|error| error.to_string())?)
             }
@@ -366,61 +408,140 @@ impl Inner {
         let mut environment = spec.environment.clone();
         set_initialisation(&mut environment, kind);
         let (pending, since) = (AtomicUsize::new(0), Instant::now());
-        Ok(Live { template, kind, environment, _platform: platform, bytes, pending, since })
+        Ok(Live { template, kind, environment, _tasks: [platform, watch], has_registered, bytes, pending, since })
     }
 
-    async fn start_plainly(&self, spec: Arc<InstanceSpec>) -> Result<Box<dyn Instance>, StartError> {
-        let platform_error = |doing: &str, error: std::io::Error| StartError::Platform(format!("{doing}: {error}"));
+    async fn start_plainly(self: &Arc<Self>, spec: Arc<InstanceSpec>) -> Result<LinuxInstance, StartError> {
+        let failed = |doing: &'static str| move |error: std::io::Error| StartError::Platform(format!("{doing}: {error}"));
         let mut plan = self.plan(&spec).await?;
-        let managed = !matches!(spec.function.runtime, Runtime::Provided { .. });
-        let ours = if managed {
-            let (ours, theirs) =
-                UnixStream::pair().map_err(|error| platform_error("making the runtime's channel", error))?;
-            plan.channel = Some(theirs.into());
-            Some(ours)
-        } else {
-            None
-        };
-        let launched = self.launcher.launch(plan).await.map_err(|error| StartError::Platform(error.to_string()))?;
-        let mut listeners = launched.listeners.into_iter();
-        let io = match ours {
-            Some(ours) => Io::frames(ours, launched.stdout, launched.stderr),
-            None => {
-                let listener = listeners
-                    .next()
-                    .ok_or_else(|| StartError::Platform("the Runtime API's listener is missing".to_owned()))?;
-                Io::runtime_api(listener, launched.stdout, launched.stderr, spec.function.clone())
-            }
+        let names = attendant::find_in(spec.layers_dir.as_deref());
+        let is_of_many = !names.is_empty();
+        let is_managed = !matches!(spec.function.runtime, Runtime::Provided { .. });
+        let (ours, theirs) = match is_managed {
+            true => UnixStream::pair().map(|(ours, theirs)| (Some(ours), Some(OwnedFd::from(theirs)))),
+            false => Ok((None, None)),
         }
-        .map_err(|error| platform_error("opening the instance's channel", error))?;
+        .map_err(failed("making the runtime's channel"))?;
+        let mut control = None;
+        let mut runtime = None;
+        let mut pipes = None;
+        if is_of_many {
+            let (host, first) = sys::packet_pair().map_err(failed("making the first process's channel"))?;
+            let (stdout, stdout_child) = sys::pipe().map_err(failed("making a pipe"))?;
+            let (stderr, stderr_child) = sys::pipe().map_err(failed("making a pipe"))?;
+            let argv = std::mem::replace(&mut plan.argv, vec![root::INIT_PATH.to_owned()]);
+            plan.init = Some(self.config.runtime_dir.join("init"));
+            plan.channel = Some(first);
+            control = Some(host);
+            pipes = Some((stdout, stderr));
+            runtime = Some(attendant::Runtime { argv, stdout: stdout_child, stderr: stderr_child, channel: theirs });
+        } else {
+            plan.channel = theirs;
+        }
+        let launched = self.launcher.launch(plan).await.map_err(|error| StartError::Platform(error.to_string()))?;
+        let (stdout, stderr) = pipes.unwrap_or((launched.stdout, launched.stderr));
+        let extensions = self.extensions(&spec, &names, launched.process.pidfd.clone());
+        let mut attendant = match (control, runtime) {
+            (Some(control), Some(runtime)) => Attendant::of_many(extensions.clone(), control, &names, runtime)
+                .map_err(failed("starting the extensions"))?,
+            _ => Attendant::of_one(extensions.clone()),
+        };
+        let mut listeners = launched.listeners.into_iter();
+        let listener =
+            listeners.next().ok_or_else(|| StartError::Platform("the Runtime API's listener is missing".to_owned()))?;
+        let io = match ours {
+            Some(ours) => {
+                let task = serve_extensions(listener, extensions).map_err(failed("serving the extensions"))?;
+                attendant.keep(task);
+                Io::frames(ours, stdout, stderr)
+            }
+            None => Io::runtime_api_beside(listener, stdout, stderr, &spec.function.name, Some(extensions)),
+        }
+        .map_err(failed("opening the instance's channel"))?;
         let platform = match (listeners.next(), &self.config.platform) {
             (Some(listener), Some(serve)) => Some(
-                serve_platform(listener, serve.clone(), spec)
-                    .map_err(|error| platform_error("serving the platform's endpoint", error))?,
+                serve_platform(listener, serve.clone(), spec.clone())
+                    .map_err(failed("serving the platform's endpoint"))?,
             ),
             _ => None,
         };
-        Ok(Box::new(LinuxInstance { io, process: launched.process, platform, template: None }))
+        Ok(LinuxInstance {
+            io,
+            process: launched.process,
+            platform,
+            template: None,
+            attendant: Some(attendant),
+            state: Doing::Nothing,
+            inner: self.clone(),
+            spec,
+        })
+    }
+
+    /// Whoever registers as an extension, and where its telemetry goes.
+    fn extensions(self: &Arc<Self>, spec: &Arc<InstanceSpec>, names: &[String], pidfd: Arc<OwnedFd>) -> Arc<Extensions> {
+        let telemetry = Telemetry::new(Box::new(move |port| inside::connect(pidfd.as_fd(), port)));
+        let (inner, function) = (Arc::downgrade(self), spec.function.clone());
+        let on_internal = move || {
+            if let Some(inner) = inner.upgrade() {
+                inner.templates.never(&version_key(&function), &function.revision, REGISTERS);
+            }
+        };
+        Arc::new(Extensions::new(spec.function.clone(), names, telemetry, Box::new(on_internal)))
     }
 }
 
-/// Ends the task when the instance is gone, whichever way.
-pub(crate) struct PlatformTask(JoinHandle<()>);
+/// Why functions with extensions are not cloned: an extension's process would not come along, and what has registered within
+/// the runtime would be one registration for all clones.
+const EXTENDED: &str = "it has extensions";
+const REGISTERS: &str = "it registers an extension";
 
-impl Drop for PlatformTask {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+/// Serves what extensions call, where the runtime has a channel of its own.
+fn serve_extensions(listener: TcpListener, extensions: Arc<Extensions>) -> std::io::Result<Task> {
+    let function = extensions.function.name.clone();
+    server::serve(listener, &function, move |request| {
+        let extensions = extensions.clone();
+        async move {
+            let (parts, mut body) = request.into_parts();
+            let answer = match api::parse(parts.uri.path()) {
+                Some(path) => api::answer(&extensions, path, &parts, &mut body).await,
+                None => api::not_here(),
+            };
+            runtime_api::skip(&mut body).await;
+            answer
+        }
+    })
+}
+
+/// In a template, or a clone of it, nobody can register; that somebody wanted to is remembered.
+fn watch_for_extensions(
+    listener: TcpListener,
+    function: &str,
+    has_registered: Arc<AtomicBool>,
+) -> std::io::Result<Task> {
+    server::serve(listener, function, move |request| {
+        let has_registered = has_registered.clone();
+        async move {
+            let (parts, mut body) = request.into_parts();
+            let answer = if api::parse(parts.uri.path()) == Some(api::Path::Register) {
+                has_registered.store(true, Ordering::SeqCst);
+                api::refuse_in_template()
+            } else {
+                api::not_here()
+            };
+            runtime_api::skip(&mut body).await;
+            answer
+        }
+    })
 }
 
 fn serve_platform(
     listener: TcpListener,
     serve: PlatformConnection,
     spec: Arc<InstanceSpec>,
-) -> std::io::Result<PlatformTask> {
+) -> std::io::Result<Task> {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    Ok(PlatformTask(tokio::spawn(async move {
+    Ok(Task::spawn(async move {
         loop {
             match listener.accept().await.map(|(stream, _)| stream.into_std()) {
                 Ok(Ok(stream)) => serve(stream, spec.clone()),
@@ -432,30 +553,57 @@ fn serve_platform(
                 }
             }
         }
-    })))
+    }))
+}
+
+/// What the instance was doing last; from which comes why it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Doing {
+    Nothing,
+    /// An event, or its own initialisation.
+    Work,
+    Failed,
 }
 
 struct LinuxInstance {
     io: Io,
     process: Process,
-    platform: Option<PlatformTask>,
+    platform: Option<Task>,
     /// Dies with the last of its clones, once it is forgotten.
     template: Option<Arc<Live>>,
+    /// Clones have none.
+    attendant: Option<Attendant>,
+    state: Doing,
+    inner: Arc<Inner>,
+    spec: Arc<InstanceSpec>,
+}
+
+/// Why an instance does not go on.
+enum Broken {
+    Channel(ChannelError),
+    Extension(Failure),
 }
 
 impl LinuxInstance {
-    async fn failure(&mut self, error: ChannelError) -> Failure {
-        match error {
-            ChannelError::Init(object) => Failure::Init(object),
-            ChannelError::ResponseTooLarge { bytes } => Failure::ResponseTooLarge { bytes },
-            ChannelError::Protocol(what) => Failure::Protocol(what),
-            ChannelError::Closed => self.ending().await,
+    async fn failure(&mut self, broken: Broken) -> Failure {
+        match broken {
+            Broken::Extension(failure) => failure,
+            Broken::Channel(ChannelError::Init(object)) => Failure::Init(object),
+            Broken::Channel(ChannelError::ResponseTooLarge { bytes }) => Failure::ResponseTooLarge { bytes },
+            Broken::Channel(ChannelError::Protocol(what)) => Failure::Protocol(what),
+            Broken::Channel(ChannelError::Closed) => self.ending().await,
         }
     }
 
     /// Why the channel was closed.
     async fn ending(&mut self) -> Failure {
-        let ended = tokio::time::timeout(Duration::from_millis(ENDING_MS), self.process.ended()).await;
+        let limit = Duration::from_millis(ENDING_MS);
+        let ended = match &self.attendant {
+            Some(attendant) if attendant.is_of_many() => {
+                tokio::time::timeout(limit, attendant.extensions.runtime_ended()).await.map(Ok)
+            }
+            _ => tokio::time::timeout(limit, self.process.ended()).await,
+        };
         let out_of_memory = self.process.ran_out_of_memory();
         match ended {
             Ok(Ok(Exit::Code(0))) => exited(Some(0), None),
@@ -467,6 +615,80 @@ impl LinuxInstance {
             Err(_) => Failure::Protocol("the runtime closed its channel and runs on".to_owned()),
         }
     }
+
+    /// Waits for the runtime and all extensions to be ready: the extensions register, then the runtime is started, and then
+    /// each has to ask for its first event.
+    async fn initialise(&mut self, log: &mut InvocationLog) -> Result<(), Failure> {
+        let extensions = self.attendant.as_ref().map(|attendant| attendant.extensions.clone());
+        let result = self.boot(extensions.as_deref(), log).await;
+        let result = match result {
+            Ok(()) => Ok(()),
+            Err(broken) => Err(self.failure(broken).await),
+        };
+        if let (Some(attendant), Some(extensions)) = (&self.attendant, &extensions) {
+            attendant.introduce(log);
+            extensions.drain(log);
+        }
+        if result.is_err() {
+            self.io.drain(log);
+        }
+        result
+    }
+
+    async fn boot(&mut self, extensions: Option<&Extensions>, log: &mut InvocationLog) -> Result<(), Broken> {
+        let lost = |error: std::io::Error| Broken::Channel(ChannelError::Protocol(format!("starting: {error}")));
+        if let (Some(extensions), Some(attendant)) = (extensions, &mut self.attendant) {
+            if attendant.is_of_many() {
+                until_end(async { Ok(extensions.registered().await) }, &self.process, Some(extensions))
+                    .await?
+                    .map_err(Broken::Extension)?;
+            }
+            attendant.start_runtime().map_err(lost)?;
+        }
+        until_end(self.io.ready(log), &self.process, extensions).await?;
+        if let Some(extensions) = extensions {
+            tokio::select! {
+                idle = extensions.idle() => idle.map_err(Broken::Extension)?,
+                () = self.io.listen(log) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// A clone in which somebody wants to register as an extension gives way to an instance that is started.
+    async fn start_anew(&mut self, log: &mut InvocationLog) -> Result<(), Failure> {
+        let function = &self.spec.function;
+        self.inner.templates.never(&version_key(function), &function.revision, REGISTERS);
+        // What it has printed will be printed again.
+        log.take();
+        let began = self.inner.start_plainly(self.spec.clone()).await;
+        let next = began.map_err(|error| Failure::Protocol(error.to_string()))?;
+        let before = std::mem::replace(self, next);
+        Box::new(before).stop().await;
+        self.initialise(log).await
+    }
+
+    /// What extensions are told of the initialisation.
+    fn tell_of_init(&self, began: Instant, result: &Result<(), Failure>) {
+        let Some(attendant) = &self.attendant else { return };
+        let telemetry = &attendant.extensions.telemetry;
+        let now = SystemClock.now_ms();
+        let status = if result.is_ok() { "success" } else { "error" };
+        let mut record = init_record(&self.spec.function);
+        record["status"] = status.into();
+        if let Err(Failure::Extension { kind, .. }) = result {
+            record["errorType"] = (*kind).into();
+        }
+        telemetry.say(now, "platform.initRuntimeDone", record.clone());
+        record["metrics"] = serde_json::json!({ "durationMs": began.elapsed().as_micros() as f64 / 1000.0 });
+        telemetry.say(now, "platform.initReport", record);
+    }
+}
+
+/// What all of the platform's events about an initialisation say.
+fn init_record(function: &FunctionVersion) -> serde_json::Value {
+    let initialisation = if function.provisioned() > 0 { "provisioned-concurrency" } else { "on-demand" };
+    serde_json::json!({ "initializationType": initialisation, "phase": "init" })
 }
 
 /// What the channel comes to, or `Closed` when the process ends without it: a custom runtime may end without ever having
@@ -474,16 +696,30 @@ impl LinuxInstance {
 async fn until_end<T>(
     talk: impl Future<Output = Result<T, ChannelError>>,
     process: &Process,
-) -> Result<T, ChannelError> {
+    extensions: Option<&Extensions>,
+) -> Result<T, Broken> {
     tokio::pin!(talk);
+    let broken = async {
+        match extensions {
+            Some(extensions) => extensions.broken().await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
         biased;
-        result = &mut talk => result,
+        result = &mut talk => return result.map_err(Broken::Channel),
+        broken = broken => {
+            if let Some(failure) = broken {
+                return Err(Broken::Extension(failure));
+            }
+        }
         // When the end cannot be watched, the deadline still holds.
-        Ok(_) = process.ended() => tokio::time::timeout(Duration::from_millis(LAST_WORDS_MS), talk)
-            .await
-            .unwrap_or(Err(ChannelError::Closed)),
+        Ok(_) = process.ended() => {}
     }
+    tokio::time::timeout(Duration::from_millis(LAST_WORDS_MS), talk)
+        .await
+        .unwrap_or(Err(ChannelError::Closed))
+        .map_err(Broken::Channel)
 }
 
 fn exited(code: Option<i32>, signal: Option<i32>) -> Failure {
@@ -493,13 +729,29 @@ fn exited(code: Option<i32>, signal: Option<i32>) -> Failure {
 #[async_trait]
 impl Instance for LinuxInstance {
     async fn init(&mut self, log: &mut InvocationLog) -> Result<(), Failure> {
-        let ready = self.io.ready(log);
-        let Err(error) = until_end(ready, &self.process).await else {
-            return Ok(());
-        };
-        let failure = self.failure(error).await;
-        self.io.drain(log);
-        Err(failure)
+        let began = Instant::now();
+        self.state = Doing::Work;
+        if let Some(attendant) = &self.attendant {
+            attendant.tap(log);
+            let mut record = init_record(&self.spec.function);
+            record["functionName"] = self.spec.function.name.clone().into();
+            record["functionVersion"] = self.spec.function.version.clone().into();
+            record["runtimeVersion"] = self.spec.function.runtime.to_string().into();
+            record["instanceId"] = self.spec.instance_id.clone().into();
+            record["instanceMaxMemory"] = (u64::from(self.spec.function.memory_mb) << 20).into();
+            attendant.extensions.telemetry.say(SystemClock.now_ms(), "platform.initStart", record);
+        }
+        let mut result = self.initialise(log).await;
+        if self.template.as_ref().is_some_and(|live| live.has_registered.load(Ordering::SeqCst)) {
+            result = self.start_anew(log).await;
+        }
+        self.tell_of_init(began, &result);
+        if let Some(attendant) = &self.attendant {
+            attendant.extensions.begin_invocations();
+            attendant.extensions.telemetry.begin_invocations();
+        }
+        self.state = if result.is_ok() { Doing::Nothing } else { Doing::Failed };
+        result
     }
 
     async fn invoke(
@@ -508,14 +760,73 @@ impl Instance for LinuxInstance {
         deadline: Deadline,
         log: &mut InvocationLog,
     ) -> Result<Answer, Failure> {
+        self.state = Doing::Work;
+        let extensions = self.attendant.as_ref().map(|attendant| attendant.extensions.clone());
+        let extensions = extensions.filter(|extensions| extensions.is_any());
+        if let (Some(attendant), Some(extensions)) = (&self.attendant, &extensions) {
+            attendant.tap(log);
+            extensions.invoke(event, deadline.epoch_ms);
+        }
         let answer = self.io.invoke(event, deadline, log);
-        let error = match until_end(answer, &self.process).await {
-            Ok(answer) => return Ok(answer),
-            Err(error) => error,
+        let broken = match until_end(answer, &self.process, extensions.as_deref()).await {
+            Ok(answer) => {
+                match &extensions {
+                    Some(extensions) => extensions.drain(log),
+                    None => self.state = Doing::Nothing,
+                }
+                return Ok(answer);
+            }
+            Err(broken) => broken,
         };
-        let failure = self.failure(error).await;
+        let failure = self.failure(broken).await;
         self.io.drain(log);
+        if let Some(extensions) = &extensions {
+            extensions.drain(log);
+        }
+        self.state = Doing::Failed;
         Err(failure)
+    }
+
+    fn is_attended(&self) -> bool {
+        self.attendant.as_ref().is_some_and(|attendant| attendant.extensions.is_any())
+    }
+
+    async fn settle(&mut self, log: &mut InvocationLog) -> Result<(), Failure> {
+        let Some(attendant) = &self.attendant else { return Ok(()) };
+        let extensions = attendant.extensions.clone();
+        let result = tokio::select! {
+            idle = extensions.idle() => idle,
+            () = self.io.listen(log) => Ok(()),
+        };
+        self.io.drain(log);
+        extensions.drain(log);
+        self.state = if result.is_ok() { Doing::Nothing } else { Doing::Failed };
+        result
+    }
+
+    fn is_told(&self) -> bool {
+        self.attendant.as_ref().is_some_and(|attendant| attendant.extensions.telemetry.is_wanted())
+    }
+
+    fn tell(&mut self, at_ms: u64, what: &'static str, record: serde_json::Value) {
+        if let Some(attendant) = &self.attendant {
+            attendant.extensions.telemetry.say(at_ms, what, record);
+        }
+    }
+
+    async fn shut_down(&mut self, log: &mut InvocationLog) {
+        let Some(attendant) = &self.attendant else { return };
+        let reason = match self.state {
+            Doing::Nothing => "spindown",
+            Doing::Work => "timeout",
+            Doing::Failed => "failure",
+        };
+        tokio::select! {
+            () = attendant.shut_down(reason, &self.process) => {}
+            () = self.io.listen(log) => {}
+        }
+        self.io.drain(log);
+        attendant.extensions.drain(log);
     }
 
     fn birth(&self) -> Birth {
@@ -528,6 +839,9 @@ impl Instance for LinuxInstance {
 
     fn drain(&mut self, log: &mut InvocationLog) {
         self.io.drain(log);
+        if let Some(attendant) = &self.attendant {
+            attendant.extensions.drain(log);
+        }
     }
 
     fn usage(&mut self) -> Usage {
@@ -535,8 +849,8 @@ impl Instance for LinuxInstance {
     }
 
     async fn stop(self: Box<Self>) {
-        let LinuxInstance { io, process, platform, template } = *self;
-        drop(platform);
+        let LinuxInstance { io, process, platform, template, attendant, .. } = *self;
+        drop((platform, attendant));
         process.stop().await;
         drop((io, template));
     }

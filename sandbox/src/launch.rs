@@ -51,6 +51,8 @@ pub struct Plan {
     pub ephemeral_mb: u32,
     /// Descriptor 3 of the process.
     pub channel: Option<OwnedFd>,
+    /// The program at [`root::INIT_PATH`], on the host.
+    pub init: Option<PathBuf>,
     /// Ports of the instance's loopback that the host listens on; at most four.
     pub listen: Vec<u16>,
     /// It will make clones of itself.
@@ -308,6 +310,7 @@ fn launch(shared: &Shared, plan: Plan) -> Result<Launched, LaunchError> {
         code_dir: &plan.code_dir,
         layers_dir: plan.layers_dir.as_deref(),
         runtime_dir: plan.runtime_dir.as_deref(),
+        init: plan.init.as_deref(),
         sdk: &shared.sdk,
         prefixes: &plan.prefixes,
         ephemeral_mb: plan.ephemeral_mb,

@@ -12,6 +12,9 @@ use std::path::{Component, Path, PathBuf};
 use crate::child::{INNER_GID, INNER_UID};
 use crate::sys::{self, MOUNT_NODEV, MOUNT_NOEXEC, MOUNT_NOSUID, MOUNT_RDONLY};
 
+/// Where the first process of an instance that is more than one finds its program.
+pub(crate) const INIT_PATH: &str = "/.cumulet-init";
+
 const READ_ONLY: u64 = MOUNT_RDONLY | MOUNT_NOSUID | MOUNT_NODEV;
 /// Files of `/tmp` for each megabyte of it; they cost kernel memory that is charged to the instance.
 const INODES_PER_MB: u64 = 128;
@@ -61,6 +64,8 @@ pub(crate) struct Layout<'a> {
     pub code_dir: &'a Path,
     pub layers_dir: Option<&'a Path>,
     pub runtime_dir: Option<&'a Path>,
+    /// The program of the first process, where that is not the runtime.
+    pub init: Option<&'a Path>,
     /// Folders of the SDKs, by their place in the runtime's.
     pub sdk: &'a [(&'static str, PathBuf)],
     /// Interpreters' own directories outside `/usr`.
@@ -119,7 +124,7 @@ pub(crate) fn prepare_etc(directory: &Path, resolv_conf: &str) -> io::Result<()>
         ),
     )?;
     write("group", &format!("root:x:0:\nsbx_user1051:x:{INNER_GID}:\nnogroup:x:65534:\n"))?;
-    write("hosts", "127.0.0.1 localhost instance\n::1 localhost ip6-localhost\n")?;
+    write("hosts", "127.0.0.1 localhost instance sandbox sandbox.localdomain\n::1 localhost ip6-localhost\n")?;
     write("resolv.conf", resolv_conf)?;
     write("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\nservices: files\n")?;
     write("host.conf", "multi on\n")?;
@@ -180,6 +185,11 @@ pub(crate) fn compile(layout: &Layout<'_>, etc: &Path, privileged: bool) -> io::
         for (name, folder) in layout.sdk {
             root.attach(folder, &format!("var/runtime/{name}"), READ_ONLY, privileged)?;
         }
+    }
+    if let Some(init) = layout.init {
+        let place = INIT_PATH.trim_start_matches('/');
+        root.steps.push(Step::File(text(place)?));
+        root.attach(init, place, READ_ONLY, privileged)?;
     }
     for prefix in layout.prefixes {
         let place = inside(prefix)?;
@@ -305,6 +315,7 @@ mod tests {
             code_dir: etc.path(),
             layers_dir: Some(etc.path()),
             runtime_dir: None,
+            init: None,
             sdk: &[],
             prefixes: &[PathBuf::from("/home/user/node")],
             ephemeral_mb: 512,

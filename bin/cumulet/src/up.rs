@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -294,12 +294,14 @@ fn prepare(data_dir: &Path) -> io::Result<()> {
         fs::create_dir_all(data_dir.join("runtime").join(folder))?;
     }
     let texts = cumulet_runtimes::FILES.iter().map(|(path, text)| (*path, text.as_bytes()));
-    for (path, bytes) in texts.chain([("clone.so", cumulet_runtimes::CLONE_LIBRARY)]) {
+    let programs = [("clone.so", cumulet_runtimes::CLONE_LIBRARY), ("init", cumulet_runtimes::INIT)];
+    for (path, bytes) in texts.chain(programs) {
         let path = data_dir.join("runtime").join(path);
         fs::create_dir_all(path.parent().unwrap_or(data_dir))?;
         if fs::read(&path).ok().as_deref() != Some(bytes) {
             fs::write(&path, bytes)?;
         }
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
     }
     Ok(())
 }

@@ -3,8 +3,9 @@
 //! isolation are not here.
 
 mod frames;
-mod pipes;
+pub(crate) mod pipes;
 pub(crate) mod runtime_api;
+pub(crate) mod server;
 
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
@@ -17,6 +18,7 @@ use cumulet_engine::invocation::Invocation;
 use cumulet_engine::output::InvocationLog;
 use cumulet_engine::sandbox::{Answer, Deadline};
 
+use crate::extensions::Extensions;
 use frames::Frames;
 use pipes::Pipes;
 use runtime_api::RuntimeApi;
@@ -68,10 +70,32 @@ impl Io {
         stderr: OwnedFd,
         function: Arc<FunctionVersion>,
     ) -> std::io::Result<Io> {
+        Io::runtime_api_beside(listener, stdout, stderr, &function.name, None)
+    }
+
+    /// The same, with what the instance's extensions call.
+    pub(crate) fn runtime_api_beside(
+        listener: TcpListener,
+        stdout: OwnedFd,
+        stderr: OwnedFd,
+        function: &str,
+        extensions: Option<Arc<Extensions>>,
+    ) -> std::io::Result<Io> {
         Ok(Io {
-            channel: Channel::RuntimeApi(RuntimeApi::serve(listener, function)?),
+            channel: Channel::RuntimeApi(RuntimeApi::serve(listener, function, extensions)?),
             pipes: Pipes::new(stdout, stderr)?,
         })
+    }
+
+    /// Takes what is printed to `log` until the future is dropped.
+    pub(crate) async fn listen(&mut self, log: &mut InvocationLog) {
+        let pipes = &mut self.pipes;
+        std::future::poll_fn(|cx| {
+            // Both closed is nothing to act on here.
+            let _both_closed = pipes.poll(cx, log);
+            std::task::Poll::Pending
+        })
+        .await
     }
 
     /// Waits until initialisation is over. What is printed meanwhile goes to `log`.

@@ -60,6 +60,7 @@ impl Lab {
             ephemeral_mb: 512,
             channel: None,
             listen: vec![],
+            init: None,
             is_template: false,
         }
     }

@@ -1,0 +1,30 @@
+//! Extensions of functions: in Python and JavaScript, with AWS's crate for Rust, and as AWS's web adapter is one.
+
+use cumulet_tests::{Cloud, python_runtime, root, succeed};
+
+fn boto3(part: &str) {
+    let cloud = Cloud::start();
+    let mut python = cloud.command(root().join(".venv/bin/python"));
+    python.arg(root().join("tests/clients/extensions.py")).arg(part);
+    succeed(python.env("RUNTIME", python_runtime()));
+}
+
+#[test]
+fn external_extensions_and_the_telemetry_api() {
+    boto3("beside");
+}
+
+#[test]
+fn the_logs_api() {
+    boto3("older");
+}
+
+#[test]
+fn extensions_that_fail() {
+    boto3("failures");
+}
+
+#[test]
+fn extensions_within_the_runtime_are_started_not_cloned() {
+    boto3("within");
+}
