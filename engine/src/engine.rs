@@ -617,7 +617,8 @@ impl Inner {
         let deadline = Deadline { at: began + timeout, epoch_ms: started_ms + function.timeout_ms };
         let mut log = InvocationLog::new();
         if ready.instance.is_told() {
-            let record = outcome::start_record(function, &invocation.request_id);
+            let mut record = outcome::start_record(function, &invocation.request_id);
+            record["tracing"] = serde_json::json!({ "type": "X-Amzn-Trace-Id", "value": invocation.trace });
             ready.instance.tell(started_ms, "platform.start", record);
         }
         let result = tokio::time::timeout_at(deadline.at, ready.instance.invoke(invocation, deadline, &mut log)).await;

@@ -15,9 +15,11 @@ pub struct LogEvent {
 /// What an event counts beyond its message, as CloudWatch Logs counts it; so that empty lines are bounded, too.
 const EVENT_BYTES: usize = 26;
 
-/// Is called with each message as it comes.
+/// Is called with each message as it comes, and the time.
 #[derive(Clone)]
-pub struct Tap(pub Arc<dyn Fn(u64, &str) + Send + Sync>);
+pub struct Tap(pub Arc<Seen>);
+
+type Seen = dyn Fn(u64, &str) + Send + Sync;
 
 impl fmt::Debug for Tap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

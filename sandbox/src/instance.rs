@@ -450,6 +450,9 @@ impl Inner {
         let listener =
             listeners.next().ok_or_else(|| StartError::Platform("the Runtime API's listener is missing".to_owned()))?;
         let io = match ours {
+            Some(ours) if spec.function.environment.contains_key(WRAPPER_VARIABLE) => {
+                Io::either(ours, listener, stdout, stderr, &spec.function.name, extensions)
+            }
             Some(ours) => {
                 let task = serve_extensions(listener, extensions).map_err(failed("serving the extensions"))?;
                 attendant.keep(task);

@@ -1,5 +1,6 @@
 """Extensions in Python and JavaScript beside functions, through boto3: what they are told, in which order, and what becomes of
 a function whose extension fails."""
+import http.client
 import io
 import json
 import os
@@ -184,5 +185,80 @@ def handler(event, context):
         assert len(result["seen"]) >= 2, result
 
 
+def program_layer(name, **others):
+    """The tests' program in Rust as an extension of this name."""
+    files = {f"extensions/{name}": pathlib.Path(os.environ["PROGRAM"]).read_bytes(), **others}
+    made = functions.publish_layer_version(LayerName=name, Content={"ZipFile": archive(files)})
+    return made["LayerVersionArn"]
+
+
+def rust():
+    """The crate lambda-extension, beside a function with the crate lambda_runtime."""
+    program = {"bootstrap": pathlib.Path(os.environ["PROGRAM"]).read_bytes()}
+    create("rust", program, [program_layer("rust-extension")], runtime="provided.al2023")
+    for n in range(2):
+        answer, result = invoke("rust", {"n": n})
+        assert "FunctionError" not in answer and result["echo"]["n"] == n, result
+    functions.update_function_configuration(FunctionName="rust", Description="another revision")
+    eventually("the end is told", lambda: any(line == "RUST SHUTDOWN SPINDOWN" or line == "RUST SHUTDOWN spindown" for line in lines("rust")))
+    said = lines("rust")
+    assert len([line for line in said if line.startswith("RUST INVOKE")]) == 2, said
+    assert len([line for line in said if line.startswith("RUST TELEMETRY report")]) == 2, said
+
+
+def over_url(name, path, method="GET", body=None):
+    made = functions.create_function_url_config(FunctionName=name, AuthType="NONE")
+    functions.add_permission(
+        FunctionName=name, StatementId="all", Action="lambda:InvokeFunctionUrl", Principal="*", FunctionUrlAuthType="NONE"
+    )
+    host = made["FunctionUrl"].split("//")[1].strip("/")
+    door = os.environ["AWS_ENDPOINT_URL"].split("//")[1]
+    connection = http.client.HTTPConnection(door, timeout=30)
+    connection.request(method, path, body, {"Host": host})
+    answer = connection.getresponse()
+    return answer.status, answer.read().decode()
+
+
+def web():
+    """A plain web server that knows nothing of Lambda, behind an extension that is its runtime."""
+    wrapper = """#!/bin/sh
+cd "$LAMBDA_TASK_ROOT" && exec "./$_HANDLER"
+"""
+    code = {
+        "run.sh": "#!/bin/sh\nexec node server.js\n",
+        "server.js": """
+require('node:http').createServer((request, response) => {
+  let body = '';
+  request.on('data', (piece) => { body += piece; });
+  request.on('end', () => {
+    console.log('SERVED', request.url);
+    response.writeHead(request.url === '/no' ? 404 : 200);
+    response.end(`${request.method} ${request.url} ${body}`);
+  });
+}).listen(8080, '127.0.0.1');
+""",
+    }
+    adapter = program_layer("web-adapter", bootstrap=wrapper)
+    create(
+        "web", code, [adapter], {"AWS_LAMBDA_EXEC_WRAPPER": "/opt/bootstrap"}, os.environ["NODE_RUNTIME"], "run.sh"
+    )
+    assert over_url("web", "/orders?n=1", "POST", "some") == (200, "POST /orders?n=1 some")
+    answer, _ = invoke("web", {
+        "version": "2.0", "rawPath": "/no", "rawQueryString": "", "headers": {"host": "x"}, "isBase64Encoded": False,
+        "requestContext": {"http": {"method": "GET", "path": "/no"}, "domainName": "x", "stage": "$default"},
+    })
+    assert "FunctionError" not in answer, answer
+    eventually("the server's lines are in the log", lambda: any(line == "SERVED /no" for line in lines("web")))
+
+
+def crate_http():
+    """The crate lambda_http behind a function URL."""
+    program = {"bootstrap": pathlib.Path(os.environ["PROGRAM"]).read_bytes()}
+    create("greeter", program, [], {"ROLE": "http"}, "provided.al2023")
+    status, text = over_url("greeter", "/a/b?who=you", "POST", '{"x":1}')
+    answer = json.loads(text)
+    assert (status, answer["hello"], answer["path"]) == (200, "you", "/a/b"), (status, text)
+
+
 both = layer("observer", "counter")
-{"beside": lambda: beside(both), "older": lambda: older(both), "failures": lambda: failures(both), "within": within}[sys.argv[1]]()
+{"rust": rust, "web": web, "crate_http": crate_http, "beside": lambda: beside(both), "older": lambda: older(both), "failures": lambda: failures(both), "within": within}[sys.argv[1]]()

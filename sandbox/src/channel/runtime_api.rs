@@ -98,6 +98,22 @@ impl RuntimeApi {
         .await
     }
 
+    /// The same without reading what is printed, for when somebody else does.
+    pub async fn readied(&self) -> Result<(), ChannelError> {
+        poll_fn(|cx| {
+            let mut state = self.shared.lock();
+            if let Some(Err(error)) = state.outcome.take() {
+                return Poll::Ready(Err(error));
+            }
+            if state.is_ready {
+                return Poll::Ready(Ok(()));
+            }
+            state.waiter = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+
     pub async fn invoke(
         &mut self,
         event: &Invocation,
