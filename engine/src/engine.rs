@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
@@ -20,6 +21,7 @@ use crate::account::{Account, Admission};
 use crate::catalog::{Access, Catalog, Invoker, Sessions, Target};
 use crate::code::{BadZip, CodeCache};
 use crate::function::FunctionVersion;
+use crate::inspect::Inspections;
 use crate::invocation::{Invocation, InvokeError, Outcome};
 use crate::machine::{Place, Places};
 use crate::outcome::{self, Finish, Report, Verdict};
@@ -64,9 +66,10 @@ impl Config {
         let micros = |ms: u64| ms * 1000;
         Settings {
             // A reservation is of all versions of a function together, and kept before its pools.
-            concurrency_max: self.account_concurrency,
-            is_reserved: false,
+            concurrency_max: function.instances_max.unwrap_or(usize::MAX).min(self.account_concurrency),
+            is_reserved: function.instances_max.is_some(),
             provisioned: function.provisioned(),
+            instances_max: function.instances_max.unwrap_or(usize::MAX),
             per_instance: 1,
             queue_max: limits::PLACEMENT_QUEUE_MAX,
             queue_us_max: micros(limits::PLACEMENT_WAIT_MS),
@@ -107,6 +110,7 @@ struct Inner {
     config: Config,
     code: CodeCache,
     catalog: OnceLock<Arc<dyn Catalog>>,
+    inspections: Inspections,
     pools: RwLock<HashMap<String, Arc<Pool>>>,
     pool_serial: AtomicU64,
     accounts: Mutex<Accounts>,
@@ -135,6 +139,7 @@ impl Engine {
                 ports,
                 config,
                 catalog: OnceLock::new(),
+                inspections: Inspections::default(),
                 pools: RwLock::default(),
                 pool_serial: AtomicU64::new(NOBODY + 1),
                 accounts: Mutex::default(),
@@ -172,6 +177,32 @@ impl Engine {
             }
         };
         pools.values().map(view).collect()
+    }
+
+    /// Lets the function's instances wait for debuggers, which are listened for at `address`; where that is. A function that is
+    /// looked at already has its address changed.
+    ///
+    /// # Errors
+    /// When the address cannot be listened on.
+    pub async fn inspect(&self, target: &Target, address: SocketAddr) -> std::io::Result<SocketAddr> {
+        let Target { account, region, name, .. } = target.clone();
+        let is_same = |known: SocketAddr| known == address || (address.port() == 0 && known.ip() == address.ip());
+        let key = (account, region, name);
+        if let Some(known) = self.0.inspections.address(&key).filter(|known| is_same(*known)) {
+            return Ok(known);
+        }
+        self.0.inspections.end(&key);
+        let address = self.0.inspections.begin(key, address).await?;
+        self.retire(&target.account, &target.region, &target.name, None, None);
+        Ok(address)
+    }
+
+    /// No more.
+    pub fn end_inspection(&self, target: &Target) {
+        let Target { account, region, name, .. } = target.clone();
+        if self.0.inspections.end(&(account, region, name)) {
+            self.retire(&target.account, &target.region, &target.name, None, None);
+        }
     }
 
     /// Whether new invocations are refused because the platform ends.
@@ -373,6 +404,13 @@ impl Inner {
             if tenant.is_some() {
                 settings.provisioned = 0;
             }
+            if self.inspections.is_on(function) {
+                // One at a time, and whoever comes meanwhile waits for as long as somebody looks at it.
+                settings.per_instance = 1;
+                settings.provisioned = 0;
+                settings.instances_max = 1;
+                settings.queue_us_max = limits::INSPECTED_MS * 1000;
+            }
             Arc::new(Pool::new(key, function.clone(), account, settings, self.epoch))
         };
         pools.entry(name.into_owned()).or_insert_with(new).clone()
@@ -518,8 +556,7 @@ impl Inner {
             self.pools.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
         let idle = pools.iter().filter_map(|pool| Some((pool.key, pool.idle_since()?)));
         let victim = self.places.victim(asker, idle);
-        let evicted =
-            pools.iter().find(|pool| Some(pool.key) == victim).and_then(|pool| Some((pool, pool.evict()?)));
+        let evicted = pools.iter().find(|pool| Some(pool.key) == victim).and_then(|pool| Some((pool, pool.evict()?)));
         if let Some((pool, ready)) = evicted {
             self.end_later(pool, ready);
         }
@@ -547,8 +584,11 @@ impl Inner {
     /// What an instance is started from, and its log stream.
     async fn spec(&self, function: &Arc<FunctionVersion>) -> Result<(InstanceSpec, String), NotReady> {
         let bad = |e: BadZip| NotReady::Code(e.to_string());
-        let code_dir =
-            self.code.folder(&function.code_digest, self.fetch(function.code_digest.clone())).await.map_err(bad)?;
+        let code_dir = match &function.image {
+            Some(image) => self.code.image(&image.layers, |digest| self.fetch(digest.to_owned())).await,
+            None => self.code.folder(&function.code_digest, self.fetch(function.code_digest.clone())).await,
+        }
+        .map_err(bad)?;
         let layers_dir =
             self.code.layers(&function.layers, |digest| self.fetch(digest.to_owned())).await.map_err(bad)?;
         let credentials = self.ports.sessions.issue(&function.role_arn, &function.name).await;
@@ -557,7 +597,9 @@ impl Inner {
         let day = clock::day(self.ports.clock.now_ms()).replace('-', "/");
         let log_stream = format!("{day}/[{}]{}", function.version, id::hex(32));
         let environment = crate::environment::of(function, &log_stream, &credentials);
-        Ok((InstanceSpec { instance_id, function: function.clone(), code_dir, layers_dir, environment }, log_stream))
+        let is_inspected = self.inspections.is_on(function);
+        let function = function.clone();
+        Ok((InstanceSpec { instance_id, function, code_dir, layers_dir, is_inspected, environment }, log_stream))
     }
 
     /// A zip from the blob store.
@@ -570,10 +612,14 @@ impl Inner {
         let (spec, log_stream) = self.spec(function).await?;
         let (spec, instance_id) = (Arc::new(spec.clone()), spec.instance_id);
         // Once within the limit for initialisation; if that is too short, again within the function's own timeout, as Lambda does.
-        let mut limit = self.config.init_timeout;
+        let mut limit =
+            if spec.is_inspected { Duration::from_millis(limits::INSPECTED_MS) } else { self.config.init_timeout };
         for attempt in 0..2 {
             let began = Instant::now();
             let mut instance = self.ports.sandbox.start(spec.clone()).await.map_err(NotReady::Start)?;
+            if let Some(debugger) = instance.debugger() {
+                self.inspections.lead_to(function, debugger);
+            }
             let mut log = InvocationLog::new();
             if let Some(line) = outcome::init_line(function, self.ports.clock.now_ms()) {
                 log.push(line.timestamp_ms, &line.message);
@@ -612,9 +658,11 @@ impl Inner {
         admission: Admission,
     ) -> Outcome {
         let function = &pool.function;
-        let timeout = Duration::from_millis(function.timeout_ms);
+        let is_inspected = ready.instance.debugger().is_some();
+        let timeout_ms = if is_inspected { limits::INSPECTED_MS } else { function.timeout_ms };
+        let timeout = Duration::from_millis(timeout_ms);
         let (began, started_ms) = (Instant::now(), self.ports.clock.now_ms());
-        let deadline = Deadline { at: began + timeout, epoch_ms: started_ms + function.timeout_ms };
+        let deadline = Deadline { at: began + timeout, epoch_ms: started_ms + timeout_ms };
         let mut log = InvocationLog::new();
         if ready.instance.is_told() {
             let mut record = outcome::start_record(function, &invocation.request_id);
@@ -623,7 +671,7 @@ impl Inner {
         }
         let result = tokio::time::timeout_at(deadline.at, ready.instance.invoke(invocation, deadline, &mut log)).await;
         // What comes after the deadline is the platform's own, and nobody pays for it.
-        let duration_us = micros(began).min(function.timeout_ms * 1000);
+        let duration_us = micros(began).min(timeout_ms * 1000);
         let usage = ready.instance.usage();
         let init = ready.init.take();
         let before = std::mem::replace(&mut ready.usage_before, usage);
@@ -713,17 +761,8 @@ impl Inner {
             let usage = ready.instance.usage();
             ready.usage_before = usage;
             let (function, invocation) = (&function, &invocation);
-            let ending = Ending {
-                function,
-                invocation,
-                instance_id,
-                log_stream,
-                started_ms,
-                duration_us,
-                init,
-                usage,
-                before,
-            };
+            let ending =
+                Ending { function, invocation, instance_id, log_stream, started_ms, duration_us, init, usage, before };
             let broken = match settled {
                 Ok(Ok(())) => None,
                 Ok(Err(failure)) => Some(Finish::Failed(failure)),

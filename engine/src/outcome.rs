@@ -134,13 +134,9 @@ pub fn log_lines(
     let (printed, dropped_bytes) = printed;
     let mut lines = before;
     if function.logs.is_json {
-        lines.extend(system_line(
-            function,
-            report.started_ms,
-            "platform.start",
-            INFO,
-            || start_record(function, request_id),
-        ));
+        lines.extend(system_line(function, report.started_ms, "platform.start", INFO, || {
+            start_record(function, request_id)
+        }));
         lines.extend(printed);
         lines.extend(json_end(function, request_id, verdict, report));
         return lines;

@@ -22,6 +22,8 @@ pub struct InstanceSpec {
     pub code_dir: PathBuf,
     /// The function's layers, laid over one another; appear read-only at `/opt`.
     pub layers_dir: Option<PathBuf>,
+    /// A debugger is going to look at it: the runtime waits for one before it begins.
+    pub is_inspected: bool,
     /// The process environment, but for what only the sandbox knows (`AWS_LAMBDA_RUNTIME_API`, `PATH`, `AWS_ENDPOINT_URL`).
     pub environment: Vec<(String, String)>,
 }
@@ -135,6 +137,11 @@ pub trait Instance: Send + Sync {
         let _ = (at_ms, what, record);
     }
 
+    /// Where its debugger listens, where it has one.
+    fn debugger(&self) -> Option<Debugger> {
+        None
+    }
+
     /// How it came to be.
     fn birth(&self) -> Birth {
         Birth::Start
@@ -151,6 +158,15 @@ pub trait Instance: Send + Sync {
     /// Ends every process of the instance and gives all its resources back. Cannot fail, whatever the function does.
     async fn stop(self: Box<Self>);
 }
+
+/// A way to the debugger inside an instance.
+#[derive(Clone)]
+pub struct Debugger {
+    /// Opens a connection to it; blocks.
+    pub connect: Arc<Connect>,
+}
+
+type Connect = dyn Fn() -> std::io::Result<std::net::TcpStream> + Send + Sync;
 
 /// When an invocation has to be over, for the host's clock and for the function's context object.
 #[derive(Clone, Copy, Debug)]

@@ -1,10 +1,11 @@
-//! What runs inside an instance of a managed runtime: the Node.js and Python hosts, as files to be laid out on disk.
+//! What runs inside an instance of a managed runtime: the Node.js, Python and Ruby hosts, as files to be laid out on disk.
 //! Starting them, and the other end of their channel, is the sandbox's.
 
 /// The files, by their path under `/var/runtime`. They depend on nothing but the interpreter.
 pub const FILES: &[(&str, &str)] = &[
     ("node/host.js", include_str!("../node/host.js")),
     ("python/host.py", include_str!("../python/host.py")),
+    ("ruby/host.rb", include_str!("../ruby/host.rb")),
     ("proof/index.js", include_str!("../proof/index.js")),
     ("proof/index.py", include_str!("../proof/index.py")),
     // Found by functions under these names.

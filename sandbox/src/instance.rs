@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -13,11 +13,14 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use cumulet_base::clock::{Clock, SystemClock};
 use cumulet_base::{id, limits};
-use cumulet_engine::function::{FunctionVersion, Runtime};
+use cumulet_engine::function::{FileSystem, FunctionVersion, Runtime};
+use cumulet_engine::image::find_program;
 use cumulet_engine::invocation::Invocation;
 use cumulet_engine::output::InvocationLog;
 use cumulet_engine::policy::Birth;
-use cumulet_engine::sandbox::{Answer, Deadline, Failure, Instance, InstanceSpec, Sandbox, StartError, Usage};
+use cumulet_engine::sandbox::{
+    Answer, Deadline, Debugger, Failure, Instance, InstanceSpec, Sandbox, StartError, Usage,
+};
 use tokio::sync::Semaphore;
 
 use crate::channel::{ChannelError, Io, runtime_api, server};
@@ -27,6 +30,7 @@ use crate::extensions::attendant::{self, Attendant, Task};
 use crate::extensions::telemetry::Telemetry;
 use crate::extensions::{Extensions, api};
 use crate::inside;
+use crate::inspect;
 use crate::interpreter::{Interpreter, Interpreters};
 use crate::launch::{CloneOrder, LaunchError, Launcher, Plan};
 use crate::process::Process;
@@ -108,10 +112,22 @@ impl Inner {
             .map_err(StartError::RuntimeMissing)
     }
 
+    /// Where the function's files that outlive its instances are, and where they appear.
+    fn file_system(&self, function: &FunctionVersion) -> Option<(PathBuf, String)> {
+        let FileSystem { arn, mount } = function.file_system.as_ref()?;
+        // An ARN holds nothing that is special in a path but these.
+        let name = arn.replace(['/', ':'], "-");
+        Some((self.config.file_systems_dir.join(name), mount.clone()))
+    }
+
     async fn plan(&self, spec: &InstanceSpec) -> Result<Plan, StartError> {
         let function = &spec.function;
         let mut plan = Plan {
-            owner: format!("{}/{}/{}", function.account, function.region, function.name),
+            // Functions that share files share their owner.
+            owner: match &function.file_system {
+                Some(shared) => shared.arn.clone(),
+                None => format!("{}/{}/{}", function.account, function.region, function.name),
+            },
             argv: Vec::new(),
             environment: spec.environment.clone(),
             code_dir: spec.code_dir.clone(),
@@ -122,12 +138,31 @@ impl Inner {
             ephemeral_mb: function.ephemeral_mb,
             channel: None,
             listen: vec![RUNTIME_API_PORT],
+            image: None,
+            directory: "/var/task".to_owned(),
+            file_system: self.file_system(function),
             init: None,
             is_template: false,
         };
         set(&mut plan.environment, "AWS_LAMBDA_RUNTIME_API", format!("127.0.0.1:{RUNTIME_API_PORT}"));
         let mut path = "/var/lang/bin:/usr/local/bin:/usr/bin:/bin:/opt/bin".to_owned();
         match &function.runtime {
+            Runtime::Image => {
+                let image = function.image.clone().unwrap_or_default();
+                let of_image = spec.environment.iter().find(|(name, _)| name == "PATH");
+                let (program, arguments) = image.argv.split_first().ok_or_else(|| {
+                    StartError::RuntimeMissing("the image has neither an entry point nor a command".to_owned())
+                })?;
+                let found = of_image.map_or(path.as_str(), |(_, path)| path.as_str());
+                plan.argv = vec![find_program(&spec.code_dir, program, found)];
+                plan.argv.extend_from_slice(arguments);
+                plan.image = Some(spec.code_dir.clone());
+                if image.working_dir.starts_with('/') {
+                    plan.directory = image.working_dir;
+                } else {
+                    plan.directory = format!("/{}", image.working_dir);
+                }
+            }
             Runtime::Provided { .. } => {
                 plan.argv = vec![find_bootstrap(&spec.code_dir, spec.layers_dir.as_deref())?.to_owned()];
             }
@@ -151,8 +186,12 @@ impl Inner {
                         format!("--v8-pool-size={}", 1 + function.memory_mb / limits::MEMORY_MB_PER_PROCESSOR),
                         "/var/runtime/node/host.js".to_owned(),
                     ],
+                    Runtime::Ruby { .. } => vec![executable, "/var/runtime/ruby/host.rb".to_owned()],
                     _ => vec![executable, "/var/runtime/python/host.py".to_owned()],
                 };
+                if spec.is_inspected {
+                    inspect::change(&mut plan, managed, &interpreter.version, spec)?;
+                }
                 if let Some(wrapper) = function.environment.get(WRAPPER_VARIABLE) {
                     plan.argv.insert(0, wrapper.clone());
                 }
@@ -164,6 +203,14 @@ impl Inner {
             set_default(&mut plan.environment, "AWS_ENDPOINT_URL", format!("http://127.0.0.1:{PLATFORM_PORT}"));
         }
         Ok(plan)
+    }
+}
+
+/// What appears at `/opt`.
+fn opt_of(spec: &InstanceSpec) -> Option<PathBuf> {
+    match spec.function.image {
+        Some(_) => Some(spec.code_dir.join("opt")),
+        None => spec.layers_dir.clone(),
     }
 }
 
@@ -206,7 +253,8 @@ fn make_room(prefix: &Path, layers: &Path) -> Result<(), StartError> {
 impl Sandbox for LinuxSandbox {
     async fn start(&self, spec: Arc<InstanceSpec>) -> Result<Box<dyn Instance>, StartError> {
         let inner = &self.inner;
-        let Some(kind) = inner.kind(&spec.function).filter(|_| !inner.is_extended(&spec)) else {
+        let is_plain = spec.is_inspected || inner.is_extended(&spec);
+        let Some(kind) = inner.kind(&spec.function).filter(|_| !is_plain) else {
             return inner.start_boxed(spec).await;
         };
         if let Some(live) = inner.choose(&spec, kind) {
@@ -279,7 +327,8 @@ impl Inner {
     fn kind(&self, function: &FunctionVersion) -> Option<Kind> {
         // What a wrapper does before the runtime begins cannot be known, nor what a clone would share of it.
         let is_wrapped = function.environment.contains_key(WRAPPER_VARIABLE);
-        if matches!(function.runtime, Runtime::Provided { .. }) || is_wrapped || !self.launcher.can_clone() {
+        let is_cloneable = matches!(function.runtime, Runtime::Node { .. } | Runtime::Python { .. });
+        if !is_cloneable || is_wrapped || !self.launcher.can_clone() {
             return None;
         }
         match function.environment.get(CLONE_VARIABLE).map(String::as_str) {
@@ -298,7 +347,7 @@ impl Inner {
 
     /// Whether the function brings extensions, which keeps it from being cloned.
     fn is_extended(&self, spec: &InstanceSpec) -> bool {
-        let is_extended = !attendant::find_in(spec.layers_dir.as_deref()).is_empty();
+        let is_extended = !attendant::find_in(opt_of(spec).as_deref()).is_empty();
         if is_extended {
             self.templates.never(&version_key(&spec.function), &spec.function.revision, EXTENDED);
         }
@@ -412,11 +461,12 @@ impl Inner {
     }
 
     async fn start_plainly(self: &Arc<Self>, spec: Arc<InstanceSpec>) -> Result<LinuxInstance, StartError> {
-        let failed = |doing: &'static str| move |error: std::io::Error| StartError::Platform(format!("{doing}: {error}"));
+        let failed =
+            |doing: &'static str| move |error: std::io::Error| StartError::Platform(format!("{doing}: {error}"));
         let mut plan = self.plan(&spec).await?;
-        let names = attendant::find_in(spec.layers_dir.as_deref());
+        let names = attendant::find_in(opt_of(&spec).as_deref());
         let is_of_many = !names.is_empty();
-        let is_managed = !matches!(spec.function.runtime, Runtime::Provided { .. });
+        let is_managed = spec.function.runtime.is_managed();
         let (ours, theirs) = match is_managed {
             true => UnixStream::pair().map(|(ours, theirs)| (Some(ours), Some(OwnedFd::from(theirs)))),
             false => Ok((None, None)),
@@ -481,7 +531,12 @@ impl Inner {
     }
 
     /// Whoever registers as an extension, and where its telemetry goes.
-    fn extensions(self: &Arc<Self>, spec: &Arc<InstanceSpec>, names: &[String], pidfd: Arc<OwnedFd>) -> Arc<Extensions> {
+    fn extensions(
+        self: &Arc<Self>,
+        spec: &Arc<InstanceSpec>,
+        names: &[String],
+        pidfd: Arc<OwnedFd>,
+    ) -> Arc<Extensions> {
         let telemetry = Telemetry::new(Box::new(move |port| inside::connect(pidfd.as_fd(), port)));
         let (inner, function) = (Arc::downgrade(self), spec.function.clone());
         let on_internal = move || {
@@ -537,11 +592,7 @@ fn watch_for_extensions(
     })
 }
 
-fn serve_platform(
-    listener: TcpListener,
-    serve: PlatformConnection,
-    spec: Arc<InstanceSpec>,
-) -> std::io::Result<Task> {
+fn serve_platform(listener: TcpListener, serve: PlatformConnection, spec: Arc<InstanceSpec>) -> std::io::Result<Task> {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
     Ok(Task::spawn(async move {
@@ -805,6 +856,12 @@ impl Instance for LinuxInstance {
         extensions.drain(log);
         self.state = if result.is_ok() { Doing::Nothing } else { Doing::Failed };
         result
+    }
+
+    fn debugger(&self) -> Option<Debugger> {
+        let port = inspect::port(&self.spec.function.runtime).filter(|_| self.spec.is_inspected)?;
+        let pidfd = self.process.pidfd.clone();
+        Some(Debugger { connect: Arc::new(move || inside::connect(pidfd.as_fd(), port)) })
     }
 
     fn is_told(&self) -> bool {

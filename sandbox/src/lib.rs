@@ -12,6 +12,7 @@ mod extensions;
 pub mod fuzz;
 mod host;
 mod inside;
+mod inspect;
 mod instance;
 mod interpreter;
 mod launch;

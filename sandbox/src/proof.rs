@@ -66,6 +66,7 @@ impl Inner {
             function: Arc::new(function),
             code_dir: self.config.runtime_dir.join("proof"),
             layers_dir: None,
+            is_inspected: false,
             environment: environment.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
         });
         let live = Arc::new(self.make_template(spec.clone(), Kind::Initialised).await?);

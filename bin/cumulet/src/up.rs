@@ -206,6 +206,8 @@ impl Cloud {
             cumulet_lambda::Settings {
                 account_concurrency: config.account_concurrency,
                 event_retry_ms: [config.event_retry_seconds[0] * 1000, config.event_retry_seconds[1] * 1000],
+                timeout_s_max: config.timeout_seconds_max,
+                images_dir: config.images_dir.clone(),
             },
         );
         let lambda = Arc::new(lambda.with_mappings(mappings.clone()));
@@ -252,7 +254,7 @@ impl Cloud {
             .with(Arc::new(cumulet_meter::Meter::new(store.clone(), prices(config)?)))
             .with(gateway.clone())
             .with(stacks.clone())
-            .with(Arc::new(cumulet_platform::Platform::new(blobs, engine.clone())));
+            .with(Arc::new(cumulet_platform::Platform::new(blobs, engine.clone(), config.listen.ip())));
         stacks.connect(registry.clone(), access.clone());
         client.connect(registry.clone(), access.clone(), clock.clone());
         delivery.start();
@@ -391,6 +393,7 @@ fn sandbox_config(config: &Config, front: Arc<OnceLock<Arc<Front>>>) -> Result<S
             )
         }
     };
+    sandbox.file_systems_dir = config.data_dir.join("filesystems");
     sandbox.sdk_dir = Some(config.sdk_dir.clone());
     sandbox.lenient_versions = config.lenient_versions;
     sandbox.clones = match config.clones {

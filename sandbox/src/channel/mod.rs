@@ -45,7 +45,11 @@ enum Channel {
     RuntimeApi(RuntimeApi),
     /// A wrapper may start the managed runtime, or something else that speaks to the Runtime API: an extension may do so
     /// on behalf of a plain web server. Whoever asks for the first event is the runtime.
-    Either { frames: Frames, api: RuntimeApi, is_by_frames: bool },
+    Either {
+        frames: Frames,
+        api: RuntimeApi,
+        is_by_frames: bool,
+    },
 }
 
 /// Both directions between the host and one process.
@@ -100,7 +104,10 @@ impl Io {
         extensions: Arc<Extensions>,
     ) -> std::io::Result<Io> {
         let api = RuntimeApi::serve(listener, function, Some(extensions))?;
-        Ok(Io { channel: Channel::Either { frames: Frames::new(socket)?, api, is_by_frames: true }, pipes: Pipes::new(stdout, stderr)? })
+        Ok(Io {
+            channel: Channel::Either { frames: Frames::new(socket)?, api, is_by_frames: true },
+            pipes: Pipes::new(stdout, stderr)?,
+        })
     }
 
     /// Waits for the first to be ready, which is the runtime from then on. The API's server stays, for extensions.

@@ -459,7 +459,10 @@ mod tests {
         all.begin_invocations();
         all.invoke(&Invocation { request_id: "r".to_owned(), ..Invocation::default() }, 7);
         let event = first.await.unwrap().unwrap();
-        assert_eq!((&event["eventType"], &event["requestId"], &event["deadlineMs"]), (&json!("INVOKE"), &json!("r"), &json!(7)));
+        assert_eq!(
+            (&event["eventType"], &event["requestId"], &event["deadlineMs"]),
+            (&json!("INVOKE"), &json!("r"), &json!(7))
+        );
         assert!(!all.is_idle());
         let again = waits(&a);
         all.idle().await.unwrap();

@@ -331,8 +331,7 @@ impl Subscriber {
                 "droppedBytes": self.dropped.1,
                 "reason": "Consumer seems to have fallen behind as it has not acknowledged receipt of logs.",
             });
-            let value =
-                json!({ "time": clock::iso_ms(SystemClock.now_ms()), "type": "platform.logsDropped", "record": record });
+            let value = json!({ "time": clock::iso_ms(SystemClock.now_ms()), "type": "platform.logsDropped", "record": record });
             if self.queue.try_send(Item::Event(value)).is_ok() {
                 self.dropped = (0, 0);
             }
@@ -527,9 +526,11 @@ mod tests {
             Err("URI host should be sandbox.localdomain"),
         );
         check(with("destination", json!({ "protocol": "TCP", "port": 9 })), Schema::Telemetry, Ok(()));
-        for (name, value, bounds) in
-            [("maxItems", 999, "1000 and 10000"), ("maxBytes", 1_048_577, "262144 and 1048576"), ("timeoutMs", 24, "25 and 30000")]
-        {
+        for (name, value, bounds) in [
+            ("maxItems", 999, "1000 and 10000"),
+            ("maxBytes", 1_048_577, "262144 and 1048576"),
+            ("timeoutMs", 24, "25 and 30000"),
+        ] {
             let message = format!("buffering.{name} should be between {bounds}");
             check(with("buffering", json!({ name: value })), Schema::Telemetry, Err(&message));
         }

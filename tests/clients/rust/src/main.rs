@@ -20,6 +20,16 @@ async fn main() -> Result<(), Error> {
 }
 
 async fn echo(event: LambdaEvent<Value>) -> Result<Value, Error> {
+    if let Some(path) = event.payload["look"].as_str() {
+        let directory = std::env::current_dir()?;
+        let arguments: Vec<String> = std::env::args().collect();
+        let variable = std::env::var("OF_IMAGE").ok();
+        let written = std::fs::write("/data/written", "x").is_ok();
+        return Ok(json!({
+            "text": std::fs::read_to_string(path).ok(), "directory": directory, "arguments": arguments,
+            "variable": variable, "written": written,
+        }));
+    }
     match event.payload["fail"].as_str() {
         Some(reason) => Err(Error::from(reason.to_owned())),
         None => Ok(json!({ "echo": event.payload, "id": event.context.request_id })),
