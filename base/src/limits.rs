@@ -65,6 +65,8 @@ pub const FUNCTION_BURST_MAX: usize = 1000;
 pub const FUNCTION_BURST_MS: u64 = 10_000;
 /// Instances of one function that are kept ready.
 pub const FUNCTION_PROVISIONED_MAX: usize = 100;
+/// Events that one instance takes at a time, where its function wants several.
+pub const INSTANCE_CONCURRENCY_MAX: usize = 100;
 /// Invocations that wait for an instance of one function version.
 pub const PLACEMENT_QUEUE_MAX: usize = 10_000;
 /// How long an invocation waits for an instance before it is throttled; longer than an initialisation may take.

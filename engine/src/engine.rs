@@ -1,5 +1,8 @@
 //! The engine: takes an invocation along its path. Owns the pools; everything else it needs is a port.
 
+mod attend;
+mod conclusion;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -24,15 +27,16 @@ use crate::function::FunctionVersion;
 use crate::inspect::Inspections;
 use crate::invocation::{Invocation, InvokeError, Outcome};
 use crate::machine::{Place, Places};
-use crate::outcome::{self, Finish, Report, Verdict};
+use crate::outcome::{self, Finish};
 use crate::output::InvocationLog;
-use crate::policy::function::{Settings, Used};
+use crate::policy::function::Settings;
 use crate::policy::machine::{Answer, Bounds};
 use crate::policy::reason;
-use crate::pool::{Admitted, After, Born, Init, NotReady, Pool, Ready};
-use crate::record::{LogSink, MeterSink, Record};
-use crate::sandbox::{Deadline, InstanceSpec, Sandbox, StartError, Usage};
+use crate::pool::{Admitted, After, Born, Common, Init, NotReady, Pool, Ready, Started};
+use crate::record::{LogSink, MeterSink};
+use crate::sandbox::{Deadline, InstanceSpec, Sandbox, StartError};
 use crate::stream::{self, Streaming};
+use conclusion::Ending;
 
 /// What the engine works with.
 pub struct Ports {
@@ -70,7 +74,7 @@ impl Config {
             is_reserved: function.instances_max.is_some(),
             provisioned: function.provisioned(),
             instances_max: function.instances_max.unwrap_or(usize::MAX),
-            per_instance: 1,
+            per_instance: function.per_instance(),
             queue_max: limits::PLACEMENT_QUEUE_MAX,
             queue_us_max: micros(limits::PLACEMENT_WAIT_MS),
             idle_us_max: self.idle_max.as_micros() as u64,
@@ -485,9 +489,7 @@ impl Inner {
                         return Some(Ok(outcome));
                     }
                     // It ended while idle; the event was not handed over, so another instance may have it.
-                    pool.lost(ready.id);
-                    self.clone().end(function.clone(), ready).await;
-                    self.look_after(&pool);
+                    self.lost(&pool, ready).await;
                 }
                 Err(reason) => return Some(self.not_ready(&function, reason, invocation).await),
             }
@@ -556,24 +558,43 @@ impl Inner {
             self.pools.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
         let idle = pools.iter().filter_map(|pool| Some((pool.key, pool.idle_since()?)));
         let victim = self.places.victim(asker, idle);
-        let evicted = pools.iter().find(|pool| Some(pool.key) == victim).and_then(|pool| Some((pool, pool.evict()?)));
-        if let Some((pool, ready)) = evicted {
+        let found = pools.iter().find(|pool| Some(pool.key) == victim);
+        for (pool, ready) in found.into_iter().flat_map(|pool| pool.evict().into_iter().map(move |ready| (pool, ready)))
+        {
             self.end_later(pool, ready);
         }
+    }
+
+    /// Ends what is left of an instance that has died.
+    async fn lost(self: &Arc<Self>, pool: &Arc<Pool>, ready: Ready) {
+        let id = ready.id;
+        // Free seats first: with the last of them the process is waited for.
+        for free in pool.lost(id) {
+            self.clone().end(pool.function.clone(), free).await;
+        }
+        if ready.instance.is_attended() {
+            // Its extensions may take their time.
+            self.end_later(pool, ready);
+        } else {
+            self.clone().end(pool.function.clone(), ready).await;
+        }
+        self.look_after(pool);
     }
 
     async fn start(self: Arc<Self>, pool: Arc<Pool>, place: Place) {
         let birth = place.birth();
         let result = self.start_instance(&pool.function, place).await;
-        let birth = result.as_ref().map_or(birth, |ready| ready.instance.birth());
+        let birth = result.as_ref().map_or(birth, |seats| seats.first().map_or(birth, |ready| ready.instance.birth()));
         self.settle(&pool, pool.started(result, birth));
         // One start has ended: another may begin for those who still wait.
         self.look_after(&pool);
     }
 
     fn settle(self: &Arc<Self>, pool: &Arc<Pool>, after: After) {
-        if let Some(unused) = after.unused {
-            self.end_later(pool, unused);
+        if !after.unused.is_empty() {
+            for unused in after.unused {
+                self.end_later(pool, unused);
+            }
             self.look_after(pool);
         } else if self.places.is_crowded() {
             self.make_room(NOBODY);
@@ -596,8 +617,11 @@ impl Inner {
         let instance_id = id::uuid();
         let day = clock::day(self.ports.clock.now_ms()).replace('-', "/");
         let log_stream = format!("{day}/[{}]{}", function.version, id::hex(32));
-        let environment = crate::environment::of(function, &log_stream, &credentials);
         let is_inspected = self.inspections.is_on(function);
+        let mut environment = crate::environment::of(function, &log_stream, &credentials);
+        if is_inspected {
+            environment.retain(|(name, _)| name != crate::environment::MAX_CONCURRENCY);
+        }
         let function = function.clone();
         Ok((InstanceSpec { instance_id, function, code_dir, layers_dir, is_inspected, environment }, log_stream))
     }
@@ -608,7 +632,7 @@ impl Inner {
         self.ports.blobs.get(&digest).await.map_err(|e| e.to_string())
     }
 
-    async fn start_instance(&self, function: &Arc<FunctionVersion>, mut place: Place) -> Result<Ready, NotReady> {
+    async fn start_instance(&self, function: &Arc<FunctionVersion>, mut place: Place) -> Started {
         let (spec, log_stream) = self.spec(function).await?;
         let (spec, instance_id) = (Arc::new(spec.clone()), spec.instance_id);
         // Once within the limit for initialisation; if that is too short, again within the function's own timeout, as Lambda does.
@@ -629,8 +653,10 @@ impl Inner {
             if matches!(result, Ok(Ok(()))) {
                 let init = Some(Init { us, log: log.take().0 });
                 place.born();
-                let usage_before = Usage::default();
-                return Ok(Ready { id: 0, instance, instance_id, log_stream, init, usage_before, place });
+                let ready = Ready { id: 0, instance, instance_id, log_stream, init, common: Common::new(place) };
+                // A debugger looks at one event at a time.
+                let seats = if spec.is_inspected { 1 } else { function.per_instance() };
+                return ready.seats(seats).await;
             }
             instance.drain(&mut log);
             let usage = instance.usage();
@@ -674,7 +700,7 @@ impl Inner {
         let duration_us = micros(began).min(timeout_ms * 1000);
         let usage = ready.instance.usage();
         let init = ready.init.take();
-        let before = std::mem::replace(&mut ready.usage_before, usage);
+        let before = ready.common.used_before(usage);
         let ending = Ending {
             function,
             invocation,
@@ -701,226 +727,16 @@ impl Inner {
         } else {
             ready.instance.drain(&mut log);
             self.tell_report(&mut ready, &ending, &verdict);
-            let id = ready.id;
-            if ready.instance.is_attended() {
-                // Its extensions may take their time.
-                self.end_later(pool, ready);
+            // Where others are served too, they are not to suffer for one.
+            if function.per_instance() > 1 && ready.instance.is_alive() {
+                self.settle(pool, pool.forsake(ready));
             } else {
-                self.clone().end(function.clone(), ready).await;
+                self.lost(pool, ready).await;
             }
-            pool.lost(id);
-            self.look_after(pool);
         }
         drop(admission);
         self.conclude(ending, verdict, log).await
     }
-
-    /// An instance that can take the next event.
-    fn give_back(self: &Arc<Self>, pool: &Arc<Pool>, ready: Ready, ending: &Ending<'_>) {
-        let used = Used {
-            service_us: ending.duration_us,
-            cpu_us: ending.usage.cpu_us.saturating_sub(ending.before.cpu_us),
-            memory_peak_bytes: ending.usage.memory_peak_bytes,
-        };
-        let is_beyond_share = self.places.is_beyond_share(pool.key);
-        self.settle(pool, pool.release(ready, used, is_beyond_share));
-    }
-
-    /// Answers at once, and sees the invocation to its end when the extensions are done with it, too: what they take is the
-    /// function's to pay, and nobody's to wait for.
-    #[expect(clippy::too_many_arguments, reason = "all that is known of an invocation goes on")]
-    fn attend(
-        self: &Arc<Self>,
-        pool: &Arc<Pool>,
-        mut ready: Ready,
-        ending: Ending<'_>,
-        mut verdict: Verdict,
-        mut log: InvocationLog,
-        (began, deadline): (Instant, Deadline),
-        admission: Admission,
-    ) -> Outcome {
-        let function = ending.function.clone();
-        let invocation = ending.invocation.clone();
-        let report = self.report(&ending);
-        let before = ending.init.as_ref().map(|init| init.log.clone()).unwrap_or_default();
-        let printed = (log.events().to_vec(), 0);
-        let lines = outcome::log_lines(&function, &invocation.request_id, before, printed, &verdict, &report);
-        let answered = Outcome {
-            payload: verdict.payload.clone(),
-            function_error: verdict.function_error,
-            executed_version: function.version.clone(),
-            log_tail: outcome::tail(&lines),
-            duration_us: ending.duration_us,
-        };
-        let Ending { instance_id, log_stream, started_ms, init, before, .. } = ending;
-        self.in_flight.send_modify(|count| *count += 1);
-        let (inner, pool, flight) = (self.clone(), pool.clone(), Flight(self.clone()));
-        tokio::spawn(async move {
-            let settled = tokio::time::timeout_at(deadline.at, ready.instance.settle(&mut log)).await;
-            let duration_us = micros(began).min(function.timeout_ms * 1000);
-            let usage = ready.instance.usage();
-            ready.usage_before = usage;
-            let (function, invocation) = (&function, &invocation);
-            let ending =
-                Ending { function, invocation, instance_id, log_stream, started_ms, duration_us, init, usage, before };
-            let broken = match settled {
-                Ok(Ok(())) => None,
-                Ok(Err(failure)) => Some(Finish::Failed(failure)),
-                Err(_) => Some(Finish::TimedOut),
-            };
-            let is_usable = broken.is_none();
-            if let Some(finish) = broken {
-                verdict = outcome::verdict(finish, &invocation.request_id, function.timeout_ms, false);
-            }
-            inner.tell_report(&mut ready, &ending, &verdict);
-            if is_usable {
-                inner.give_back(&pool, ready, &ending);
-            } else {
-                pool.lost(ready.id);
-                inner.end_later(&pool, ready);
-                inner.look_after(&pool);
-            }
-            drop(admission);
-            inner.conclude(ending, verdict, log).await;
-            drop(flight);
-        });
-        answered
-    }
-
-    /// Tells the extensions that want to know that the runtime is done.
-    fn tell_done(&self, ready: &mut Ready, ending: &Ending<'_>, verdict: &Verdict) {
-        if ready.instance.is_told() {
-            let report = self.report(ending);
-            let record = outcome::done_record(&ending.invocation.request_id, verdict, &report);
-            ready.instance.tell(report.ended_ms, "platform.runtimeDone", record);
-        }
-    }
-
-    /// And that the invocation is over.
-    fn tell_report(&self, ready: &mut Ready, ending: &Ending<'_>, verdict: &Verdict) {
-        if ready.instance.is_told() {
-            let (report, id) = (self.report(ending), &ending.invocation.request_id);
-            ready.instance.tell(report.ended_ms, "platform.end", serde_json::json!({ "requestId": id }));
-            let record = outcome::report_record(ending.function, id, verdict, &report);
-            ready.instance.tell(report.ended_ms, "platform.report", record);
-        }
-    }
-
-    /// Ends an instance; its place is free when that is over.
-    async fn end(self: Arc<Self>, function: Arc<FunctionVersion>, ready: Ready) {
-        let Ready { mut instance, log_stream, place, .. } = ready;
-        if instance.is_attended() {
-            let mut log = InvocationLog::new();
-            instance.shut_down(&mut log).await;
-            let lines = log.take().0;
-            if !lines.is_empty() {
-                let FunctionVersion { account, region, log_group, .. } = &*function;
-                self.ports.logs.append(account, region, log_group, &log_stream, lines).await;
-            }
-        }
-        instance.stop().await;
-        drop(place);
-    }
-
-    /// The same, without waiting for it.
-    fn end_later(self: &Arc<Self>, pool: &Pool, ready: Ready) {
-        tokio::spawn(self.clone().end(pool.function.clone(), ready));
-    }
-
-    async fn not_ready(
-        &self,
-        function: &Arc<FunctionVersion>,
-        reason: NotReady,
-        invocation: &Invocation,
-    ) -> Result<Outcome, InvokeError> {
-        match reason {
-            NotReady::Start(StartError::RuntimeMissing(message)) => Err(InvokeError::InvalidRuntime { message }),
-            NotReady::Start(StartError::Platform(message)) => {
-                tracing::error!(function = %function.name, reason = %message, "an instance could not be started");
-                Err(InvokeError::Internal { message: "the function's instance could not be started".into() })
-            }
-            NotReady::Code(message) => Err(InvokeError::InvalidCode { message }),
-            NotReady::Throttled(reason) => Err(InvokeError::Throttled { reason }),
-            NotReady::Failed { failure, init, instance_id, log_stream, usage } => {
-                let now = self.ports.clock.now_ms();
-                let finish = failure.map_or(Finish::TimedOut, Finish::Failed);
-                let verdict = outcome::verdict(finish, &invocation.request_id, function.timeout_ms, true);
-                let ending = Ending {
-                    function,
-                    invocation,
-                    instance_id,
-                    log_stream,
-                    started_ms: now,
-                    duration_us: 0,
-                    init: Some(init),
-                    usage,
-                    before: Usage::default(),
-                };
-                Ok(self.conclude(ending, verdict, InvocationLog::new()).await)
-            }
-        }
-    }
-
-    fn report(&self, ending: &Ending<'_>) -> Report {
-        let init_us = ending.init.as_ref().map(|init| init.us);
-        Report {
-            started_ms: ending.started_ms,
-            ended_ms: self.ports.clock.now_ms(),
-            duration_us: ending.duration_us,
-            billed_ms: outcome::billed_ms(ending.duration_us, init_us),
-            init_us,
-            memory_peak_bytes: ending.usage.memory_peak_bytes,
-        }
-    }
-
-    /// Log, record and the caller's outcome.
-    async fn conclude(&self, ending: Ending<'_>, verdict: Verdict, mut log: InvocationLog) -> Outcome {
-        let report = self.report(&ending);
-        let Report { billed_ms, init_us, .. } = report;
-        let Ending { function, invocation, instance_id, log_stream, started_ms, duration_us, init, usage, before } =
-            ending;
-        let printed_before = init.map(|init| init.log).unwrap_or_default();
-        let lines = outcome::log_lines(function, &invocation.request_id, printed_before, log.take(), &verdict, &report);
-        let log_tail = outcome::tail(&lines);
-        let record = Record {
-            account: function.account.clone(),
-            region: function.region.clone(),
-            function: function.name.clone(),
-            version: function.version.clone(),
-            request_id: invocation.request_id.clone(),
-            instance_id,
-            started_ms,
-            duration_us,
-            billed_ms,
-            init_us,
-            memory_mb: function.memory_mb,
-            memory_peak_bytes: usage.memory_peak_bytes,
-            cpu_us: usage.cpu_us.saturating_sub(before.cpu_us),
-            ending: verdict.ending,
-        };
-        self.ports.logs.append(&function.account, &function.region, &function.log_group, &log_stream, lines).await;
-        self.ports.meter.record(record).await;
-        Outcome {
-            payload: verdict.payload,
-            function_error: verdict.function_error,
-            executed_version: function.version.clone(),
-            log_tail,
-            duration_us,
-        }
-    }
-}
-
-/// What is known when an invocation is over.
-struct Ending<'a> {
-    function: &'a Arc<FunctionVersion>,
-    invocation: &'a Invocation,
-    instance_id: String,
-    log_stream: String,
-    started_ms: u64,
-    duration_us: u64,
-    init: Option<Init>,
-    usage: Usage,
-    before: Usage,
 }
 
 /// What a pool is found by.

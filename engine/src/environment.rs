@@ -4,6 +4,8 @@
 use crate::catalog::SessionCredentials;
 use crate::function::{FunctionVersion, Runtime};
 
+/// How many events the runtime is to take at a time, where that is more than one.
+pub const MAX_CONCURRENCY: &str = "AWS_LAMBDA_MAX_CONCURRENCY";
 /// Where shared libraries are looked for before the system's own places.
 const LIBRARIES: &str =
     "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib";
@@ -30,6 +32,10 @@ pub fn of(function: &FunctionVersion, log_stream: &str, credentials: &SessionCre
     set("AWS_LAMBDA_LOG_FORMAT", if function.logs.is_json { "JSON" } else { "Text" });
     if function.logs.is_json {
         set("AWS_LAMBDA_LOG_LEVEL", function.logs.application_level.as_deref().unwrap_or("INFO"));
+    }
+    if function.per_instance() > 1 {
+        // As Lambda's managed instances call it.
+        set(MAX_CONCURRENCY, &function.per_instance().to_string());
     }
     set("LAMBDA_TASK_ROOT", "/var/task");
     set("LAMBDA_RUNTIME_DIR", "/var/runtime");

@@ -9,6 +9,9 @@ use cumulet_base::limits;
 /// In a function's environment: how many instances are kept ready. Lambda's own setting is for versions and aliases only.
 pub const PROVISIONED_VARIABLE: &str = "CUMULET_PROVISIONED_CONCURRENCY";
 
+/// In a function's environment: how many events one of its instances takes at a time.
+pub const INSTANCE_CONCURRENCY_VARIABLE: &str = "CUMULET_INSTANCE_CONCURRENCY";
+
 /// A language runtime by its Lambda identifier, such as `nodejs22.x`
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html>).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -190,6 +193,15 @@ impl FunctionVersion {
         let text = self.environment.get(PROVISIONED_VARIABLE);
         let own = text.and_then(|text| text.parse().ok()).unwrap_or(0);
         self.provisioned.max(own).min(limits::FUNCTION_PROVISIONED_MAX)
+    }
+
+    /// Events that one instance takes at a time.
+    pub fn per_instance(&self) -> usize {
+        if let Runtime::Provided { .. } = self.runtime {
+            return 1;
+        }
+        let text = self.environment.get(INSTANCE_CONCURRENCY_VARIABLE);
+        text.and_then(|text| text.parse().ok()).unwrap_or(1).clamp(1, limits::INSTANCE_CONCURRENCY_MAX)
     }
 
     /// The ARN without a qualifier.

@@ -76,6 +76,15 @@ impl InvocationLog {
         &self.events
     }
 
+    /// Moves what `other` has to the end of this.
+    pub fn append(&mut self, other: &mut InvocationLog) {
+        let (events, dropped_bytes) = other.take();
+        self.dropped_bytes += dropped_bytes;
+        for event in events {
+            self.push(event.timestamp_ms, &event.message);
+        }
+    }
+
     /// The events, and how many bytes were dropped because the invocation printed too much.
     pub fn take(&mut self) -> (Vec<LogEvent>, usize) {
         self.bytes = 0;

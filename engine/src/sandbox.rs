@@ -142,6 +142,10 @@ pub trait Instance: Send + Sync {
         None
     }
 
+    /// Divides an initialised instance into seats, each of which takes one event at a time; it ends when the last of them
+    /// is stopped. An error leaves nothing behind.
+    async fn seats(self: Box<Self>, count: usize) -> Result<Vec<Box<dyn Instance>>, StartError>;
+
     /// How it came to be.
     fn birth(&self) -> Birth {
         Birth::Start

@@ -1,6 +1,8 @@
 //! The engine's sandbox port: turns a function version into a plan, starts it, and joins process and channel into an
 //! instance. What is said over the channel is in `channel`, how the process is confined in `launch`.
 
+mod running;
+
 use std::net::TcpListener;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
@@ -11,16 +13,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use cumulet_base::clock::{Clock, SystemClock};
 use cumulet_base::{id, limits};
 use cumulet_engine::function::{FileSystem, FunctionVersion, Runtime};
 use cumulet_engine::image::find_program;
-use cumulet_engine::invocation::Invocation;
 use cumulet_engine::output::InvocationLog;
 use cumulet_engine::policy::Birth;
-use cumulet_engine::sandbox::{
-    Answer, Deadline, Debugger, Failure, Instance, InstanceSpec, Sandbox, StartError, Usage,
-};
+use cumulet_engine::sandbox::{Instance, InstanceSpec, Sandbox, StartError};
 use tokio::sync::Semaphore;
 
 use crate::channel::{ChannelError, Io, runtime_api, server};
@@ -33,19 +31,16 @@ use crate::inside;
 use crate::inspect;
 use crate::interpreter::{Interpreter, Interpreters};
 use crate::launch::{CloneOrder, LaunchError, Launcher, Plan};
-use crate::process::Process;
 use crate::proof::Proofs;
 use crate::root;
-use crate::sys::{self, Exit};
+use crate::sys;
 use crate::templates::{Kind, Live, Pending, Templates};
+
+use running::{Broken, Doing, LinuxInstance, until_end};
 
 const RUNTIME_API_PORT: u16 = 9001;
 /// Where code inside reaches this cloud, on its own loopback.
 pub const PLATFORM_PORT: u16 = 4566;
-/// A process that has closed its channel has this long to end before that counts as a breach.
-const ENDING_MS: u64 = 500;
-/// What an ended process has sent is read for this long.
-const LAST_WORDS_MS: u64 = 100;
 /// Boot, the function's initialisation, rehearsal and settling of a template.
 const TEMPLATE_BOOT_MS: u64 = 30_000;
 
@@ -608,312 +603,6 @@ fn serve_platform(listener: TcpListener, serve: PlatformConnection, spec: Arc<In
             }
         }
     }))
-}
-
-/// What the instance was doing last; from which comes why it ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Doing {
-    Nothing,
-    /// An event, or its own initialisation.
-    Work,
-    Failed,
-}
-
-struct LinuxInstance {
-    io: Io,
-    process: Process,
-    platform: Option<Task>,
-    /// Dies with the last of its clones, once it is forgotten.
-    template: Option<Arc<Live>>,
-    /// Clones have none.
-    attendant: Option<Attendant>,
-    state: Doing,
-    inner: Arc<Inner>,
-    spec: Arc<InstanceSpec>,
-}
-
-/// Why an instance does not go on.
-enum Broken {
-    Channel(ChannelError),
-    Extension(Failure),
-}
-
-impl LinuxInstance {
-    async fn failure(&mut self, broken: Broken) -> Failure {
-        match broken {
-            Broken::Extension(failure) => failure,
-            Broken::Channel(ChannelError::Init(object)) => Failure::Init(object),
-            Broken::Channel(ChannelError::ResponseTooLarge { bytes }) => Failure::ResponseTooLarge { bytes },
-            Broken::Channel(ChannelError::Protocol(what)) => Failure::Protocol(what),
-            Broken::Channel(ChannelError::Closed) => self.ending().await,
-        }
-    }
-
-    /// Why the channel was closed.
-    async fn ending(&mut self) -> Failure {
-        let limit = Duration::from_millis(ENDING_MS);
-        let ended = match &self.attendant {
-            Some(attendant) if attendant.is_of_many() => {
-                tokio::time::timeout(limit, attendant.extensions.runtime_ended()).await.map(Ok)
-            }
-            _ => tokio::time::timeout(limit, self.process.ended()).await,
-        };
-        let out_of_memory = self.process.ran_out_of_memory();
-        match ended {
-            Ok(Ok(Exit::Code(0))) => exited(Some(0), None),
-            // A kill that the function survived (of a child process, say) is no reason for an orderly exit.
-            Ok(Ok(_)) if out_of_memory => Failure::OutOfMemory,
-            Ok(Ok(Exit::Code(code))) => exited(Some(code), None),
-            Ok(Ok(Exit::Signal(signal))) => exited(None, Some(signal)),
-            Ok(Err(error)) => Failure::Protocol(format!("waiting for the runtime's end: {error}")),
-            Err(_) => Failure::Protocol("the runtime closed its channel and runs on".to_owned()),
-        }
-    }
-
-    /// Waits for the runtime and all extensions to be ready: the extensions register, then the runtime is started, and then
-    /// each has to ask for its first event.
-    async fn initialise(&mut self, log: &mut InvocationLog) -> Result<(), Failure> {
-        let extensions = self.attendant.as_ref().map(|attendant| attendant.extensions.clone());
-        let result = self.boot(extensions.as_deref(), log).await;
-        let result = match result {
-            Ok(()) => Ok(()),
-            Err(broken) => Err(self.failure(broken).await),
-        };
-        if let (Some(attendant), Some(extensions)) = (&self.attendant, &extensions) {
-            attendant.introduce(log);
-            extensions.drain(log);
-        }
-        if result.is_err() {
-            self.io.drain(log);
-        }
-        result
-    }
-
-    async fn boot(&mut self, extensions: Option<&Extensions>, log: &mut InvocationLog) -> Result<(), Broken> {
-        let lost = |error: std::io::Error| Broken::Channel(ChannelError::Protocol(format!("starting: {error}")));
-        if let (Some(extensions), Some(attendant)) = (extensions, &mut self.attendant) {
-            if attendant.is_of_many() {
-                until_end(async { Ok(extensions.registered().await) }, &self.process, Some(extensions))
-                    .await?
-                    .map_err(Broken::Extension)?;
-            }
-            attendant.start_runtime().map_err(lost)?;
-        }
-        until_end(self.io.ready(log), &self.process, extensions).await?;
-        if let Some(extensions) = extensions {
-            tokio::select! {
-                idle = extensions.idle() => idle.map_err(Broken::Extension)?,
-                () = self.io.listen(log) => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// A clone in which somebody wants to register as an extension gives way to an instance that is started.
-    async fn start_anew(&mut self, log: &mut InvocationLog) -> Result<(), Failure> {
-        let function = &self.spec.function;
-        self.inner.templates.never(&version_key(function), &function.revision, REGISTERS);
-        // What it has printed will be printed again.
-        log.take();
-        let began = self.inner.start_plainly(self.spec.clone()).await;
-        let next = began.map_err(|error| Failure::Protocol(error.to_string()))?;
-        let before = std::mem::replace(self, next);
-        Box::new(before).stop().await;
-        self.initialise(log).await
-    }
-
-    /// What extensions are told of the initialisation.
-    fn tell_of_init(&self, began: Instant, result: &Result<(), Failure>) {
-        let Some(attendant) = &self.attendant else { return };
-        let telemetry = &attendant.extensions.telemetry;
-        let now = SystemClock.now_ms();
-        let status = if result.is_ok() { "success" } else { "error" };
-        let mut record = init_record(&self.spec.function);
-        record["status"] = status.into();
-        if let Err(Failure::Extension { kind, .. }) = result {
-            record["errorType"] = (*kind).into();
-        }
-        telemetry.say(now, "platform.initRuntimeDone", record.clone());
-        record["metrics"] = serde_json::json!({ "durationMs": began.elapsed().as_micros() as f64 / 1000.0 });
-        telemetry.say(now, "platform.initReport", record);
-    }
-}
-
-/// What all of the platform's events about an initialisation say.
-fn init_record(function: &FunctionVersion) -> serde_json::Value {
-    let initialisation = if function.provisioned() > 0 { "provisioned-concurrency" } else { "on-demand" };
-    serde_json::json!({ "initializationType": initialisation, "phase": "init" })
-}
-
-/// What the channel comes to, or `Closed` when the process ends without it: a custom runtime may end without ever having
-/// connected, which its listener cannot tell. What it said just before it ended is still heard.
-async fn until_end<T>(
-    talk: impl Future<Output = Result<T, ChannelError>>,
-    process: &Process,
-    extensions: Option<&Extensions>,
-) -> Result<T, Broken> {
-    tokio::pin!(talk);
-    let broken = async {
-        match extensions {
-            Some(extensions) => extensions.broken().await,
-            None => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        biased;
-        result = &mut talk => return result.map_err(Broken::Channel),
-        broken = broken => {
-            if let Some(failure) = broken {
-                return Err(Broken::Extension(failure));
-            }
-        }
-        // When the end cannot be watched, the deadline still holds.
-        Ok(_) = process.ended() => {}
-    }
-    tokio::time::timeout(Duration::from_millis(LAST_WORDS_MS), talk)
-        .await
-        .unwrap_or(Err(ChannelError::Closed))
-        .map_err(Broken::Channel)
-}
-
-fn exited(code: Option<i32>, signal: Option<i32>) -> Failure {
-    Failure::Exited { code, signal }
-}
-
-#[async_trait]
-impl Instance for LinuxInstance {
-    async fn init(&mut self, log: &mut InvocationLog) -> Result<(), Failure> {
-        let began = Instant::now();
-        self.state = Doing::Work;
-        if let Some(attendant) = &self.attendant {
-            attendant.tap(log);
-            let mut record = init_record(&self.spec.function);
-            record["functionName"] = self.spec.function.name.clone().into();
-            record["functionVersion"] = self.spec.function.version.clone().into();
-            record["runtimeVersion"] = self.spec.function.runtime.to_string().into();
-            record["instanceId"] = self.spec.instance_id.clone().into();
-            record["instanceMaxMemory"] = (u64::from(self.spec.function.memory_mb) << 20).into();
-            attendant.extensions.telemetry.say(SystemClock.now_ms(), "platform.initStart", record);
-        }
-        let mut result = self.initialise(log).await;
-        if self.template.as_ref().is_some_and(|live| live.has_registered.load(Ordering::SeqCst)) {
-            result = self.start_anew(log).await;
-        }
-        self.tell_of_init(began, &result);
-        if let Some(attendant) = &self.attendant {
-            attendant.extensions.begin_invocations();
-            attendant.extensions.telemetry.begin_invocations();
-        }
-        self.state = if result.is_ok() { Doing::Nothing } else { Doing::Failed };
-        result
-    }
-
-    async fn invoke(
-        &mut self,
-        event: &Invocation,
-        deadline: Deadline,
-        log: &mut InvocationLog,
-    ) -> Result<Answer, Failure> {
-        self.state = Doing::Work;
-        let extensions = self.attendant.as_ref().map(|attendant| attendant.extensions.clone());
-        let extensions = extensions.filter(|extensions| extensions.is_any());
-        if let (Some(attendant), Some(extensions)) = (&self.attendant, &extensions) {
-            attendant.tap(log);
-            extensions.invoke(event, deadline.epoch_ms);
-        }
-        let answer = self.io.invoke(event, deadline, log);
-        let broken = match until_end(answer, &self.process, extensions.as_deref()).await {
-            Ok(answer) => {
-                match &extensions {
-                    Some(extensions) => extensions.drain(log),
-                    None => self.state = Doing::Nothing,
-                }
-                return Ok(answer);
-            }
-            Err(broken) => broken,
-        };
-        let failure = self.failure(broken).await;
-        self.io.drain(log);
-        if let Some(extensions) = &extensions {
-            extensions.drain(log);
-        }
-        self.state = Doing::Failed;
-        Err(failure)
-    }
-
-    fn is_attended(&self) -> bool {
-        self.attendant.as_ref().is_some_and(|attendant| attendant.extensions.is_any())
-    }
-
-    async fn settle(&mut self, log: &mut InvocationLog) -> Result<(), Failure> {
-        let Some(attendant) = &self.attendant else { return Ok(()) };
-        let extensions = attendant.extensions.clone();
-        let result = tokio::select! {
-            idle = extensions.idle() => idle,
-            () = self.io.listen(log) => Ok(()),
-        };
-        self.io.drain(log);
-        extensions.drain(log);
-        self.state = if result.is_ok() { Doing::Nothing } else { Doing::Failed };
-        result
-    }
-
-    fn debugger(&self) -> Option<Debugger> {
-        let port = inspect::port(&self.spec.function.runtime).filter(|_| self.spec.is_inspected)?;
-        let pidfd = self.process.pidfd.clone();
-        Some(Debugger { connect: Arc::new(move || inside::connect(pidfd.as_fd(), port)) })
-    }
-
-    fn is_told(&self) -> bool {
-        self.attendant.as_ref().is_some_and(|attendant| attendant.extensions.telemetry.is_wanted())
-    }
-
-    fn tell(&mut self, at_ms: u64, what: &'static str, record: serde_json::Value) {
-        if let Some(attendant) = &self.attendant {
-            attendant.extensions.telemetry.say(at_ms, what, record);
-        }
-    }
-
-    async fn shut_down(&mut self, log: &mut InvocationLog) {
-        let Some(attendant) = &self.attendant else { return };
-        let reason = match self.state {
-            Doing::Nothing => "spindown",
-            Doing::Work => "timeout",
-            Doing::Failed => "failure",
-        };
-        tokio::select! {
-            () = attendant.shut_down(reason, &self.process) => {}
-            () = self.io.listen(log) => {}
-        }
-        self.io.drain(log);
-        attendant.extensions.drain(log);
-    }
-
-    fn birth(&self) -> Birth {
-        if self.template.is_some() { Birth::Clone } else { Birth::Start }
-    }
-
-    fn is_alive(&mut self) -> bool {
-        self.process.is_alive()
-    }
-
-    fn drain(&mut self, log: &mut InvocationLog) {
-        self.io.drain(log);
-        if let Some(attendant) = &self.attendant {
-            attendant.extensions.drain(log);
-        }
-    }
-
-    fn usage(&mut self) -> Usage {
-        self.process.usage()
-    }
-
-    async fn stop(self: Box<Self>) {
-        let LinuxInstance { io, process, platform, template, attendant, .. } = *self;
-        drop((platform, attendant));
-        process.stop().await;
-        drop((io, template));
-    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use cumulet_engine::function::FunctionVersion;
@@ -163,6 +164,20 @@ impl Io {
         }
     }
 
+    /// Divides the way to an initialised runtime into one for each seat, and what is printed.
+    ///
+    /// # Errors
+    /// When descriptors have run out, or the channel is none of frames.
+    pub(crate) fn divide(self, count: usize) -> std::io::Result<(Vec<Io>, Output)> {
+        let (Channel::Frames(mut frames) | Channel::Either { mut frames, is_by_frames: true, .. }) = self.channel
+        else {
+            return Err(std::io::Error::other("a channel of requests has no seats"));
+        };
+        let seats = frames.divide(count)?;
+        let seat = |frames| Io { channel: Channel::Frames(frames), pipes: Pipes::none() };
+        Ok((seats.into_iter().map(seat).collect(), Output { frames, pipes: self.pipes, log: InvocationLog::new() }))
+    }
+
     /// Hands over one event and waits for the answer. All that was printed before the answer is in `log` on return.
     ///
     /// Dropping the future leaves the event under way: the process cannot be used again.
@@ -192,5 +207,28 @@ impl Io {
             frames.drain(log);
         }
         self.pipes.drain(log);
+    }
+}
+
+/// What an instance with seats prints beside its events: gathered for whichever event is over next.
+pub(crate) struct Output {
+    frames: Frames,
+    pipes: Pipes,
+    log: InvocationLog,
+}
+
+impl Output {
+    /// Reads what is there and arranges to be woken for more. Ready once nothing more comes.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Output { frames, pipes, log } = self;
+        let (logs, printed) = (frames.poll_logs(cx, log), pipes.poll(cx, log));
+        if logs.is_ready() && printed.is_ready() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Takes what has been printed and not yet been taken, unfinished lines too. Never waits.
+    pub(crate) fn drain(&mut self, log: &mut InvocationLog) {
+        self.frames.drain(&mut self.log);
+        self.pipes.drain(&mut self.log);
+        log.append(&mut self.log);
     }
 }
