@@ -25,6 +25,8 @@ pub struct Settings {
     pub is_reserved: bool,
     /// Instances that are kept whether or not they are used.
     pub provisioned: usize,
+    /// Instances at a time.
+    pub instances_max: usize,
     /// Invocations that one instance takes at a time.
     pub per_instance: usize,
     /// Invocations that may wait, and for how long.
@@ -393,7 +395,8 @@ impl Function {
         if alive == 0 || now.saturating_sub(*oldest) >= self.patience_us() {
             wanted = wanted.max(1);
         }
-        let room = self.settings.concurrency_max.div_ceil(self.settings.per_instance).saturating_sub(alive);
+        let Settings { concurrency_max, instances_max, per_instance, .. } = self.settings;
+        let room = concurrency_max.div_ceil(per_instance).min(instances_max).saturating_sub(alive);
         wanted.max(spare).min(room)
     }
 
@@ -428,6 +431,7 @@ mod tests {
         concurrency_max: 100,
         is_reserved: false,
         provisioned: 0,
+        instances_max: usize::MAX,
         per_instance: 1,
         queue_max: 1000,
         queue_us_max: 10_000_000,
