@@ -132,6 +132,7 @@ impl Lab {
             function: self.function.clone(),
             code_dir: self.code.clone(),
             layers_dir: None,
+            is_inspected: false,
             environment: environment.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
         };
         let mut instance = self.sandbox.start(Arc::new(spec)).await?;

@@ -99,6 +99,7 @@ impl Lab {
             }),
             code_dir: self.code(),
             layers_dir: None,
+            is_inspected: false,
             environment: environment.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
         })
     }

@@ -28,7 +28,17 @@ def zipped(text="def handler(event, context):\n    return event\n"):
     return out.getvalue()
 
 
+faults = []
+
+
 def check(operation, parameters, code, status=400, part=""):
+    try:
+        check_one(operation, parameters, code, status, part)
+    except AssertionError as error:
+        faults.append(str(error))
+
+
+def check_one(operation, parameters, code, status, part):
     try:
         getattr(client, methods[operation])(**parameters)
     except ClientError as error:
@@ -36,8 +46,9 @@ def check(operation, parameters, code, status=400, part=""):
         told = got["Error"]["Code"], got["ResponseMetadata"]["HTTPStatusCode"]
         assert told == (code, status), (operation, parameters, got["Error"], told)
         assert part in got["Error"]["Message"], (operation, parameters, got["Error"])
+        # A function that is not there is told of by all, though not all declare it.
         declared = {shape.name for shape in model.operation_model(operation).error_shapes} | EVERYWHERE
-        assert code in declared, (operation, code, sorted(declared))
+        assert code in declared or (operation, status) == ("DeleteAlias", 404), (operation, code, sorted(declared))
         tried.setdefault(operation, set()).add(code)
         return
     raise AssertionError((operation, parameters, "was taken"))
@@ -121,8 +132,7 @@ for operation in sorted(set(on_functions)):
     for gone in ("gone", f"{ARN}gone", "000000000000:function:gone"):
         code, part = "ResourceNotFoundException", "unction not found: " + ARN + "gone"
         if operation == "CreateEventSourceMapping":
-            code, part = "InvalidParameterValueException", ""
-            check(operation, {"FunctionName": gone, **rest}, code, 400, part)
+            check(operation, {"FunctionName": gone, **rest}, code, 404, part)
         elif "ListFunction" not in operation or operation == "ListFunctionUrlConfigs":
             check(operation, {"FunctionName": gone, **rest}, code, 404)
     members = model.operation_model(operation).input_shape.members
@@ -134,7 +144,7 @@ for operation in sorted(set(on_functions)):
     if "RevisionId" in members:
         late = {"FunctionName": "there", **rest, "RevisionId": "another"}
         if operation != "RemovePermission":
-            check(operation, late, "PreconditionFailedException", 412, "RevisionId")
+            check(operation, late, "PreconditionFailedException", 412, "Revision Id")
 
 # Operations on nothing that has a name of a function.
 NO_ACCOUNT = "arn:aws:lambda:us-east-1:000000000000:function:gone"
@@ -167,7 +177,7 @@ TABLE = [
     ("CreateAlias", {"FunctionName": "there", "Name": "a" * 129, "FunctionVersion": "1"}, "ValidationException", 400, "128"),
     ("CreateAlias", {"FunctionName": "there", "Name": "x", "FunctionVersion": "9"}, "ResourceNotFoundException", 404, ""),
     ("GetAlias", {"FunctionName": "there", "Name": "none"}, "ResourceNotFoundException", 404, "Cannot find alias arn"),
-    ("UpdateAlias", {"FunctionName": "there", "Name": "live", "RoutingConfig": {"AdditionalVersionWeights": {"1": 1.1}}}, "ValidationException", 400, ""),
+    ("UpdateAlias", {"FunctionName": "there", "Name": "live", "RoutingConfig": {"AdditionalVersionWeights": {"1": 1.1}}}, "InvalidParameterValueException", 400, "between 0.0 and 1.0"),
     ("AddPermission", {"FunctionName": "there", "StatementId": "s!", "Action": "lambda:InvokeFunction", "Principal": "p"}, "ValidationException", 400, "statementId"),
     ("AddPermission", {"FunctionName": "there", "StatementId": "s", "Action": "s3:GetObject", "Principal": "p"}, "ValidationException", 400, "action"),
     ("RemovePermission", {"FunctionName": "there", "StatementId": "none"}, "ResourceNotFoundException", 404, ""),
@@ -219,14 +229,9 @@ TABLE = [
     ("InvokeWithResponseStream", {"FunctionName": "there", "Payload": b"{no"}, "InvalidRequestContentException", 400, "Could not parse"),
 ]
 BASE = {"Runtime": os.environ["RUNTIME"], "Role": ROLE, "Handler": "app.handler", "Code": {"ZipFile": zipped()}}
-faults = []
 for operation, parameters, code, status, part in TABLE:
-    whole = {**BASE, **parameters} if operation == "CreateFunction" else parameters
-    try:
-        check(operation, whole, code, status, part)
-    except AssertionError as error:
-        faults.append(error)
-assert not faults, "\n".join(str(fault) for fault in faults)
+    check(operation, {**BASE, **parameters} if operation == "CreateFunction" else parameters, code, status, part)
+assert not faults, "\n".join(faults)
 built = [name for name in model.operation_names if is_built(name)]
 silent = set(built) - set(tried) - {"GetAccountSettings", "GetFunctionCodeSigningConfig", "ListLayerVersions", "DeleteLayerVersion",
                                     "ListEventSourceMappings", "ListFunctionsByCodeSigningConfig"}

@@ -120,6 +120,7 @@ impl Lab {
             function: self.function.clone(),
             code_dir: self.code_dir(),
             layers_dir: None,
+            is_inspected: false,
             environment,
         };
         let mut instance = self.sandbox.start(Arc::new(spec)).await.unwrap();
