@@ -8,6 +8,7 @@ use cumulet_base::fuzz::Target;
 use cumulet_engine::output::InvocationLog;
 
 use crate::channel::{Io, runtime_api};
+use crate::extensions::telemetry::{Schema, parse};
 
 pub const TARGETS: &[Target] = &[
     Target {
@@ -28,7 +29,22 @@ pub const TARGETS: &[Target] = &[
         ],
         run: runtime_api::fuzz,
     },
+    Target {
+        name: "sandbox-telemetry",
+        seeds: &[
+            br#"{"schemaVersion":"2022-12-13","types":["platform"],"buffering":{"maxItems":1000},"destination":{"protocol":"HTTP","URI":"http://sandbox.localdomain:8080"}}"#,
+            br#"{"types":["function"],"destination":{"protocol":"TCP","port":9}}"#,
+        ],
+        run: telemetry,
+    },
 ];
+
+/// What an extension asks for.
+fn telemetry(bytes: &[u8]) {
+    for schema in [Schema::Telemetry, Schema::Logs] {
+        let _either = parse(bytes, schema);
+    }
+}
 
 /// Everything a runtime says, before it hangs up.
 fn frames(bytes: &[u8]) {

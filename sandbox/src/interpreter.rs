@@ -163,7 +163,7 @@ fn identify(language: Language, candidate: &Path) -> Option<Interpreter> {
             "[process.versions.node, require('fs').realpathSync(process.execPath), ''].join('\\n')",
         ]),
         Language::Ruby => {
-            command.args(["--disable-gems", "-e", "puts RUBY_VERSION, File.realpath(RbConfig.ruby), RbConfig::CONFIG['prefix']"])
+            command.args(["--disable-gems", "-rrbconfig", "-e", "puts RUBY_VERSION, File.realpath(RbConfig.ruby), RbConfig::CONFIG['prefix']"])
         }
         Language::Python => command.args([
             "-I",

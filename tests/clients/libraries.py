@@ -30,7 +30,7 @@ def archive(app, packages, prefix=""):
 
 def create(name, runtime, handler, zipped, **variables):
     functions.create_function(
-        FunctionName=name, Runtime=runtime, Role="arn:aws:iam::000000000000:role/test", Handler=handler,
+        FunctionName=name, Runtime=runtime, Role="arn:aws:iam::000000000000:role/table", Handler=handler,
         Code={"ZipFile": zipped}, Timeout=30, MemorySize=512, Environment={"Variables": variables},
     )
 
@@ -54,6 +54,13 @@ def eventually(what, look):
 
 
 def table():
+    boto3.client("iam").create_role(RoleName="table", AssumeRolePolicyDocument=json.dumps({
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+    }))
+    boto3.client("iam").put_role_policy(RoleName="table", PolicyName="all", PolicyDocument=json.dumps({
+        "Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "dynamodb:*", "Resource": "*"}],
+    }))
     dynamodb = boto3.client("dynamodb")
     dynamodb.create_table(
         TableName="idempotency", BillingMode="PAY_PER_REQUEST",

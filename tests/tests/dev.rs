@@ -5,10 +5,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use cumulet_tests::{Cloud, output, program, root, succeed};
+use cumulet_tests::{Cloud, eventually, output, program, root, succeed};
 use serde_json::Value;
 
-/// A running `cumulet dev`, and what it says.
+/// A running `cumulet dev`, and what it says. Killed when dropped.
 struct Dev {
     child: Child,
     said: Receiver<Value>,
@@ -44,9 +44,22 @@ impl Dev {
         }
     }
 
-    fn end(mut self) {
+    fn end(&mut self) {
         succeed(Command::new("kill").args(["-INT", &self.child.id().to_string()]));
-        assert!(self.child.wait().expect("it ends").success());
+        let mut status = None;
+        eventually("it ends", || {
+            status = self.child.try_wait().expect("waiting for it");
+            status.is_some()
+        });
+        assert!(status.is_some_and(|status| status.success()));
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        // It may have ended already, which is what is wanted.
+        let _ended_already = self.child.kill();
+        let _ended_already = self.child.wait();
     }
 }
 
@@ -64,7 +77,7 @@ fn a_folder_is_deployed_when_it_changes() {
     let folder = tempfile::Builder::new().prefix("looped").tempdir().expect("a folder");
     write(folder.path(), "index.js", &handler("console.log('first'); return 1;"));
     let path = folder.path().to_string_lossy().into_owned();
-    let dev = Dev::start(&cloud, &[&path, "--stack", "looped"]);
+    let mut dev = Dev::start(&cloud, &[&path, "--stack", "looped"]);
     dev.wait_for("it watches", |said| said.get("watching").is_some());
     let function = cloud.aws(&["lambda", "list-functions"])["Functions"][0]["FunctionName"].clone();
     let function = function.as_str().expect("a function");
@@ -100,7 +113,7 @@ fn a_debugger_holds_the_function_beyond_its_timeout() {
         .to_string(),
     );
     let path = folder.path().to_string_lossy().into_owned();
-    let dev = Dev::start(&cloud, &[&path, "--stack", "inspected", "--inspect", "0"]);
+    let mut dev = Dev::start(&cloud, &[&path, "--stack", "inspected", "--inspect", "0"]);
     let said = dev.wait_for("where it waits", |said| said.get("inspect").is_some());
     let address = said["address"].as_str().expect("an address");
     let clients = root().join("tests/clients/node");

@@ -34,3 +34,10 @@ fn ruby() {
 fn what_the_operator_allows() {
     boto3(&Cloud::start_with(&["--timeout-seconds-max", "5000"]), &["limits"]);
 }
+
+#[test]
+fn what_each_operation_refuses() {
+    let cloud = Cloud::start();
+    let mut python = cloud.command(root().join(".venv/bin/python"));
+    succeed(python.arg(root().join("tests/clients/lambda_refusals.py")).env("RUNTIME", python_runtime()));
+}

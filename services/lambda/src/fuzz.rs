@@ -7,9 +7,14 @@ use serde_json::Value;
 
 use crate::links::Links;
 use crate::policy::{self, Question};
-use crate::{names, url_plane};
+use crate::{images, names, url_plane};
 
 pub const TARGETS: &[Target] = &[
+    Target {
+        name: "lambda-image",
+        seeds: &[br#"{"manifests":[{"digest":"sha256:00","annotations":{"org.opencontainers.image.ref.name":"v1"}}]}"#],
+        run: images::fuzz,
+    },
     Target {
         name: "lambda-name",
         seeds: &[

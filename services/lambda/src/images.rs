@@ -397,6 +397,17 @@ fn read_layer(files: &mut Files, layer: &Layer) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// For the fuzz room: a URI, and the index of a layout.
+pub fn fuzz(bytes: &[u8]) {
+    if let Some((path, _)) = name_of(&String::from_utf8_lossy(bytes)) {
+        assert!(path.is_relative() && path.components().all(|part| matches!(part, Component::Normal(_))));
+    }
+    if let Ok(index) = serde_json::from_slice::<Index>(bytes) {
+        let mut files = Files::Folder(std::env::temp_dir().join("cumulet-fuzz-no-layout"));
+        let _either = read_layout(&mut files, index, Some("v1"), "x86_64", 0);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -509,7 +509,7 @@ mod tests {
     use super::*;
 
     fn check(input: Value) -> Result<(), (String, u16)> {
-        serde_json::from_value::<Settings>(input).unwrap().check().map_err(|e| (e.code, e.status))
+        serde_json::from_value::<Settings>(input).unwrap().check(900).map_err(|e| (e.code, e.status))
     }
 
     #[test]

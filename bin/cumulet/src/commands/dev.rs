@@ -12,6 +12,7 @@ use clap::Args;
 use cumulet_base::clock::{self, Clock, SystemClock};
 use inotify::{EventMask, Inotify, WatchMask};
 use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -57,6 +58,10 @@ pub async fn dev(client: &Client, args: DevArgs, format: Format) -> Result<(), F
         None => None,
     };
     tell(format, &format!("watching {}; end with Ctrl-C", folder.display()), json!({ "watching": folder }));
+    // One for all rounds: what comes while something else is done must not be lost.
+    let failed = |e: std::io::Error| Failure::new(format!("listening for signals: {e}"));
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let result = loop {
         tokio::select! {
             changed = changes.recv() => {
@@ -68,7 +73,8 @@ pub async fn dev(client: &Client, args: DevArgs, format: Format) -> Result<(), F
                 }
             }
             () = tokio::time::sleep(LOGS_EVERY) => said.show(client, &local, format).await,
-            _ = tokio::signal::ctrl_c() => break Ok(()),
+            _ = interrupt.recv() => break Ok(()),
+            _ = terminate.recv() => break Ok(()),
         }
     };
     said.show(client, &local, format).await;

@@ -291,6 +291,12 @@ impl Mappings {
             .event_source_arn
             .as_deref()
             .ok_or_else(|| errors::invalid_parameter("EventSourceArn is required for this event source type."))?;
+        const PATTERN: &str =
+            "arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\\-])+:([a-z]{2}(-gov)?-[a-z]+-\\d{1})?:(\\d{12})?:(.*)";
+        let mut checks = cumulet_wire::validate::Validation::new();
+        checks
+            .pattern("eventSourceArn", Some(source_arn), PATTERN, |arn| arn.parse::<cumulet_base::arn::Arn>().is_ok());
+        checks.finish("ValidationException")?;
         let source = source_of(source_arn)
             .ok_or_else(|| errors::not_built(&format!("event source mappings of {source_arn}")))?;
         let now_ms = context.now_ms;

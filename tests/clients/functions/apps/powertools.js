@@ -1,5 +1,5 @@
 // Powertools for AWS Lambda in TypeScript, with Middy: logger, tracer, metrics, idempotency.
-const middy = require('@middy/core');
+const { default: middy } = require('@middy/core');
 const { Logger } = require('@aws-lambda-powertools/logger');
 const { injectLambdaContext } = require('@aws-lambda-powertools/logger/middleware');
 const { Metrics, MetricUnit } = require('@aws-lambda-powertools/metrics');
