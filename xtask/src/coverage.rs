@@ -19,6 +19,7 @@ fn models() -> [&'static ServiceModel; 13] {
         &cumulet_scheduler::MODEL,
         &cumulet_sns::MODEL,
         &cumulet_sqs::MODEL,
+        &cumulet_secretsmanager::MODEL,
         &cumulet_ssm::MODEL,
         &cumulet_dynamodb::MODEL,
         &cumulet_dynamodb::STREAMS_MODEL,
