@@ -7,7 +7,7 @@ use cumulet_wire::operation::ServiceModel;
 
 const PAGE: &str = "docs/reference/coverage.md";
 
-fn models() -> [&'static ServiceModel; 13] {
+fn models() -> [&'static ServiceModel; 14] {
     [
         &cumulet_lambda::MODEL,
         &cumulet_apigateway::MODEL,
