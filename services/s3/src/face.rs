@@ -80,7 +80,7 @@ impl Service for Face {
     }
 
     async fn call(&self, call: Call) -> Result<Answer, ApiError> {
-        let session = Session::inside(call.context.caller.clone(), &call.context.request_id);
+        let session = Session::inside(&call.context);
         let name = call.operation.name;
         let input = Members(call.input);
         SESSION.scope(session, carry_out(&self.0, name, input, call.payload)).await.map_err(api_error)
