@@ -259,12 +259,14 @@ def warm_front(node):
                 cell("functions-framework", "http://127.0.0.1:4587/", {"content-type": "application/json"})
         with cumulet() as (endpoint, _):
             lam = boto3.client("lambda", endpoint_url=endpoint, **KEYS)
-            lam.create_function(FunctionName="f", Runtime=node, Handler="index.handler", Role="arn:aws:iam::000000000000:role/bench",
-                                Code={"ZipFile": zipped("index.js", NODE)}, MemorySize=512, Timeout=10)
-            lam.invoke(FunctionName="f")["Payload"].read()
-            time.sleep(2)
-            url = f"{endpoint}/2015-03-31/functions/f/invocations"
-            cell("cumulet, Invoke", url, signed(url, "{}"))
+            for name, label, count in (("f", "one event at a time", 1), ("shared", "up to 64 at a time", 64)):
+                lam.create_function(FunctionName=name, Runtime=node, Handler="index.handler", Role="arn:aws:iam::000000000000:role/bench",
+                                    Code={"ZipFile": zipped("index.js", NODE)}, MemorySize=512, Timeout=10,
+                                    Environment={"Variables": {"CUMULET_INSTANCE_CONCURRENCY": str(count)}})
+                lam.invoke(FunctionName=name)["Payload"].read()
+                time.sleep(2)
+                url = f"{endpoint}/2015-03-31/functions/{name}/invocations"
+                cell(f"cumulet, Invoke, {label} in an instance", url, signed(url, "{}"))
     say("Warm, through the front door; the load on the same processors:\n")
     table(["", "clients", "per second", "p50 ms", "p99 ms", "errors"], rows)
 

@@ -1,8 +1,10 @@
-"""Tables side by side in one run: Cumulet, durable, against dynalite and ministack as they are shipped. PutItem, GetItem, Query of
-a hundred items and TransactWriteItems of two, 1 KB items with random keys, at 1, 16 and 256 clients. Prints a Markdown table, the
-machine, and how often a second its disk makes a small append durable.
+"""Tables side by side in one run: Cumulet, durable, against dynalite, ministack and DynamoDB Local as they are shipped. PutItem,
+GetItem, Query of a hundred items and TransactWriteItems of two, 1 KB items with random keys, at 1, 16 and 256 clients. Then, on
+Cumulet alone, gets from that table and from one of ten thousand items, in turns. Prints Markdown tables, the machine, and how often a
+second its disk makes a small append durable.
 
-BENCH_ITEMS is how many items are there before, BENCH_SECONDS how long each cell is measured, BENCH_ONLY names one subject."""
+BENCH_ITEMS is how many items are there before, BENCH_SECONDS how long each cell is measured, BENCH_ONLY names one subject. With
+BENCH_KINDS=sizes nothing but the two sizes is measured."""
 import json
 import os
 import platform
@@ -21,11 +23,15 @@ from botocore.credentials import Credentials
 from run import KEYS, ROOT, TARGET, rss_mib, server
 
 ITEMS = int(os.environ.get("BENCH_ITEMS", "100000"))
+FEW_ITEMS = 10_000
+TURNS = 5
+KINDS = os.environ.get("BENCH_KINDS")
 SECONDS = float(os.environ.get("BENCH_SECONDS", "5"))
 CLIENTS = [1, 16, 256]
 REQUESTS = 4000
 PER_PARTITION = 100
 PAD = "x" * 950
+DYNAMODB_LOCAL = os.path.join(ROOT, "bench", "node", "dynamodb-local")
 DYNALITE = os.path.join(ROOT, "bench", "node", "node_modules", "dynalite", "cli.js")
 
 
@@ -66,25 +72,53 @@ def kinds(endpoint):
         signed(endpoint, "TransactWriteItems", {"TransactItems": [put(n, v) for n in some]}) for v in (3, 4) for some in two]
 
 
-def preload(endpoint, folder):
-    began = time.monotonic()
-    errors = 0
-    for start in range(0, ITEMS, 50_000):
-        batch = lambda at: {"RequestItems": {"bench": [{"PutRequest": {"Item": item(n)}} for n in range(at, min(at + 25, ITEMS))]}}
-        lines = [signed(endpoint, "BatchWriteItem", batch(at)) for at in range(start, min(start + 50_000, ITEMS), 25)]
+def preload(endpoint, folder, table="bench", items=ITEMS):
+    seconds, errors = 0, 0
+    for start in range(0, items, 50_000):
+        batch = lambda at: {"RequestItems": {table: [{"PutRequest": {"Item": item(n)}} for n in range(at, min(at + 25, items))]}}
+        lines = [signed(endpoint, "BatchWriteItem", batch(at)) for at in range(start, min(start + 50_000, items), 25)]
+        began = time.monotonic()
         errors += load(endpoint, 16, 0, lines, folder)["errors"]
-    return time.monotonic() - began, errors
+        seconds += time.monotonic() - began
+    return seconds, errors
+
+
+def create(db, name, table):
+    # The DynamoDB Local that npm has is older than tables paid by request.
+    local = name == "DynamoDB Local"
+    mode = {"ProvisionedThroughput": {"ReadCapacityUnits": 40000, "WriteCapacityUnits": 40000}} if local else {"BillingMode": "PAY_PER_REQUEST"}
+    db.create_table(TableName=table, AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in ("pk", "sk")],
+                    KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}], **mode)
+    db.get_waiter("table_exists").wait(TableName=table, WaiterConfig={"Delay": 1})
+
+
+def sizes(db, endpoint, process, folder):
+    """Gets with one client from the table and from a small one, in turns, so that both have the same machine; and the memory after."""
+    create(db, "cumulet", "few")
+    preload(endpoint, folder, "few", FEW_ITEMS)
+    get = lambda table, n: signed(endpoint, "GetItem", {"TableName": table, "Key": key(n)})
+    few = [get("few", n) for n in random.sample(range(FEW_ITEMS), FEW_ITEMS)]
+    many = [get("bench", random.randrange(ITEMS)) for _ in range(10 * FEW_ITEMS)]
+    found = {"few": [], "many": []}
+    for _ in range(TURNS):
+        for name, lines in (("few", few), ("many", many)):
+            found[name].append(load(endpoint, 1, SECONDS, lines, folder))
+    print(f"\n| GetItem, one client, items in the table | per second | p50 ms | p99 ms | errors |\n| --- | --- | --- | --- | --- |")
+    for name, count in (("few", FEW_ITEMS), ("many", ITEMS)):
+        some = sorted(found[name], key=lambda r: r["p50_us"])
+        one = some[len(some) // 2]
+        print(f"| {count} | {one['per_second']:.0f} | {one['p50_us'] / 1000:.3f} | {one['p99_us'] / 1000:.3f} | {sum(r['errors'] for r in some)} |")
+    print(f"\nThe median of {TURNS} turns; {rss_mib(process.pid):.0f} MiB after.")
 
 
 def measure(name, endpoint, process, rows, facts, folder):
     db = boto3.client("dynamodb", endpoint_url=endpoint, **KEYS)
-    db.create_table(TableName="bench", BillingMode="PAY_PER_REQUEST",
-                    AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in ("pk", "sk")],
-                    KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}])
-    db.get_waiter("table_exists").wait(TableName="bench", WaiterConfig={"Delay": 1})
+    create(db, name, "bench")
     seconds, errors = preload(endpoint, folder)
     facts.append((name, ITEMS / seconds, errors, rss_mib(process.pid)))
-    for kind, lines in kinds(endpoint):
+    if name == "cumulet":
+        sizes(db, endpoint, process, folder)
+    for kind, lines in kinds(endpoint) if KINDS != "sizes" else []:
         for clients in CLIENTS:
             load(endpoint, clients, SECONDS / 4, lines, folder)
             rows.append((kind, clients, name, load(endpoint, clients, SECONDS, lines, folder)))
@@ -110,6 +144,9 @@ def main():
         ("dynalite", ["node", DYNALITE, "--port", "4592", "--createTableMs", "0"], {}, 4592, ""),
         ("ministack", [ministack], {"GATEWAY_PORT": "4593", "BIND_HOST": "127.0.0.1"}, 4593, "/_ministack/health"),
     ]
+    if shutil.which("java"):
+        jar = ["java", f"-Djava.library.path={DYNAMODB_LOCAL}/DynamoDBLocal_lib", "-jar", f"{DYNAMODB_LOCAL}/DynamoDBLocal.jar"]
+        subjects.append(("DynamoDB Local", [*jar, "-inMemory", "-port", "4594"], {}, 4594, "/shell/"))
     only = os.environ.get("BENCH_ONLY")
     for name, argv, env, port, health in subjects:
         if only in (None, name):

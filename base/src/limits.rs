@@ -65,6 +65,10 @@ pub const FUNCTION_BURST_MAX: usize = 1000;
 pub const FUNCTION_BURST_MS: u64 = 10_000;
 /// Instances of one function that are kept ready.
 pub const FUNCTION_PROVISIONED_MAX: usize = 100;
+/// A trace header that is passed on.
+pub const TRACE_BYTES_MAX: usize = 1024;
+/// Events that one instance takes at a time, where its function wants several.
+pub const INSTANCE_CONCURRENCY_MAX: usize = 100;
 /// Invocations that wait for an instance of one function version.
 pub const PLACEMENT_QUEUE_MAX: usize = 10_000;
 /// How long an invocation waits for an instance before it is throttled; longer than an initialisation may take.
@@ -86,6 +90,35 @@ pub const LOG_COMMIT_OPS_MAX: usize = 500;
 pub const LOG_COMMIT_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Log events and records on their way to the store; beyond it their producers wait.
 pub const RECORD_QUEUE_MAX: usize = 16_384;
+
+/// Container images: layers of one, one of them packed (it is one blob), files and bytes of all of them unpacked.
+pub const IMAGE_LAYERS_MAX: usize = 127;
+pub const IMAGE_LAYER_BYTES_MAX: u64 = BLOB_BYTES_MAX as u64;
+pub const IMAGE_FILES_MAX: usize = 500_000;
+pub const IMAGE_BYTES_MAX: u64 = 10 * 1024 * 1024 * 1024;
+/// A document of an image: manifest, configuration, index.
+pub const IMAGE_DOCUMENT_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// What a function may say of an image: words of entry point and command, characters of the working directory; Lambda's.
+pub const IMAGE_WORDS_MAX: usize = 1500;
+pub const IMAGE_DIRECTORY_CHARS_MAX: usize = 1000;
+/// Execution environments that a scaling configuration may ask for; the service's model.
+pub const FUNCTION_SCALING_MAX: i64 = 15_000;
+/// An instance that a debugger looks at has this long, instead of its function's timeout.
+pub const INSPECTED_MS: u64 = 24 * 3_600_000;
+/// Connections of debuggers to one function at a time.
+pub const INSPECTORS_MAX: usize = 8;
+/// Extensions of one instance; Lambda's bound.
+pub const EXTENSIONS_MAX: usize = 10;
+/// Events kept for a subscriber to telemetry that has not subscribed yet, those on their way to one that has, and how often
+/// a batch is sent before it is given up.
+pub const TELEMETRY_EARLY_EVENTS_MAX: usize = 10_000;
+pub const TELEMETRY_QUEUE_MAX: usize = 10_000;
+pub const TELEMETRY_TRIES: u32 = 3;
+/// How long an instance's end may take: the runtime's, beside extensions of its own process and beside external ones, and all
+/// of it (<https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>).
+pub const SHUTDOWN_RUNTIME_MS: u64 = 500;
+pub const SHUTDOWN_RUNTIME_BESIDE_MS: u64 = 300;
+pub const SHUTDOWN_MS: u64 = 2_000;
 
 /// Store: one key, one value, one transaction. PostgreSQL can keep them all. A key of S3 and its bucket fit into a key.
 pub const STORE_KEY_BYTES_MAX: usize = 1280;
@@ -201,6 +234,16 @@ pub const QUEUE_ATTRIBUTES_MAX: usize = 10;
 pub const QUEUE_ATTEMPTS_MAX: usize = 10_000;
 /// Rows that one receive looks at before it says that there is nothing, and those one commit of the sweep takes.
 pub const QUEUE_PAGE_ROWS: u32 = 100;
+/// Rows that are counted at once, while commits wait.
+pub const QUEUE_TALLY_ROWS: u32 = 5000;
+/// Fair queues (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues-detailed.html>):
+/// in flight of one group, before it can be noisy for it; how long a silent group stays noisy; how long handling is recent.
+pub const QUEUE_NOISE_IN_FLIGHT_MIN: u64 = 30;
+pub const QUEUE_NOISE_QUIET_MS: u64 = 300_000;
+pub const QUEUE_NOISE_WINDOW_MS: u64 = 60_000;
+/// Groups of a queue whose doings are remembered, and those one receive looks into for messages of quiet ones.
+pub const QUEUE_TENANTS_MAX: usize = 100_000;
+pub const QUEUE_TENANTS_LOOKED_AT: usize = 64;
 
 /// SNS (<https://docs.aws.amazon.com/general/latest/gr/sns.html>).
 pub const TOPICS_MAX: usize = 100_000;

@@ -12,6 +12,8 @@ use cumulet_base::limits;
 use sha2::{Digest, Sha256};
 use tokio::sync::Mutex as AsyncMutex;
 
+use crate::image::{self, BadImage, Left};
+
 /// Why a zip cannot be function code.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadZip {
@@ -40,6 +42,12 @@ pub fn check_zip(zip: &[u8]) -> Result<u64, BadZip> {
         Entry::Folder | Entry::Link { .. } => Ok(()),
     })?;
     Ok(total)
+}
+
+impl From<BadImage> for BadZip {
+    fn from(bad: BadImage) -> BadZip {
+        BadZip::Unreadable(bad.to_string())
+    }
 }
 
 enum Entry<'a> {
@@ -269,6 +277,50 @@ impl CodeCache {
         drop(held);
         self.gates.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
         result.map(|()| Some(ready))
+    }
+
+    /// The folder with an image's layers unpacked over one another.
+    pub async fn image<E: std::fmt::Display, F: Future<Output = Result<Bytes, E>>>(
+        &self,
+        layers: &[String],
+        fetch: impl Fn(&str) -> F,
+    ) -> Result<PathBuf, BadZip> {
+        let name = format!("image-{}", hex::encode(Sha256::digest(layers.join("+"))));
+        let ready = self.folder.join(&name);
+        let gate = self.gates.lock().unwrap_or_else(PoisonError::into_inner).entry(name.clone()).or_default().clone();
+        let held = gate.lock().await;
+        let result = if tokio::fs::try_exists(&ready).await.unwrap_or(false) {
+            Ok(())
+        } else {
+            self.unpack_image(&ready, layers, fetch).await
+        };
+        drop(held);
+        self.gates.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
+        result.map(|()| ready)
+    }
+
+    async fn unpack_image<E: std::fmt::Display, F: Future<Output = Result<Bytes, E>>>(
+        &self,
+        ready: &Path,
+        layers: &[String],
+        fetch: impl Fn(&str) -> F,
+    ) -> Result<(), BadZip> {
+        // One layer after the other is held in memory, not all of them.
+        let part = self.folder.join(format!(".part-{}", cumulet_base::id::hex(16)));
+        let mut left = Left::default();
+        let failed =
+            |path: &Path, e: std::io::Error| BadZip::Write { path: path.display().to_string(), reason: e.to_string() };
+        tokio::fs::create_dir_all(&part).await.map_err(|e| failed(&part, e))?;
+        for digest in layers {
+            let layer = fetch(digest).await.map_err(|e| BadZip::Unreadable(e.to_string()))?;
+            let root = part.clone();
+            let job = tokio::task::spawn_blocking(move || {
+                image::unpack_layer(&layer, &root, &mut left).map(|()| left).map_err(BadZip::from)
+            });
+            left = job.await.map_err(|e| BadZip::Unreadable(e.to_string()))??;
+        }
+        image::make_places(&part)?;
+        tokio::fs::rename(&part, ready).await.map_err(|e| failed(ready, e))
     }
 
     async fn unpack_once<E: std::fmt::Display>(

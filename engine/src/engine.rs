@@ -1,7 +1,11 @@
 //! The engine: takes an invocation along its path. Owns the pools; everything else it needs is a port.
 
+mod attend;
+mod conclusion;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
@@ -20,17 +24,19 @@ use crate::account::{Account, Admission};
 use crate::catalog::{Access, Catalog, Invoker, Sessions, Target};
 use crate::code::{BadZip, CodeCache};
 use crate::function::FunctionVersion;
+use crate::inspect::Inspections;
 use crate::invocation::{Invocation, InvokeError, Outcome};
 use crate::machine::{Place, Places};
-use crate::outcome::{self, Finish, Report, Verdict};
+use crate::outcome::{self, Finish};
 use crate::output::InvocationLog;
-use crate::policy::function::{Settings, Used};
+use crate::policy::function::Settings;
 use crate::policy::machine::{Answer, Bounds};
 use crate::policy::reason;
-use crate::pool::{Admitted, After, Born, Init, NotReady, Pool, Ready};
-use crate::record::{LogSink, MeterSink, Record};
-use crate::sandbox::{Deadline, InstanceSpec, Sandbox, StartError, Usage};
+use crate::pool::{Admitted, After, Born, Common, Init, NotReady, Pool, Ready, Started};
+use crate::record::{LogSink, MeterSink};
+use crate::sandbox::{Deadline, InstanceSpec, Sandbox, StartError};
 use crate::stream::{self, Streaming};
+use conclusion::Ending;
 
 /// What the engine works with.
 pub struct Ports {
@@ -64,10 +70,11 @@ impl Config {
         let micros = |ms: u64| ms * 1000;
         Settings {
             // A reservation is of all versions of a function together, and kept before its pools.
-            concurrency_max: self.account_concurrency,
-            is_reserved: false,
+            concurrency_max: function.instances_max.unwrap_or(usize::MAX).min(self.account_concurrency),
+            is_reserved: function.instances_max.is_some(),
             provisioned: function.provisioned(),
-            per_instance: 1,
+            instances_max: function.instances_max.unwrap_or(usize::MAX),
+            per_instance: function.per_instance(),
             queue_max: limits::PLACEMENT_QUEUE_MAX,
             queue_us_max: micros(limits::PLACEMENT_WAIT_MS),
             idle_us_max: self.idle_max.as_micros() as u64,
@@ -107,6 +114,7 @@ struct Inner {
     config: Config,
     code: CodeCache,
     catalog: OnceLock<Arc<dyn Catalog>>,
+    inspections: Inspections,
     pools: RwLock<HashMap<String, Arc<Pool>>>,
     pool_serial: AtomicU64,
     accounts: Mutex<Accounts>,
@@ -135,6 +143,7 @@ impl Engine {
                 ports,
                 config,
                 catalog: OnceLock::new(),
+                inspections: Inspections::default(),
                 pools: RwLock::default(),
                 pool_serial: AtomicU64::new(NOBODY + 1),
                 accounts: Mutex::default(),
@@ -174,6 +183,32 @@ impl Engine {
         pools.values().map(view).collect()
     }
 
+    /// Lets the function's instances wait for debuggers, which are listened for at `address`; where that is. A function that is
+    /// looked at already has its address changed.
+    ///
+    /// # Errors
+    /// When the address cannot be listened on.
+    pub async fn inspect(&self, target: &Target, address: SocketAddr) -> std::io::Result<SocketAddr> {
+        let Target { account, region, name, .. } = target.clone();
+        let is_same = |known: SocketAddr| known == address || (address.port() == 0 && known.ip() == address.ip());
+        let key = (account, region, name);
+        if let Some(known) = self.0.inspections.address(&key).filter(|known| is_same(*known)) {
+            return Ok(known);
+        }
+        self.0.inspections.end(&key);
+        let address = self.0.inspections.begin(key, address).await?;
+        self.retire(&target.account, &target.region, &target.name, None, None);
+        Ok(address)
+    }
+
+    /// No more.
+    pub fn end_inspection(&self, target: &Target) {
+        let Target { account, region, name, .. } = target.clone();
+        if self.0.inspections.end(&(account, region, name)) {
+            self.retire(&target.account, &target.region, &target.name, None, None);
+        }
+    }
+
     /// Whether new invocations are refused because the platform ends.
     pub fn is_draining(&self) -> bool {
         self.0.is_draining.load(Ordering::SeqCst)
@@ -189,8 +224,8 @@ impl Engine {
         // The guard is let go at once: it holds the counter's lock.
         drop(in_flight.wait_for(|count| *count == 0).await);
         let pools: Vec<_> = inner.pools.write().unwrap_or_else(PoisonError::into_inner).drain().collect();
-        let idle = pools.iter().flat_map(|(_, pool)| pool.retire());
-        futures_join(idle.map(stop)).await;
+        let idle = pools.iter().flat_map(|(_, pool)| pool.retire().into_iter().map(move |ready| (pool, ready)));
+        futures_join(idle.map(|(pool, ready)| inner.clone().end(pool.function.clone(), ready))).await;
         self.flush().await;
     }
 
@@ -199,13 +234,6 @@ impl Engine {
         self.0.ports.logs.flush().await;
         self.0.ports.meter.flush().await;
     }
-}
-
-/// Ends an instance; its place is free when that is over.
-async fn stop(ready: Ready) {
-    let Ready { instance, place, .. } = ready;
-    instance.stop().await;
-    drop(place);
 }
 
 async fn futures_join(stops: impl Iterator<Item = impl Future<Output = ()> + Send + 'static>) {
@@ -290,7 +318,7 @@ impl Invoker for Engine {
         for pool in &retired {
             self.0.places.forget(pool.key);
             for ready in pool.retire() {
-                tokio::spawn(stop(ready));
+                self.0.end_later(pool, ready);
             }
         }
         self.reserve(account, region);
@@ -380,6 +408,13 @@ impl Inner {
             if tenant.is_some() {
                 settings.provisioned = 0;
             }
+            if self.inspections.is_on(function) {
+                // One at a time, and whoever comes meanwhile waits for as long as somebody looks at it.
+                settings.per_instance = 1;
+                settings.provisioned = 0;
+                settings.instances_max = 1;
+                settings.queue_us_max = limits::INSPECTED_MS * 1000;
+            }
             Arc::new(Pool::new(key, function.clone(), account, settings, self.epoch))
         };
         pools.entry(name.into_owned()).or_insert_with(new).clone()
@@ -454,9 +489,7 @@ impl Inner {
                         return Some(Ok(outcome));
                     }
                     // It ended while idle; the event was not handed over, so another instance may have it.
-                    pool.lost(ready.id);
-                    stop(ready).await;
-                    self.look_after(&pool);
+                    self.lost(&pool, ready).await;
                 }
                 Err(reason) => return Some(self.not_ready(&function, reason, invocation).await),
             }
@@ -508,7 +541,7 @@ impl Inner {
                 let Some(inner) = inner.upgrade() else { return };
                 for ready in pool.tick() {
                     tracing::debug!(function = %pool.function.name, instance = %ready.instance_id, "idle instance ends");
-                    tokio::spawn(stop(ready));
+                    inner.end_later(&pool, ready);
                 }
                 inner.start_wanted(&pool);
                 match pool.look_at() {
@@ -525,24 +558,43 @@ impl Inner {
             self.pools.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
         let idle = pools.iter().filter_map(|pool| Some((pool.key, pool.idle_since()?)));
         let victim = self.places.victim(asker, idle);
-        let evicted = pools.iter().find(|pool| Some(pool.key) == victim).and_then(|pool| pool.evict());
-        if let Some(ready) = evicted {
-            tokio::spawn(stop(ready));
+        let found = pools.iter().find(|pool| Some(pool.key) == victim);
+        for (pool, ready) in found.into_iter().flat_map(|pool| pool.evict().into_iter().map(move |ready| (pool, ready)))
+        {
+            self.end_later(pool, ready);
         }
+    }
+
+    /// Ends what is left of an instance that has died.
+    async fn lost(self: &Arc<Self>, pool: &Arc<Pool>, ready: Ready) {
+        let id = ready.id;
+        // Free seats first: with the last of them the process is waited for.
+        for free in pool.lost(id) {
+            self.clone().end(pool.function.clone(), free).await;
+        }
+        if ready.instance.is_attended() {
+            // Its extensions may take their time.
+            self.end_later(pool, ready);
+        } else {
+            self.clone().end(pool.function.clone(), ready).await;
+        }
+        self.look_after(pool);
     }
 
     async fn start(self: Arc<Self>, pool: Arc<Pool>, place: Place) {
         let birth = place.birth();
         let result = self.start_instance(&pool.function, place).await;
-        let birth = result.as_ref().map_or(birth, |ready| ready.instance.birth());
+        let birth = result.as_ref().map_or(birth, |seats| seats.first().map_or(birth, |ready| ready.instance.birth()));
         self.settle(&pool, pool.started(result, birth));
         // One start has ended: another may begin for those who still wait.
         self.look_after(&pool);
     }
 
     fn settle(self: &Arc<Self>, pool: &Arc<Pool>, after: After) {
-        if let Some(unused) = after.unused {
-            tokio::spawn(stop(unused));
+        if !after.unused.is_empty() {
+            for unused in after.unused {
+                self.end_later(pool, unused);
+            }
             self.look_after(pool);
         } else if self.places.is_crowded() {
             self.make_room(NOBODY);
@@ -553,8 +605,11 @@ impl Inner {
     /// What an instance is started from, and its log stream.
     async fn spec(&self, function: &Arc<FunctionVersion>) -> Result<(InstanceSpec, String), NotReady> {
         let bad = |e: BadZip| NotReady::Code(e.to_string());
-        let code_dir =
-            self.code.folder(&function.code_digest, self.fetch(function.code_digest.clone())).await.map_err(bad)?;
+        let code_dir = match &function.image {
+            Some(image) => self.code.image(&image.layers, |digest| self.fetch(digest.to_owned())).await,
+            None => self.code.folder(&function.code_digest, self.fetch(function.code_digest.clone())).await,
+        }
+        .map_err(bad)?;
         let layers_dir =
             self.code.layers(&function.layers, |digest| self.fetch(digest.to_owned())).await.map_err(bad)?;
         let credentials = self.ports.sessions.issue(&function.role_arn, &function.name).await;
@@ -562,8 +617,13 @@ impl Inner {
         let instance_id = id::uuid();
         let day = clock::day(self.ports.clock.now_ms()).replace('-', "/");
         let log_stream = format!("{day}/[{}]{}", function.version, id::hex(32));
-        let environment = crate::environment::of(function, &log_stream, &credentials);
-        Ok((InstanceSpec { instance_id, function: function.clone(), code_dir, layers_dir, environment }, log_stream))
+        let is_inspected = self.inspections.is_on(function);
+        let mut environment = crate::environment::of(function, &log_stream, &credentials);
+        if is_inspected {
+            environment.retain(|(name, _)| name != crate::environment::MAX_CONCURRENCY);
+        }
+        let function = function.clone();
+        Ok((InstanceSpec { instance_id, function, code_dir, layers_dir, is_inspected, environment }, log_stream))
     }
 
     /// A zip from the blob store.
@@ -572,14 +632,18 @@ impl Inner {
         self.ports.blobs.get(&digest).await.map_err(|e| e.to_string())
     }
 
-    async fn start_instance(&self, function: &Arc<FunctionVersion>, mut place: Place) -> Result<Ready, NotReady> {
+    async fn start_instance(&self, function: &Arc<FunctionVersion>, mut place: Place) -> Started {
         let (spec, log_stream) = self.spec(function).await?;
         let (spec, instance_id) = (Arc::new(spec.clone()), spec.instance_id);
         // Once within the limit for initialisation; if that is too short, again within the function's own timeout, as Lambda does.
-        let mut limit = self.config.init_timeout;
+        let mut limit =
+            if spec.is_inspected { Duration::from_millis(limits::INSPECTED_MS) } else { self.config.init_timeout };
         for attempt in 0..2 {
             let began = Instant::now();
             let mut instance = self.ports.sandbox.start(spec.clone()).await.map_err(NotReady::Start)?;
+            if let Some(debugger) = instance.debugger() {
+                self.inspections.lead_to(function, debugger);
+            }
             let mut log = InvocationLog::new();
             if let Some(line) = outcome::init_line(function, self.ports.clock.now_ms()) {
                 log.push(line.timestamp_ms, &line.message);
@@ -589,11 +653,16 @@ impl Inner {
             if matches!(result, Ok(Ok(()))) {
                 let init = Some(Init { us, log: log.take().0 });
                 place.born();
-                let usage_before = Usage::default();
-                return Ok(Ready { id: 0, instance, instance_id, log_stream, init, usage_before, place });
+                let ready = Ready { id: 0, instance, instance_id, log_stream, init, common: Common::new(place) };
+                // A debugger looks at one event at a time.
+                let seats = if spec.is_inspected { 1 } else { function.per_instance() };
+                return ready.seats(seats).await;
             }
             instance.drain(&mut log);
             let usage = instance.usage();
+            if instance.is_attended() {
+                instance.shut_down(&mut log).await;
+            }
             instance.stop().await;
             match result {
                 Err(_) if attempt == 0 => limit = Duration::from_millis(function.timeout_ms),
@@ -615,16 +684,23 @@ impl Inner {
         admission: Admission,
     ) -> Outcome {
         let function = &pool.function;
-        let timeout = Duration::from_millis(function.timeout_ms);
+        let is_inspected = ready.instance.debugger().is_some();
+        let timeout_ms = if is_inspected { limits::INSPECTED_MS } else { function.timeout_ms };
+        let timeout = Duration::from_millis(timeout_ms);
         let (began, started_ms) = (Instant::now(), self.ports.clock.now_ms());
-        let deadline = Deadline { at: began + timeout, epoch_ms: started_ms + function.timeout_ms };
+        let deadline = Deadline { at: began + timeout, epoch_ms: started_ms + timeout_ms };
         let mut log = InvocationLog::new();
+        if ready.instance.is_told() {
+            let mut record = outcome::start_record(function, &invocation.request_id);
+            record["tracing"] = serde_json::json!({ "type": "X-Amzn-Trace-Id", "value": invocation.trace });
+            ready.instance.tell(started_ms, "platform.start", record);
+        }
         let result = tokio::time::timeout_at(deadline.at, ready.instance.invoke(invocation, deadline, &mut log)).await;
         // What comes after the deadline is the platform's own, and nobody pays for it.
-        let duration_us = micros(began).min(function.timeout_ms * 1000);
+        let duration_us = micros(began).min(timeout_ms * 1000);
         let usage = ready.instance.usage();
         let init = ready.init.take();
-        let before = std::mem::replace(&mut ready.usage_before, usage);
+        let before = ready.common.used_before(usage);
         let ending = Ending {
             function,
             invocation,
@@ -636,124 +712,31 @@ impl Inner {
             usage,
             before,
         };
-        let finish = match result {
-            Ok(Ok(answer)) => {
-                let used = Used {
-                    service_us: duration_us,
-                    cpu_us: usage.cpu_us.saturating_sub(before.cpu_us),
-                    memory_peak_bytes: usage.memory_peak_bytes,
-                };
-                let is_beyond_share = self.places.is_beyond_share(pool.key);
-                self.settle(pool, pool.release(ready, used, is_beyond_share));
-                Finish::Answered(answer)
-            }
-            broken => {
-                ready.instance.drain(&mut log);
-                let id = ready.id;
-                stop(ready).await;
-                pool.lost(id);
-                self.look_after(pool);
-                match broken {
-                    Ok(Err(failure)) => Finish::Failed(failure),
-                    _ => Finish::TimedOut,
-                }
-            }
+        let (finish, is_usable) = match result {
+            Ok(Ok(answer)) => (Finish::Answered(answer), true),
+            Ok(Err(failure)) => (Finish::Failed(failure), false),
+            Err(_) => (Finish::TimedOut, false),
         };
-        drop(admission);
         let verdict = outcome::verdict(finish, &invocation.request_id, function.timeout_ms, false);
+        self.tell_done(&mut ready, &ending, &verdict);
+        if is_usable && ready.instance.is_attended() {
+            return self.attend(pool, ready, ending, verdict, log, (began, deadline), admission);
+        }
+        if is_usable {
+            self.give_back(pool, ready, &ending);
+        } else {
+            ready.instance.drain(&mut log);
+            self.tell_report(&mut ready, &ending, &verdict);
+            // Where others are served too, they are not to suffer for one.
+            if function.per_instance() > 1 && ready.instance.is_alive() {
+                self.settle(pool, pool.forsake(ready));
+            } else {
+                self.lost(pool, ready).await;
+            }
+        }
+        drop(admission);
         self.conclude(ending, verdict, log).await
     }
-
-    async fn not_ready(
-        &self,
-        function: &Arc<FunctionVersion>,
-        reason: NotReady,
-        invocation: &Invocation,
-    ) -> Result<Outcome, InvokeError> {
-        match reason {
-            NotReady::Start(StartError::RuntimeMissing(message)) => Err(InvokeError::InvalidRuntime { message }),
-            NotReady::Start(StartError::Platform(message)) => {
-                tracing::error!(function = %function.name, reason = %message, "an instance could not be started");
-                Err(InvokeError::Internal { message: "the function's instance could not be started".into() })
-            }
-            NotReady::Code(message) => Err(InvokeError::InvalidCode { message }),
-            NotReady::Throttled(reason) => Err(InvokeError::Throttled { reason }),
-            NotReady::Failed { failure, init, instance_id, log_stream, usage } => {
-                let now = self.ports.clock.now_ms();
-                let finish = failure.map_or(Finish::TimedOut, Finish::Failed);
-                let verdict = outcome::verdict(finish, &invocation.request_id, function.timeout_ms, true);
-                let ending = Ending {
-                    function,
-                    invocation,
-                    instance_id,
-                    log_stream,
-                    started_ms: now,
-                    duration_us: 0,
-                    init: Some(init),
-                    usage,
-                    before: Usage::default(),
-                };
-                Ok(self.conclude(ending, verdict, InvocationLog::new()).await)
-            }
-        }
-    }
-
-    /// Log, record and the caller's outcome.
-    async fn conclude(&self, ending: Ending<'_>, verdict: Verdict, mut log: InvocationLog) -> Outcome {
-        let Ending { function, invocation, instance_id, log_stream, started_ms, duration_us, init, usage, before } =
-            ending;
-        let init_us = init.as_ref().map(|init| init.us);
-        let billed_ms = outcome::billed_ms(duration_us, init_us);
-        let report = Report {
-            started_ms,
-            ended_ms: self.ports.clock.now_ms(),
-            duration_us,
-            billed_ms,
-            init_us,
-            memory_peak_bytes: usage.memory_peak_bytes,
-        };
-        let printed_before = init.map(|init| init.log).unwrap_or_default();
-        let lines = outcome::log_lines(function, &invocation.request_id, printed_before, log.take(), &verdict, &report);
-        let log_tail = outcome::tail(&lines);
-        let record = Record {
-            account: function.account.clone(),
-            region: function.region.clone(),
-            function: function.name.clone(),
-            version: function.version.clone(),
-            request_id: invocation.request_id.clone(),
-            instance_id,
-            started_ms,
-            duration_us,
-            billed_ms,
-            init_us,
-            memory_mb: function.memory_mb,
-            memory_peak_bytes: usage.memory_peak_bytes,
-            cpu_us: usage.cpu_us.saturating_sub(before.cpu_us),
-            ending: verdict.ending,
-        };
-        self.ports.logs.append(&function.account, &function.region, &function.log_group, &log_stream, lines).await;
-        self.ports.meter.record(record).await;
-        Outcome {
-            payload: verdict.payload,
-            function_error: verdict.function_error,
-            executed_version: function.version.clone(),
-            log_tail,
-            duration_us,
-        }
-    }
-}
-
-/// What is known when an invocation is over.
-struct Ending<'a> {
-    function: &'a Arc<FunctionVersion>,
-    invocation: &'a Invocation,
-    instance_id: String,
-    log_stream: String,
-    started_ms: u64,
-    duration_us: u64,
-    init: Option<Init>,
-    usage: Usage,
-    before: Usage,
 }
 
 /// What a pool is found by.

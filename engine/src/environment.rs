@@ -4,14 +4,19 @@
 use crate::catalog::SessionCredentials;
 use crate::function::{FunctionVersion, Runtime};
 
+/// How many events the runtime is to take at a time, where that is more than one.
+pub const MAX_CONCURRENCY: &str = "AWS_LAMBDA_MAX_CONCURRENCY";
 /// Where shared libraries are looked for before the system's own places.
 const LIBRARIES: &str =
     "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib";
 
 /// The function's own variables and those of the platform; the platform's win.
 pub fn of(function: &FunctionVersion, log_stream: &str, credentials: &SessionCredentials) -> Vec<(String, String)> {
-    let mut variables: Vec<(String, String)> =
-        function.environment.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+    // What an image says of its own programs stands, but for what the function says.
+    let of_image = function.image.as_ref().map(|image| image.environment.as_slice()).unwrap_or_default();
+    let own = |name: &str| function.environment.contains_key(name);
+    let mut variables: Vec<(String, String)> = of_image.iter().filter(|(name, _)| !own(name)).cloned().collect();
+    variables.extend(function.environment.iter().map(|(k, v)| (k.clone(), v.clone())));
     let mut set = |name: &str, value: &str| {
         variables.retain(|(known, _)| known != name);
         variables.push((name.to_owned(), value.to_owned()));
@@ -28,6 +33,10 @@ pub fn of(function: &FunctionVersion, log_stream: &str, credentials: &SessionCre
     if function.logs.is_json {
         set("AWS_LAMBDA_LOG_LEVEL", function.logs.application_level.as_deref().unwrap_or("INFO"));
     }
+    if function.per_instance() > 1 {
+        // As Lambda's managed instances call it.
+        set(MAX_CONCURRENCY, &function.per_instance().to_string());
+    }
     set("LAMBDA_TASK_ROOT", "/var/task");
     set("LAMBDA_RUNTIME_DIR", "/var/runtime");
     set("AWS_REGION", &function.region);
@@ -35,10 +44,15 @@ pub fn of(function: &FunctionVersion, log_stream: &str, credentials: &SessionCre
     set("AWS_SECRET_ACCESS_KEY", &credentials.secret_access_key);
     set("AWS_SESSION_TOKEN", &credentials.session_token);
     match function.runtime {
-        Runtime::Provided { .. } => {}
-        Runtime::Node { .. } | Runtime::Python { .. } => {
+        Runtime::Provided { .. } | Runtime::Image => {}
+        Runtime::Node { .. } | Runtime::Python { .. } | Runtime::Ruby { .. } => {
             set("AWS_EXECUTION_ENV", &format!("AWS_Lambda_{}", function.runtime));
         }
+    }
+    let (mut gems, mut ruby_libraries) = (String::new(), "");
+    if let Runtime::Ruby { major, minor } = function.runtime {
+        gems = format!("/var/task/vendor/bundle/ruby/{major}.{minor}.0:/opt/ruby/gems/{major}.{minor}.0");
+        ruby_libraries = "/var/task:/var/runtime/lib:/opt/ruby/lib";
     }
     for (name, value) in [
         ("AWS_DEFAULT_REGION", function.region.as_str()),
@@ -48,9 +62,13 @@ pub fn of(function: &FunctionVersion, log_stream: &str, credentials: &SessionCre
         ("NODE_PATH", "/opt/nodejs/node_modules:/var/runtime/node_modules:/var/runtime:/var/task"),
         ("PYTHONPATH", "/var/runtime:/var/runtime/python_modules"),
         ("LD_LIBRARY_PATH", LIBRARIES),
+        ("GEM_PATH", &gems),
+        ("RUBYLIB", ruby_libraries),
     ] {
+        let is_of_image =
+            function.image.is_some() && (name.ends_with("PATH") || of_image.iter().any(|(known, _)| known == name));
         // Unlike those above, these may be the function's own.
-        if !function.environment.contains_key(name) {
+        if !value.is_empty() && !is_of_image && !own(name) {
             set(name, value);
         }
     }

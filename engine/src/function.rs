@@ -9,6 +9,9 @@ use cumulet_base::limits;
 /// In a function's environment: how many instances are kept ready. Lambda's own setting is for versions and aliases only.
 pub const PROVISIONED_VARIABLE: &str = "CUMULET_PROVISIONED_CONCURRENCY";
 
+/// In a function's environment: how many events one of its instances takes at a time.
+pub const INSTANCE_CONCURRENCY_VARIABLE: &str = "CUMULET_INSTANCE_CONCURRENCY";
+
 /// A language runtime by its Lambda identifier, such as `nodejs22.x`
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html>).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -17,8 +20,19 @@ pub enum Runtime {
     Node { major: u16 },
     /// `python3.<minor>`
     Python { minor: u16 },
+    /// `ruby<major>.<minor>`
+    Ruby { major: u16, minor: u16 },
     /// `provided.al2` and `provided.al2023`: the function brings an executable named `bootstrap`.
     Provided { base: &'static str },
+    /// The function is a container image, which brings everything.
+    Image,
+}
+
+impl Runtime {
+    /// Whether the platform brings what talks to it; all others use Lambda's Runtime API.
+    pub fn is_managed(&self) -> bool {
+        !matches!(self, Runtime::Provided { .. } | Runtime::Image)
+    }
 }
 
 /// The identifier names no runtime that Cumulet runs.
@@ -53,6 +67,9 @@ impl FromStr for Runtime {
         if let Some(minor) = text.strip_prefix("python3.") {
             return Ok(Runtime::Python { minor: number(minor)? });
         }
+        if let Some((major, minor)) = text.strip_prefix("ruby").and_then(|rest| rest.split_once('.')) {
+            return Ok(Runtime::Ruby { major: number(major)?, minor: number(minor)? });
+        }
         Err(unknown())
     }
 }
@@ -62,7 +79,9 @@ impl fmt::Display for Runtime {
         match self {
             Runtime::Node { major } => write!(f, "nodejs{major}.x"),
             Runtime::Python { minor } => write!(f, "python3.{minor}"),
+            Runtime::Ruby { major, minor } => write!(f, "ruby{major}.{minor}"),
             Runtime::Provided { base } => f.write_str(base),
+            Runtime::Image => f.write_str("container image"),
         }
     }
 }
@@ -76,6 +95,27 @@ pub struct Logs {
     /// The least level of the function's own lines; only where they are objects.
     pub application_level: Option<String>,
     pub system_level: Option<String>,
+}
+
+/// A container image as a function runs it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Image {
+    /// Digests of its layers' archives in the blob store, the lowest first.
+    pub layers: Vec<String>,
+    /// Program and arguments.
+    pub argv: Vec<String>,
+    pub working_dir: String,
+    /// What the image sets; the function's own variables win.
+    pub environment: Vec<(String, String)>,
+}
+
+/// A directory that outlives instances and is shared between functions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileSystem {
+    /// The access point's ARN.
+    pub arn: String,
+    /// Where it appears: beneath `/mnt/`.
+    pub mount: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,6 +149,11 @@ pub struct FunctionVersion {
     pub snap_start: bool,
     /// No instance serves two tenants.
     pub is_tenant_isolated: bool,
+    /// Instead of code and layers.
+    pub image: Option<Image>,
+    pub file_system: Option<FileSystem>,
+    /// Instances at a time, where the version has a bound of its own.
+    pub instances_max: Option<usize>,
 }
 
 impl Default for FunctionVersion {
@@ -135,6 +180,9 @@ impl Default for FunctionVersion {
             provisioned: 0,
             snap_start: false,
             is_tenant_isolated: false,
+            image: None,
+            file_system: None,
+            instances_max: None,
         }
     }
 }
@@ -145,6 +193,15 @@ impl FunctionVersion {
         let text = self.environment.get(PROVISIONED_VARIABLE);
         let own = text.and_then(|text| text.parse().ok()).unwrap_or(0);
         self.provisioned.max(own).min(limits::FUNCTION_PROVISIONED_MAX)
+    }
+
+    /// Events that one instance takes at a time.
+    pub fn per_instance(&self) -> usize {
+        if let Runtime::Provided { .. } = self.runtime {
+            return 1;
+        }
+        let text = self.environment.get(INSTANCE_CONCURRENCY_VARIABLE);
+        text.and_then(|text| text.parse().ok()).unwrap_or(1).clamp(1, limits::INSTANCE_CONCURRENCY_MAX)
     }
 
     /// The ARN without a qualifier.
@@ -159,7 +216,9 @@ mod tests {
 
     #[test]
     fn runtimes() {
-        for good in ["nodejs18.x", "nodejs24.x", "python3.9", "python3.14", "provided.al2", "provided.al2023"] {
+        for good in
+            ["ruby3.3", "nodejs18.x", "nodejs24.x", "python3.9", "python3.14", "provided.al2", "provided.al2023"]
+        {
             assert_eq!(good.parse::<Runtime>().unwrap().to_string(), good);
         }
         for bad in [

@@ -10,6 +10,8 @@ mod environment;
 pub mod function;
 #[doc(hidden)]
 pub mod fuzz;
+pub mod image;
+pub mod inspect;
 pub mod invocation;
 mod machine;
 pub mod outcome;

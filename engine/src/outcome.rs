@@ -82,6 +82,7 @@ pub fn verdict(finish: Finish, request_id: &str, timeout_ms: u64, is_init: bool)
             verdict
         }
         Finish::Failed(Failure::Protocol(reason)) => error(crash, "Runtime.InvalidResponse", reason),
+        Finish::Failed(Failure::Extension { kind, message }) => error(crash, kind, message),
     }
 }
 
@@ -133,13 +134,9 @@ pub fn log_lines(
     let (printed, dropped_bytes) = printed;
     let mut lines = before;
     if function.logs.is_json {
-        lines.extend(system_line(
-            function,
-            report.started_ms,
-            "platform.start",
-            INFO,
-            || json!({"requestId": request_id, "version": function.version}),
-        ));
+        lines.extend(system_line(function, report.started_ms, "platform.start", INFO, || {
+            start_record(function, request_id)
+        }));
         lines.extend(printed);
         lines.extend(json_end(function, request_id, verdict, report));
         return lines;
@@ -210,14 +207,31 @@ fn json_end(
     verdict: &Verdict,
     report: &Report,
 ) -> impl Iterator<Item = LogEvent> {
-    let status = match verdict.ending {
-        Ending::Success => "success",
-        Ending::Timeout => "timeout",
-        Ending::Error => "error",
-        Ending::OutOfMemory | Ending::Crash | Ending::InitError => "failure",
-    };
     let is_fine = verdict.ending == Ending::Success;
-    let ms = |us: u64| us as f64 / 1000.0;
+    let done =
+        system_line(function, report.ended_ms, "platform.runtimeDone", if is_fine { "DEBUG" } else { "WARN" }, || {
+            done_record(request_id, verdict, report)
+        });
+    let level = if is_fine { INFO } else { "WARN" };
+    let last = system_line(function, report.ended_ms, "platform.report", level, || {
+        report_record(function, request_id, verdict, report)
+    });
+    done.into_iter().chain(last)
+}
+
+/// What `platform.start` says of an invocation
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/telemetry-schema-reference.html>).
+pub fn start_record(function: &FunctionVersion, request_id: &str) -> Value {
+    json!({"requestId": request_id, "version": function.version})
+}
+
+/// What `platform.runtimeDone` says.
+pub fn done_record(request_id: &str, verdict: &Verdict, report: &Report) -> Value {
+    end_record(request_id, verdict, json!({"durationMs": ms(report.duration_us)}))
+}
+
+/// What `platform.report` says.
+pub fn report_record(function: &FunctionVersion, request_id: &str, verdict: &Verdict, report: &Report) -> Value {
     let mut metrics = json!({
         "durationMs": ms(report.duration_us),
         "billedDurationMs": report.billed_ms,
@@ -227,20 +241,25 @@ fn json_end(
     if let Some(init) = report.init_us {
         metrics["initDurationMs"] = json!(ms(init));
     }
-    let record = |metrics: Value| {
-        let mut record = json!({"requestId": request_id, "status": status, "metrics": metrics});
-        if let Some(kind) = verdict.error_type {
-            record["errorType"] = json!(kind);
-        }
-        record
+    end_record(request_id, verdict, metrics)
+}
+
+fn end_record(request_id: &str, verdict: &Verdict, metrics: Value) -> Value {
+    let status = match verdict.ending {
+        Ending::Success => "success",
+        Ending::Timeout => "timeout",
+        Ending::Error => "error",
+        Ending::OutOfMemory | Ending::Crash | Ending::InitError => "failure",
     };
-    let done =
-        system_line(function, report.ended_ms, "platform.runtimeDone", if is_fine { "DEBUG" } else { "WARN" }, || {
-            record(json!({"durationMs": ms(report.duration_us)}))
-        });
-    let level = if is_fine { INFO } else { "WARN" };
-    let last = system_line(function, report.ended_ms, "platform.report", level, || record(metrics));
-    done.into_iter().chain(last)
+    let mut record = json!({"requestId": request_id, "status": status, "metrics": metrics});
+    if let Some(kind) = verdict.error_type {
+        record["errorType"] = json!(kind);
+    }
+    record
+}
+
+fn ms(us: u64) -> f64 {
+    us as f64 / 1000.0
 }
 
 fn report_line(function: &FunctionVersion, request_id: &str, verdict: &Verdict, report: &Report) -> String {

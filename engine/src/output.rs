@@ -1,5 +1,8 @@
 //! What a function prints during one invocation, bounded.
 
+use std::fmt;
+use std::sync::Arc;
+
 use cumulet_base::limits;
 
 /// One log event; the message has no line end.
@@ -12,12 +15,25 @@ pub struct LogEvent {
 /// What an event counts beyond its message, as CloudWatch Logs counts it; so that empty lines are bounded, too.
 const EVENT_BYTES: usize = 26;
 
+/// Is called with each message as it comes, and the time.
+#[derive(Clone)]
+pub struct Tap(pub Arc<Seen>);
+
+type Seen = dyn Fn(u64, &str) + Send + Sync;
+
+impl fmt::Debug for Tap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tap")
+    }
+}
+
 /// Collects the events of one invocation up to [`limits::LOG_INVOCATION_BYTES_MAX`].
 #[derive(Debug, Default)]
 pub struct InvocationLog {
     events: Vec<LogEvent>,
     bytes: usize,
     dropped_bytes: usize,
+    tap: Option<Tap>,
 }
 
 impl InvocationLog {
@@ -25,8 +41,21 @@ impl InvocationLog {
         InvocationLog::default()
     }
 
+    /// Lets `tap` see what comes from now on, but for what is pushed quietly.
+    pub fn set_tap(&mut self, tap: Tap) {
+        self.tap = Some(tap);
+    }
+
     /// Adds a message; trailing line ends are cut off, longer ones than an event may have become several.
     pub fn push(&mut self, timestamp_ms: u64, message: &str) {
+        if let Some(tap) = &self.tap {
+            tap.0(timestamp_ms, message.trim_end_matches(['\n', '\r']));
+        }
+        self.push_quietly(timestamp_ms, message);
+    }
+
+    /// The same, for messages that are no output of the function.
+    pub fn push_quietly(&mut self, timestamp_ms: u64, message: &str) {
         let message = message.trim_end_matches(['\n', '\r']);
         if self.bytes + message.len() + EVENT_BYTES > limits::LOG_INVOCATION_BYTES_MAX {
             self.dropped_bytes += message.len();
@@ -40,6 +69,20 @@ impl InvocationLog {
             rest = &rest[cut..];
         }
         self.events.push(LogEvent { timestamp_ms, message: rest.to_owned() });
+    }
+
+    /// The events so far.
+    pub fn events(&self) -> &[LogEvent] {
+        &self.events
+    }
+
+    /// Moves what `other` has to the end of this.
+    pub fn append(&mut self, other: &mut InvocationLog) {
+        let (events, dropped_bytes) = other.take();
+        self.dropped_bytes += dropped_bytes;
+        for event in events {
+            self.push(event.timestamp_ms, &event.message);
+        }
     }
 
     /// The events, and how many bytes were dropped because the invocation printed too much.

@@ -17,7 +17,7 @@ use crate::policy::machine::Share;
 use crate::policy::{Birth, Micros, reason};
 use crate::sandbox::{Failure, Instance, StartError, Usage};
 
-/// An initialised instance between two invocations.
+/// An initialised instance between two invocations, or one of its seats where it takes several at a time.
 pub struct Ready {
     /// As the policy names it; its own once it is started.
     pub id: InstanceId,
@@ -26,10 +26,47 @@ pub struct Ready {
     pub log_stream: String,
     /// Of the initialisation, until the first invocation takes it into its log and its bill.
     pub init: Option<Init>,
+    pub common: Arc<Common>,
+}
+
+/// What the seats of an instance have together.
+pub struct Common {
     /// What had been used when the last invocation ended.
-    pub usage_before: Usage,
+    usage_before: Mutex<Usage>,
     /// Given back when the instance is gone.
-    pub place: Place,
+    _place: Place,
+}
+
+impl Common {
+    pub fn new(place: Place) -> Arc<Common> {
+        Arc::new(Common { usage_before: Mutex::default(), _place: place })
+    }
+
+    /// What had been used when the last invocation ended; `usage` is what has been now.
+    pub fn used_before(&self, usage: Usage) -> Usage {
+        std::mem::replace(&mut *self.usage_before.lock().unwrap_or_else(PoisonError::into_inner), usage)
+    }
+}
+
+impl Ready {
+    /// As many seats as it has been told to have; the first has the initialisation.
+    ///
+    /// # Errors
+    /// When the instance cannot be divided; it has been stopped then.
+    pub async fn seats(self, count: usize) -> Result<Vec<Ready>, NotReady> {
+        let Ready { id, instance, instance_id, log_stream, mut init, common } = self;
+        let divided = if count == 1 { Ok(vec![instance]) } else { instance.seats(count).await };
+        let instances = divided.map_err(NotReady::Start)?;
+        let seat = |instance| Ready {
+            id,
+            instance,
+            instance_id: instance_id.clone(),
+            log_stream: log_stream.clone(),
+            init: init.take(),
+            common: common.clone(),
+        };
+        Ok(instances.into_iter().map(seat).collect())
+    }
 }
 
 #[derive(Debug)]
@@ -55,10 +92,13 @@ pub enum NotReady {
 }
 
 type Handover = Result<Ready, NotReady>;
+/// All seats of a newborn.
+pub type Started = Result<Vec<Ready>, NotReady>;
 
 struct State {
     policy: Function,
-    idle: HashMap<InstanceId, Ready>,
+    /// Those that nobody sits on.
+    free: HashMap<InstanceId, Vec<Ready>>,
     waiters: HashMap<Ticket, oneshot::Sender<Handover>>,
     serial: u64,
     /// The next look at the clock that is arranged for.
@@ -95,7 +135,7 @@ pub enum Admitted {
 /// What is to be done after an instance was handed to the pool.
 pub struct After {
     /// To be stopped.
-    pub unused: Option<Ready>,
+    pub unused: Vec<Ready>,
     /// When to look at the clock.
     pub look_at: Option<Instant>,
 }
@@ -110,7 +150,7 @@ impl Pool {
     ) -> Pool {
         let state = State {
             policy: Function::new(settings),
-            idle: HashMap::new(),
+            free: HashMap::new(),
             waiters: HashMap::new(),
             serial: 0,
             tick_at: None,
@@ -137,7 +177,7 @@ impl Pool {
         state.serial += 1;
         let ticket = state.serial;
         match state.policy.arrive(ticket, now) {
-            Arrival::Reuse(id) => match state.idle.remove(&id) {
+            Arrival::Reuse(id) => match state.take(id) {
                 Some(ready) => Admitted::Ready(Box::new(ready)),
                 None => Admitted::Retired,
             },
@@ -165,21 +205,26 @@ impl Pool {
     }
 
     /// A start is over.
-    pub fn started(&self, result: Handover, birth: Birth) -> After {
+    pub fn started(&self, result: Started, birth: Birth) -> After {
         let now = self.now();
         let mut state = self.lock();
         match result {
-            Ok(mut ready) => {
+            Ok(seats) => {
                 state.serial += 1;
-                ready.id = state.serial;
+                let id = state.serial;
                 match birth {
                     Birth::Clone => state.born.cloned += 1,
                     Birth::Start => state.born.started += 1,
                 }
-                let took_us = ready.init.as_ref().map_or(0, |init| init.us);
-                let next = state.policy.started(ready.id, birth, took_us, now);
-                let unused =
-                    state.go_on(ready, next, |state, id| state.policy.completed(id, Used::default(), now, false));
+                let took_us = seats.iter().find_map(|ready| Some(ready.init.as_ref()?.us)).unwrap_or(0);
+                let mut next = state.policy.started(id, birth, took_us, now);
+                let mut unused = Vec::new();
+                for mut ready in seats {
+                    ready.id = id;
+                    let again = |state: &mut State, id| state.policy.completed(id, Used::default(), now, false);
+                    unused.extend(state.go_on(ready, next, again));
+                    next = state.policy.offered(id);
+                }
                 After { unused, look_at: self.arrange(&mut state, now) }
             }
             Err(reason) => {
@@ -188,7 +233,7 @@ impl Pool {
                     // A caller that went away need not know.
                     drop(waiter.send(Err(reason)));
                 }
-                After { unused: None, look_at: self.arrange(&mut state, now) }
+                After { unused: Vec::new(), look_at: self.arrange(&mut state, now) }
             }
         }
     }
@@ -208,9 +253,21 @@ impl Pool {
         self.lock().policy.set_provisioned(count);
     }
 
-    /// The instance is gone, or of no further use.
-    pub fn lost(&self, id: InstanceId) {
-        self.lock().policy.died(id);
+    /// An invocation is over that leaves its seat of no further use. The instance takes nothing new, and ends when what
+    /// its other seats do is over.
+    pub fn forsake(&self, ready: Ready) -> After {
+        let now = self.now();
+        let mut state = self.lock();
+        let next = state.policy.forsaken(ready.id);
+        let unused = state.go_on(ready, next, |_, _| Next::Stop);
+        After { unused, look_at: self.arrange(&mut state, now) }
+    }
+
+    /// The instance is gone. What was free of it is to be stopped.
+    pub fn lost(&self, id: InstanceId) -> Vec<Ready> {
+        let mut state = self.lock();
+        state.policy.died(id);
+        state.take_all(id)
     }
 
     /// Looks at the clock: refuses those who have waited too long, and hands out instances that were idle for too long.
@@ -226,7 +283,7 @@ impl Pool {
                 drop(waiter.send(Err(NotReady::Throttled(reason::CONCURRENCY))));
             }
         }
-        due.stop.iter().filter_map(|id| state.idle.remove(id)).collect()
+        due.stop.into_iter().flat_map(|id| state.take_all(id)).collect()
     }
 
     /// When to look at the clock, where no look is arranged for that is early enough.
@@ -250,17 +307,16 @@ impl Pool {
     }
 
     /// Gives up the instance that has been idle for longest.
-    pub fn evict(&self) -> Option<Ready> {
+    pub fn evict(&self) -> Vec<Ready> {
         let mut state = self.lock();
-        let id = state.policy.evict()?;
-        state.idle.remove(&id)
+        state.policy.evict().map(|id| state.take_all(id)).unwrap_or_default()
     }
 
     /// Takes nothing more; hands out the idle instances to be stopped.
     pub fn retire(&self) -> Vec<Ready> {
         let mut state = self.lock();
         let idle = state.policy.retire();
-        idle.iter().filter_map(|id| state.idle.remove(id)).collect()
+        idle.into_iter().flat_map(|id| state.take_all(id)).collect()
     }
 
     /// Idle, busy and starting instances.
@@ -278,19 +334,38 @@ impl Pool {
 }
 
 impl State {
-    /// Does with an instance what was decided. Where the one it is for has gone away, `again` decides anew.
+    /// A free seat of the instance.
+    fn take(&mut self, id: InstanceId) -> Option<Ready> {
+        let seats = self.free.get_mut(&id)?;
+        let ready = seats.pop();
+        if seats.is_empty() {
+            self.free.remove(&id);
+        }
+        ready
+    }
+
+    fn take_all(&mut self, id: InstanceId) -> Vec<Ready> {
+        self.free.remove(&id).unwrap_or_default()
+    }
+
+    /// Does with a seat what was decided; what is to be stopped comes back. Where the one it is for has gone away, `again`
+    /// decides anew.
     fn go_on(
         &mut self,
         mut ready: Ready,
         mut next: Next,
         again: impl Fn(&mut State, InstanceId) -> Next,
-    ) -> Option<Ready> {
+    ) -> Vec<Ready> {
         loop {
             match next {
-                Next::Stop => return Some(ready),
+                Next::Stop => {
+                    let mut unused = self.take_all(ready.id);
+                    unused.push(ready);
+                    return unused;
+                }
                 Next::Keep => {
-                    self.idle.insert(ready.id, ready);
-                    return None;
+                    self.free.entry(ready.id).or_default().push(ready);
+                    return Vec::new();
                 }
                 Next::Serve(ticket) => {
                     let Some(waiter) = self.waiters.remove(&ticket) else {
@@ -298,12 +373,12 @@ impl State {
                         continue;
                     };
                     match waiter.send(Ok(ready)) {
-                        Ok(()) => return None,
+                        Ok(()) => return Vec::new(),
                         Err(Ok(back)) => {
                             ready = back;
                             next = again(self, ready.id);
                         }
-                        Err(Err(_)) => return None,
+                        Err(Err(_)) => return Vec::new(),
                     }
                 }
             }

@@ -22,6 +22,8 @@ pub struct InstanceSpec {
     pub code_dir: PathBuf,
     /// The function's layers, laid over one another; appear read-only at `/opt`.
     pub layers_dir: Option<PathBuf>,
+    /// A debugger is going to look at it: the runtime waits for one before it begins.
+    pub is_inspected: bool,
     /// The process environment, but for what only the sandbox knows (`AWS_LAMBDA_RUNTIME_API`, `PATH`, `AWS_ENDPOINT_URL`).
     pub environment: Vec<(String, String)>,
 }
@@ -50,6 +52,8 @@ pub enum Failure {
     ResponseTooLarge { bytes: usize },
     /// The runtime broke the protocol.
     Protocol(String),
+    /// An extension failed, or ended; `kind` is Lambda's error type.
+    Extension { kind: &'static str, message: String },
 }
 
 /// What the handler made of the event.
@@ -106,6 +110,42 @@ pub trait Instance: Send + Sync {
         log: &mut InvocationLog,
     ) -> Result<Answer, Failure>;
 
+    /// Whether extensions take part in its invocations: they may be at work after the answer, for which the caller does not
+    /// wait, and its end takes a while.
+    fn is_attended(&self) -> bool {
+        false
+    }
+
+    /// Waits until the extensions are done with the event, too. What is printed meanwhile goes to `log`.
+    async fn settle(&mut self, log: &mut InvocationLog) -> Result<(), Failure> {
+        let _ = log;
+        Ok(())
+    }
+
+    /// Lets the runtime and the extensions end in order, within Lambda's limits; to be called before [`Instance::stop`].
+    async fn shut_down(&mut self, log: &mut InvocationLog) {
+        let _ = log;
+    }
+
+    /// Whether anybody inside wants to be told what the platform says of invocations.
+    fn is_told(&self) -> bool {
+        false
+    }
+
+    /// Tells those inside who want to know one of the platform's events, such as `platform.start`.
+    fn tell(&mut self, at_ms: u64, what: &'static str, record: serde_json::Value) {
+        let _ = (at_ms, what, record);
+    }
+
+    /// Where its debugger listens, where it has one.
+    fn debugger(&self) -> Option<Debugger> {
+        None
+    }
+
+    /// Divides an initialised instance into seats, each of which takes one event at a time; it ends when the last of them
+    /// is stopped. An error leaves nothing behind.
+    async fn seats(self: Box<Self>, count: usize) -> Result<Vec<Box<dyn Instance>>, StartError>;
+
     /// How it came to be.
     fn birth(&self) -> Birth {
         Birth::Start
@@ -122,6 +162,15 @@ pub trait Instance: Send + Sync {
     /// Ends every process of the instance and gives all its resources back. Cannot fail, whatever the function does.
     async fn stop(self: Box<Self>);
 }
+
+/// A way to the debugger inside an instance.
+#[derive(Clone)]
+pub struct Debugger {
+    /// Opens a connection to it; blocks.
+    pub connect: Arc<Connect>,
+}
+
+type Connect = dyn Fn() -> std::io::Result<std::net::TcpStream> + Send + Sync;
 
 /// When an invocation has to be over, for the host's clock and for the function's context object.
 #[derive(Clone, Copy, Debug)]

@@ -1,7 +1,7 @@
 //! The path of an invocation over a sandbox that only pretends: reuse, scaling out, throttling, crashes, draining.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -37,14 +37,21 @@ impl Default for Gate {
 struct Actor {
     stopped: Arc<AtomicUsize>,
     gate: Arc<Gate>,
-    is_alive: bool,
+    is_alive: Arc<AtomicBool>,
+    /// Counts the seats, where there are several.
+    seats: Arc<()>,
 }
 
 #[async_trait]
 impl Sandbox for Pretend {
     async fn start(&self, _spec: Arc<InstanceSpec>) -> Result<Box<dyn Instance>, StartError> {
         self.started.fetch_add(1, Ordering::SeqCst);
-        Ok(Box::new(Actor { stopped: self.stopped.clone(), gate: self.gate.clone(), is_alive: true }))
+        Ok(Box::new(Actor {
+            stopped: self.stopped.clone(),
+            gate: self.gate.clone(),
+            is_alive: Arc::new(AtomicBool::new(true)),
+            seats: Arc::default(),
+        }))
     }
 }
 
@@ -58,9 +65,12 @@ impl Instance for Actor {
     async fn invoke(&mut self, event: &Invocation, _: Deadline, log: &mut InvocationLog) -> Result<Answer, Failure> {
         log.push(0, "running");
         match &event.payload[..] {
-            b"crash" => Err(Failure::Exited { code: Some(7), signal: None }),
+            b"crash" => {
+                self.is_alive.store(false, Ordering::SeqCst);
+                Err(Failure::Exited { code: Some(7), signal: None })
+            }
             b"die later" => {
-                self.is_alive = false;
+                self.is_alive.store(false, Ordering::SeqCst);
                 Ok(Answer::Success("1".into()))
             }
             b"hang" => std::future::pending().await,
@@ -72,8 +82,17 @@ impl Instance for Actor {
         }
     }
 
+    async fn seats(self: Box<Self>, count: usize) -> Result<Vec<Box<dyn Instance>>, StartError> {
+        let seat = |_| {
+            let Actor { stopped, gate, is_alive, seats } = &*self;
+            let (stopped, gate, is_alive, seats) = (stopped.clone(), gate.clone(), is_alive.clone(), seats.clone());
+            Box::new(Actor { stopped, gate, is_alive, seats }) as Box<dyn Instance>
+        };
+        Ok((0..count).map(seat).collect())
+    }
+
     fn is_alive(&mut self) -> bool {
-        self.is_alive
+        self.is_alive.load(Ordering::SeqCst)
     }
 
     fn drain(&mut self, _: &mut InvocationLog) {}
@@ -83,7 +102,9 @@ impl Instance for Actor {
     }
 
     async fn stop(self: Box<Self>) {
-        self.stopped.fetch_add(1, Ordering::SeqCst);
+        if Arc::into_inner(self.seats).is_some() {
+            self.stopped.fetch_add(1, Ordering::SeqCst);
+        }
     }
 }
 
@@ -292,6 +313,61 @@ async fn short_events_share_an_instance() {
         task.await.expect("no panic").expect("an outcome");
     }
     assert!(world.counts().0 <= 2, "started {}", world.counts().0);
+}
+
+/// A function of which each instance takes `count` events at a time.
+async fn shared(timeout_ms: u64, count: usize) -> World {
+    let world = world(timeout_ms, None).await;
+    let mut function = (**world.catalog.0.lock().expect("not poisoned")).clone();
+    function.environment.insert("CUMULET_INSTANCE_CONCURRENCY".into(), count.to_string());
+    *world.catalog.0.lock().expect("not poisoned") = Arc::new(function);
+    world
+}
+
+#[tokio::test]
+async fn several_events_share_an_instance() {
+    let world = shared(60_000, 4).await;
+    let tasks: Vec<_> = (0..8).map(|_| tokio::spawn(invoke(world.engine.clone(), "wait"))).collect();
+    until("nobody waits for an instance", || world.engine.pools().iter().any(|p| p.busy == 2 && p.waiting == 0)).await;
+    world.sandbox.gate.0.add_permits(8);
+    for task in tasks {
+        task.await.expect("no panic").expect("an outcome");
+    }
+    assert_eq!(world.counts(), (2, 0));
+    let records = world.sink.records.lock().expect("not poisoned").clone();
+    assert_eq!(records.iter().filter(|r| r.init_us.is_some()).count(), 2, "one of each instance");
+    assert_eq!(records.iter().map(|r| r.cpu_us).sum::<u64>(), 10, "nothing is counted twice");
+    world.engine.drain().await;
+    assert_eq!(world.counts(), (2, 2));
+}
+
+/// Who sits beside one that takes too long goes on; the instance takes nothing new, and goes with the last of them.
+#[tokio::test]
+async fn a_timeout_costs_no_neighbour() {
+    let world = shared(1_000, 2).await;
+    tokio::time::pause();
+    let late = tokio::spawn(invoke(world.engine.clone(), "hang"));
+    until("it is under way", || world.engine.pools().iter().any(|p| p.busy == 1)).await;
+    tokio::time::advance(Duration::from_millis(900)).await;
+    let neighbour = tokio::spawn(invoke(world.engine.clone(), "wait"));
+    let late = late.await.expect("no panic").expect("an outcome");
+    assert!(String::from_utf8_lossy(&late.payload).contains("timed out"));
+    assert_eq!(world.counts(), (1, 0), "the neighbour is there");
+    assert_eq!(world.invoke("x").await.expect("an outcome").payload.as_ref(), b"x");
+    assert_eq!(world.counts(), (2, 0), "another instance");
+    world.sandbox.gate.0.add_permits(1);
+    assert_eq!(neighbour.await.expect("no panic").expect("an outcome").payload.as_ref(), b"waited");
+    until("the first has ended", || world.counts() == (2, 1)).await;
+}
+
+/// What one breaks is broken for all who share it, and nobody gets it afterwards.
+#[tokio::test]
+async fn a_shared_instance_that_died_is_not_used_again() {
+    let world = shared(60_000, 3).await;
+    assert!(world.invoke("crash").await.expect("an outcome").function_error.is_some());
+    assert_eq!(world.counts(), (1, 1));
+    assert_eq!(world.invoke("x").await.expect("an outcome").payload.as_ref(), b"x");
+    assert_eq!(world.counts(), (2, 1));
 }
 
 #[tokio::test]

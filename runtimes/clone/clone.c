@@ -42,6 +42,7 @@
 #define WATCHES_MAX 1024
 #define FILTER_MAX 4096
 #define PASSED_MAX 16
+#define SEATS_MAX 100
 #define MAGIC 0x31454c43u /* "CLE1" */
 
 struct thread {
@@ -514,6 +515,28 @@ __attribute__((visibility("default"))) const char *cumulet_park(int control) {
   }
 }
 
+/* The descriptors that come with a message; its bytes must be all of `bytes`. Returns how many, or -1. */
+static int receive_descriptors(int channel, void *bytes, size_t length, int *descriptors) {
+  union {
+    char bytes[CMSG_SPACE(sizeof(int) * SEATS_MAX)];
+    struct cmsghdr align;
+  } rights;
+  struct iovec into = {bytes, length};
+  struct msghdr message = {
+      .msg_iov = &into, .msg_iovlen = 1, .msg_control = rights.bytes, .msg_controllen = sizeof rights.bytes};
+  ssize_t have;
+  int count = 0;
+  do have = recvmsg(channel, &message, MSG_CMSG_CLOEXEC);
+  while (have < 0 && errno == EINTR);
+  if (have <= 0) return -1;
+  for (struct cmsghdr *part = CMSG_FIRSTHDR(&message); part; part = CMSG_NXTHDR(&message, part))
+    if (part->cmsg_level == SOL_SOCKET && part->cmsg_type == SCM_RIGHTS) {
+      count = (int)((part->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+      memcpy(descriptors, CMSG_DATA(part), (size_t)count * sizeof(int));
+    }
+  return read_all(channel, (char *)bytes + have, length - (size_t)have) ? -1 : count;
+}
+
 /* ---- Node-API, declared here so that no headers are needed; absent symbols are null in other programs */
 
 typedef struct napi_env__ *napi_env;
@@ -523,6 +546,9 @@ typedef napi_value (*napi_callback)(napi_env, napi_callback_info);
 #define WEAK __attribute__((weak))
 extern int WEAK napi_get_cb_info(napi_env, napi_callback_info, size_t *, napi_value *, napi_value *, void **);
 extern int WEAK napi_get_value_int32(napi_env, napi_value, int32_t *);
+extern int WEAK napi_create_int32(napi_env, int32_t, napi_value *);
+extern int WEAK napi_create_array(napi_env, napi_value *);
+extern int WEAK napi_set_element(napi_env, napi_value, uint32_t, napi_value);
 extern int WEAK napi_create_function(napi_env, const char *, size_t, napi_callback, void *, napi_value *);
 extern int WEAK napi_create_string_utf8(napi_env, const char *, size_t, napi_value *);
 extern int WEAK napi_set_named_property(napi_env, napi_value, const char *, napi_value);
@@ -548,11 +574,33 @@ static napi_value end(napi_env env, napi_callback_info info) {
   _exit(code);
 }
 
+/* The sockets of the seats, in an array; nothing when the host is gone. Node.js itself cannot receive descriptors. */
+static napi_value seats(napi_env env, napi_callback_info info) {
+  static int descriptors[SEATS_MAX];
+  char frame[5];
+  size_t count = 1;
+  napi_value argument, result = NULL;
+  int channel = -1;
+  napi_get_cb_info(env, info, &count, &argument, NULL, NULL);
+  napi_get_value_int32(env, argument, &channel);
+  int have = receive_descriptors(channel, frame, sizeof frame, descriptors);
+  if (have < 0 || frame[4] != 'T') return NULL;
+  napi_create_array(env, &result);
+  for (int index = 0; index < have; index++) {
+    napi_value number;
+    napi_create_int32(env, descriptors[index], &number);
+    napi_set_element(env, result, (uint32_t)index, number);
+  }
+  return result;
+}
+
 __attribute__((visibility("default"))) napi_value napi_register_module_v1(napi_env env, napi_value exports) {
   napi_value function;
   napi_create_function(env, "park", (size_t)-1, park, NULL, &function);
   napi_set_named_property(env, exports, "park", function);
   napi_create_function(env, "end", (size_t)-1, end, NULL, &function);
   napi_set_named_property(env, exports, "end", function);
+  napi_create_function(env, "seats", (size_t)-1, seats, NULL, &function);
+  napi_set_named_property(env, exports, "seats", function);
   return exports;
 }

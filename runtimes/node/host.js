@@ -2,7 +2,7 @@
 // docs/formats/frames.md on descriptor 3. Between events it sits in a blocking read, so that nothing of the function
 // runs there. Started as a template it serves nothing itself: it loads the handler (or leaves that to the clones, as a
 // template of the booted runtime), rehearses what most handlers will use and parks in the clone library; each clone goes on
-// from there. Absent: extensions.
+// from there. Where several events are taken at a time, seats.js serves them. Absent: extensions.
 'use strict';
 
 const fs = require('fs');
@@ -154,16 +154,24 @@ function loadResponseStream() {
     begin() {
       if (this.hasBegun) return;
       this.hasBegun = true;
-      send('B', this.contentType);
+      const { seat } = this.invocation;
+      if (seat) seat.send('B', Buffer.from(this.contentType));
+      else send('B', this.contentType);
       const { _onBeforeFirstWrite: before } = this;
-      if (before) before((data) => sendChunks(Buffer.from(data)));
+      if (before) before((data) => (seat ? seat.send('C', Buffer.from(data)) : sendChunks(Buffer.from(data))));
     }
 
     _write(chunk, encoding, done) {
       // Another event may be under way: what comes too late goes nowhere.
-      if (this.invocation === current) {
+      if (isUnderWay(this.invocation)) {
         this.begin();
-        sendChunks(typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk);
+        const bytes = typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk;
+        const { seat } = this.invocation;
+        if (seat) {
+          seat.stream(bytes, done);
+          return;
+        }
+        sendChunks(bytes);
       }
       // Not at once, so that what else the function does has its turn between two writes.
       setImmediate(done);
@@ -291,8 +299,11 @@ function errorFields(error) {
   };
 }
 
-function jsonLine(time, level, params) {
-  const line = { timestamp: time, level, requestId: globalThis[REQUEST_ID] };
+// What an event's own code finds about it, where several are under way: an AsyncLocalStorage.
+let around = null;
+
+function jsonLine(time, level, requestId, params) {
+  const line = { timestamp: time, level, requestId };
   if (params.length === 1) {
     line.message = params[0];
     try {
@@ -313,10 +324,13 @@ function jsonLine(time, level, params) {
 function emit(level, params) {
   const timestamp = now();
   const time = new Date(timestamp).toISOString();
+  const own = around && around.getStore();
+  const requestId = own ? own.requestId : globalThis[REQUEST_ID];
   const line = isJson
-    ? jsonLine(time, level, params)
-    : `${time}\t${globalThis[REQUEST_ID]}\t${level}\t${util.format(...params)}`;
-  sendLog(timestamp, line);
+    ? jsonLine(time, level, requestId, params)
+    : `${time}\t${requestId}\t${level}\t${util.format(...params)}`;
+  if (own) own.seat.log(timestamp, line);
+  else sendLog(timestamp, line);
 }
 
 function patchConsole() {
@@ -474,8 +488,16 @@ function serveLater() {
   setImmediate(serve);
 }
 
+function isUnderWay(invocation) {
+  return invocation.seat ? invocation.seat.invocation === invocation : invocation === current;
+}
+
 function finish(invocation, type, text) {
-  if (invocation !== current) return;
+  if (!isUnderWay(invocation)) return;
+  if (invocation.seat) {
+    invocation.seat.answer(type, text);
+    return;
+  }
   current = null;
   whenEmpty = null;
   send(type, text);
@@ -494,7 +516,7 @@ function succeed(invocation, result) {
 }
 
 function fail(invocation, error) {
-  if (invocation !== current) return;
+  if (!isUnderWay(invocation)) return;
   logError('Invoke Error', error);
   finish(invocation, 'F', errorText(error));
 }
@@ -540,8 +562,9 @@ function makeContext(header, invocation) {
     getRemainingTimeInMillis: () => header.deadlineMs - now(),
   };
   const callback = once((error, result) => {
-    if (invocation !== current) return;
-    if ((error !== undefined && error !== null) || !waits) done(error, result);
+    if (!isUnderWay(invocation)) return;
+    // With several events the loop is never empty.
+    if ((error !== undefined && error !== null) || !waits || invocation.seat) done(error, result);
     else whenEmpty = () => succeed(invocation, result);
   });
   if (header.clientContext !== undefined) {
@@ -565,15 +588,17 @@ function serveStream(header, payload, invocation) {
   const stream = new ResponseStream(invocation);
   let isOver = false;
   const end = () => {
-    if (isOver || invocation !== current) return;
+    if (isOver || !isUnderWay(invocation)) return;
     isOver = true;
     stream.begin();
     finish(invocation, 'S', '');
   };
   stream.on('finish', end);
   stream.on('error', (error) => fail(invocation, error));
-  whenEmpty = () =>
-    fail(invocation, new StreamNotEnded('Response stream is not finished: the function ended without ending it'));
+  if (!invocation.seat) {
+    whenEmpty = () =>
+      fail(invocation, new StreamNotEnded('Response stream is not finished: the function ended without ending it'));
+  }
   const event = parse(payload);
   Promise.resolve(handler(event, stream, context)).catch((error) => {
     isOver = true;
@@ -601,6 +626,10 @@ function serve() {
       succeed(invocation, null);
     }
   };
+  handle(header, payload, invocation);
+}
+
+function handle(header, payload, invocation) {
   let callback = (error) => fail(invocation, error);
   try {
     if (isStreaming) {
@@ -621,6 +650,7 @@ function serve() {
 function die(what, error, code) {
   logError(what, error);
   if (!initialised) send('I', errorText(error));
+  else if (seats) seats.fail(errorText(error));
   else if (current) {
     current = null;
     send('F', errorText(error));
@@ -666,6 +696,7 @@ function withholdRandomness() {
 async function rehearse() {
   const http = require('http');
   require('dns');
+  require('async_hooks');
   const server = http.createServer((_request, response) => response.end('{}'));
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   const url = `http://127.0.0.1:${server.address().port}`;
@@ -756,10 +787,20 @@ function load() {
   });
 }
 
+// Those that serve, where several events are taken at a time.
+let seats = null;
+
 function begin() {
   initialised = true;
   send('R', '');
-  serveLater();
+  if (Number(env.AWS_LAMBDA_MAX_CONCURRENCY) > 1) {
+    const { AsyncLocalStorage } = require('async_hooks');
+    around = new AsyncLocalStorage();
+    seats = require('/var/runtime/node/seats.js').open(CHANNEL, around, handle, exit);
+    awslambda.InvokeStore = seats.store;
+  } else {
+    serveLater();
+  }
 }
 
 const failInit = (error) => die('Uncaught Exception', error, 129);

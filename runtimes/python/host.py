@@ -1,5 +1,6 @@
 """The Python host: loads the function's handler as Lambda does and serves events over the frames of
-docs/formats/frames.md on descriptor 3, sitting in a blocking read between them. Absent: extensions,
+docs/formats/frames.md on descriptor 3, sitting in a blocking read between them; with several seats, in a process for
+each of them. Absent: extensions,
 named tuples as JSON objects."""
 
 import importlib
@@ -13,6 +14,7 @@ import types
 from threading import Lock
 
 CHANNEL = 3
+SEATS = int(os.environ.get("AWS_LAMBDA_MAX_CONCURRENCY") or 1)
 READ_BYTES = 64 * 1024
 # Longer messages are sent in pieces: no frame may be longer than an answer.
 LOG_PIECE_CHARS = 1024 * 1024
@@ -471,6 +473,55 @@ def _read_exactly(count):
     return pieces
 
 
+# ---- several events at a time
+
+
+def _part():
+    """Makes a process for each seat, as Lambda's managed instances do for Python, and returns in those. Here it waits for
+    the first that ends, and ends as it did: the host takes the instance for what it is, one."""
+    global _is_child
+    import socket
+
+    with socket.socket(fileno=os.dup(CHANNEL)) as channel:
+        frame, seats, _, _ = socket.recv_fds(channel, 5, SEATS)
+    if frame[4:] != b"T":
+        os._exit(1)
+    for seat in seats:
+        if os.fork() == 0:
+            _is_child = False
+            _sever(set(seats))
+            os.dup2(seat, CHANNEL, inheritable=False)
+            for other in seats:
+                os.close(other)
+            _seed_anew()
+            return
+    for seat in seats:
+        os.close(seat)
+    _, status = os.wait()
+    if os.WIFSIGNALED(status):
+        # The first process of its namespace cannot end by a signal of its own; shells tell it so, too.
+        os._exit(128 + os.WTERMSIG(status))
+    os._exit(os.WEXITSTATUS(status))
+
+
+def _sever(kept):
+    """Connections that were open already would be shared between the processes: each finds them ended by their peer."""
+    import socket
+    import stat
+
+    for name in os.listdir("/proc/self/fd"):
+        number = int(name)
+        try:
+            is_shared = number > CHANNEL and number not in kept and stat.S_ISSOCK(os.fstat(number).st_mode)
+        except OSError:
+            continue
+        if is_shared:
+            one, other = socket.socketpair()
+            os.dup2(one.fileno(), number, inheritable=False)
+            one.close()
+            other.close()
+
+
 def _load():
     try:
         return _load_handler(os.environ.get("_HANDLER", ""))
@@ -506,6 +557,8 @@ def main():
         handler = _load()
         _flush()
     _send(b"R")
+    if SEATS > 1:
+        _part()
     while True:
         header, payload = _read_event()
         _request_id = header["requestId"]

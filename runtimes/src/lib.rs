@@ -1,10 +1,12 @@
-//! What runs inside an instance of a managed runtime: the Node.js and Python hosts, as files to be laid out on disk.
+//! What runs inside an instance of a managed runtime: the Node.js, Python and Ruby hosts, as files to be laid out on disk.
 //! Starting them, and the other end of their channel, is the sandbox's.
 
 /// The files, by their path under `/var/runtime`. They depend on nothing but the interpreter.
 pub const FILES: &[(&str, &str)] = &[
     ("node/host.js", include_str!("../node/host.js")),
+    ("node/seats.js", include_str!("../node/seats.js")),
     ("python/host.py", include_str!("../python/host.py")),
+    ("ruby/host.rb", include_str!("../ruby/host.rb")),
     ("proof/index.js", include_str!("../proof/index.js")),
     ("proof/index.py", include_str!("../proof/index.py")),
     // Found by functions under these names.
@@ -14,3 +16,6 @@ pub const FILES: &[(&str, &str)] = &[
 
 /// The library that clones live processes, for `/var/runtime/clone.so`; empty where it is not built for this processor.
 pub const CLONE_LIBRARY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/clone.so"));
+
+/// The first process of instances that are more than one process; an executable.
+pub const INIT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/init"));

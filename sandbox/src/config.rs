@@ -107,6 +107,8 @@ pub struct SandboxConfig {
     pub interpreters: Vec<PathBuf>,
     /// Take the nearest version of an interpreter when the right one is not there.
     pub lenient_versions: bool,
+    /// Holds a directory for each access point of a file system; made when a function is first started with it.
+    pub file_systems_dir: PathBuf,
     /// Serves `http://127.0.0.1:4566` inside instances.
     pub platform: Option<PlatformConnection>,
     /// How instances of Node.js and Python functions come to be, where the machine can clone.
@@ -134,6 +136,7 @@ impl SandboxConfig {
     /// The defaults for everything that has one.
     pub fn new(data_dir: PathBuf, runtime_dir: PathBuf) -> SandboxConfig {
         SandboxConfig {
+            file_systems_dir: data_dir.join("filesystems"),
             data_dir,
             runtime_dir,
             sdk_dir: None,

@@ -1,41 +1,46 @@
 //! The engine's sandbox port: turns a function version into a plan, starts it, and joins process and channel into an
 //! instance. What is said over the channel is in `channel`, how the process is confined in `launch`.
 
+mod running;
+
 use std::net::TcpListener;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use cumulet_base::{id, limits};
-use cumulet_engine::function::{FunctionVersion, Runtime};
-use cumulet_engine::invocation::Invocation;
+use cumulet_engine::function::{FileSystem, FunctionVersion, Runtime};
+use cumulet_engine::image::find_program;
 use cumulet_engine::output::InvocationLog;
 use cumulet_engine::policy::Birth;
-use cumulet_engine::sandbox::{Answer, Deadline, Failure, Instance, InstanceSpec, Sandbox, StartError, Usage};
+use cumulet_engine::sandbox::{Instance, InstanceSpec, Sandbox, StartError};
 use tokio::sync::Semaphore;
-use tokio::task::JoinHandle;
 
-use crate::channel::{ChannelError, Io};
+use crate::channel::{ChannelError, Io, runtime_api, server};
 use crate::clone::Template;
 use crate::config::{Clones, PlatformConnection, SandboxConfig};
+use crate::extensions::attendant::{self, Attendant, Task};
+use crate::extensions::telemetry::Telemetry;
+use crate::extensions::{Extensions, api};
+use crate::inside;
+use crate::inspect;
 use crate::interpreter::{Interpreter, Interpreters};
 use crate::launch::{CloneOrder, LaunchError, Launcher, Plan};
-use crate::process::Process;
 use crate::proof::Proofs;
-use crate::sys::Exit;
+use crate::root;
+use crate::sys;
 use crate::templates::{Kind, Live, Pending, Templates};
+
+use running::{Broken, Doing, LinuxInstance, until_end};
 
 const RUNTIME_API_PORT: u16 = 9001;
 /// Where code inside reaches this cloud, on its own loopback.
 pub const PLATFORM_PORT: u16 = 4566;
-/// A process that has closed its channel has this long to end before that counts as a breach.
-const ENDING_MS: u64 = 500;
-/// What an ended process has sent is read for this long.
-const LAST_WORDS_MS: u64 = 100;
 /// Boot, the function's initialisation, rehearsal and settling of a template.
 const TEMPLATE_BOOT_MS: u64 = 30_000;
 
@@ -102,10 +107,22 @@ impl Inner {
             .map_err(StartError::RuntimeMissing)
     }
 
+    /// Where the function's files that outlive its instances are, and where they appear.
+    fn file_system(&self, function: &FunctionVersion) -> Option<(PathBuf, String)> {
+        let FileSystem { arn, mount } = function.file_system.as_ref()?;
+        // An ARN holds nothing that is special in a path but these.
+        let name = arn.replace(['/', ':'], "-");
+        Some((self.config.file_systems_dir.join(name), mount.clone()))
+    }
+
     async fn plan(&self, spec: &InstanceSpec) -> Result<Plan, StartError> {
         let function = &spec.function;
         let mut plan = Plan {
-            owner: format!("{}/{}/{}", function.account, function.region, function.name),
+            // Functions that share files share their owner.
+            owner: match &function.file_system {
+                Some(shared) => shared.arn.clone(),
+                None => format!("{}/{}/{}", function.account, function.region, function.name),
+            },
             argv: Vec::new(),
             environment: spec.environment.clone(),
             code_dir: spec.code_dir.clone(),
@@ -115,15 +132,34 @@ impl Inner {
             memory_mb: function.memory_mb,
             ephemeral_mb: function.ephemeral_mb,
             channel: None,
-            listen: Vec::new(),
+            listen: vec![RUNTIME_API_PORT],
+            image: None,
+            directory: "/var/task".to_owned(),
+            file_system: self.file_system(function),
+            init: None,
             is_template: false,
         };
+        set(&mut plan.environment, "AWS_LAMBDA_RUNTIME_API", format!("127.0.0.1:{RUNTIME_API_PORT}"));
         let mut path = "/var/lang/bin:/usr/local/bin:/usr/bin:/bin:/opt/bin".to_owned();
         match &function.runtime {
+            Runtime::Image => {
+                let image = function.image.clone().unwrap_or_default();
+                let of_image = spec.environment.iter().find(|(name, _)| name == "PATH");
+                let (program, arguments) = image.argv.split_first().ok_or_else(|| {
+                    StartError::RuntimeMissing("the image has neither an entry point nor a command".to_owned())
+                })?;
+                let found = of_image.map_or(path.as_str(), |(_, path)| path.as_str());
+                plan.argv = vec![find_program(&spec.code_dir, program, found)];
+                plan.argv.extend_from_slice(arguments);
+                plan.image = Some(spec.code_dir.clone());
+                if image.working_dir.starts_with('/') {
+                    plan.directory = image.working_dir;
+                } else {
+                    plan.directory = format!("/{}", image.working_dir);
+                }
+            }
             Runtime::Provided { .. } => {
                 plan.argv = vec![find_bootstrap(&spec.code_dir, spec.layers_dir.as_deref())?.to_owned()];
-                plan.listen.push(RUNTIME_API_PORT);
-                set(&mut plan.environment, "AWS_LAMBDA_RUNTIME_API", format!("127.0.0.1:{RUNTIME_API_PORT}"));
             }
             managed => {
                 let interpreter = self.interpreter(managed).await?;
@@ -145,8 +181,12 @@ impl Inner {
                         format!("--v8-pool-size={}", 1 + function.memory_mb / limits::MEMORY_MB_PER_PROCESSOR),
                         "/var/runtime/node/host.js".to_owned(),
                     ],
+                    Runtime::Ruby { .. } => vec![executable, "/var/runtime/ruby/host.rb".to_owned()],
                     _ => vec![executable, "/var/runtime/python/host.py".to_owned()],
                 };
+                if spec.is_inspected {
+                    inspect::change(&mut plan, managed, &interpreter.version, spec)?;
+                }
                 if let Some(wrapper) = function.environment.get(WRAPPER_VARIABLE) {
                     plan.argv.insert(0, wrapper.clone());
                 }
@@ -158,6 +198,14 @@ impl Inner {
             set_default(&mut plan.environment, "AWS_ENDPOINT_URL", format!("http://127.0.0.1:{PLATFORM_PORT}"));
         }
         Ok(plan)
+    }
+}
+
+/// What appears at `/opt`.
+fn opt_of(spec: &InstanceSpec) -> Option<PathBuf> {
+    match spec.function.image {
+        Some(_) => Some(spec.code_dir.join("opt")),
+        None => spec.layers_dir.clone(),
     }
 }
 
@@ -200,7 +248,10 @@ fn make_room(prefix: &Path, layers: &Path) -> Result<(), StartError> {
 impl Sandbox for LinuxSandbox {
     async fn start(&self, spec: Arc<InstanceSpec>) -> Result<Box<dyn Instance>, StartError> {
         let inner = &self.inner;
-        let Some(kind) = inner.kind(&spec.function) else { return inner.start_plainly(spec).await };
+        let is_plain = spec.is_inspected || inner.is_extended(&spec);
+        let Some(kind) = inner.kind(&spec.function).filter(|_| !is_plain) else {
+            return inner.start_boxed(spec).await;
+        };
         if let Some(live) = inner.choose(&spec, kind) {
             let (version, revision) = (version_key(&spec.function), &spec.function.revision);
             match inner.clone_instance(live.clone(), &spec).await {
@@ -215,11 +266,12 @@ impl Sandbox for LinuxSandbox {
                 }
             }
         }
-        inner.start_plainly(spec).await
+        inner.start_boxed(spec).await
     }
 
     async fn prepare(&self, spec: Arc<InstanceSpec>) {
-        if let Some(kind) = self.inner.kind(&spec.function).filter(|_| self.inner.config.templates_at_deploy) {
+        let is_wanted = self.inner.config.templates_at_deploy && !self.inner.is_extended(&spec);
+        if let Some(kind) = self.inner.kind(&spec.function).filter(|_| is_wanted) {
             self.inner.choose(&spec, kind);
         }
     }
@@ -270,7 +322,8 @@ impl Inner {
     fn kind(&self, function: &FunctionVersion) -> Option<Kind> {
         // What a wrapper does before the runtime begins cannot be known, nor what a clone would share of it.
         let is_wrapped = function.environment.contains_key(WRAPPER_VARIABLE);
-        if matches!(function.runtime, Runtime::Provided { .. }) || is_wrapped || !self.launcher.can_clone() {
+        let is_cloneable = matches!(function.runtime, Runtime::Node { .. } | Runtime::Python { .. });
+        if !is_cloneable || is_wrapped || !self.launcher.can_clone() {
             return None;
         }
         match function.environment.get(CLONE_VARIABLE).map(String::as_str) {
@@ -287,6 +340,19 @@ impl Inner {
         }
     }
 
+    /// Whether the function brings extensions, which keeps it from being cloned.
+    fn is_extended(&self, spec: &InstanceSpec) -> bool {
+        let is_extended = !attendant::find_in(opt_of(spec).as_deref()).is_empty();
+        if is_extended {
+            self.templates.never(&version_key(&spec.function), &spec.function.revision, EXTENDED);
+        }
+        is_extended
+    }
+
+    async fn start_boxed(self: &Arc<Self>, spec: Arc<InstanceSpec>) -> Result<Box<dyn Instance>, StartError> {
+        Ok(Box::new(self.start_plainly(spec).await?))
+    }
+
     /// The template to clone, if there is one; one that is missing is made beside.
     fn choose(self: &Arc<Self>, spec: &Arc<InstanceSpec>, kind: Kind) -> Option<Arc<Live>> {
         let version = version_key(&spec.function);
@@ -299,9 +365,9 @@ impl Inner {
     }
 
     pub(crate) async fn clone_instance(
-        &self,
+        self: &Arc<Self>,
         live: Arc<Live>,
-        spec: &InstanceSpec,
+        spec: &Arc<InstanceSpec>,
     ) -> Result<Box<dyn Instance>, LaunchError> {
         let pending = Pending::new(live);
         let mut environment = spec.environment.clone();
@@ -312,10 +378,19 @@ impl Inner {
         let io = Io::frames(made.channel, made.stdout, made.stderr)
             .map_err(|source| LaunchError { doing: "opening the clone's channel".to_owned(), source })?;
         let template = Some(pending.0.clone());
-        Ok(Box::new(LinuxInstance { io, process: made.process, platform: None, template }))
+        Ok(Box::new(LinuxInstance {
+            io,
+            process: made.process,
+            platform: None,
+            template,
+            attendant: None,
+            state: Doing::Nothing,
+            inner: self.clone(),
+            spec: spec.clone(),
+        }))
     }
 
-    async fn boot_template(&self, version: &str, spec: Arc<InstanceSpec>, kind: Kind) {
+    async fn boot_template(self: &Arc<Self>, version: &str, spec: Arc<InstanceSpec>, kind: Kind) {
         let revision = spec.function.revision.clone();
         let mut next = Some(kind);
         while let Some(kind) = next {
@@ -350,11 +425,22 @@ impl Inner {
         let mut io = Io::frames(ours, launched.stdout, launched.stderr).map_err(|error| error.to_string())?;
         // What initialisation prints belongs to the instances that are started plainly; here it is said once more.
         let mut log = InvocationLog::new();
-        until_end(io.ready(&mut log), &launched.process).await.map_err(|error| match error {
-            ChannelError::Init(object) => refusal(&object),
-            other => other.to_string(),
+        let mut listeners = launched.listeners.into_iter();
+        let has_registered = Arc::new(AtomicBool::new(false));
+        let watch = listeners.next().map(|listener| {
+            watch_for_extensions(listener, &spec.function.name, has_registered.clone()).map_err(|e| e.to_string())
+        });
+        let watch = watch.transpose()?;
+        let ready = until_end(io.ready(&mut log), &launched.process, None).await;
+        if has_registered.load(Ordering::SeqCst) {
+            return Err(REGISTERS.to_owned());
+        }
+        ready.map_err(|broken| match broken {
+            Broken::Channel(ChannelError::Init(object)) => refusal(&object),
+            Broken::Channel(other) => other.to_string(),
+            Broken::Extension(_) => EXTENDED.to_owned(),
         })?;
-        let platform = match (launched.listeners.into_iter().next(), &self.config.platform) {
+        let platform = match (listeners.next(), &self.config.platform) {
             (Some(listener), Some(serve)) => {
                 Some(serve_platform(listener, serve.clone(), spec.clone()).map_err(|error| error.to_string())?)
             }
@@ -366,61 +452,145 @@ impl Inner {
         let mut environment = spec.environment.clone();
         set_initialisation(&mut environment, kind);
         let (pending, since) = (AtomicUsize::new(0), Instant::now());
-        Ok(Live { template, kind, environment, _platform: platform, bytes, pending, since })
+        Ok(Live { template, kind, environment, _tasks: [platform, watch], has_registered, bytes, pending, since })
     }
 
-    async fn start_plainly(&self, spec: Arc<InstanceSpec>) -> Result<Box<dyn Instance>, StartError> {
-        let platform_error = |doing: &str, error: std::io::Error| StartError::Platform(format!("{doing}: {error}"));
+    async fn start_plainly(self: &Arc<Self>, spec: Arc<InstanceSpec>) -> Result<LinuxInstance, StartError> {
+        let failed =
+            |doing: &'static str| move |error: std::io::Error| StartError::Platform(format!("{doing}: {error}"));
         let mut plan = self.plan(&spec).await?;
-        let managed = !matches!(spec.function.runtime, Runtime::Provided { .. });
-        let ours = if managed {
-            let (ours, theirs) =
-                UnixStream::pair().map_err(|error| platform_error("making the runtime's channel", error))?;
-            plan.channel = Some(theirs.into());
-            Some(ours)
-        } else {
-            None
-        };
-        let launched = self.launcher.launch(plan).await.map_err(|error| StartError::Platform(error.to_string()))?;
-        let mut listeners = launched.listeners.into_iter();
-        let io = match ours {
-            Some(ours) => Io::frames(ours, launched.stdout, launched.stderr),
-            None => {
-                let listener = listeners
-                    .next()
-                    .ok_or_else(|| StartError::Platform("the Runtime API's listener is missing".to_owned()))?;
-                Io::runtime_api(listener, launched.stdout, launched.stderr, spec.function.clone())
-            }
+        let names = attendant::find_in(opt_of(&spec).as_deref());
+        let is_of_many = !names.is_empty();
+        let is_managed = spec.function.runtime.is_managed();
+        let (ours, theirs) = match is_managed {
+            true => UnixStream::pair().map(|(ours, theirs)| (Some(ours), Some(OwnedFd::from(theirs)))),
+            false => Ok((None, None)),
         }
-        .map_err(|error| platform_error("opening the instance's channel", error))?;
+        .map_err(failed("making the runtime's channel"))?;
+        let mut control = None;
+        let mut runtime = None;
+        let mut pipes = None;
+        if is_of_many {
+            let (host, first) = sys::packet_pair().map_err(failed("making the first process's channel"))?;
+            let (stdout, stdout_child) = sys::pipe().map_err(failed("making a pipe"))?;
+            let (stderr, stderr_child) = sys::pipe().map_err(failed("making a pipe"))?;
+            let argv = std::mem::replace(&mut plan.argv, vec![root::INIT_PATH.to_owned()]);
+            plan.init = Some(self.config.runtime_dir.join("init"));
+            plan.channel = Some(first);
+            control = Some(host);
+            pipes = Some((stdout, stderr));
+            runtime = Some(attendant::Runtime { argv, stdout: stdout_child, stderr: stderr_child, channel: theirs });
+        } else {
+            plan.channel = theirs;
+        }
+        let launched = self.launcher.launch(plan).await.map_err(|error| StartError::Platform(error.to_string()))?;
+        let (stdout, stderr) = pipes.unwrap_or((launched.stdout, launched.stderr));
+        let extensions = self.extensions(&spec, &names, launched.process.pidfd.clone());
+        let mut attendant = match (control, runtime) {
+            (Some(control), Some(runtime)) => Attendant::of_many(extensions.clone(), control, &names, runtime)
+                .map_err(failed("starting the extensions"))?,
+            _ => Attendant::of_one(extensions.clone()),
+        };
+        let mut listeners = launched.listeners.into_iter();
+        let listener =
+            listeners.next().ok_or_else(|| StartError::Platform("the Runtime API's listener is missing".to_owned()))?;
+        let io = match ours {
+            Some(ours) if spec.function.environment.contains_key(WRAPPER_VARIABLE) => {
+                Io::either(ours, listener, stdout, stderr, &spec.function.name, extensions)
+            }
+            Some(ours) => {
+                let task = serve_extensions(listener, extensions).map_err(failed("serving the extensions"))?;
+                attendant.keep(task);
+                Io::frames(ours, stdout, stderr)
+            }
+            None => Io::runtime_api_beside(listener, stdout, stderr, &spec.function.name, Some(extensions)),
+        }
+        .map_err(failed("opening the instance's channel"))?;
         let platform = match (listeners.next(), &self.config.platform) {
             (Some(listener), Some(serve)) => Some(
-                serve_platform(listener, serve.clone(), spec)
-                    .map_err(|error| platform_error("serving the platform's endpoint", error))?,
+                serve_platform(listener, serve.clone(), spec.clone())
+                    .map_err(failed("serving the platform's endpoint"))?,
             ),
             _ => None,
         };
-        Ok(Box::new(LinuxInstance { io, process: launched.process, platform, template: None }))
+        Ok(LinuxInstance {
+            io,
+            process: launched.process,
+            platform,
+            template: None,
+            attendant: Some(attendant),
+            state: Doing::Nothing,
+            inner: self.clone(),
+            spec,
+        })
+    }
+
+    /// Whoever registers as an extension, and where its telemetry goes.
+    fn extensions(
+        self: &Arc<Self>,
+        spec: &Arc<InstanceSpec>,
+        names: &[String],
+        pidfd: Arc<OwnedFd>,
+    ) -> Arc<Extensions> {
+        let telemetry = Telemetry::new(Box::new(move |port| inside::connect(pidfd.as_fd(), port)));
+        let (inner, function) = (Arc::downgrade(self), spec.function.clone());
+        let on_internal = move || {
+            if let Some(inner) = inner.upgrade() {
+                inner.templates.never(&version_key(&function), &function.revision, REGISTERS);
+            }
+        };
+        Arc::new(Extensions::new(spec.function.clone(), names, telemetry, Box::new(on_internal)))
     }
 }
 
-/// Ends the task when the instance is gone, whichever way.
-pub(crate) struct PlatformTask(JoinHandle<()>);
+/// Why functions with extensions are not cloned: an extension's process would not come along, and what has registered within
+/// the runtime would be one registration for all clones.
+const EXTENDED: &str = "it has extensions";
+const REGISTERS: &str = "it registers an extension";
 
-impl Drop for PlatformTask {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+/// Serves what extensions call, where the runtime has a channel of its own.
+fn serve_extensions(listener: TcpListener, extensions: Arc<Extensions>) -> std::io::Result<Task> {
+    let function = extensions.function.name.clone();
+    server::serve(listener, &function, move |request| {
+        let extensions = extensions.clone();
+        async move {
+            let (parts, mut body) = request.into_parts();
+            let answer = match api::parse(parts.uri.path()) {
+                Some(path) => api::answer(&extensions, path, &parts, &mut body).await,
+                None => api::not_here(),
+            };
+            runtime_api::skip(&mut body).await;
+            answer
+        }
+    })
 }
 
-fn serve_platform(
+/// In a template, or a clone of it, nobody can register; that somebody wanted to is remembered.
+fn watch_for_extensions(
     listener: TcpListener,
-    serve: PlatformConnection,
-    spec: Arc<InstanceSpec>,
-) -> std::io::Result<PlatformTask> {
+    function: &str,
+    has_registered: Arc<AtomicBool>,
+) -> std::io::Result<Task> {
+    server::serve(listener, function, move |request| {
+        let has_registered = has_registered.clone();
+        async move {
+            let (parts, mut body) = request.into_parts();
+            let answer = if api::parse(parts.uri.path()) == Some(api::Path::Register) {
+                has_registered.store(true, Ordering::SeqCst);
+                api::refuse_in_template()
+            } else {
+                api::not_here()
+            };
+            runtime_api::skip(&mut body).await;
+            answer
+        }
+    })
+}
+
+fn serve_platform(listener: TcpListener, serve: PlatformConnection, spec: Arc<InstanceSpec>) -> std::io::Result<Task> {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    Ok(PlatformTask(tokio::spawn(async move {
+    Ok(Task::spawn(async move {
         loop {
             match listener.accept().await.map(|(stream, _)| stream.into_std()) {
                 Ok(Ok(stream)) => serve(stream, spec.clone()),
@@ -432,114 +602,7 @@ fn serve_platform(
                 }
             }
         }
-    })))
-}
-
-struct LinuxInstance {
-    io: Io,
-    process: Process,
-    platform: Option<PlatformTask>,
-    /// Dies with the last of its clones, once it is forgotten.
-    template: Option<Arc<Live>>,
-}
-
-impl LinuxInstance {
-    async fn failure(&mut self, error: ChannelError) -> Failure {
-        match error {
-            ChannelError::Init(object) => Failure::Init(object),
-            ChannelError::ResponseTooLarge { bytes } => Failure::ResponseTooLarge { bytes },
-            ChannelError::Protocol(what) => Failure::Protocol(what),
-            ChannelError::Closed => self.ending().await,
-        }
-    }
-
-    /// Why the channel was closed.
-    async fn ending(&mut self) -> Failure {
-        let ended = tokio::time::timeout(Duration::from_millis(ENDING_MS), self.process.ended()).await;
-        let out_of_memory = self.process.ran_out_of_memory();
-        match ended {
-            Ok(Ok(Exit::Code(0))) => exited(Some(0), None),
-            // A kill that the function survived (of a child process, say) is no reason for an orderly exit.
-            Ok(Ok(_)) if out_of_memory => Failure::OutOfMemory,
-            Ok(Ok(Exit::Code(code))) => exited(Some(code), None),
-            Ok(Ok(Exit::Signal(signal))) => exited(None, Some(signal)),
-            Ok(Err(error)) => Failure::Protocol(format!("waiting for the runtime's end: {error}")),
-            Err(_) => Failure::Protocol("the runtime closed its channel and runs on".to_owned()),
-        }
-    }
-}
-
-/// What the channel comes to, or `Closed` when the process ends without it: a custom runtime may end without ever having
-/// connected, which its listener cannot tell. What it said just before it ended is still heard.
-async fn until_end<T>(
-    talk: impl Future<Output = Result<T, ChannelError>>,
-    process: &Process,
-) -> Result<T, ChannelError> {
-    tokio::pin!(talk);
-    tokio::select! {
-        biased;
-        result = &mut talk => result,
-        // When the end cannot be watched, the deadline still holds.
-        Ok(_) = process.ended() => tokio::time::timeout(Duration::from_millis(LAST_WORDS_MS), talk)
-            .await
-            .unwrap_or(Err(ChannelError::Closed)),
-    }
-}
-
-fn exited(code: Option<i32>, signal: Option<i32>) -> Failure {
-    Failure::Exited { code, signal }
-}
-
-#[async_trait]
-impl Instance for LinuxInstance {
-    async fn init(&mut self, log: &mut InvocationLog) -> Result<(), Failure> {
-        let ready = self.io.ready(log);
-        let Err(error) = until_end(ready, &self.process).await else {
-            return Ok(());
-        };
-        let failure = self.failure(error).await;
-        self.io.drain(log);
-        Err(failure)
-    }
-
-    async fn invoke(
-        &mut self,
-        event: &Invocation,
-        deadline: Deadline,
-        log: &mut InvocationLog,
-    ) -> Result<Answer, Failure> {
-        let answer = self.io.invoke(event, deadline, log);
-        let error = match until_end(answer, &self.process).await {
-            Ok(answer) => return Ok(answer),
-            Err(error) => error,
-        };
-        let failure = self.failure(error).await;
-        self.io.drain(log);
-        Err(failure)
-    }
-
-    fn birth(&self) -> Birth {
-        if self.template.is_some() { Birth::Clone } else { Birth::Start }
-    }
-
-    fn is_alive(&mut self) -> bool {
-        self.process.is_alive()
-    }
-
-    fn drain(&mut self, log: &mut InvocationLog) {
-        self.io.drain(log);
-    }
-
-    fn usage(&mut self) -> Usage {
-        self.process.usage()
-    }
-
-    async fn stop(self: Box<Self>) {
-        let LinuxInstance { io, process, platform, template } = *self;
-        drop(platform);
-        process.stop().await;
-        drop((io, template));
-    }
+    }))
 }
 
 #[cfg(test)]

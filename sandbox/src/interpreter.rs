@@ -28,6 +28,7 @@ impl Interpreter {
 pub(crate) enum Language {
     Node,
     Python,
+    Ruby,
 }
 
 pub(crate) struct Interpreters {
@@ -52,13 +53,15 @@ impl Interpreters {
         let (language, name, wanted) = match runtime {
             Runtime::Node { major } => (Language::Node, "Node.js", vec![*major]),
             Runtime::Python { minor } => (Language::Python, "Python", vec![3, *minor]),
-            Runtime::Provided { .. } => {
+            Runtime::Ruby { major, minor } => (Language::Ruby, "Ruby", vec![*major, *minor]),
+            Runtime::Provided { .. } | Runtime::Image => {
                 return Err("a custom runtime has no interpreter".to_owned());
             }
         };
         let names = match language {
             Language::Node => vec!["node".to_owned(), format!("node{}", wanted[0])],
             Language::Python => vec![format!("python3.{}", wanted[1]), "python3".to_owned()],
+            Language::Ruby => vec![format!("ruby{}.{}", wanted[0], wanted[1]), "ruby".to_owned()],
         };
         let mut found = Vec::new();
         for candidate in self.candidates(&names) {
@@ -92,6 +95,7 @@ impl Interpreters {
             Language::Python => {
                 std::iter::once("python3".to_owned()).chain((8..=16).map(|minor| format!("python3.{minor}"))).collect()
             }
+            Language::Ruby => vec!["ruby".to_owned()],
         };
         let mut found: Vec<Interpreter> = Vec::new();
         for candidate in self.candidates(&names) {
@@ -158,6 +162,9 @@ fn identify(language: Language, candidate: &Path) -> Option<Interpreter> {
             "-p",
             "[process.versions.node, require('fs').realpathSync(process.execPath), ''].join('\\n')",
         ]),
+        Language::Ruby => {
+            command.args(["--disable-gems", "-e", "puts RUBY_VERSION, File.realpath(RbConfig.ruby), RbConfig::CONFIG['prefix']"])
+        }
         Language::Python => command.args([
             "-I",
             "-c",

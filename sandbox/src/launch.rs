@@ -8,7 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -51,6 +51,14 @@ pub struct Plan {
     pub ephemeral_mb: u32,
     /// Descriptor 3 of the process.
     pub channel: Option<OwnedFd>,
+    /// The root of a container image; the host's programs and the code do not appear then.
+    pub image: Option<PathBuf>,
+    /// Where the process begins, inside.
+    pub directory: String,
+    /// A directory of the host that the process may write, made where it is missing, and where it appears.
+    pub file_system: Option<(PathBuf, String)>,
+    /// The program at [`root::INIT_PATH`], on the host.
+    pub init: Option<PathBuf>,
     /// Ports of the instance's loopback that the host listens on; at most four.
     pub listen: Vec<u16>,
     /// It will make clones of itself.
@@ -304,14 +312,22 @@ fn launch(shared: &Shared, plan: Plan) -> Result<Launched, LaunchError> {
     }
     let argv = c_strings(plan.argv)?;
     let environment = c_strings(plan.environment.into_iter().map(|(name, value)| format!("{name}={value}")))?;
+    if let Some((directory, _)) = &plan.file_system {
+        own_directory(directory, shared, &plan.owner)
+            .map_err(failed(format!("preparing `{}`", directory.display())))?;
+    }
     let layout = Layout {
         code_dir: &plan.code_dir,
         layers_dir: plan.layers_dir.as_deref(),
         runtime_dir: plan.runtime_dir.as_deref(),
+        init: plan.init.as_deref(),
+        image: plan.image.as_deref(),
+        file_system: plan.file_system.as_ref().map(|(directory, mount)| (directory.as_path(), mount.as_str())),
         sdk: &shared.sdk,
         prefixes: &plan.prefixes,
         ephemeral_mb: plan.ephemeral_mb,
     };
+    let directory = c_strings([plan.directory])?.remove(0);
     let root = root::compile(&layout, &shared.etc, shared.privileged).map_err(failed("laying out the root"))?;
     let limits = Limits { memory_mb: plan.memory_mb, tasks: limits::INSTANCE_TASKS_MAX };
     let group = shared.cgroups.create(&next_id(), limits).map_err(failed("making the control group"))?;
@@ -332,6 +348,7 @@ fn launch(shared: &Shared, plan: Plan) -> Result<Launched, LaunchError> {
     };
     let orders = Orders {
         root: &root,
+        directory: &directory,
         argv: &argv_pointers,
         environment: &environment_pointers,
         status: status_child.as_raw_fd(),
@@ -410,18 +427,32 @@ fn clone_child(orders: &Orders<'_>, group: Option<Group>) -> io::Result<Process>
     }
 }
 
+/// The host's user and group that stand for the function's.
+fn user_of(shared: &Shared, owner: &str) -> (u32, u32) {
+    if !shared.privileged {
+        return sys::effective_ids();
+    }
+    let mut hasher = DefaultHasher::new();
+    owner.hash(&mut hasher);
+    // Two functions may meet on a number; they still share no namespace.
+    let uid = shared.uid_base + (hasher.finish() % UID_RANGE) as u32;
+    (uid, uid)
+}
+
+/// A directory that belongs to the function's user.
+fn own_directory(directory: &Path, shared: &Shared, owner: &str) -> io::Result<()> {
+    use std::os::unix::fs::{DirBuilderExt, chown};
+    std::fs::DirBuilder::new().recursive(true).mode(0o755).create(directory)?;
+    let (uid, gid) = user_of(shared, owner);
+    if shared.privileged { chown(directory, Some(uid), Some(gid)) } else { Ok(()) }
+}
+
 /// One user and one group exist inside: the function's own. There is no root to become.
 fn map_user(process: &Process, shared: &Shared, owner: &str) -> io::Result<()> {
-    let (uid, gid) = if shared.privileged {
-        let mut hasher = DefaultHasher::new();
-        owner.hash(&mut hasher);
-        // Two functions may meet on a number; they still share no namespace.
-        let uid = shared.uid_base + (hasher.finish() % UID_RANGE) as u32;
-        (uid, uid)
-    } else {
+    let (uid, gid) = user_of(shared, owner);
+    if !shared.privileged {
         std::fs::write(format!("/proc/{}/setgroups", process.pid), "deny")?;
-        sys::effective_ids()
-    };
+    }
     let write = |name: &str, inner: u32, outer: u32| {
         std::fs::write(format!("/proc/{}/{name}", process.pid), format!("{inner} {outer} 1"))
     };

@@ -1,15 +1,18 @@
 //! Linux isolation: starts each instance of a function in its own namespaces, with a read-only root, resource limits
 //! and a system call filter, and implements the engine's sandbox port. The only crate with `unsafe` code, and that only
-//! in `sys`, `child`, `launch`, `clone` and `host`. No scheduling, no knowledge of languages beyond how to start their interpreters.
+//! in `sys`, `child`, `launch`, `clone`, `inside` and `host`. No scheduling, no knowledge of languages beyond how to start their interpreters.
 
 mod cgroup;
 pub mod channel;
 mod child;
 mod clone;
 mod config;
+mod extensions;
 #[doc(hidden)]
 pub mod fuzz;
 mod host;
+mod inside;
+mod inspect;
 mod instance;
 mod interpreter;
 mod launch;

@@ -74,6 +74,18 @@ impl Process {
         self.exit()?.ok_or_else(|| io::Error::other("the process has not ended after all"))
     }
 
+    /// Sends the signal that asks for an orderly end, if the process has a handler for it; whether it has.
+    pub(crate) fn ask_to_end(&self) -> bool {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
+        let caught = text.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+        let is_handled = caught & (1 << (libc::SIGTERM - 1)) != 0;
+        if is_handled {
+            sys::pidfd_signal(self.pidfd.as_fd(), libc::SIGTERM);
+        }
+        is_handled
+    }
+
     /// How it ended, if it has.
     pub(crate) fn exit(&self) -> io::Result<Option<Exit>> {
         if self.is_child {

@@ -37,7 +37,7 @@ impl Proofs {
 
 impl Inner {
     /// Whether clones of the function's interpreter work; a sentence where they do not. Waits for the proof the first time.
-    pub(crate) async fn proof(&self, function: &FunctionVersion) -> Result<(), String> {
+    pub(crate) async fn proof(self: &Arc<Self>, function: &FunctionVersion) -> Result<(), String> {
         let interpreter = self.interpreter(&function.runtime).await.map_err(|error| error.to_string())?;
         let cell = self.proofs.cell(interpreter.executable.clone());
         let proven = cell.get_or_init(|| async {
@@ -50,7 +50,7 @@ impl Inner {
         proven.await.clone()
     }
 
-    async fn try_clone(&self, like: &FunctionVersion) -> Result<(), String> {
+    async fn try_clone(self: &Arc<Self>, like: &FunctionVersion) -> Result<(), String> {
         let function = FunctionVersion {
             name: "cumulet-proof".to_owned(),
             handler: "index.handler".to_owned(),
@@ -66,6 +66,7 @@ impl Inner {
             function: Arc::new(function),
             code_dir: self.config.runtime_dir.join("proof"),
             layers_dir: None,
+            is_inspected: false,
             environment: environment.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
         });
         let live = Arc::new(self.make_template(spec.clone(), Kind::Initialised).await?);

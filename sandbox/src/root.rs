@@ -12,6 +12,11 @@ use std::path::{Component, Path, PathBuf};
 use crate::child::{INNER_GID, INNER_UID};
 use crate::sys::{self, MOUNT_NODEV, MOUNT_NOEXEC, MOUNT_NOSUID, MOUNT_RDONLY};
 
+/// Where the first process of an instance that is more than one finds its program.
+pub(crate) const INIT_PATH: &str = "/.cumulet-init";
+
+/// An empty directory, to hide others with.
+const COVER: &str = ".cumulet-empty";
 const READ_ONLY: u64 = MOUNT_RDONLY | MOUNT_NOSUID | MOUNT_NODEV;
 /// Files of `/tmp` for each megabyte of it; they cost kernel memory that is charged to the instance.
 const INODES_PER_MB: u64 = 128;
@@ -61,8 +66,14 @@ pub(crate) struct Layout<'a> {
     pub code_dir: &'a Path,
     pub layers_dir: Option<&'a Path>,
     pub runtime_dir: Option<&'a Path>,
+    /// The program of the first process, where that is not the runtime.
+    pub init: Option<&'a Path>,
     /// Folders of the SDKs, by their place in the runtime's.
     pub sdk: &'a [(&'static str, PathBuf)],
+    /// The root of a container image, instead of the host's programs and the code.
+    pub image: Option<&'a Path>,
+    /// A directory of the host that can be written, and where it appears.
+    pub file_system: Option<(&'a Path, &'a str)>,
     /// Interpreters' own directories outside `/usr`.
     pub prefixes: &'a [PathBuf],
     pub ephemeral_mb: u32,
@@ -119,7 +130,7 @@ pub(crate) fn prepare_etc(directory: &Path, resolv_conf: &str) -> io::Result<()>
         ),
     )?;
     write("group", &format!("root:x:0:\nsbx_user1051:x:{INNER_GID}:\nnogroup:x:65534:\n"))?;
-    write("hosts", "127.0.0.1 localhost instance\n::1 localhost ip6-localhost\n")?;
+    write("hosts", "127.0.0.1 localhost instance sandbox sandbox.localdomain\n::1 localhost ip6-localhost\n")?;
     write("resolv.conf", resolv_conf)?;
     write("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\nservices: files\n")?;
     write("host.conf", "multi on\n")?;
@@ -149,8 +160,11 @@ fn make_directory(path: &Path) -> io::Result<()> {
 /// Lays out the root of one instance. `privileged`: the sources are opened here and now.
 pub(crate) fn compile(layout: &Layout<'_>, etc: &Path, privileged: bool) -> io::Result<Root> {
     let mut root = Root::default();
-    for name in ["proc", "tmp", "etc", "dev", "usr", "var", "var/empty", "opt"] {
+    for name in ["proc", "tmp", "etc", "dev", "usr", "var", "opt"] {
         root.directory(name)?;
+    }
+    if layout.image.is_none() {
+        root.directory("var/empty")?;
     }
     root.steps.push(Step::Proc);
     root.steps.push(Step::Tmp(text(format!(
@@ -158,6 +172,14 @@ pub(crate) fn compile(layout: &Layout<'_>, etc: &Path, privileged: bool) -> io::
         layout.ephemeral_mb,
         u64::from(layout.ephemeral_mb) * INODES_PER_MB
     ))?));
+    if let Some(image) = layout.image {
+        root.image(image, etc, layout.file_system.is_some(), privileged)?;
+        root.devices(privileged)?;
+        root.directory(COVER)?;
+        root.mask_proc(COVER)?;
+        root.rest(layout, privileged)?;
+        return Ok(root);
+    }
     root.attach(Path::new("/usr"), "usr", READ_ONLY, privileged)?;
     root.host_directories(privileged)?;
     root.attach(etc, "etc", READ_ONLY, privileged)?;
@@ -168,7 +190,7 @@ pub(crate) fn compile(layout: &Layout<'_>, etc: &Path, privileged: bool) -> io::
         }
     }
     root.devices(privileged)?;
-    root.mask_proc()?;
+    root.mask_proc("var/empty")?;
     root.directory("var/task")?;
     root.attach(layout.code_dir, "var/task", READ_ONLY, privileged)?;
     if let Some(layers) = layout.layers_dir {
@@ -181,6 +203,7 @@ pub(crate) fn compile(layout: &Layout<'_>, etc: &Path, privileged: bool) -> io::
             root.attach(folder, &format!("var/runtime/{name}"), READ_ONLY, privileged)?;
         }
     }
+    root.rest(layout, privileged)?;
     for prefix in layout.prefixes {
         let place = inside(prefix)?;
         root.parents(&place)?;
@@ -236,6 +259,51 @@ impl Root {
         Ok(())
     }
 
+    /// A container image: each thing at its top, but for what instances have of their own.
+    fn image(&mut self, image: &Path, etc: &Path, has_mnt: bool, privileged: bool) -> io::Result<()> {
+        const MADE: &[&str] = &["proc", "tmp", "etc", "dev", "usr", "var", "opt"];
+        let mut entries: Vec<_> = std::fs::read_dir(image)?.collect::<io::Result<_>>()?;
+        entries.sort_by_key(std::fs::DirEntry::file_name);
+        for entry in entries {
+            let (name, kind) = (entry.file_name(), entry.file_type()?);
+            let Some(name) = name.to_str() else { continue };
+            if ["proc", "tmp", "dev", "sys"].contains(&name) || (has_mnt && name == "mnt") {
+                continue;
+            }
+            if kind.is_symlink() && !MADE.contains(&name) {
+                self.steps.push(Step::Link { target: text(std::fs::read_link(entry.path())?)?, path: text(name)? });
+            } else if kind.is_dir() {
+                if !MADE.contains(&name) {
+                    self.directory(name)?;
+                }
+                self.attach(&entry.path(), name, READ_ONLY, privileged)?;
+            } else if kind.is_file() {
+                self.steps.push(Step::File(text(name)?));
+                self.attach(&entry.path(), name, READ_ONLY, privileged)?;
+            }
+        }
+        for name in ["hosts", "resolv.conf"] {
+            self.attach(&etc.join(name), &format!("etc/{name}"), READ_ONLY, privileged)?;
+        }
+        Ok(())
+    }
+
+    /// What both kinds of root may have.
+    fn rest(&mut self, layout: &Layout<'_>, privileged: bool) -> io::Result<()> {
+        if let Some(init) = layout.init {
+            let place = INIT_PATH.trim_start_matches('/');
+            self.steps.push(Step::File(text(place)?));
+            self.attach(init, place, READ_ONLY, privileged)?;
+        }
+        if let Some((directory, mount)) = layout.file_system {
+            let place = inside(Path::new(mount))?;
+            self.parents(&place)?;
+            self.directory(&place)?;
+            self.attach(directory, &place, MOUNT_NOSUID | MOUNT_NODEV, privileged)?;
+        }
+        Ok(())
+    }
+
     /// `/bin`, `/lib` and their like are links into `/usr` on most hosts and directories on some.
     fn host_directories(&mut self, privileged: bool) -> io::Result<()> {
         for name in HOST_DIRECTORIES {
@@ -270,13 +338,13 @@ impl Root {
         Ok(())
     }
 
-    fn mask_proc(&mut self) -> io::Result<()> {
+    fn mask_proc(&mut self, empty: &str) -> io::Result<()> {
         let exists = |name: &&&str| Path::new("/proc").join(name).exists();
         for name in PROC_HIDDEN_FILES.iter().filter(exists) {
             self.steps.push(Step::Cover { with: text("dev/null")?, path: text(format!("proc/{name}"))? });
         }
         for name in PROC_HIDDEN_DIRECTORIES.iter().filter(exists) {
-            self.steps.push(Step::Cover { with: text("var/empty")?, path: text(format!("proc/{name}"))? });
+            self.steps.push(Step::Cover { with: text(empty)?, path: text(format!("proc/{name}"))? });
         }
         for name in PROC_READ_ONLY.iter().filter(exists) {
             self.steps.push(Step::ReadOnly(text(format!("proc/{name}"))?));
@@ -305,6 +373,9 @@ mod tests {
             code_dir: etc.path(),
             layers_dir: Some(etc.path()),
             runtime_dir: None,
+            init: None,
+            image: None,
+            file_system: None,
             sdk: &[],
             prefixes: &[PathBuf::from("/home/user/node")],
             ephemeral_mb: 512,

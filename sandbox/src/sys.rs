@@ -140,13 +140,12 @@ pub(crate) fn receive(socket: BorrowedFd<'_>) -> io::Result<(Vec<u8>, Vec<OwnedF
     Ok((bytes[..received].to_vec(), descriptors))
 }
 
+/// Passed with one message.
+const DESCRIPTORS_MAX: usize = 100;
+
 /// Sends bytes with descriptors; how many bytes went.
-pub(crate) fn send(
-    socket: &std::os::unix::net::UnixStream,
-    bytes: io::IoSlice<'_>,
-    descriptors: &[RawFd],
-) -> io::Result<usize> {
-    let mut control = [0u64; 16];
+pub(crate) fn send(socket: &impl AsRawFd, bytes: io::IoSlice<'_>, descriptors: &[RawFd]) -> io::Result<usize> {
+    let mut control = [0u64; DESCRIPTORS_MAX / 2 + 2];
     let data_bytes = size_of_val(descriptors) as libc::c_uint;
     // SAFETY: an all-zero msghdr is a valid one; an IoSlice has the layout of iovec; the control buffer, aligned for its
     // header, is asserted to have room for the descriptors that are copied into it.

@@ -5,7 +5,7 @@
 //! (`cumulet_engine::policy::templates`). How a clone is made is in `clone`.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -29,8 +29,11 @@ pub(crate) struct Live {
     pub kind: Kind,
     /// What the template was started with; a clone is told what differs.
     pub environment: Vec<(String, String)>,
-    /// The platform's endpoint inside; shared by the clones, as the network is.
-    pub _platform: Option<crate::instance::PlatformTask>,
+    /// The platform's endpoint inside, and the watch for those who want to register as extensions; shared by the clones, as
+    /// the network is.
+    pub _tasks: [Option<crate::extensions::attendant::Task>; 2],
+    /// Somebody wanted to register, here or in a clone.
+    pub has_registered: Arc<AtomicBool>,
     /// What it holds for itself.
     pub bytes: u64,
     /// Clones being made of it.
@@ -122,6 +125,26 @@ impl Entry {
     }
 }
 
+impl Known {
+    /// Makes an entry for the revision, where there is none.
+    fn meet(&mut self, version: &str, revision: &str) {
+        let Known { entries, cache, .. } = self;
+        if entries.get(version).is_some_and(|entry| entry.revision == revision) {
+            return;
+        }
+        if entries.len() >= limits::TEMPLATES_KNOWN_MAX {
+            let oldest = entries.iter().min_by_key(|(_, entry)| entry.used).map(|(version, _)| version.clone());
+            if let Some(oldest) = oldest {
+                entries.remove(&oldest);
+                cache.dropped(&oldest);
+            }
+        }
+        // The templates of another revision go with its entry.
+        entries.insert(version.to_owned(), Entry::new(revision));
+        cache.dropped(&version.to_owned());
+    }
+}
+
 impl Templates {
     /// `bytes_max`: of all templates together.
     pub(crate) fn new(bytes_max: u64) -> Templates {
@@ -137,19 +160,8 @@ impl Templates {
     /// `boot` is answered once for each template to be made; what became of it is to be said by `ready` or `refuse`.
     pub(crate) fn choose(&self, version: &str, revision: &str, wanted: Kind) -> Choice {
         let mut known = self.lock();
+        known.meet(version, revision);
         let Known { entries, cache, uses } = &mut *known;
-        if entries.get(version).is_none_or(|entry| entry.revision != revision) {
-            if entries.len() >= limits::TEMPLATES_KNOWN_MAX {
-                let oldest = entries.iter().min_by_key(|(_, entry)| entry.used).map(|(version, _)| version.clone());
-                if let Some(oldest) = oldest {
-                    entries.remove(&oldest);
-                    cache.dropped(&oldest);
-                }
-            }
-            // The templates of another revision go with its entry.
-            entries.insert(version.to_owned(), Entry::new(revision));
-            cache.dropped(&version.to_owned());
-        }
         let is_worth_it = cache.used(&version.to_owned(), BYTES_GUESSED);
         *uses += 1;
         let Some(entry) = entries.get_mut(version) else { return Choice::default() };
@@ -201,6 +213,18 @@ impl Templates {
             entry.booted.is_booting |= boots;
             boots.then_some(Kind::Booted)
         })?
+    }
+
+    /// The function version cannot be cloned at all, whatever was thought before.
+    pub(crate) fn never(&self, version: &str, revision: &str, reason: &str) {
+        let mut known = self.lock();
+        known.meet(version, revision);
+        let Some(entry) = known.entries.get_mut(version) else { return };
+        for slot in [&mut entry.initialised, &mut entry.booted] {
+            slot.refused.get_or_insert_with(|| reason.to_owned());
+            slot.live.clear();
+        }
+        known.cache.dropped(&version.to_owned());
     }
 
     fn give_up(&self, version: &str, revision: &str, kind: Kind, reason: String) {

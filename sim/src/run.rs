@@ -130,6 +130,7 @@ pub(crate) fn run(trace: &Trace, settings: Settings) -> Tally {
         concurrency_max: 1_000_000,
         is_reserved: false,
         provisioned: 0,
+        instances_max: usize::MAX,
         per_instance: 1,
         queue_max: 1_000_000,
         queue_us_max: 60_000_000,

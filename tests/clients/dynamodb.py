@@ -6,6 +6,7 @@ import time
 from decimal import Decimal
 
 import boto3
+from amazon.ion import simpleion as ion
 from boto3.dynamodb.conditions import Attr, Key
 from botocore.exceptions import ClientError
 
@@ -525,20 +526,31 @@ def export():
     )
     db.update_continuous_backups(TableName="exported", PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True})
     for i in range(30):
-        db.put_item(TableName="exported", Item={"pk": {"S": f"k{i}"}, "n": {"N": str(i)}})
+        db.put_item(TableName="exported", Item={"pk": {"S": f"k{i}"}, "n": {"N": str(i)}, "it's": {"L": [{"SS": ["a", '"']}, {"B": b"\0"}]}})
     arn = db.describe_table(TableName="exported")["Table"]["TableArn"]
-    begun = db.export_table_to_point_in_time(TableArn=arn, S3Bucket="exports", S3Prefix="here")["ExportDescription"]
-    end = time.time() + 30
-    while (shown := db.describe_export(ExportArn=begun["ExportArn"])["ExportDescription"])["ExportStatus"] == "IN_PROGRESS":
-        assert time.time() < end, shown
-        time.sleep(0.02)
-    assert shown["ExportStatus"] == "COMPLETED" and shown["ItemCount"] == 30, shown
-    read = lambda key: s3.get_object(Bucket="exports", Key=key)["Body"].read()
-    summary = json.loads(read(shown["ExportManifest"]))
-    files = [json.loads(line) for line in read(summary["manifestFilesS3Key"]).splitlines()]
-    lines = [json.loads(line)["Item"] for file in files for line in gzip.decompress(read(file["dataFileS3Key"])).splitlines()]
-    assert {item["pk"]["S"]: item["n"]["N"] for item in lines} == {f"k{i}": str(i) for i in range(30)}
-    assert [e["ExportArn"] for e in db.list_exports(TableArn=arn)["ExportSummaries"]] == [begun["ExportArn"]]
+    def lines(format):
+        begun = db.export_table_to_point_in_time(TableArn=arn, S3Bucket="exports", S3Prefix="here", ExportFormat=format)["ExportDescription"]
+        end = time.time() + 30
+        while (shown := db.describe_export(ExportArn=begun["ExportArn"])["ExportDescription"])["ExportStatus"] == "IN_PROGRESS":
+            assert time.time() < end, shown
+            time.sleep(0.02)
+        assert shown["ExportStatus"] == "COMPLETED" and shown["ItemCount"] == 30 and shown["ExportFormat"] == format, shown
+        read = lambda key: s3.get_object(Bucket="exports", Key=key)["Body"].read()
+        summary = json.loads(read(shown["ExportManifest"]))
+        files = [json.loads(line) for line in read(summary["manifestFilesS3Key"]).splitlines()]
+        return [line for file in files for line in gzip.decompress(read(file["dataFileS3Key"])).splitlines()]
+
+    items = [json.loads(line)["Item"] for line in lines("DYNAMODB_JSON")]
+    assert {item["pk"]["S"]: item["n"]["N"] for item in items} == {f"k{i}": str(i) for i in range(30)}
+    items = [ion.loads(line.decode())["Item"] for line in lines("ION")]
+    assert {item["pk"]: item["n"] for item in items} == {f"k{i}": i for i in range(30)}
+    found = items[0]["it's"]
+    assert [a.text for a in found[0].ion_annotations] == ["$dynamodb_SS"] and sorted(found[0]) == ['"', "a"] and found[1] == b"\0", found
+    assert len(db.list_exports(TableArn=arn)["ExportSummaries"]) == 2
+    refused(
+        "InvalidExportTimeException", db.export_table_to_point_in_time, "", TableArn=arn, S3Bucket="exports", ExportType="INCREMENTAL_EXPORT",
+        IncrementalExportSpecification={"ExportFromTime": time.time() - 3600},
+    )
 
 
 def absent():

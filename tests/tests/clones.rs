@@ -237,3 +237,41 @@ fn snap_start_asks_for_clones_of_the_initialised_function() {
         "ApplyOn=Always",
     ]);
 }
+
+const SHARED: &str = "let here = 0;
+let open = [];
+exports.handler = async (event, context) => {
+  here += 1;
+  await new Promise((resolve) => {
+    open.push(resolve);
+    if (open.length === 4) open.splice(0).forEach((go) => go());
+  });
+  console.log('of', context.awsRequestId);
+  return { pid: process.pid, most: here };
+};";
+
+/// Nobody is answered before four are there, and all are there in one process.
+#[test]
+fn a_function_may_take_several_events_at_a_time() {
+    let cloud = Cloud::start_with(&["--clones"]);
+    let more = ["--timeout", "30", "--environment", "Variables={CUMULET_INSTANCE_CONCURRENCY=4}"];
+    cloud.create_function_with("f", &node_runtime(), "index.handler", &[("index.js", SHARED)], &more);
+    for _ in 0..2 {
+        let clients: Vec<_> = (0..4).map(|_| invocation(&cloud, "{}")).collect();
+        let answer = |client: std::process::Child| client.wait_with_output().expect("the command line ends").stdout;
+        let answers: Vec<Value> = clients
+            .into_iter()
+            .map(|client| serde_json::from_slice(&answer(client)).expect("an answer in JSON"))
+            .collect();
+        assert!(answers.iter().all(|one| one["pid"] == answers[0]["pid"]), "{answers:?}");
+    }
+    let bill = cloud.aws(&["logs", "filter-log-events", "--log-group-name", "/aws/lambda/f", "--filter-pattern", "of"]);
+    let events = bill["events"].as_array().expect("events");
+    assert_eq!(events.len(), 8);
+    for event in events {
+        let [_, id, _, text] = event["message"].as_str().expect("text").split('\t').collect::<Vec<_>>()[..] else {
+            panic!("{event}");
+        };
+        assert_eq!(text.trim(), format!("of {id}"));
+    }
+}

@@ -54,6 +54,16 @@ impl Validation {
         self
     }
 
+    /// Of a list: how many members it may have.
+    pub fn count(&mut self, member: &str, list: Option<&[impl AsRef<str>]>, max: usize) -> &mut Self {
+        if let Some(list) = list.filter(|list| list.len() > max) {
+            let shown: Vec<&str> = list.iter().map(AsRef::as_ref).collect();
+            let constraint = format!("Member must have length less than or equal to {max}");
+            self.add(Some(&format!("[{}]", shown.join(", "))), member, &constraint);
+        }
+        self
+    }
+
     /// `pattern` is only quoted; whether it holds is the caller's to say.
     pub fn pattern(
         &mut self,

@@ -67,6 +67,12 @@ pub struct Settings {
     /// Bytes of one streamed answer [default: 209715200]
     #[arg(long, env = "CUMULET_STREAM_BYTES_MAX")]
     pub stream_bytes_max: Option<u64>,
+    /// The longest timeout a function may have, in seconds [default: 900]
+    #[arg(long, env = "CUMULET_TIMEOUT_SECONDS_MAX")]
+    pub timeout_seconds_max: Option<u32>,
+    /// A folder of container images: OCI layouts, and archives as `docker save` writes them
+    #[arg(long, env = "CUMULET_IMAGES_DIR")]
+    pub images_dir: Option<PathBuf>,
     /// Seconds after which an idle instance ends at the latest [default: 1800]
     #[arg(long, env = "CUMULET_IDLE_SECONDS")]
     pub idle_seconds: Option<u64>,
@@ -87,6 +93,9 @@ pub struct Settings {
     /// AWS's SDKs for functions that bring none, as `cumulet sdk install` puts them [default: `sdk` in the data folder]
     #[arg(long, env = "CUMULET_SDK_DIR")]
     pub sdk_dir: Option<PathBuf>,
+    /// A file of certificates (PEM) of authorities that web endpoints are trusted by, besides the public ones
+    #[arg(long, env = "CUMULET_TRUST")]
+    pub trust: Option<PathBuf>,
     /// Interpreters by runtime, in the file only
     #[arg(skip)]
     #[serde(default)]
@@ -109,12 +118,15 @@ pub struct Config {
     pub account_concurrency: usize,
     pub event_retry_seconds: [u64; 2],
     pub stream_bytes_max: u64,
+    pub timeout_seconds_max: u32,
+    pub images_dir: Option<PathBuf>,
     pub idle_seconds: u64,
     pub prices: Option<PathBuf>,
     pub lenient_versions: bool,
     pub clones: Clones,
     pub templates_late: bool,
     pub sdk_dir: PathBuf,
+    pub trust: Option<PathBuf>,
     pub interpreters: BTreeMap<String, PathBuf>,
 }
 
@@ -169,12 +181,15 @@ impl Settings {
             account_concurrency: self.account_concurrency.or(file.account_concurrency),
             stream_bytes_max: self.stream_bytes_max.or(file.stream_bytes_max),
             event_retry_seconds: self.event_retry_seconds.or(file.event_retry_seconds),
+            timeout_seconds_max: self.timeout_seconds_max.or(file.timeout_seconds_max),
+            images_dir: self.images_dir.or(file.images_dir),
             idle_seconds: self.idle_seconds.or(file.idle_seconds),
             prices: self.prices.or(file.prices),
             lenient_versions: self.lenient_versions.or(file.lenient_versions),
             clones: self.clones.or(file.clones),
             templates_late: self.templates_late.or(file.templates_late),
             sdk_dir: self.sdk_dir.or(file.sdk_dir),
+            trust: self.trust.or(file.trust),
             interpreters: file.interpreters,
         }
     }
@@ -231,11 +246,14 @@ impl Settings {
             account_concurrency: self.account_concurrency.unwrap_or(limits::FUNCTION_CONCURRENCY_MAX),
             stream_bytes_max: self.stream_bytes_max.unwrap_or(limits::STREAM_BYTES_MAX),
             event_retry_seconds,
+            timeout_seconds_max: self.timeout_seconds_max.unwrap_or(limits::FUNCTION_TIMEOUT_S_MAX).max(1),
+            images_dir: self.images_dir,
             idle_seconds: self.idle_seconds.unwrap_or(limits::INSTANCE_IDLE_MS / 1000),
             prices: self.prices,
             lenient_versions: self.lenient_versions.unwrap_or(false),
             clones: self.clones.unwrap_or(Clones::Snapstart),
             templates_late: self.templates_late.unwrap_or(false),
+            trust: self.trust,
             interpreters: self.interpreters,
         })
     }

@@ -41,6 +41,8 @@ enum Command {
     Deploy(commands::deploy::DeployArgs),
     /// Package and upload a folder, and print the template for other tools to deploy
     Package(commands::deploy::PackageArgs),
+    /// Deploy a folder, then again whenever a file in it changes, and show what its functions print
+    Dev(commands::dev::DevArgs),
     /// Call a function and print its answer
     Invoke(commands::invoke::InvokeArgs),
     /// Show what a function printed
@@ -96,6 +98,7 @@ fn run(command: Command, connection: Connection, output: Format) -> Result<(), F
         match command {
             Command::Deploy(args) => commands::deploy::deploy(&client, args, output).await,
             Command::Package(args) => commands::deploy::package(&client, args).await,
+            Command::Dev(args) => commands::dev::dev(&client, args, output).await,
             Command::Invoke(args) => commands::invoke::invoke(&client, args, output).await,
             Command::Logs(args) => commands::logs::logs(&client, args, output).await,
             Command::Bill(args) => commands::bill::bill(&client, args, output).await,

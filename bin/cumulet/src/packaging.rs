@@ -9,7 +9,7 @@ use zip::write::SimpleFileOptions;
 use crate::output::Failure;
 
 /// Left out of every package: what belongs to tools and not to the function.
-const LEFT_OUT: [&str; 6] = [".git", ".aws-sam", ".DS_Store", "__pycache__", ".venv", ".cumulet"];
+pub const LEFT_OUT: [&str; 6] = [".git", ".aws-sam", ".DS_Store", "__pycache__", ".venv", ".cumulet"];
 
 /// Zips a folder, or passes a ready zip on. `skip` are files of the folder that are not code.
 pub fn package(code: &Path, skip: &[PathBuf]) -> Result<Vec<u8>, Failure> {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -143,6 +143,11 @@ impl Cloud {
     async fn new(config: &Config) -> Result<Cloud, Failure> {
         let failed = |what: &str, e: &dyn std::fmt::Display| Failure::new(format!("{what}: {e}"));
         prepare(&config.data_dir).map_err(|e| failed(&format!("preparing {}", config.data_dir.display()), &e))?;
+        if let Some(path) = &config.trust {
+            let trusted =
+                std::fs::read(path).map_err(|e| e.to_string()).and_then(|pem| cumulet_wire::outbound::trust(&pem));
+            trusted.map_err(|e| failed(&format!("trusting the authorities of {}", path.display()), &e))?;
+        }
         let secret = secret(&config.data_dir.join("secret")).map_err(|e| failed("reading the secret", &e))?;
         let store: Arc<dyn Store> =
             EmbeddedStore::open(&config.data_dir).map_err(|e| failed("opening the store", &e))?;
@@ -206,6 +211,8 @@ impl Cloud {
             cumulet_lambda::Settings {
                 account_concurrency: config.account_concurrency,
                 event_retry_ms: [config.event_retry_seconds[0] * 1000, config.event_retry_seconds[1] * 1000],
+                timeout_s_max: config.timeout_seconds_max,
+                images_dir: config.images_dir.clone(),
             },
         );
         let lambda = Arc::new(lambda.with_mappings(mappings.clone()));
@@ -244,7 +251,13 @@ impl Cloud {
                 client.clone(),
                 delivery.clone(),
             )))
-            .with(Arc::new(cumulet_events::Events::new(store.clone(), clock.clone(), client.clone(), delivery.clone())))
+            .with(Arc::new(cumulet_events::Events::new(
+                store.clone(),
+                clock.clone(),
+                client.clone(),
+                delivery.clone(),
+                &secret,
+            )))
             .with(Arc::new(cumulet_ecr::Ecr))
             .with(Arc::new(cumulet_ssm::Ssm::new(store.clone(), &secret)))
             .with(tables.clone())
@@ -252,7 +265,7 @@ impl Cloud {
             .with(Arc::new(cumulet_meter::Meter::new(store.clone(), prices(config)?)))
             .with(gateway.clone())
             .with(stacks.clone())
-            .with(Arc::new(cumulet_platform::Platform::new(blobs, engine.clone())));
+            .with(Arc::new(cumulet_platform::Platform::new(blobs, engine.clone(), config.listen.ip())));
         stacks.connect(registry.clone(), access.clone());
         client.connect(registry.clone(), access.clone(), clock.clone());
         delivery.start();
@@ -294,12 +307,14 @@ fn prepare(data_dir: &Path) -> io::Result<()> {
         fs::create_dir_all(data_dir.join("runtime").join(folder))?;
     }
     let texts = cumulet_runtimes::FILES.iter().map(|(path, text)| (*path, text.as_bytes()));
-    for (path, bytes) in texts.chain([("clone.so", cumulet_runtimes::CLONE_LIBRARY)]) {
+    let programs = [("clone.so", cumulet_runtimes::CLONE_LIBRARY), ("init", cumulet_runtimes::INIT)];
+    for (path, bytes) in texts.chain(programs) {
         let path = data_dir.join("runtime").join(path);
         fs::create_dir_all(path.parent().unwrap_or(data_dir))?;
         if fs::read(&path).ok().as_deref() != Some(bytes) {
             fs::write(&path, bytes)?;
         }
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
     }
     Ok(())
 }
@@ -389,6 +404,7 @@ fn sandbox_config(config: &Config, front: Arc<OnceLock<Arc<Front>>>) -> Result<S
             )
         }
     };
+    sandbox.file_systems_dir = config.data_dir.join("filesystems");
     sandbox.sdk_dir = Some(config.sdk_dir.clone());
     sandbox.lenient_versions = config.lenient_versions;
     sandbox.clones = match config.clones {

@@ -25,6 +25,8 @@ pub struct Settings {
     pub is_reserved: bool,
     /// Instances that are kept whether or not they are used.
     pub provisioned: usize,
+    /// Instances at a time.
+    pub instances_max: usize,
     /// Invocations that one instance takes at a time.
     pub per_instance: usize,
     /// Invocations that may wait, and for how long.
@@ -209,7 +211,34 @@ impl Function {
         self.place_free(id, now, is_beyond_share)
     }
 
-    /// An instance is gone, and an event that it served with it.
+    /// What a further seat of a newborn does, after [`Function::started`] has told it of the first.
+    pub fn offered(&mut self, id: InstanceId) -> Next {
+        let Some(instance) = self.instances.get_mut(&id) else { return Next::Stop };
+        if instance.is_closing || instance.busy >= self.settings.per_instance {
+            return Next::Keep;
+        }
+        let Some((ticket, _)) = self.queue.pop_front() else { return Next::Keep };
+        instance.busy += 1;
+        self.serving += 1;
+        self.reopen(id);
+        Next::Serve(ticket)
+    }
+
+    /// An event is over that leaves its instance in doubt: it takes no further ones.
+    pub fn forsaken(&mut self, id: InstanceId) -> Next {
+        self.open.retain(|open| *open != id);
+        let Some(instance) = self.instances.get_mut(&id) else { return Next::Stop };
+        instance.is_closing = true;
+        instance.busy -= 1;
+        self.serving -= 1;
+        if instance.busy > 0 {
+            return Next::Keep;
+        }
+        self.instances.remove(&id);
+        Next::Stop
+    }
+
+    /// An instance is gone, and the events that it served with it.
     pub fn died(&mut self, id: InstanceId) {
         if let Some(instance) = self.instances.remove(&id) {
             self.serving -= instance.busy;
@@ -366,7 +395,8 @@ impl Function {
         if alive == 0 || now.saturating_sub(*oldest) >= self.patience_us() {
             wanted = wanted.max(1);
         }
-        let room = self.settings.concurrency_max.div_ceil(self.settings.per_instance).saturating_sub(alive);
+        let Settings { concurrency_max, instances_max, per_instance, .. } = self.settings;
+        let room = concurrency_max.div_ceil(per_instance).min(instances_max).saturating_sub(alive);
         wanted.max(spare).min(room)
     }
 
@@ -401,6 +431,7 @@ mod tests {
         concurrency_max: 100,
         is_reserved: false,
         provisioned: 0,
+        instances_max: usize::MAX,
         per_instance: 1,
         queue_max: 1000,
         queue_us_max: 10_000_000,
@@ -563,6 +594,32 @@ mod tests {
         assert_eq!(function.counts(), (1, 0, 0));
         function.died(1);
         assert_eq!(function.arrive(1, 0), Arrival::Queue);
+    }
+
+    #[test]
+    fn a_newborn_with_seats_takes_all_who_wait() {
+        let mut function = Function::new(Settings { per_instance: 3, ..SETTINGS });
+        for ticket in 1..=4 {
+            assert_eq!(function.arrive(ticket, 0), Arrival::Queue);
+        }
+        assert_eq!(function.wants(0), 2);
+        assert!(function.granted(0));
+        assert_eq!(function.started(1, Birth::Start, 1, MS), Next::Serve(1));
+        assert_eq!((function.offered(1), function.offered(1)), (Next::Serve(2), Next::Serve(3)));
+        assert_eq!(function.offered(1), Next::Keep);
+        assert_eq!(function.waiting(), 1);
+    }
+
+    #[test]
+    fn an_instance_in_doubt_ends_with_its_last_event() {
+        let mut function = warm(Settings { per_instance: 3, ..SETTINGS }, used(500, 1));
+        for _ in 0..2 {
+            assert_eq!(function.arrive(9, 0), Arrival::Reuse(1));
+        }
+        assert_eq!(function.forsaken(1), Next::Keep);
+        assert_eq!(function.arrive(9, 0), Arrival::Queue, "nothing new");
+        assert_eq!(function.completed(1, used(500, 1), MS, false), Next::Stop);
+        assert_eq!(function.counts(), (0, 0, 0));
     }
 
     #[test]

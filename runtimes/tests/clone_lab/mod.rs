@@ -19,7 +19,7 @@ pub struct Lab {
     pub scratch: tempfile::TempDir,
     pub sandbox: LinuxSandbox,
     pub function: Arc<FunctionVersion>,
-    environment: Vec<(String, String)>,
+    pub environment: Vec<(String, String)>,
 }
 
 pub fn output(program: &str, arguments: &[&str]) -> u16 {
@@ -153,8 +153,16 @@ impl Lab {
 }
 
 pub async fn invoke(instance: &mut Box<dyn Instance>, payload: &str) -> (Result<Answer, Failure>, InvocationLog) {
+    invoke_as("8476a536-e9f4-11e8-9739-2dfe598c3fcd", instance, payload).await
+}
+
+pub async fn invoke_as(
+    request_id: &str,
+    instance: &mut Box<dyn Instance>,
+    payload: &str,
+) -> (Result<Answer, Failure>, InvocationLog) {
     let event = Invocation {
-        request_id: "8476a536-e9f4-11e8-9739-2dfe598c3fcd".to_owned(),
+        request_id: request_id.to_owned(),
         payload: Bytes::copy_from_slice(payload.as_bytes()),
         trace: String::new(),
         client_context: None,

@@ -3,6 +3,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io::{ErrorKind, IoSlice};
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
@@ -15,11 +16,12 @@ use cumulet_engine::output::InvocationLog;
 use cumulet_engine::sandbox::{Answer, Deadline};
 use cumulet_engine::stream::{Sink, TooLong};
 use serde::Serialize;
-use tokio::io::{AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncReadExt, AsyncWrite, Interest};
 use tokio::net::UnixStream;
 
 use super::ChannelError;
 use super::pipes::Pipes;
+use crate::sys;
 
 const LENGTH_BYTES: usize = 4;
 /// Type and body of the longest frame: an answer.
@@ -108,6 +110,30 @@ impl Frames {
         } else {
             Err(std::io::Error::other("more than was asked for"))
         }
+    }
+
+    /// Gives the runtime a socket for each of `count` seats, and returns the other ends. Nothing but logs comes here afterwards.
+    pub fn divide(&mut self, count: usize) -> std::io::Result<Vec<Frames>> {
+        const SEATS: &[u8] = &[1, 0, 0, 0, b'T'];
+        let pairs = (0..count).map(|_| StdUnixStream::pair()).collect::<std::io::Result<Vec<_>>>()?;
+        let theirs: Vec<RawFd> = pairs.iter().map(|(_, theirs)| theirs.as_raw_fd()).collect();
+        let sent = self.socket.try_io(Interest::WRITABLE, || sys::send(&self.socket, IoSlice::new(SEATS), &theirs))?;
+        if sent < SEATS.len() {
+            return Err(std::io::Error::other("the runtime does not read"));
+        }
+        pairs.into_iter().map(|(ours, _)| Frames::new(ours)).collect()
+    }
+
+    /// Moves what logs there are to `log`, and arranges to be woken for more. Ready once nothing more comes.
+    pub fn poll_logs(&mut self, cx: &mut Context<'_>, log: &mut InvocationLog) -> Poll<()> {
+        for _ in 0..FRAMES_PER_TURN {
+            let is_sound = self.take_logs(log).is_ok() && matches!(split(&self.read), Ok(None));
+            if !is_sound || ready!(self.poll_fill(cx)).is_err() {
+                return Poll::Ready(());
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     pub async fn ready(&mut self, pipes: &mut Pipes, log: &mut InvocationLog) -> Result<(), ChannelError> {

@@ -3,13 +3,15 @@
 //! isolation are not here.
 
 mod frames;
-mod pipes;
+pub(crate) mod pipes;
 pub(crate) mod runtime_api;
+pub(crate) mod server;
 
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use cumulet_engine::function::FunctionVersion;
@@ -17,6 +19,7 @@ use cumulet_engine::invocation::Invocation;
 use cumulet_engine::output::InvocationLog;
 use cumulet_engine::sandbox::{Answer, Deadline};
 
+use crate::extensions::Extensions;
 use frames::Frames;
 use pipes::Pipes;
 use runtime_api::RuntimeApi;
@@ -41,6 +44,13 @@ pub enum ChannelError {
 enum Channel {
     Frames(Frames),
     RuntimeApi(RuntimeApi),
+    /// A wrapper may start the managed runtime, or something else that speaks to the Runtime API: an extension may do so
+    /// on behalf of a plain web server. Whoever asks for the first event is the runtime.
+    Either {
+        frames: Frames,
+        api: RuntimeApi,
+        is_by_frames: bool,
+    },
 }
 
 /// Both directions between the host and one process.
@@ -68,10 +78,63 @@ impl Io {
         stderr: OwnedFd,
         function: Arc<FunctionVersion>,
     ) -> std::io::Result<Io> {
+        Io::runtime_api_beside(listener, stdout, stderr, &function.name, None)
+    }
+
+    /// The same, with what the instance's extensions call.
+    pub(crate) fn runtime_api_beside(
+        listener: TcpListener,
+        stdout: OwnedFd,
+        stderr: OwnedFd,
+        function: &str,
+        extensions: Option<Arc<Extensions>>,
+    ) -> std::io::Result<Io> {
         Ok(Io {
-            channel: Channel::RuntimeApi(RuntimeApi::serve(listener, function)?),
+            channel: Channel::RuntimeApi(RuntimeApi::serve(listener, function, extensions)?),
             pipes: Pipes::new(stdout, stderr)?,
         })
+    }
+
+    /// Both of them, until one says that it is ready.
+    pub(crate) fn either(
+        socket: UnixStream,
+        listener: TcpListener,
+        stdout: OwnedFd,
+        stderr: OwnedFd,
+        function: &str,
+        extensions: Arc<Extensions>,
+    ) -> std::io::Result<Io> {
+        let api = RuntimeApi::serve(listener, function, Some(extensions))?;
+        Ok(Io {
+            channel: Channel::Either { frames: Frames::new(socket)?, api, is_by_frames: true },
+            pipes: Pipes::new(stdout, stderr)?,
+        })
+    }
+
+    /// Waits for the first to be ready, which is the runtime from then on. The API's server stays, for extensions.
+    async fn choose(&mut self, log: &mut InvocationLog) -> Result<(), ChannelError> {
+        let Io { channel: Channel::Either { frames, api, is_by_frames }, pipes } = self else { return Ok(()) };
+        let (result, is_frames) = tokio::select! {
+            result = frames.ready(pipes, log) => match result {
+                // Whatever the wrapper has started has no use for the channel.
+                Err(ChannelError::Closed) => (api.ready(pipes, log).await, false),
+                result => (result, true),
+            },
+            result = api.readied() => (result, false),
+        };
+        *is_by_frames = is_frames;
+        result
+    }
+
+    /// Takes what is printed to `log` until the future is dropped.
+    pub(crate) async fn listen(&mut self, log: &mut InvocationLog) {
+        let pipes = &mut self.pipes;
+        std::future::poll_fn(|cx| {
+            // Both closed is nothing to act on here.
+            let _both_closed = pipes.poll(cx, log);
+            std::task::Poll::Pending
+        })
+        .await
     }
 
     /// Waits until initialisation is over. What is printed meanwhile goes to `log`.
@@ -83,7 +146,9 @@ impl Io {
         let result = match channel {
             Channel::Frames(frames) => frames.ready(pipes, log).await,
             Channel::RuntimeApi(api) => api.ready(pipes, log).await,
+            Channel::Either { .. } => self.choose(log).await,
         };
+        let pipes = &mut self.pipes;
         pipes.drain(log);
         result
     }
@@ -95,8 +160,22 @@ impl Io {
     pub(crate) fn into_socket(self) -> std::io::Result<UnixStream> {
         match self.channel {
             Channel::Frames(frames) => frames.into_socket(),
-            Channel::RuntimeApi(_) => Err(std::io::Error::other("a channel of requests")),
+            Channel::RuntimeApi(_) | Channel::Either { .. } => Err(std::io::Error::other("a channel of requests")),
         }
+    }
+
+    /// Divides the way to an initialised runtime into one for each seat, and what is printed.
+    ///
+    /// # Errors
+    /// When descriptors have run out, or the channel is none of frames.
+    pub(crate) fn divide(self, count: usize) -> std::io::Result<(Vec<Io>, Output)> {
+        let (Channel::Frames(mut frames) | Channel::Either { mut frames, is_by_frames: true, .. }) = self.channel
+        else {
+            return Err(std::io::Error::other("a channel of requests has no seats"));
+        };
+        let seats = frames.divide(count)?;
+        let seat = |frames| Io { channel: Channel::Frames(frames), pipes: Pipes::none() };
+        Ok((seats.into_iter().map(seat).collect(), Output { frames, pipes: self.pipes, log: InvocationLog::new() }))
     }
 
     /// Hands over one event and waits for the answer. All that was printed before the answer is in `log` on return.
@@ -113,8 +192,10 @@ impl Io {
     ) -> Result<Answer, ChannelError> {
         let Io { channel, pipes } = self;
         let result = match channel {
-            Channel::Frames(frames) => frames.invoke(event, deadline, pipes, log).await,
-            Channel::RuntimeApi(api) => api.invoke(event, deadline, pipes, log).await,
+            Channel::Frames(frames) | Channel::Either { frames, is_by_frames: true, .. } => {
+                frames.invoke(event, deadline, pipes, log).await
+            }
+            Channel::RuntimeApi(api) | Channel::Either { api, .. } => api.invoke(event, deadline, pipes, log).await,
         };
         pipes.drain(log);
         result
@@ -122,9 +203,32 @@ impl Io {
 
     /// Takes what has been printed and not yet been read, unfinished lines too. Never waits.
     pub fn drain(&mut self, log: &mut InvocationLog) {
-        if let Channel::Frames(frames) = &mut self.channel {
+        if let Channel::Frames(frames) | Channel::Either { frames, is_by_frames: true, .. } = &mut self.channel {
             frames.drain(log);
         }
         self.pipes.drain(log);
+    }
+}
+
+/// What an instance with seats prints beside its events: gathered for whichever event is over next.
+pub(crate) struct Output {
+    frames: Frames,
+    pipes: Pipes,
+    log: InvocationLog,
+}
+
+impl Output {
+    /// Reads what is there and arranges to be woken for more. Ready once nothing more comes.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Output { frames, pipes, log } = self;
+        let (logs, printed) = (frames.poll_logs(cx, log), pipes.poll(cx, log));
+        if logs.is_ready() && printed.is_ready() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Takes what has been printed and not yet been taken, unfinished lines too. Never waits.
+    pub(crate) fn drain(&mut self, log: &mut InvocationLog) {
+        self.frames.drain(&mut self.log);
+        self.pipes.drain(&mut self.log);
+        log.append(&mut self.log);
     }
 }

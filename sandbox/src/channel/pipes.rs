@@ -41,6 +41,12 @@ impl Pipes {
         })
     }
 
+    /// Of a seat: what a process prints is read for all of them together.
+    pub fn none() -> Pipes {
+        let none = || Stream { pipe: None, lines: Lines::default() };
+        Pipes { stdout: none(), stderr: none(), buffer: Box::default() }
+    }
+
     /// Reads what is there and arranges to be woken for more. Ready once both pipes are closed.
     pub fn poll(&mut self, cx: &mut Context<'_>, log: &mut InvocationLog) -> Poll<()> {
         let out = self.stdout.poll(cx, &mut self.buffer, log);

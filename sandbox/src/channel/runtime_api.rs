@@ -1,20 +1,17 @@
 //! Lambda's Runtime API (<https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>) for one process: HTTP/1.1
-//! on the listener given. The extensions and telemetry APIs and SnapStart's restore calls are absent; streamed answers
-//! go on as they come where somebody takes them so, and are collected otherwise.
+//! on the listener given, and beside it what the instance's extensions call (`extensions::api`). SnapStart's restore calls
+//! are absent. Streamed answers go on as they come where somebody takes them so, and are collected otherwise.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::TcpListener as StdTcpListener;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use cumulet_base::limits::INVOKE_PAYLOAD_BYTES_MAX;
-use cumulet_engine::function::FunctionVersion;
 use cumulet_engine::invocation::Invocation;
 use cumulet_engine::output::InvocationLog;
 use cumulet_engine::sandbox::{Answer, Deadline};
@@ -23,32 +20,26 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore};
-use tokio::task::{JoinHandle, JoinSet};
 
-use super::ChannelError;
 use super::pipes::Pipes;
+use super::{ChannelError, server};
+use crate::extensions::attendant::Task;
+use crate::extensions::{self, Extensions};
 
 const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
 const RESPONSE_MODE: &str = "lambda-runtime-function-response-mode";
 const PREFIX: &str = "/2018-06-01/runtime/";
-/// Connections of one process; further ones wait to be accepted.
-const CONNECTIONS_MAX: usize = 64;
-const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 /// Bodies received at once.
 const BODIES_MAX: usize = 2;
-const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Identifiers remembered, to tell a second answer from a made-up one.
 const ANSWERED_MAX: usize = 8;
 
 /// The server and the host's side of it.
 pub struct RuntimeApi {
     shared: Arc<Shared>,
-    server: JoinHandle<()>,
+    /// The connections live in the task's set and end with it.
+    _server: Task,
 }
 
 struct Shared {
@@ -56,7 +47,7 @@ struct Shared {
     /// Wakes a call of `next` when an event is there.
     offered: Notify,
     bodies: Semaphore,
-    function: Arc<FunctionVersion>,
+    extensions: Option<Arc<Extensions>>,
 }
 
 #[derive(Default)]
@@ -80,23 +71,45 @@ struct Event {
 }
 
 impl RuntimeApi {
-    pub fn serve(listener: StdTcpListener, function: Arc<FunctionVersion>) -> std::io::Result<RuntimeApi> {
-        listener.set_nonblocking(true)?;
-        let listener = TcpListener::from_std(listener)?;
+    pub fn serve(
+        listener: StdTcpListener,
+        function: &str,
+        extensions: Option<Arc<Extensions>>,
+    ) -> std::io::Result<RuntimeApi> {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             offered: Notify::new(),
             bodies: Semaphore::new(BODIES_MAX),
-            function,
+            extensions,
         });
-        let server = tokio::spawn(accept(listener, shared.clone()));
-        Ok(RuntimeApi { shared, server })
+        let answering = shared.clone();
+        let server = server::serve(listener, function, move |request| {
+            let shared = answering.clone();
+            async move { route(&shared, request).await }
+        })?;
+        Ok(RuntimeApi { shared, _server: server })
     }
 
     pub async fn ready(&mut self, pipes: &mut Pipes, log: &mut InvocationLog) -> Result<(), ChannelError> {
         self.wait(pipes, log, |state| match state.outcome.take() {
             Some(Err(error)) => Some(Err(error)),
             _ => state.is_ready.then_some(Ok(())),
+        })
+        .await
+    }
+
+    /// The same without reading what is printed, for when somebody else does.
+    pub async fn readied(&self) -> Result<(), ChannelError> {
+        poll_fn(|cx| {
+            let mut state = self.shared.lock();
+            if let Some(Err(error)) = state.outcome.take() {
+                return Poll::Ready(Err(error));
+            }
+            if state.is_ready {
+                return Poll::Ready(Ok(()));
+            }
+            state.waiter = Some(cx.waker().clone());
+            Poll::Pending
         })
         .await
     }
@@ -142,13 +155,6 @@ impl RuntimeApi {
     }
 }
 
-impl Drop for RuntimeApi {
-    fn drop(&mut self) {
-        // The connections live in the task's set and end with it.
-        self.server.abort();
-    }
-}
-
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Every change below is a plain assignment, so a poisoned state is still whole.
@@ -179,42 +185,6 @@ impl State {
     }
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
-    let mut connections = JoinSet::new();
-    loop {
-        while connections.try_join_next().is_some() {}
-        if connections.len() >= CONNECTIONS_MAX {
-            connections.join_next().await;
-            continue;
-        }
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                tracing::warn!(function = shared.function.name, %error, "runtime API: accepting");
-                // Most likely descriptors have run out; trying again at once would burn a core.
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
-        // Without it an answer could wait for the acknowledgement of the one before.
-        let _ = stream.set_nodelay(true);
-        let shared = shared.clone();
-        connections.spawn(async move {
-            let service = service_fn(|request| {
-                let shared = shared.clone();
-                async move { Ok::<_, Infallible>(route(&shared, request).await) }
-            });
-            let served = http1::Builder::new()
-                .max_buf_size(HEAD_BYTES_MAX)
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
-            if let Err(error) = served {
-                tracing::debug!(function = shared.function.name, %error, "runtime API connection");
-            }
-        });
-    }
-}
-
 enum Call<'a> {
     Next,
     InitError,
@@ -239,7 +209,10 @@ fn parse_path(path: &str) -> Option<Call<'_>> {
 
 async fn route(shared: &Shared, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let (parts, mut body) = request.into_parts();
-    let response = handle(shared, &parts, &mut body).await;
+    let response = match (&shared.extensions, extensions::api::parse(parts.uri.path())) {
+        (Some(extensions), Some(path)) => extensions::api::answer(extensions, path, &parts, &mut body).await,
+        _ => handle(shared, &parts, &mut body).await,
+    };
     skip(&mut body).await;
     response
 }
@@ -279,7 +252,7 @@ async fn handle(shared: &Shared, parts: &Parts, body: &mut Incoming) -> Response
 
 /// Reads what is left of a body, for a connection with an unread one is closed, and its client finds a broken pipe
 /// where the refusal should be.
-async fn skip(body: &mut Incoming) {
+pub(crate) async fn skip(body: &mut Incoming) {
     let mut left = INVOKE_PAYLOAD_BYTES_MAX;
     while let Some(Ok(frame)) = body.frame().await {
         let length = frame.data_ref().map_or(0, Bytes::len);

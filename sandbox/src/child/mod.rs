@@ -6,7 +6,7 @@
 pub(crate) mod mounts;
 mod net;
 
-use std::ffi::{c_char, c_int};
+use std::ffi::{CStr, c_char, c_int};
 use std::os::fd::RawFd;
 
 use crate::root::Root;
@@ -27,6 +27,7 @@ const PARK_FD: c_int = 64;
 /// Everything the child needs, made before the clone.
 pub(crate) struct Orders<'a> {
     pub root: &'a Root,
+    pub directory: &'a CStr,
     pub argv: &'a [*const c_char],
     pub environment: &'a [*const c_char],
     pub status: RawFd,
@@ -88,7 +89,7 @@ pub(crate) const STAGES: &[&str] = &[
     "arranging descriptors",
     "setting resource limits",
     "dropping privileges",
-    "entering the code directory",
+    "entering the working directory",
     "tying the instance to the platform",
     "installing the system call filter",
     "executing the runtime",
@@ -166,7 +167,7 @@ unsafe fn steps(orders: &Orders<'_>, status: &mut RawFd) -> Done {
         arrange_descriptors(orders, status)?;
         set_limits(orders)?;
         drop_privileges(orders.is_template)?;
-        need(libc::chdir(c"/var/task".as_ptr()).into(), Stage::Directory)?;
+        need(libc::chdir(orders.directory.as_ptr()).into(), Stage::Directory)?;
         tie_to_platform(*status)?;
         install_filter(orders.filter)?;
         reset_signals();

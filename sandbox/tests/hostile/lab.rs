@@ -60,6 +60,10 @@ impl Lab {
             ephemeral_mb: 512,
             channel: None,
             listen: vec![],
+            image: None,
+            directory: "/var/task".to_owned(),
+            file_system: None,
+            init: None,
             is_template: false,
         }
     }

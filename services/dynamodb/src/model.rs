@@ -196,6 +196,26 @@ pub struct Export {
     pub role_arn: Option<String>,
     pub items: u64,
     pub bytes: u64,
+    #[serde(default)]
+    pub is_ion: bool,
+    /// Of an export of changes: those from here on, and before `at_ms`.
+    #[serde(default)]
+    pub window: Option<Window>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    pub from_ms: u64,
+    /// What changed items were before is written, too.
+    pub with_old: bool,
+    /// The names of the key's attributes.
+    pub keys: Vec<String>,
+}
+
+impl Window {
+    pub fn view(&self) -> &'static str {
+        if self.with_old { "NEW_AND_OLD_IMAGES" } else { "NEW_IMAGE" }
+    }
 }
 
 impl Export {
@@ -206,8 +226,26 @@ impl Export {
 
     /// Where in the bucket its files are.
     pub fn folder(&self) -> String {
+        format!("{}/{}", self.top(), self.id())
+    }
+
+    fn top(&self) -> String {
         let prefix = self.prefix.as_deref().map(|prefix| format!("{prefix}/")).unwrap_or_default();
-        format!("{prefix}AWSDynamoDB/{}", self.id())
+        format!("{prefix}AWSDynamoDB")
+    }
+
+    /// Where its items are: those of changes lie together, so that one table can be made of all of them.
+    pub fn data_folder(&self) -> String {
+        let folder = if self.window.is_some() { self.top() } else { self.folder() };
+        format!("{folder}/data")
+    }
+
+    pub fn format(&self) -> &'static str {
+        if self.is_ion { "ION" } else { "DYNAMODB_JSON" }
+    }
+
+    pub fn kind(&self) -> &'static str {
+        if self.window.is_some() { "INCREMENTAL_EXPORT" } else { "FULL_EXPORT" }
     }
 }
 

@@ -16,6 +16,8 @@ use tokio::task::JoinSet;
 
 use super::*;
 
+mod exports;
+
 const NOW_MS: u64 = 1_795_428_930_123;
 
 struct Hand(AtomicU64);
@@ -51,6 +53,7 @@ fn context(caller: Caller) -> Context {
         request_id: "r".to_owned(),
         host: "localhost:4566".to_owned(),
         now_ms: NOW_MS,
+        trace: None,
     }
 }
 
@@ -640,129 +643,4 @@ async fn what_was_interrupted_goes_on() {
     let (lo, hi) = keys::all(live.table.rows);
     let span = storage::Span { lo, hi, is_reverse: false };
     assert!(again.db.shared.storage().raw_page(live.table.rows, &span, 10).await.unwrap().is_empty());
-}
-
-static BUCKET_MODEL: ServiceModel = ServiceModel {
-    name: "s3",
-    protocol: Protocol::Json10,
-    target: "",
-    xmlns: "",
-    operations: &[Operation::rpc("PutObject")],
-    absent: &[],
-};
-
-/// Keeps what is put into the bucket `b`; there is no other.
-#[derive(Default)]
-struct Bucket(Mutex<BTreeMap<String, bytes::Bytes>>);
-
-#[async_trait]
-impl Service for Bucket {
-    fn model(&self) -> &'static ServiceModel {
-        &BUCKET_MODEL
-    }
-
-    async fn call(&self, call: Call) -> Result<Answer, ApiError> {
-        if call.input["Bucket"] != "b" {
-            return Err(ApiError::new(404, "NoSuchBucket", "The specified bucket does not exist"));
-        }
-        let key = call.input["Key"].as_str().unwrap().to_owned();
-        self.0.lock().unwrap().insert(key, call.payload);
-        Ok(Answer::empty())
-    }
-}
-
-struct Everybody;
-
-#[async_trait]
-impl Authorizer for Everybody {
-    async fn authorize(&self, _: &Caller, _: &str, _: &str) -> Result<(), ApiError> {
-        Ok(())
-    }
-}
-
-async fn exported(bench: &Bench, arn: &Value) -> Value {
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
-    loop {
-        let shown = bench.ok("DescribeExport", json!({"ExportArn": arn})).await["ExportDescription"].clone();
-        if shown["ExportStatus"] != "IN_PROGRESS" {
-            return shown;
-        }
-        assert!(std::time::Instant::now() < deadline, "the export never ended");
-        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
-    }
-}
-
-#[tokio::test]
-async fn a_table_is_exported_as_it_was() {
-    let bucket = Arc::new(Bucket::default());
-    let client = Client::default();
-    let clock = Arc::new(Hand(AtomicU64::new(NOW_MS)));
-    client.connect(Registry::default().with(bucket.clone()), Arc::new(Everybody), clock);
-    let bench = Bench::with(Arc::new(MemoryStore::new()), client);
-    bench.table("tbl", json!({})).await;
-    let arn = "arn:aws:dynamodb:us-east-1:000000000000:table/tbl";
-    let input = json!({"TableArn": arn, "S3Bucket": "b", "S3Prefix": "out"});
-    let refused = bench.call("ExportTableToPointInTime", input.clone()).await.unwrap_err();
-    assert_eq!(refused.code, "PointInTimeRecoveryUnavailableException");
-    let on = json!({"TableName": "tbl", "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": true}});
-    bench.ok("UpdateContinuousBackups", on).await;
-    let item = |pk: &str, v: &str| json!({"pk": {"S": pk}, "sk": {"N": "1"}, "v": {"S": v}});
-    let large = "x".repeat(100_000);
-    for (pk, v) in [("stays", "1"), ("changes", "old"), ("goes", large.as_str())] {
-        bench.ok("PutItem", json!({"TableName": "tbl", "Item": item(pk, v)})).await;
-    }
-    bench.clock.0.fetch_add(1000, Ordering::SeqCst);
-    let at = (NOW_MS + 500) as f64 / 1000.0;
-    bench.ok("PutItem", json!({"TableName": "tbl", "Item": item("changes", "new")})).await;
-    bench.ok("PutItem", json!({"TableName": "tbl", "Item": item("changes", "newer")})).await;
-    bench.ok("PutItem", json!({"TableName": "tbl", "Item": item("comes", "1")})).await;
-    bench.ok("DeleteItem", json!({"TableName": "tbl", "Key": {"pk": {"S": "goes"}, "sk": {"N": "1"}}})).await;
-
-    let mut timed = input.clone();
-    timed["ExportTime"] = json!(at);
-    timed["ClientToken"] = json!("once");
-    let begun = bench.ok("ExportTableToPointInTime", timed.clone()).await["ExportDescription"].clone();
-    let shown = exported(&bench, &begun["ExportArn"]).await;
-    assert_eq!((&shown["ExportStatus"], &shown["ItemCount"]), (&json!("COMPLETED"), &json!(3)), "{shown}");
-    let again = bench.ok("ExportTableToPointInTime", timed.clone()).await["ExportDescription"].clone();
-    assert_eq!(again["ExportArn"], begun["ExportArn"]);
-    timed["S3Prefix"] = json!("elsewhere");
-    let conflict = bench.call("ExportTableToPointInTime", timed).await.unwrap_err();
-    assert_eq!(conflict.code, "ExportConflictException");
-
-    let files = bucket.0.lock().unwrap().clone();
-    let summary: Value = serde_json::from_slice(&files[shown["ExportManifest"].as_str().unwrap()]).unwrap();
-    let manifest = std::str::from_utf8(&files[summary["manifestFilesS3Key"].as_str().unwrap()]).unwrap();
-    let file: Value = serde_json::from_str(manifest.trim()).unwrap();
-    let packed = &files[file["dataFileS3Key"].as_str().unwrap()];
-    let mut text = String::new();
-    std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&packed[..]), &mut text).unwrap();
-    let items: BTreeMap<String, String> = text
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap()["Item"].clone())
-        .map(|item| (item["pk"]["S"].as_str().unwrap().to_owned(), item["v"]["S"].as_str().unwrap().to_owned()))
-        .collect();
-    let expect = [("changes", "old"), ("goes", large.as_str()), ("stays", "1")];
-    assert_eq!(items, expect.map(|(pk, v)| (pk.to_owned(), v.to_owned())).into());
-
-    // Exports are listed in the order of their times.
-    bench.clock.0.fetch_add(1, Ordering::SeqCst);
-    let lost = bench.ok("ExportTableToPointInTime", json!({"TableArn": arn, "S3Bucket": "none"})).await;
-    let shown = exported(&bench, &lost["ExportDescription"]["ExportArn"]).await;
-    assert_eq!((&shown["ExportStatus"], &shown["FailureCode"]), (&json!("FAILED"), &json!("S3NoSuchBucket")));
-    let listed = bench.ok("ListExports", json!({"TableArn": arn, "MaxResults": 1})).await;
-    assert_eq!(listed["ExportSummaries"].as_array().unwrap().len(), 1);
-    let rest = bench.ok("ListExports", json!({"NextToken": listed["NextToken"]})).await;
-    assert_eq!(rest["ExportSummaries"][0]["ExportStatus"], "FAILED");
-    for (input, code) in [
-        (json!({"TableArn": format!("{arn}x"), "S3Bucket": "b"}), "TableNotFoundException"),
-        (json!({"TableArn": arn, "S3Bucket": "b", "ExportTime": 1}), "InvalidExportTimeException"),
-        (json!({"TableArn": arn, "S3Bucket": "b", "ExportFormat": "ION"}), "NotImplemented"),
-        (json!({"TableArn": arn, "S3Bucket": "b", "ExportType": "INCREMENTAL_EXPORT"}), "NotImplemented"),
-        (json!({"TableArn": arn}), "ValidationException"),
-    ] {
-        assert_eq!(bench.call("ExportTableToPointInTime", input.clone()).await.unwrap_err().code, code, "{input}");
-    }
-    let unknown = bench.call("DescribeExport", json!({"ExportArn": format!("{arn}/export/1")})).await.unwrap_err();
-    assert_eq!(unknown.code, "ExportNotFoundException");
 }

@@ -161,6 +161,7 @@ impl Functions {
     async fn provisioned_of(&self, version: &Function) -> Result<u32, ApiError> {
         let of = Of::function(version);
         let mut count = version.attached.provisioned.as_ref().map_or(0, |provisioned| provisioned.count);
+        let fewest = version.attached.scaling.as_ref().and_then(|scaling| scaling.min).unwrap_or(0);
         for owner in self.storage.provisioned(Some(of)).await? {
             let Some(qualifier) = owner.qualifier.as_deref() else { continue };
             if let At::Alias(_) = At::of(Some(qualifier))
@@ -171,7 +172,7 @@ impl Functions {
                 count += alias.attached.provisioned.as_ref().map_or(0, |provisioned| provisioned.count);
             }
         }
-        Ok(count)
+        Ok(count.max(fewest))
     }
 
     /// What a caller names, or AWS's error that it is not there.

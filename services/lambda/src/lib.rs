@@ -1,5 +1,5 @@
 //! AWS Lambda's API: functions, versions, aliases and layers, policies, URLs, tags, concurrency, and invocation.
-//! Deliberately absent: container images, file systems, KMS keys, capacity providers, durable executions, code signing;
+//! Deliberately absent: registries of container images, KMS keys, capacity providers, durable executions, code signing;
 //! each is refused by name. VPC configurations are kept and shown. Running functions is the engine's.
 
 mod absent;
@@ -8,6 +8,7 @@ mod errors;
 pub mod functions;
 #[doc(hidden)]
 pub mod fuzz;
+mod images;
 mod layers;
 pub mod links;
 pub mod mappings;
@@ -179,6 +180,8 @@ const OPERATIONS: &[Operation] = &[
     Operation::rest("GetFunctionRecursionConfig", "GET", "/2024-08-31/functions/{FunctionName}/recursion-config", 200),
     Operation::rest("PutRuntimeManagementConfig", "PUT", "/2021-07-20/functions/{FunctionName}/runtime-management-config", 200).query(QUALIFIER),
     Operation::rest("GetRuntimeManagementConfig", "GET", "/2021-07-20/functions/{FunctionName}/runtime-management-config", 200).query(QUALIFIER),
+    Operation::rest("PutFunctionScalingConfig", "PUT", "/2025-11-30/functions/{FunctionName}/function-scaling-config", 202).query(QUALIFIER),
+    Operation::rest("GetFunctionScalingConfig", "GET", "/2025-11-30/functions/{FunctionName}/function-scaling-config", 200).query(QUALIFIER),
     mappings::create(),
     mappings::get(),
     mappings::list(),
@@ -214,6 +217,10 @@ pub struct Settings {
     pub account_concurrency: usize,
     /// How long an asynchronous event waits after the function failed on it for the first and the second time.
     pub event_retry_ms: [u64; 2],
+    /// The longest timeout a function may have; Lambda's is 900.
+    pub timeout_s_max: u32,
+    /// Where container images are looked for.
+    pub images_dir: Option<std::path::PathBuf>,
 }
 
 pub struct Lambda {
@@ -393,6 +400,8 @@ impl Service for Lambda {
             "ListProvisionedConcurrencyConfigs" => op::list_provisioned_concurrency_configs::run(self, call).await,
             "PutFunctionRecursionConfig" => op::put_function_recursion_config::run(self, call).await,
             "GetFunctionRecursionConfig" => op::put_function_recursion_config::get(self, call).await,
+            "PutFunctionScalingConfig" => op::put_function_scaling_config::run(self, call).await,
+            "GetFunctionScalingConfig" => op::put_function_scaling_config::get(self, call).await,
             "PutRuntimeManagementConfig" => op::put_runtime_management_config::run(self, call).await,
             "GetRuntimeManagementConfig" => op::put_runtime_management_config::get(self, call).await,
             other => match &self.mappings {

@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cumulet_base::{clock, id};
-use cumulet_engine::function::{FunctionVersion, Logs};
+use cumulet_engine::function::{FunctionVersion, Logs, Runtime};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::Digest as _;
 
+use crate::images::{Image, ImageConfig};
 use crate::names::{LATEST, PUBLISHED};
 
 /// Version of the stored form. Rows of the first one lack what was added with the second.
@@ -55,6 +56,13 @@ pub struct Function {
     /// `PER_TENANT`, where instances are not shared between tenants.
     #[serde(default)]
     pub tenant_isolation: Option<String>,
+    /// Instead of a zip.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<Image>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_config: Option<ImageConfig>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_system: Option<FileSystem>,
     #[serde(default)]
     pub runtime_management: RuntimeManagement,
     pub modified_ms: u64,
@@ -77,6 +85,14 @@ pub struct Function {
     pub attached: Attached,
 }
 
+/// A directory that is shared, by its access point.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct FileSystem {
+    pub arn: String,
+    pub local_mount_path: String,
+}
+
 fn latest() -> String {
     LATEST.to_owned()
 }
@@ -90,6 +106,23 @@ pub struct Attached {
     pub url: Option<Url>,
     pub event_invoke: Option<EventInvoke>,
     pub provisioned: Option<Provisioned>,
+    /// Of a published version only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<Scaling>,
+}
+
+impl Attached {
+    /// Whether instances are to be made ready when the platform starts.
+    pub fn is_kept_ready(&self) -> bool {
+        self.provisioned.is_some() || self.scaling.as_ref().is_some_and(|scaling| scaling.min > Some(0))
+    }
+}
+
+/// How few and how many instances a version has.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Scaling {
+    pub min: Option<u32>,
+    pub max: Option<u32>,
 }
 
 /// What becomes of asynchronous invocations.
@@ -279,7 +312,7 @@ impl Function {
             name: self.name.clone(),
             version: self.version.clone(),
             revision: self.instance_revision.clone(),
-            runtime: self.runtime.parse().ok()?,
+            runtime: if self.image.is_some() { Runtime::Image } else { self.runtime.parse().ok()? },
             handler: self.handler.clone(),
             memory_mb: self.memory_mb,
             timeout_ms: u64::from(self.timeout_s) * 1000,
@@ -298,11 +331,28 @@ impl Function {
             provisioned: provisioned as usize,
             snap_start: self.snap_start != "None",
             is_tenant_isolated: self.tenant_isolation.is_some(),
+            image: self.image.as_ref().map(|image| {
+                let config = self.image_config.clone().unwrap_or_default();
+                cumulet_engine::function::Image {
+                    layers: image.layers.clone(),
+                    argv: image.argv(&config),
+                    working_dir: image.working_dir(&config),
+                    environment: image.variables(),
+                }
+            }),
+            file_system: self.file_system.as_ref().map(|shared| cumulet_engine::function::FileSystem {
+                arn: shared.arn.clone(),
+                mount: shared.local_mount_path.clone(),
+            }),
+            instances_max: self.attached.scaling.as_ref().and_then(|scaling| scaling.max).map(|max| max as usize),
         })
     }
 
-    /// The SHA-256 of the zip in base64, as AWS gives it.
+    /// The SHA-256 of the zip in base64, or of the image in hexadecimal, as AWS gives it.
     pub fn code_sha256(&self) -> String {
+        if let Some(image) = &self.image {
+            return image.digest.clone();
+        }
         sha256_base64(&self.code_digest)
     }
 
@@ -328,7 +378,7 @@ impl Function {
             "RevisionId": self.revision_id,
             "State": "Active",
             "LastUpdateStatus": "Successful",
-            "PackageType": "Zip",
+            "PackageType": if self.image.is_some() { "Image" } else { "Zip" },
             "Architectures": [self.architecture],
             "EphemeralStorage": {"Size": self.ephemeral_mb},
             "SnapStart": {"ApplyOn": self.snap_start, "OptimizationStatus": if is_optimised { "On" } else { "Off" }},
@@ -341,6 +391,17 @@ impl Function {
         if !self.layers.is_empty() {
             let layer = |layer: &Layer| json!({"Arn": layer.arn, "CodeSize": layer.bytes});
             shape["Layers"] = self.layers.iter().map(layer).collect();
+        }
+        if let (Some(_), Some(members)) = (&self.image, shape.as_object_mut()) {
+            for name in ["Runtime", "Handler", "RuntimeVersionConfig"] {
+                members.remove(name);
+            }
+        }
+        if let Some(config) = &self.image_config {
+            shape["ImageConfigResponse"] = json!({"ImageConfig": config});
+        }
+        if let Some(shared) = &self.file_system {
+            shape["FileSystemConfigs"] = json!([shared]);
         }
         if let Some(target) = &self.dead_letter {
             shape["DeadLetterConfig"] = json!({"TargetArn": target});

@@ -11,7 +11,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::errors;
-use crate::model::{Function, Logging};
+use crate::images::ImageConfig;
+use crate::model::{FileSystem, Function, Logging};
 
 /// Runtimes that can be run where the machine has the interpreter; newest first, as AWS lists them.
 const RUNTIMES: &[&str] = &[
@@ -25,10 +26,14 @@ const RUNTIMES: &[&str] = &[
     "python3.11",
     "python3.10",
     "python3.9",
+    "ruby3.4",
+    "ruby3.3",
+    "ruby3.2",
     "provided.al2023",
     "provided.al2",
 ];
 
+const ACCESS_POINT_PATTERN: &str = "arn:aws[a-zA-Z-]*:elasticfilesystem:[a-z]{2}((-gov)|(-iso(b?)))?-[a-z]+-\\d{1}:\\d{12}:access-point/fsap-[a-f0-9]{17}$|^arn:aws[-a-z]*:s3files:[0-9a-z-:]+:file-system/fs-[0-9a-f]{17,40}/access-point/fsap-[0-9a-f]{17,40}";
 const ROLE_PATTERN: &str = "arn:(aws[a-zA-Z-]*)?:iam::\\d{12}:role/?[a-zA-Z_0-9+=,.@\\-_/]+";
 const ENVIRONMENT_NAME_PATTERN: &str = "[a-zA-Z]([a-zA-Z0-9_])+";
 
@@ -73,11 +78,18 @@ pub struct Settings {
     #[serde(rename = "KMSKeyArn")]
     pub kms_key_arn: Option<Value>,
     pub layers: Option<Vec<String>>,
-    pub file_system_configs: Option<Value>,
-    pub image_config: Option<Value>,
+    pub file_system_configs: Option<Vec<FileSystemInput>>,
+    pub image_config: Option<ImageConfig>,
     pub capacity_provider_config: Option<Value>,
     pub durable_config: Option<Value>,
     pub tenancy_config: Option<Tenancy>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct FileSystemInput {
+    pub arn: Option<String>,
+    pub local_mount_path: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -163,6 +175,38 @@ fn is_role(text: &str) -> bool {
         && role.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+=,.@-/".contains(&b))
 }
 
+/// An access point of Amazon EFS, or of S3's files.
+fn is_access_point(text: &str) -> bool {
+    let parts: Vec<&str> = text.splitn(6, ':').collect();
+    let [arn, partition, service, region, account, resource] = parts[..] else { return false };
+    let is_hex = |text: &str, least: usize, most: usize| {
+        (least..=most).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    };
+    let is_place = arn == "arn"
+        && partition.starts_with("aws")
+        && partition.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
+        && region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        && account.len() == 12
+        && account.bytes().all(|b| b.is_ascii_digit());
+    let is_resource = match service {
+        "elasticfilesystem" => resource.strip_prefix("access-point/fsap-").is_some_and(|id| is_hex(id, 17, 17)),
+        "s3files" => resource
+            .strip_prefix("file-system/fs-")
+            .and_then(|rest| rest.split_once("/access-point/fsap-"))
+            .is_some_and(|(system, point)| is_hex(system, 17, 40) && is_hex(point, 17, 40)),
+        _ => false,
+    };
+    is_place && is_resource
+}
+
+fn is_mount_path(text: &str) -> bool {
+    text.strip_prefix("/mnt/").is_some_and(|name| {
+        !name.is_empty()
+            && !name.bytes().all(|b| b == b'.')
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    })
+}
+
 fn is_variable_name(text: &str) -> bool {
     text.len() >= 2
         && text.as_bytes()[0].is_ascii_alphabetic()
@@ -174,10 +218,16 @@ fn is_log_group(text: &str) -> bool {
 }
 
 impl Settings {
-    /// All constraints of the model and of the service.
-    pub fn check(&self) -> Result<(), ApiError> {
-        self.check_shape()?;
+    /// All constraints of the model and of the service. `timeout_s_max` is the operator's.
+    pub fn check(&self, timeout_s_max: u32) -> Result<(), ApiError> {
+        self.check_shape(timeout_s_max)?;
         self.check_absent_features()?;
+        if let Some(runtime) = self.runtime.as_deref().filter(|r| r.starts_with("java") || r.starts_with("dotnet")) {
+            return Err(errors::not_built(&format!(
+                "Runtime {runtime}: its runtime client cannot be had here; bring it along as a custom runtime or a container image"
+            )));
+        }
+        self.check_file_systems()?;
         if let Some(runtime) = self.runtime.as_deref().filter(|r| !RUNTIMES.contains(r)) {
             return Err(errors::invalid_parameter(format!(
                 "Value {runtime} at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: [{}] or be a valid ARN",
@@ -196,12 +246,42 @@ impl Settings {
         }
     }
 
-    fn check_shape(&self) -> Result<(), ApiError> {
+    fn check_file_systems(&self) -> Result<(), ApiError> {
+        let given = self.file_system_configs.as_deref().unwrap_or_default();
+        let mut checks = Validation::new();
+        let arns: Vec<&str> = given.iter().filter_map(|one| one.arn.as_deref()).collect();
+        checks.count("fileSystemConfigs", Some(&arns), 1);
+        for one in given {
+            checks
+                .required("fileSystemConfigs.1.member.arn", one.arn.as_ref())
+                .required("fileSystemConfigs.1.member.localMountPath", one.local_mount_path.as_ref())
+                .pattern("fileSystemConfigs.1.member.arn", one.arn.as_deref(), ACCESS_POINT_PATTERN, is_access_point)
+                .length("fileSystemConfigs.1.member.localMountPath", one.local_mount_path.as_deref(), 0, 160)
+                .pattern(
+                    "fileSystemConfigs.1.member.localMountPath",
+                    one.local_mount_path.as_deref(),
+                    "/mnt/[a-zA-Z0-9-_.]+",
+                    is_mount_path,
+                );
+        }
+        checks.finish("ValidationException")
+    }
+
+    fn check_shape(&self, timeout_s_max: u32) -> Result<(), ApiError> {
         let memory = (i64::from(limits::FUNCTION_MEMORY_MB_MIN), i64::from(limits::FUNCTION_MEMORY_MB_MAX));
         let ephemeral = (i64::from(limits::FUNCTION_EPHEMERAL_MB_MIN), i64::from(limits::FUNCTION_EPHEMERAL_MB_MAX));
         let logging = self.logging_config.as_ref();
         let levels = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"];
+        let image = self.image_config.as_ref();
         let mut checks = Validation::new();
+        for (name, words) in [
+            ("imageConfig.entryPoint", image.and_then(|image| image.entry_point.as_ref())),
+            ("imageConfig.command", image.and_then(|image| image.command.as_ref())),
+        ] {
+            checks.count(name, words.map(Vec::as_slice), limits::IMAGE_WORDS_MAX);
+        }
+        let directory = image.and_then(|image| image.working_directory.as_deref());
+        checks.length("imageConfig.workingDirectory", directory, 0, limits::IMAGE_DIRECTORY_CHARS_MAX);
         checks
             .pattern("role", self.role.as_deref(), ROLE_PATTERN, is_role)
             .length("handler", self.handler.as_deref(), 0, 128)
@@ -209,7 +289,7 @@ impl Settings {
                 !text.is_empty() && !text.chars().any(char::is_whitespace)
             })
             .length("description", self.description.as_deref(), 0, limits::FUNCTION_DESCRIPTION_MAX)
-            .between("timeout", self.timeout, 1, i64::from(limits::FUNCTION_TIMEOUT_S_MAX))
+            .between("timeout", self.timeout, 1, i64::from(timeout_s_max))
             .between("memorySize", self.memory_size, memory.0, memory.1)
             .between("ephemeralStorage.size", self.ephemeral_storage.as_ref().map(|e| e.size), ephemeral.0, ephemeral.1)
             .one_of(
@@ -265,8 +345,6 @@ impl Settings {
     fn check_absent_features(&self) -> Result<(), ApiError> {
         for (value, feature) in [
             (&self.kms_key_arn, "KMSKeyArn"),
-            (&self.file_system_configs, "FileSystemConfigs"),
-            (&self.image_config, "ImageConfig (container images)"),
             (&self.capacity_provider_config, "CapacityProviderConfig"),
             (&self.durable_config, "DurableConfig"),
         ] {
@@ -309,6 +387,15 @@ impl Settings {
         }
         if let Some(apply_on) = self.snap_start.and_then(|s| s.apply_on) {
             function.snap_start = apply_on;
+        }
+        if let Some(config) = self.image_config {
+            function.image_config = Some(config).filter(|config| *config != ImageConfig::default());
+        }
+        if let Some(given) = self.file_system_configs {
+            function.file_system = given
+                .into_iter()
+                .next()
+                .and_then(|one| Some(FileSystem { arn: one.arn?, local_mount_path: one.local_mount_path? }));
         }
         if let Some(target) = self.dead_letter_config.map(|config| config.target_arn.unwrap_or_default()) {
             function.dead_letter = Some(target).filter(|target| !target.is_empty());

@@ -317,7 +317,7 @@ impl Storage {
 /// Keeps the indexes of URLs and of instances kept ready true.
 fn indexed(mut txn: Txn, before: Option<&Row>, next: Option<&Row>) -> Result<Txn, ApiError> {
     let url = |row: Option<&Row>| row.and_then(|row| row.attached().url.as_ref()).map(|url| url.id.clone());
-    let ready = |row: Option<&Row>| row.is_some_and(|row| row.attached().provisioned.is_some());
+    let ready = |row: Option<&Row>| row.is_some_and(|row| row.attached().is_kept_ready());
     let Some(row) = next.or(before) else { return Ok(txn) };
     let of = Of::row(row);
     let owner = UrlOwner {

@@ -40,6 +40,7 @@ pub fn context() -> Context {
         request_id: "r".to_owned(),
         host: "127.0.0.1:4566".to_owned(),
         now_ms: 1_795_428_930_123,
+        trace: None,
     }
 }
 
@@ -172,7 +173,8 @@ impl Fixture {
             delivery: delivery.clone(),
             clock: Arc::new(SystemClock),
         };
-        let settings = Settings { account_concurrency: 1000, event_retry_ms: [1, 1] };
+        let settings =
+            Settings { account_concurrency: 1000, event_retry_ms: [1, 1], timeout_s_max: 900, images_dir: None };
         Fixture { lambda: Lambda::new(ports, settings), echo, functions, delivery }
     }
 

@@ -1,6 +1,7 @@
 //! The platform's own API, for the command line: uploads of code until there is an object store, and a look at the
 //! instances. Model `cumulet`, REST-JSON, signed like any other.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -8,6 +9,7 @@ use bytes::Bytes;
 use cumulet_base::limits;
 use cumulet_blobs::Blobs;
 use cumulet_engine::Engine;
+use cumulet_engine::catalog::Target;
 use cumulet_engine::code::check_zip;
 use cumulet_wire::call::{Answer, Call};
 use cumulet_wire::data_plane::{DataPlane, HttpRequest};
@@ -19,9 +21,11 @@ use serde_json::json;
 /// The bucket uploaded code seems to lie in; its keys are digests.
 pub const ARTIFACTS_BUCKET: &str = "cumulet-artifacts";
 
-static OPERATIONS: [Operation; 3] = [
+static OPERATIONS: [Operation; 5] = [
     Operation::rest("PutArtifact", "POST", "/_cumulet/artifacts", 200).raw_payload(),
     Operation::rest("ListInstances", "GET", "/_cumulet/instances", 200),
+    Operation::rest("StartInspection", "PUT", "/_cumulet/functions/{FunctionName}/inspection", 200),
+    Operation::rest("EndInspection", "DELETE", "/_cumulet/functions/{FunctionName}/inspection", 204),
     Operation::rest("GetMetrics", "GET", "/_cumulet/metrics", 200),
 ];
 
@@ -37,11 +41,34 @@ static MODEL: ServiceModel = ServiceModel {
 pub struct Platform {
     blobs: Arc<Blobs>,
     engine: Engine,
+    /// Where debuggers are listened for: where the cloud listens.
+    address: IpAddr,
 }
 
 impl Platform {
-    pub fn new(blobs: Arc<Blobs>, engine: Engine) -> Platform {
-        Platform { blobs, engine }
+    pub fn new(blobs: Arc<Blobs>, engine: Engine, address: IpAddr) -> Platform {
+        Platform { blobs, engine, address }
+    }
+
+    /// Lets instances of a function wait for a debugger; answers where that is listened for. A debugger can do all that the
+    /// function can, and asks nobody: it is for clouds that only their own machine reaches.
+    async fn start_inspection(&self, call: &Call) -> Result<Answer, ApiError> {
+        if !self.address.is_loopback() {
+            let message = "debuggers are for clouds that listen on 127.0.0.1 only";
+            return Err(ApiError::new(403, "AccessDeniedException", message));
+        }
+        let port = call.input.get("Port").and_then(serde_json::Value::as_u64).unwrap_or(0);
+        let port =
+            u16::try_from(port).map_err(|_| ApiError::new(400, "ValidationException", format!("{port} is no port")))?;
+        let begun = self.engine.inspect(&target(call), SocketAddr::new(self.address, port)).await;
+        let address = begun
+            .map_err(|e| ApiError::new(409, "ResourceConflictException", format!("listening on port {port}: {e}")))?;
+        Answer::json(json!({ "Address": address.to_string() }))
+    }
+
+    fn end_inspection(&self, call: &Call) -> Answer {
+        self.engine.end_inspection(&target(call));
+        Answer::empty()
     }
 
     /// Takes a zip of code; durable before it answers with the place that templates may name.
@@ -88,6 +115,16 @@ impl Platform {
     }
 }
 
+fn target(call: &Call) -> Target {
+    let name = call.input.get("FunctionName").and_then(serde_json::Value::as_str).unwrap_or_default();
+    Target {
+        account: call.context.account().to_owned(),
+        region: call.context.region.clone(),
+        name: name.to_owned(),
+        qualifier: None,
+    }
+}
+
 #[async_trait]
 impl Service for Platform {
     fn model(&self) -> &'static ServiceModel {
@@ -98,6 +135,8 @@ impl Service for Platform {
         match call.operation.name {
             "PutArtifact" => self.put_artifact(call.payload).await,
             "ListInstances" => self.list_instances(call.context.account(), &call.context.region),
+            "StartInspection" => self.start_inspection(&call).await,
+            "EndInspection" => Ok(self.end_inspection(&call)),
             "GetMetrics" => Ok(self.metrics(call.context.account(), &call.context.region)),
             other => Err(ApiError::not_implemented(MODEL.name, other)),
         }

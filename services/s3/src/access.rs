@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use cumulet_base::id;
 use cumulet_wire::auth::{Authorizer, Caller, Credentials, Principal};
+use cumulet_wire::call::trace_of;
 use cumulet_wire::policy::condition::note_absent;
 use cumulet_wire::policy::{self, Circumstances};
 use s3s::access::{S3Access, S3AccessContext};
@@ -29,6 +30,7 @@ pub struct Session {
     caller: Mutex<Option<Caller>>,
     pub request_id: String,
     source_ip: String,
+    trace: Option<String>,
     known: Circumstances,
 }
 
@@ -56,6 +58,7 @@ impl Session {
             request_id: id::hex(16).to_ascii_uppercase(),
             known: known(head, peer.as_deref()),
             source_ip: peer.unwrap_or_default(),
+            trace: trace_of(&head.headers),
         })
     }
 
@@ -68,6 +71,7 @@ impl Session {
             caller: Mutex::new(Some(caller)),
             request_id: request_id.to_owned(),
             source_ip: "127.0.0.1".to_owned(),
+            trace: None,
             known: Circumstances::new(),
         })
     }
@@ -152,6 +156,7 @@ pub fn cause(event: &'static str, now_ms: u64) -> S3Result<Cause> {
             format!("AWS:{}", caller.user_id)
         },
         source_ip: session.source_ip.clone(),
+        trace: session.trace.clone(),
         request_id: session.request_id.clone(),
         now_ms,
     })

@@ -100,8 +100,13 @@ fn identify(conn: &Connection, file: &Path) -> rusqlite::Result<Identity> {
     })
 }
 
+/// A row of a table without row numbers that is longer than a quarter of a page has a page of its own for the rest: with
+/// SQLite's own 4 KiB most items of tables, messages and small objects would.
+const PAGE_BYTES: u32 = 8192;
+
 /// A crash on the way leaves an empty database, which the next start takes for a new one.
 fn create(conn: &mut Connection) -> rusqlite::Result<()> {
+    conn.pragma_update(None, "page_size", PAGE_BYTES)?;
     set_up_writer(conn)?;
     let txn = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     txn.execute_batch(SCHEMA)?;

@@ -88,6 +88,30 @@ fn foreign_and_newer_files_are_refused_and_left_alone() {
     check(sql("pragma application_id = 1129139284; pragma user_version = 2"), "format version 2");
 }
 
+/// Items of a kilobyte share pages, and files made before with smaller ones go on.
+#[tokio::test]
+async fn a_row_of_a_kilobyte_has_no_page_of_its_own() {
+    const ROWS: u64 = 2000;
+    let bytes = async |dir: &Path| {
+        let store = EmbeddedStore::open(dir).unwrap();
+        for first in (0..ROWS).step_by(50) {
+            let put = |txn: Txn, row| txn.put(SPACE, format!("{row:06}"), vec![b'x'; 1020]);
+            store.commit((first..first + 50).fold(Txn::new(SHARD), put)).await.unwrap();
+        }
+        assert_eq!(store.get(SHARD, SPACE, "000007").await.unwrap().unwrap().value.len(), 1020);
+        drop(store);
+        std::fs::metadata(dir.join("store.db")).unwrap().len() / ROWS
+    };
+    let (new, old) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    EmbeddedStore::open(old.path()).map(drop).unwrap();
+    let file = old.path().join("store.db");
+    let conn = rusqlite::Connection::open(&file).unwrap();
+    conn.execute_batch("pragma journal_mode = delete; pragma page_size = 4096; vacuum").unwrap();
+    drop(conn);
+    let (new, old) = (bytes(new.path()).await, bytes(old.path()).await);
+    assert!(new < 1500 && old > 4000, "{new} and {old} bytes a row");
+}
+
 /// Fills the file up to its present size, so that the next transaction that grows it fails as on a full disk.
 async fn fill(store: &EmbeddedStore, extra_pages: i64) {
     let inject = move |conn: &rusqlite::Connection| {

@@ -19,11 +19,11 @@ const POLL_EVERY: Duration = Duration::from_millis(50);
 const DEPLOY_TIMEOUT: Duration = Duration::from_secs(900);
 const TEMPLATES: [&str; 6] = ["template.yaml", "template.yml", "template.json", "sam.yaml", "sam.yml", "sam.json"];
 
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub struct DeployArgs {
     /// Folder with a SAM or CloudFormation template, or with just a handler
     #[arg(default_value = ".")]
-    folder: PathBuf,
+    pub folder: PathBuf,
     /// Name of the stack; the folder's name by default
     #[arg(long)]
     stack: Option<String>,
@@ -51,10 +51,7 @@ pub async fn deploy(client: &Client, args: DeployArgs, format: Format) -> Result
             eprintln!("{text}");
         }
     };
-    let stack = match &args.stack {
-        Some(name) => name.clone(),
-        None => folder_name(&args.folder)?,
-    };
+    let stack = stack_name(&args)?;
     let template = uploaded(client, &args.folder, progress).await?;
     let id = change(client, &stack, &template, &parameters(&args.parameters)?, format).await?;
     let Some(id) = id else {
@@ -66,6 +63,11 @@ pub async fn deploy(client: &Client, args: DeployArgs, format: Format) -> Result
         return Err(Failure::new(format!("deploying {stack} ended in {ended}: {}", first_reason(client, &id).await)));
     }
     print_outputs(client, &stack, format).await
+}
+
+/// What the stack is called.
+pub fn stack_name(args: &DeployArgs) -> Result<String, Failure> {
+    args.stack.clone().map_or_else(|| folder_name(&args.folder), Ok)
 }
 
 fn folder_name(folder: &Path) -> Result<String, Failure> {
@@ -93,13 +95,24 @@ fn parameters(given: &[String]) -> Result<Vec<(String, String)>, Failure> {
         .collect()
 }
 
-/// The folder's template, its local code uploaded and replaced by where it now is.
-async fn uploaded(client: &Client, folder: &Path, progress: impl Fn(&str)) -> Result<Value, Failure> {
+/// A function of a template with the folder or archive its code is in.
+pub struct LocalCode {
+    /// Its name in the template.
+    pub logical_id: String,
+    pub path: PathBuf,
+    /// Where the template names it.
+    member: &'static str,
+    /// As it is written there.
+    written: String,
+}
+
+/// The folder's template, and the files of the folder that are not code.
+fn read_template(folder: &Path) -> Result<(Value, Vec<PathBuf>), Failure> {
     if !folder.is_dir() {
         return Err(Failure::usage(format!("{} is not a folder", folder.display())));
     }
     let found = TEMPLATES.iter().map(|name| folder.join(name)).find(|path| path.is_file());
-    let mut template = match &found {
+    let template = match &found {
         Some(path) => {
             let text = std::fs::read_to_string(path)
                 .map_err(|e| Failure::usage(format!("reading {}: {e}", path.display())))?;
@@ -108,7 +121,17 @@ async fn uploaded(client: &Client, folder: &Path, progress: impl Fn(&str)) -> Re
         }
         None => template_for(folder)?,
     };
-    let skip: Vec<PathBuf> = found.into_iter().collect();
+    Ok((template, found.into_iter().collect()))
+}
+
+/// The functions of the folder's template whose code is local, and the files that are not code.
+pub fn local_code(folder: &Path) -> Result<(Vec<LocalCode>, Vec<PathBuf>), Failure> {
+    let (mut template, skip) = read_template(folder)?;
+    Ok((local_functions(folder, &mut template)?, skip))
+}
+
+fn local_functions(folder: &Path, template: &mut Value) -> Result<Vec<LocalCode>, Failure> {
+    let mut all = Vec::new();
     let global = template.pointer("/Globals/Function/CodeUri").cloned();
     let Some(resources) = template.get_mut("Resources").and_then(Value::as_object_mut) else {
         return Err(Failure::usage("the template has no Resources"));
@@ -126,7 +149,16 @@ async fn uploaded(client: &Client, folder: &Path, progress: impl Fn(&str)) -> Re
             Some(Value::String(path)) if !path.starts_with("s3://") => path,
             _ => continue,
         };
-        let zip = packaging::package(&folder.join(&local), &skip)?;
+        all.push(LocalCode { logical_id: name.clone(), path: folder.join(&local), member, written: local });
+    }
+    Ok(all)
+}
+
+/// The folder's template, its local code uploaded and replaced by where it now is.
+async fn uploaded(client: &Client, folder: &Path, progress: impl Fn(&str)) -> Result<Value, Failure> {
+    let (mut template, skip) = read_template(folder)?;
+    for LocalCode { logical_id: name, path, member, written: local } in local_functions(folder, &mut template)? {
+        let zip = packaging::package(&path, &skip)?;
         progress(&format!("uploading {name}: {local} ({} KiB)", zip.len().div_ceil(1024)));
         let place = client
             .rest("cumulet", "POST", "/_cumulet/artifacts", &[("content-type", "application/zip")], zip)
@@ -136,7 +168,7 @@ async fn uploaded(client: &Client, folder: &Path, progress: impl Fn(&str)) -> Re
             "CodeUri" => json!({ "Bucket": place["Bucket"], "Key": place["Key"] }),
             _ => json!({ "S3Bucket": place["Bucket"], "S3Key": place["Key"] }),
         };
-        properties.insert(member.to_owned(), place);
+        template["Resources"][&name]["Properties"][member] = place;
     }
     Ok(template)
 }

@@ -2,6 +2,7 @@
 
 pub mod bill;
 pub mod deploy;
+pub mod dev;
 pub mod doctor;
 pub mod env;
 pub mod invoke;

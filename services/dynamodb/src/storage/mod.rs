@@ -12,7 +12,7 @@ use std::sync::Arc;
 use cumulet_store::{Key, Read, Rev, Shard, Space, Store, StoreExt};
 use cumulet_wire::error::ApiError;
 
-pub use appended::{Event, Record, append_record, append_undo};
+pub use appended::{Event, Record, Undo, append_record, append_undo};
 pub use batch::{Batch, Ended};
 pub use large::put_large;
 pub use records::{registry, token_key};

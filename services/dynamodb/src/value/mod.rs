@@ -2,6 +2,7 @@
 //! Sources: "Supported data types and naming rules", "Item sizes and formats" of the DynamoDB Developer Guide.
 
 mod codec;
+mod ion;
 mod json;
 pub mod key;
 mod number;
@@ -11,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 
 pub use codec::{decode_item, encode_item};
+pub use ion::write_struct;
 pub use json::{item_from_json, item_to_json, write_item};
 pub use number::Number;
 

@@ -242,6 +242,17 @@ fn parse_exponent(text: &str) -> Option<i64> {
     text.parse().ok()
 }
 
+impl Number {
+    /// Sign, significant digits, and the power of ten that they are multiplied by.
+    pub fn scientific(self) -> (&'static str, String, i32) {
+        if self.is_zero() {
+            return ("", "0".to_owned(), 0);
+        }
+        let (negative, coefficient, exponent) = self.parts();
+        (if negative { "-" } else { "" }, coefficient.to_string(), exponent)
+    }
+}
+
 impl fmt::Display for Number {
     /// As DynamoDB returns it: no exponent, no needless zeros.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,5 +1,5 @@
 //! Code as CreateFunction and UpdateFunctionCode take it: a zip in the request, or one uploaded before.
-//! Container images are absent.
+//! Container images are `images`'.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,6 +12,8 @@ use cumulet_wire::validate::Validation;
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::images::{Image, ImageConfig};
+use crate::settings::Settings;
 use crate::{Lambda, errors};
 
 /// Not a bucket of S3: what was uploaded to the platform, by the SHA-256 of its content.
@@ -51,10 +53,64 @@ pub fn architecture(list: Option<Vec<String>>) -> Result<Option<String>, ApiErro
     let mut checks = Validation::new();
     checks.one_of("architectures", one.as_deref(), &["x86_64", "arm64"]);
     checks.finish("ValidationException")?;
-    Ok(one)
+    match one {
+        Some(other) if other != own_architecture() => Err(errors::invalid_parameter(format!(
+            "This machine is {}; it cannot run functions for {other}.",
+            own_architecture()
+        ))),
+        one => Ok(one),
+    }
+}
+
+/// This machine's, in AWS's word.
+pub fn own_architecture() -> &'static str {
+    if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" }
+}
+
+/// What is said of a zip may not be said of an image, and the other way round.
+pub fn check_kind(settings: &Settings, is_image: bool) -> Result<(), ApiError> {
+    let of_zip = [
+        ("Handler", settings.handler.is_some()),
+        ("Runtime", settings.runtime.is_some()),
+        ("Layers", settings.layers.as_ref().is_some_and(|layers| !layers.is_empty())),
+    ];
+    let wrong = of_zip.into_iter().find(|(_, is_said)| is_image && *is_said);
+    if let Some((name, _)) = wrong {
+        return Err(errors::invalid_parameter(format!(
+            "Please don't provide {name} when the intended function PackageType is Image."
+        )));
+    }
+    if !is_image && settings.image_config.as_ref().is_some_and(|config| *config != ImageConfig::default()) {
+        return Err(errors::invalid_parameter(
+            "Please don't provide ImageConfig when the intended function PackageType is Zip.",
+        ));
+    }
+    Ok(())
 }
 
 impl Lambda {
+    /// Code of either kind.
+    pub async fn take_source(
+        &self,
+        context: &Context,
+        source: Source,
+        is_image: bool,
+        architecture: &str,
+        operation: &str,
+    ) -> Result<(StoredCode, Option<Image>), ApiError> {
+        if !is_image {
+            return Ok((self.take_code(context, source, operation).await?, None));
+        }
+        let Source { zip_file, s3_bucket, s3_key, image_uri, .. } = source;
+        let is_zip = zip_file.is_some() || s3_bucket.is_some() || s3_key.is_some();
+        let uri = image_uri.filter(|_| !is_zip).ok_or_else(|| {
+            errors::invalid_parameter("Please provide ImageUri when the intended function PackageType is Image.")
+        })?;
+        let image = self.take_image(&uri, architecture).await?;
+        let stored = StoredCode { digest: String::new(), bytes: 0, unzipped_bytes: 0 };
+        Ok((stored, Some(image)))
+    }
+
     /// Checks the zip and keeps it; durable when it returns.
     pub async fn take_code(&self, context: &Context, source: Source, operation: &str) -> Result<StoredCode, ApiError> {
         let zip = self.read_source(context, source, operation).await?;
@@ -77,7 +133,9 @@ impl Lambda {
 
     async fn read_source(&self, context: &Context, source: Source, operation: &str) -> Result<Bytes, ApiError> {
         if source.image_uri.is_some() {
-            return Err(errors::not_built("ImageUri (container images)"));
+            return Err(errors::invalid_parameter(
+                "Please don't provide ImageUri when the intended function PackageType is Zip.",
+            ));
         }
         if source.source_kms_key_arn.is_some() {
             return Err(errors::not_built("SourceKMSKeyArn"));

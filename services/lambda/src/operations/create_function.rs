@@ -43,15 +43,14 @@ pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
         &["Image", "Zip"],
     );
     checks.finish("ValidationException")?;
-    input.settings.check()?;
-    if input.package_type.as_deref() == Some("Image") {
-        return Err(errors::not_built("PackageType Image (container images)"));
-    }
+    input.settings.check(lambda.settings.timeout_s_max)?;
+    let is_image = input.package_type.as_deref() == Some("Image");
+    code::check_kind(&input.settings, is_image)?;
     let is_unnumbered = is_unnumbered(input.publish_to.as_deref())?;
     if input.code_signing_config_arn.is_some() {
         return Err(errors::not_built("CodeSigningConfigArn"));
     }
-    if input.settings.runtime.is_none() || input.settings.handler.is_none() {
+    if !is_image && (input.settings.runtime.is_none() || input.settings.handler.is_none()) {
         return Err(errors::invalid_parameter(
             "Runtime and Handler are mandatory parameters for functions created with deployment packages.",
         ));
@@ -64,7 +63,9 @@ pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
         return Err(errors::conflict(format!("Function already exist: {}", named.name)));
     }
     let layers = lambda.layers_of(&context, input.settings.layers.as_deref()).await?.unwrap_or_default();
-    let stored = lambda.take_code(&context, input.code.unwrap_or_default(), "CreateFunction").await?;
+    let architecture = architecture.unwrap_or_else(|| code::own_architecture().to_owned());
+    let source = input.code.unwrap_or_default();
+    let (stored, image) = lambda.take_source(&context, source, is_image, &architecture, "CreateFunction").await?;
     let mut function = Function {
         v: FORMAT,
         logging: Logging {
@@ -86,7 +87,7 @@ pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
         ephemeral_mb: limits::FUNCTION_EPHEMERAL_MB_MIN,
         environment: None,
         sealed_environment: None,
-        architecture: architecture.unwrap_or_else(|| "x86_64".to_owned()),
+        architecture,
         tracing_mode: "PassThrough".to_owned(),
         snap_start: "None".to_owned(),
         code_digest: stored.digest,
@@ -96,6 +97,9 @@ pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
         dead_letter: None,
         vpc: None,
         tenant_isolation: input.settings.tenant_isolation(),
+        image,
+        image_config: None,
+        file_system: None,
         runtime_management: RuntimeManagement::default(),
         modified_ms: 0,
         revision_id: String::new(),
@@ -171,9 +175,16 @@ mod tests {
             ("Code", json!({"ZipFile": "bm8="}), "InvalidParameterValueException"),
             ("Code", json!({"ZipFile": "%"}), "SerializationException"),
             ("Code", json!({"S3Bucket": "b", "S3Key": "k"}), "NotImplemented"),
-            ("Code", json!({"ImageUri": "x"}), "NotImplemented"),
+            ("Code", json!({"ImageUri": "x"}), "InvalidParameterValueException"),
             ("Handler", json!(null), "InvalidParameterValueException"),
-            ("PackageType", json!("Image"), "NotImplemented"),
+            ("PackageType", json!("Image"), "InvalidParameterValueException"),
+            (
+                "Architectures",
+                json!([if cfg!(target_arch = "x86_64") { "arm64" } else { "x86_64" }]),
+                "InvalidParameterValueException",
+            ),
+            ("FileSystemConfigs", json!([{"Arn": "arn:aws:efs", "LocalMountPath": "/mnt/x"}]), "ValidationException"),
+            ("Runtime", json!("java21"), "NotImplemented"),
             ("PublishTo", json!("ELSEWHERE"), "ValidationException"),
             ("Layers", json!(["nothing"]), "ValidationException"),
             ("Layers", json!(["arn:aws:lambda:us-east-1:000000000000:layer:no:1"]), "InvalidParameterValueException"),

@@ -13,10 +13,20 @@ pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
     let named = names::read(&context, &input.function_name, input.qualifier.as_deref())?;
     let function = lambda.functions.function(&named).await?;
     let owner = lambda.functions.function(&named.unqualified()).await?;
-    let location = lambda.links.location(&context.host, &function.code_digest, context.now_ms);
+    let code = match &function.image {
+        Some(image) => json!({
+            "RepositoryType": "ECR",
+            "ImageUri": image.uri,
+            "ResolvedImageUri": format!("{}@sha256:{}", image.name(), image.digest),
+        }),
+        None => {
+            let location = lambda.links.location(&context.host, &function.code_digest, context.now_ms);
+            json!({"RepositoryType": "S3", "Location": location})
+        }
+    };
     let mut shape = json!({
         "Configuration": function.configuration(named.qualifier.as_deref()),
-        "Code": {"RepositoryType": "S3", "Location": location},
+        "Code": code,
     });
     if !owner.tags.is_empty() {
         shape["Tags"] = json!(owner.tags);

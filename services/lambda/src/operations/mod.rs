@@ -41,6 +41,7 @@ pub mod publish_version;
 pub mod put_function_concurrency;
 pub mod put_function_event_invoke_config;
 pub mod put_function_recursion_config;
+pub mod put_function_scaling_config;
 pub mod put_provisioned_concurrency_config;
 pub mod put_runtime_management_config;
 pub mod remove_layer_version_permission;

@@ -30,17 +30,22 @@ pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
     let architecture = code::architecture(input.architectures)?;
     let known = lambda.functions.require(&named).await?;
     check_revision(known.row.revision_id(), input.revision_id.as_deref())?;
-    let stored = lambda.take_code(&context, input.source, "UpdateFunctionCode").await?;
+    let before = lambda.functions.function(&named).await?;
+    let target = architecture.clone().unwrap_or(before.architecture);
+    let is_image = before.image.is_some();
+    let (stored, image) = lambda.take_source(&context, input.source, is_image, &target, "UpdateFunctionCode").await?;
     let is_dry_run = input.dry_run == Some(true);
     let change = |function: &mut crate::model::Function| {
         check_revision(&function.revision_id, input.revision_id.as_deref())?;
         let is_same = function.code_digest == stored.digest
+            && function.image == image
             && architecture.as_ref().is_none_or(|architecture| *architecture == function.architecture);
         if is_same && input.publish == Some(true) {
             // Nothing changes, and perhaps nothing is to be published.
             return Ok(());
         }
         function.code_digest.clone_from(&stored.digest);
+        function.image.clone_from(&image);
         function.code_bytes = stored.bytes;
         function.code_unzipped_bytes = stored.unzipped_bytes;
         if let Some(architecture) = &architecture {

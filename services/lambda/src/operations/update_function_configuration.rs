@@ -5,7 +5,7 @@ use cumulet_wire::error::ApiError;
 use serde::Deserialize;
 
 use super::create_function::check_size;
-use super::{check_revision, input};
+use super::{check_revision, code, input};
 use crate::settings::Settings;
 use crate::{Lambda, errors, names};
 
@@ -22,7 +22,7 @@ pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
     let context = call.context.clone();
     let input: Input = input(call)?;
     let named = names::read_latest(&context, &input.function_name)?;
-    input.settings.check()?;
+    input.settings.check(lambda.settings.timeout_s_max)?;
     if input.settings.tenant_isolation().is_some() {
         return Err(errors::invalid_parameter("TenancyConfig can only be set when the function is created."));
     }
@@ -34,6 +34,7 @@ pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
             if let Some(layers) = &layers {
                 function.layers.clone_from(layers);
             }
+            code::check_kind(&input.settings, function.image.is_some())?;
             input.settings.clone().apply(function)?;
             check_size(function)?;
             function.revise(context.now_ms);

@@ -1,0 +1,36 @@
+//! Functions of other kinds than zips in Node.js and Python, and what the operator sets for all of them.
+
+use cumulet_tests::{Cloud, program, python_runtime, root, succeed};
+
+fn boto3(cloud: &Cloud, arguments: &[&str]) {
+    let mut python = cloud.command(root().join(".venv/bin/python"));
+    python.arg(root().join("tests/clients/lambda_kinds.py")).args(arguments);
+    python.env("RUNTIME", python_runtime()).env("IMAGES", cloud.folder.path().join("images"));
+    succeed(python.env("PROGRAM", program().with_file_name("cumulet-test-function")));
+}
+
+#[test]
+fn container_images() {
+    let images = tempfile::tempdir().expect("a folder for images");
+    let cloud = Cloud::start_with(&["--images-dir", &images.path().to_string_lossy()]);
+    std::os::unix::fs::symlink(images.path(), cloud.folder.path().join("images")).expect("a link to the images");
+    boto3(&cloud, &["image"]);
+}
+
+#[test]
+fn files_outlive_instances_and_are_shared() {
+    let mut cloud = Cloud::start();
+    boto3(&cloud, &["files", "before"]);
+    cloud.kill_and_restart();
+    boto3(&cloud, &["files", "after"]);
+}
+
+#[test]
+fn ruby() {
+    boto3(&Cloud::start_with(&["--lenient-versions"]), &["ruby"]);
+}
+
+#[test]
+fn what_the_operator_allows() {
+    boto3(&Cloud::start_with(&["--timeout-seconds-max", "5000"]), &["limits"]);
+}
