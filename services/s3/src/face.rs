@@ -93,7 +93,8 @@ fn api_error(e: S3Error) -> ApiError {
     ApiError::new(status, e.code().as_str(), e.message().unwrap_or_default().to_owned())
 }
 
-fn request<T>(input: T) -> S3Request<T> {
+/// A request that did not come over HTTP.
+pub fn request<T>(input: T) -> S3Request<T> {
     S3Request {
         input,
         method: http::Method::PUT,
