@@ -65,6 +65,8 @@ pub const FUNCTION_BURST_MAX: usize = 1000;
 pub const FUNCTION_BURST_MS: u64 = 10_000;
 /// Instances of one function that are kept ready.
 pub const FUNCTION_PROVISIONED_MAX: usize = 100;
+/// A trace header that is passed on.
+pub const TRACE_BYTES_MAX: usize = 1024;
 /// Events that one instance takes at a time, where its function wants several.
 pub const INSTANCE_CONCURRENCY_MAX: usize = 100;
 /// Invocations that wait for an instance of one function version.
@@ -156,16 +158,22 @@ pub const STORE_LOG_PAGES_LONG: u32 = 12_000;
 pub const STORE_STATEMENTS_CACHED: usize = 32;
 /// A blob that is put and got whole, in memory.
 pub const BLOB_BYTES_MAX: usize = 256 * 1024 * 1024;
-/// What is held of a blob being streamed; S3 takes no smaller parts than this.
+/// What is gathered of a blob being streamed before it is written; S3 takes no smaller parts than this.
 pub const BLOB_PIECE_BYTES: usize = 5 * 1024 * 1024;
+/// The same where the blobs are in a directory, which has no smallest part.
+pub const BLOB_PIECE_LOCAL_BYTES: usize = 1024 * 1024;
 
 /// S3 (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>): one PUT or part, and the smallest part but the last.
 pub const OBJECT_PUT_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
 pub const OBJECT_PART_BYTES_MIN: u64 = 5 * 1024 * 1024;
 pub const OBJECT_PARTS_MAX: i32 = 10_000;
 pub const OBJECT_METADATA_BYTES_MAX: usize = 2048;
-/// Objects up to this size live in the store, next to their records.
-pub const OBJECT_INLINE_BYTES_MAX: usize = 16 * 1024;
+/// Objects up to this size live in the store, next to their records: as much as one value holds.
+pub const OBJECT_INLINE_BYTES_MAX: usize = STORE_VALUE_BYTES_MAX;
+/// Where a form's token is looked for: S3 takes 20,000 bytes of fields before the file.
+pub const OBJECT_FORM_FIELDS_BYTES_MAX: usize = 64 * 1024;
+/// A file that comes in a form is held until the form's policy has seen its size.
+pub const OBJECT_FORM_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// How often a write that meets another one of the same key begins anew.
 pub const OBJECT_COMMIT_TRIES: usize = 64;
 /// A notification that its destination does not take is tried again for this long.
@@ -226,6 +234,16 @@ pub const QUEUE_ATTRIBUTES_MAX: usize = 10;
 pub const QUEUE_ATTEMPTS_MAX: usize = 10_000;
 /// Rows that one receive looks at before it says that there is nothing, and those one commit of the sweep takes.
 pub const QUEUE_PAGE_ROWS: u32 = 100;
+/// Rows that are counted at once, while commits wait.
+pub const QUEUE_TALLY_ROWS: u32 = 5000;
+/// Fair queues (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues-detailed.html>):
+/// in flight of one group, before it can be noisy for it; how long a silent group stays noisy; how long handling is recent.
+pub const QUEUE_NOISE_IN_FLIGHT_MIN: u64 = 30;
+pub const QUEUE_NOISE_QUIET_MS: u64 = 300_000;
+pub const QUEUE_NOISE_WINDOW_MS: u64 = 60_000;
+/// Groups of a queue whose doings are remembered, and those one receive looks into for messages of quiet ones.
+pub const QUEUE_TENANTS_MAX: usize = 100_000;
+pub const QUEUE_TENANTS_LOOKED_AT: usize = 64;
 
 /// SNS (<https://docs.aws.amazon.com/general/latest/gr/sns.html>).
 pub const TOPICS_MAX: usize = 100_000;

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cumulet_base::limits::BLOB_BYTES_MAX;
+use cumulet_base::limits::{BLOB_BYTES_MAX, BLOB_PIECE_BYTES, BLOB_PIECE_LOCAL_BYTES};
 use object_store::local::LocalFileSystem;
 use object_store::{ObjectStore, ObjectStoreExt};
 
@@ -35,18 +35,34 @@ pub enum Error {
     Directory { doing: &'static str, source: io::Error },
 }
 
+impl Error {
+    /// Whether there was no room left for what was to be written.
+    pub fn is_full(&self) -> bool {
+        let mut source: Option<&(dyn std::error::Error + 'static)> = Some(self);
+        while let Some(error) = source {
+            let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+            if matches!(kind, Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)) {
+                return true;
+            }
+            source = error.source();
+        }
+        false
+    }
+}
+
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Clones share the same bytes.
 #[derive(Clone, Debug)]
 pub struct Blobs {
     store: Arc<dyn ObjectStore>,
+    piece_bytes: usize,
 }
 
 impl Blobs {
     /// Blobs of an object store whose `put` is atomic and durable when it returns, as that of S3 is.
     pub fn new(store: Arc<dyn ObjectStore>) -> Blobs {
-        Blobs { store }
+        Blobs { store, piece_bytes: BLOB_PIECE_BYTES }
     }
 
     /// Blobs of a directory, which is made where it is missing. Blocks for these few file operations.
@@ -60,7 +76,7 @@ impl Blobs {
         stream::prepare(dir).map_err(failed)?;
         let store = LocalFileSystem::new_with_prefix(dir)
             .map_err(|source| Error::Backend { doing: "opening the blobs' directory", source })?;
-        Ok(Blobs::new(Arc::new(store.with_fsync(true))))
+        Ok(Blobs { store: Arc::new(store.with_fsync(true)), piece_bytes: BLOB_PIECE_LOCAL_BYTES })
     }
 
     /// Durable when it returns. Bytes that are there already are written again: that costs little where blobs are rarely

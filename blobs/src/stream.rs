@@ -7,11 +7,11 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use cumulet_base::limits::BLOB_PIECE_BYTES;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange, GetResultPayload, MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
+use tokio::task::JoinHandle;
 
 use crate::{Blobs, Error, Result};
 
@@ -23,18 +23,21 @@ const READ_BYTES: u64 = 256 * 1024;
 pub struct Writer {
     upload: Box<dyn MultipartUpload>,
     pending: BytesMut,
+    piece_bytes: usize,
+    /// The piece before, on its way to the disk while the next one is gathered.
+    under_way: Option<JoinHandle<object_store::Result<()>>>,
 }
 
 impl Writer {
-    /// Takes one piece; waits while the one before is being written, so that memory stays constant.
+    /// Takes one piece; waits while the one before it is being written, so that memory stays constant.
     ///
     /// # Errors
     /// [`Error::Backend`].
     pub async fn write(&mut self, mut bytes: Bytes) -> Result<()> {
         while !bytes.is_empty() {
-            let room = BLOB_PIECE_BYTES - self.pending.len();
+            let room = self.piece_bytes - self.pending.len();
             self.pending.extend_from_slice(&bytes.split_to(room.min(bytes.len())));
-            if self.pending.len() == BLOB_PIECE_BYTES {
+            if self.pending.len() == self.piece_bytes {
                 self.flush().await?;
             }
         }
@@ -47,12 +50,21 @@ impl Writer {
     /// [`Error::Backend`].
     pub async fn finish(mut self) -> Result<()> {
         self.flush().await?;
+        self.settle().await?;
         self.upload.complete().await.map(drop).map_err(|source| failed("finishing a blob", source))
     }
 
     async fn flush(&mut self) -> Result<()> {
+        self.settle().await?;
         let piece = PutPayload::from(self.pending.split().freeze());
-        self.upload.put_part(piece).await.map_err(|source| failed("writing a piece of a blob", source))
+        self.under_way = Some(tokio::spawn(self.upload.put_part(piece)));
+        Ok(())
+    }
+
+    async fn settle(&mut self) -> Result<()> {
+        let Some(before) = self.under_way.take() else { return Ok(()) };
+        let written = before.await.unwrap_or_else(|e| Err(e.into()));
+        written.map_err(|source| failed("writing a piece of a blob", source))
     }
 }
 
@@ -64,7 +76,7 @@ impl Blobs {
     pub async fn create(&self, name: &str) -> Result<Writer> {
         let upload =
             self.store.put_multipart(&path(name)).await.map_err(|source| failed("beginning a blob", source))?;
-        Ok(Writer { upload, pending: BytesMut::new() })
+        Ok(Writer { upload, pending: BytesMut::new(), piece_bytes: self.piece_bytes, under_way: None })
     }
 
     /// The bytes of a half-open range, in pieces.
@@ -109,23 +121,25 @@ impl Blobs {
     }
 }
 
+/// Pieces of a file that are read ahead of the one that is being sent.
+const READ_AHEAD: usize = 2;
+
 /// A file's range, piece by piece, each read where blocking is allowed.
 fn pieces(file: File, range: Range<u64>) -> BoxStream<'static, Result<Bytes>> {
-    let next = |(file, range): (Arc<File>, Range<u64>)| async move {
-        if range.is_empty() {
-            return Ok(None);
-        }
-        let length = (range.end - range.start).min(READ_BYTES);
-        let (from, source) = (range.start, file.clone());
+    let file = Arc::new(file);
+    let step = usize::try_from(READ_BYTES).unwrap_or(usize::MAX);
+    let read = move |from: u64| {
+        let (source, length) = (file.clone(), (range.end - from).min(READ_BYTES));
         let read = tokio::task::spawn_blocking(move || {
             let mut piece = vec![0; usize::try_from(length).unwrap_or_default()];
             source.read_exact_at(&mut piece, from).map(|()| Bytes::from(piece))
         });
-        let unreadable = |source| Error::Directory { doing: "reading a blob", source };
-        let piece = read.await.map_err(|e| unreadable(std::io::Error::other(e)))?.map_err(unreadable)?;
-        Ok(Some((piece, (file, range.start + length..range.end))))
+        async move {
+            let unreadable = |source| Error::Directory { doing: "reading a blob", source };
+            read.await.map_err(|e| unreadable(std::io::Error::other(e)))?.map_err(unreadable)
+        }
     };
-    futures_util::stream::try_unfold((Arc::new(file), range), next).boxed()
+    futures_util::stream::iter((range.start..range.end).step_by(step)).map(read).buffered(READ_AHEAD).boxed()
 }
 
 fn path(name: &str) -> Path {
@@ -152,6 +166,7 @@ pub(crate) fn prepare(dir: &std::path::Path) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use cumulet_base::limits::BLOB_PIECE_LOCAL_BYTES as PIECE;
     use futures_util::TryStreamExt;
 
     use super::*;
@@ -160,7 +175,7 @@ mod tests {
     async fn pieces_come_back_by_ranges() {
         let dir = tempfile::tempdir().unwrap();
         let blobs = Blobs::local(dir.path()).unwrap();
-        let bytes: Vec<u8> = (0..2 * BLOB_PIECE_BYTES + 17).map(|n| (n % 251) as u8).collect();
+        let bytes: Vec<u8> = (0..2 * PIECE + 17).map(|n| (n % 251) as u8).collect();
         let mut writer = blobs.create("a-1").await.unwrap();
         for piece in bytes.chunks(100_003) {
             writer.write(Bytes::copy_from_slice(piece)).await.unwrap();
@@ -168,7 +183,7 @@ mod tests {
         assert!(blobs.read("a-1", 0..1).await.is_err(), "unfinished blobs cannot be read");
         writer.finish().await.unwrap();
         let len = bytes.len();
-        for range in [0..len, 5..5, 1..2, len - 20..len, BLOB_PIECE_BYTES - 1..BLOB_PIECE_BYTES + 1] {
+        for range in [0..len, 5..5, 1..2, len - 20..len, PIECE - 1..PIECE + 1] {
             let read = blobs.read("a-1", range.start as u64..range.end as u64).await.unwrap();
             let read: Vec<Bytes> = read.try_collect().await.unwrap();
             assert_eq!(read.concat(), bytes[range]);

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use cumulet_base::arn::Arn;
 use cumulet_wire::auth::Caller;
-use cumulet_wire::call::Answer;
+use cumulet_wire::call::{Answer, Context};
 use cumulet_wire::client::Client;
 use cumulet_wire::error::ApiError;
 use serde_json::{Value, json};
@@ -90,7 +90,8 @@ pub async fn deliver(client: &Client, caller: &Caller, arn: &str, parcel: &Parce
             if let Some(attributes) = &parcel.attributes {
                 input["MessageAttributes"] = attributes.clone();
             }
-            client.call(caller, region, "sns", "Publish", input, Bytes::new()).await
+            let context = Context { trace: parcel.trace.clone(), ..Client::context(caller, region) };
+            client.call_in(context, "sns", "Publish", input, Bytes::new()).await
         }
         "events" => {
             let (source, detail_type) = parcel.event.clone().unwrap_or_default();

@@ -1,7 +1,7 @@
 //! Tasks over the store in memory, with the clock of the machine: waits are for a condition.
 
 use std::collections::HashMap;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex};
 
 use cumulet_base::clock::SystemClock;
@@ -239,4 +239,57 @@ async fn a_failing_store_and_a_panic_lose_nothing() {
     assert_eq!(actor.seen()[1].2, 1);
     delivery.settled().await;
     assert_eq!(delivery.count("o", "a").await.unwrap(), 0);
+}
+
+struct Hand(AtomicU64);
+
+impl Clock for Hand {
+    fn now_ms(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// The clock is set forwards and backwards: each task is carried out once, when it is due by the clock, also by another run.
+#[tokio::test]
+async fn tasks_follow_a_clock_that_is_set() {
+    const HOUR_MS: u64 = 3_600_000;
+    let start_ms = now_ms();
+    let (store, clock) = (Arc::new(MemoryStore::new()), Arc::new(Hand(AtomicU64::new(start_ms))));
+    let actor = Arc::new(Actor::new(|_| Next::Done));
+    let run = || {
+        let delivery = Delivery::new(store.clone(), clock.clone());
+        delivery.register("o", actor.clone());
+        delivery.start();
+        delivery
+    };
+    let task = |body: &'static str, due_ms: u64| NewTask {
+        owner: "o",
+        lane: "free".to_owned(),
+        due_ms,
+        body: Bytes::from(body),
+    };
+    let delivery = run();
+    delivery.send(vec![task("an hour", start_ms + HOUR_MS), task("at once", start_ms)]).await.unwrap();
+    until(|| actor.bodies() == ["at once"]).await;
+    // Forwards. A task that comes makes the lane look; without one it looks twice a minute.
+    clock.0.store(start_ms + 2 * HOUR_MS, Ordering::SeqCst);
+    delivery.send(vec![task("after", start_ms + 2 * HOUR_MS)]).await.unwrap();
+    until(|| actor.bodies() == ["at once", "an hour", "after"]).await;
+    // Backwards, by more than it went: what was due by the old time waits for the clock, over another start as well.
+    delivery.send(vec![task("old time", start_ms + 3 * HOUR_MS)]).await.unwrap();
+    clock.0.store(start_ms - HOUR_MS, Ordering::SeqCst);
+    delivery.send(vec![task("new time", start_ms - HOUR_MS)]).await.unwrap();
+    until(|| actor.bodies().len() == 4).await;
+    delivery.halt();
+    delivery.settled().await;
+    let delivery = run();
+    delivery.send(vec![task("newer", start_ms - HOUR_MS)]).await.unwrap();
+    until(|| actor.bodies().len() == 5).await;
+    assert_eq!(actor.bodies()[3..], ["new time", "newer"]);
+    clock.0.store(start_ms + 4 * HOUR_MS, Ordering::SeqCst);
+    delivery.send(vec![task("last", start_ms)]).await.unwrap();
+    until(|| actor.bodies().len() == 7).await;
+    delivery.settled().await;
+    assert_eq!(delivery.count("o", "free").await.unwrap(), 0);
+    assert!(actor.bodies().contains(&Bytes::from("old time")));
 }

@@ -13,7 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 ROUNDS = int(sys.argv[1])
-PER_ROUND = 60
+PER_ROUND = 20
 config = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=20, max_pool_connections=40)
 sqs, sns = boto3.client("sqs", config=config), boto3.client("sns", config=config)
 lock = threading.Lock()

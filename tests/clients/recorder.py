@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import os
+import urllib.error
 import urllib.request
 
 
@@ -40,6 +41,17 @@ def call(service, target, members):
 def write(id, detail):
     item = {"id": {"S": id}, "detail": {"S": json.dumps(detail)}}
     call("dynamodb", "DynamoDB_20120810.PutItem", {"TableName": "seen", "Item": item})
+
+
+def write_first(id, detail):
+    """Not over what is there already."""
+    item = {"id": {"S": id}, "detail": {"S": json.dumps(detail)}}
+    members = {"TableName": "seen", "Item": item, "ConditionExpression": "attribute_not_exists(id)"}
+    try:
+        call("dynamodb", "DynamoDB_20120810.PutItem", members)
+    except urllib.error.HTTPError as error:
+        if "ConditionalCheckFailed" not in error.read().decode():
+            raise
 
 
 def handler(event, context):

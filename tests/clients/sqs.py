@@ -27,3 +27,14 @@ try:
     raise SystemExit("a deleted queue took a message")
 except sqs.exceptions.QueueDoesNotExist:
     pass
+
+# A fair queue: who sends much does not hold up the others, over what one tenant has piled up.
+url = sqs.create_queue(QueueName="shared", Attributes={"VisibilityTimeout": "600"})["QueueUrl"]
+for _ in range(20):
+    entries = [{"Id": str(i), "MessageBody": "loud", "MessageGroupId": "loud"} for i in range(10)]
+    sqs.send_message_batch(QueueUrl=url, Entries=entries)
+sqs.send_message(QueueUrl=url, MessageBody="quiet", MessageGroupId="quiet")
+receive = lambda: sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["MessageGroupId"])["Messages"]
+for _ in range(3):
+    assert {message["Attributes"]["MessageGroupId"] for message in receive()} == {"loud"}
+assert [message["Body"] for message in receive()] == ["quiet"] + ["loud"] * 9

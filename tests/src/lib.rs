@@ -36,7 +36,11 @@ impl Cloud {
     }
 
     pub fn start_with(options: &[&str]) -> Cloud {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        Cloud::start_in(tempfile::tempdir().expect("a temporary folder"), options)
+    }
+
+    /// In a folder that is as the test wants it; its data go into `data` there.
+    pub fn start_in(folder: tempfile::TempDir, options: &[&str]) -> Cloud {
         let options: Vec<String> = options.iter().map(|o| (*o).to_owned()).collect();
         let (child, endpoint) = spawn(folder.path(), "127.0.0.1:0", &options);
         Cloud { child, endpoint, folder, options }

@@ -30,12 +30,7 @@ fn sam_deploys_updates_and_removes() {
         let asks = ["--no-confirm-changeset", "--no-fail-on-empty-changeset", "--parameter-overrides", &runtime];
         sam(&[&fixed[..], &asks, more].concat())
     };
-    let output = |name: &str| {
-        let found = cloud.aws(&["cloudformation", "describe-stacks", "--stack-name", "shop"]);
-        let list = found["Stacks"][0]["Outputs"].as_array().cloned().unwrap_or_default();
-        let one = list.iter().find(|output| output["OutputKey"] == name).map(|output| output["OutputValue"].clone());
-        one.and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_else(|| panic!("no {name} in {list:?}"))
-    };
+    let output = |name: &str| output_of(&cloud, "shop", name);
     let greeting = || {
         let url = output("Api").replace("https://", "http://");
         serde_json::from_slice::<Value>(&cloud.curl(&[], &url).stdout).unwrap_or_default()["greeting"].clone()
@@ -49,18 +44,41 @@ fn sam_deploys_updates_and_removes() {
     assert_eq!(configuration["Environment"]["Variables"]["GREETING"], "bye");
     // The alias keeps its version: SAM publishes another only for other code.
     assert_eq!(greeting(), "hello");
-    let file = cloud.folder.path().join("file.txt").to_string_lossy().into_owned();
-    std::fs::write(&file, "x").expect("writing a file");
-    cloud.aws_output(&["s3api", "put-object", "--bucket", &bucket, "--key", "file.txt", "--body", &file]);
-    let group = format!("/aws/lambda/{function}");
-    eventually("the upload ran the function", || {
-        let ran = cloud.aws_output(&["logs", "filter-log-events", "--log-group-name", &group]);
-        String::from_utf8_lossy(&ran.stdout).contains("uploaded file.txt")
+    upload(&cloud, &bucket);
+    ask(&cloud, &output("Tasks"));
+    eventually("upload and message ran the function", || {
+        let said = sam(&["logs", "--stack-name", "shop"]);
+        said.contains("uploaded file.txt") && said.contains("asked for work")
     });
+    assert_eq!(sam(&["remote", "invoke", "Hello", "--stack-name", "shop"]).lines().last(), Some(SAID_BYE));
+    let outputs: Value =
+        serde_json::from_str(&sam(&["list", "stack-outputs", "--stack-name", "shop", "--output", "json"]))
+            .expect("outputs in JSON");
+    assert!(outputs.as_array().is_some_and(|all| all.iter().any(|one| one["OutputValue"] == function.as_str())));
     cloud.aws_output(&["s3api", "delete-object", "--bucket", &bucket, "--key", "file.txt"]);
     sam(&["delete", "--stack-name", "shop", "--no-prompts"]);
     assert_eq!(cloud.aws(&["lambda", "list-functions"])["Functions"], json!([]));
     assert_eq!(cloud.aws(&["dynamodb", "list-tables"])["TableNames"], json!([]));
+}
+
+const SAID_BYE: &str = r#"{"statusCode": 200, "body": "{\"greeting\": \"bye\"}"}"#;
+
+fn upload(cloud: &Cloud, bucket: &str) {
+    let file = cloud.folder.path().join("file.txt").to_string_lossy().into_owned();
+    std::fs::write(&file, "x").expect("writing a file");
+    cloud.aws(&["s3api", "put-object", "--bucket", bucket, "--key", "file.txt", "--body", &file]);
+}
+
+fn ask(cloud: &Cloud, queue: &str) {
+    cloud.aws(&["sqs", "send-message", "--queue-url", queue, "--message-body", "work"]);
+}
+
+/// An output of a stack.
+fn output_of(cloud: &Cloud, stack: &str, name: &str) -> String {
+    let found = cloud.aws(&["cloudformation", "describe-stacks", "--stack-name", stack]);
+    let list = found["Stacks"][0]["Outputs"].as_array().cloned().unwrap_or_default();
+    let one = list.iter().find(|output| output["OutputKey"] == name).map(|output| output["OutputValue"].clone());
+    one.and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_else(|| panic!("no {name} in {list:?}"))
 }
 
 /// A copy of an application, which tools may leave their files in.
@@ -114,6 +132,19 @@ fn osls() {
     assert!(osls(&["deploy"], "hello").contains("No changes to deploy"));
     assert!(osls(&["deploy"], "other").contains("Service deployed"));
     assert!(osls(&["invoke", "-f", "hello"], "other").contains("other"));
+    upload(&cloud, "shop-uploads");
+    ask(&cloud, &output_of(&cloud, "shop-dev", "TasksUrl"));
+    eventually("upload and message ran the function", || {
+        let said = osls(&["logs", "-f", "work"], "other");
+        said.contains("uploaded file.txt") && said.contains("asked for work")
+    });
+    let code = folder.path().join("index.js");
+    let changed = std::fs::read_to_string(&code).expect("the code").replace("process.env.GREETING", "'changed'");
+    std::fs::write(&code, changed).expect("changing the code");
+    osls(&["deploy", "function", "-f", "hello"], "other");
+    assert!(osls(&["invoke", "-f", "hello"], "other").contains("changed"));
+    assert!(osls(&["info"], "other").contains("shop-dev-hello"));
+    cloud.aws_output(&["s3api", "delete-object", "--bucket", "shop-uploads", "--key", "file.txt"]);
     assert!(osls(&["remove"], "other").contains("removed"));
     is_nothing_left(&cloud);
     assert_eq!(cloud.aws(&["s3api", "list-buckets"])["Buckets"], Value::Array(Vec::new()));
@@ -140,17 +171,36 @@ fn aws_cdk() {
     assert_eq!(roles["Roles"].as_array().map(Vec::len), Some(5), "{roles}");
     let deploy = ["deploy", "--require-approval", "never"];
     cdk(&deploy, "hello");
-    let url = {
-        let found = cloud.aws(&["cloudformation", "describe-stacks", "--stack-name", "Shop"]);
-        let list = found["Stacks"][0]["Outputs"].as_array().cloned().unwrap_or_default();
-        let one = list.into_iter().find(|output| output["OutputKey"] == "Url");
-        format!("{}/take", one.as_ref().and_then(|one| one["OutputValue"].as_str()).expect("the API's address"))
-    };
+    let url = format!("{}/take", output_of(&cloud, "Shop", "Url"));
     assert_eq!(body_of(&cloud, &url), "hello");
     assert!(cdk(&deploy, "hello").contains("no changes"));
+    assert!(cdk(&["diff"], "hello").contains("no differences"));
+    assert!(cdk(&["diff"], "other").contains("GREETING"));
     cdk(&deploy, "other");
     assert_eq!(body_of(&cloud, &url), "other");
+    ask(&cloud, &output_of(&cloud, "Shop", "TasksUrl"));
+    let group = cloud.aws(&["logs", "describe-log-groups"])["logGroups"][0]["logGroupName"].clone();
+    let group = group.as_str().expect("a log group").to_owned();
+    eventually("the message ran the function", || {
+        cloud.aws(&["logs", "filter-log-events", "--log-group-name", &group]).to_string().contains("asked for work")
+    });
+    // The function alone, past CloudFormation.
+    let code = folder.path().join("take/index.js");
+    let changed = std::fs::read_to_string(&code).expect("the code").replace("process.env.GREETING", "'changed'");
+    std::fs::write(&code, changed).expect("changing the code");
+    assert!(cdk(&["deploy", "--hotswap", "--require-approval", "never"], "other").contains("hotswapped"));
+    assert_eq!(body_of(&cloud, &url), "changed");
     cdk(&["destroy", "--force"], "other");
     assert_eq!(cloud.aws(&["lambda", "list-functions"])["Functions"], Value::Array(Vec::new()));
     assert_eq!(cloud.aws(&["dynamodb", "list-tables"])["TableNames"], Value::Array(Vec::new()));
+}
+
+/// Stacks on their way in every direction, killed on it.
+#[test]
+fn stacks_outlive_kills() {
+    const ROUNDS: usize = 4;
+    let mut cloud = Cloud::start();
+    let mut script = cloud.command(root().join(".venv/bin/python"));
+    script.arg(root().join("tests/clients/deploy_kills.py")).arg(ROUNDS.to_string()).arg(node_runtime());
+    assert_eq!(cloud.kill_under(script), 5 * ROUNDS);
 }

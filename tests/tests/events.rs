@@ -10,6 +10,40 @@ fn boto3() {
     succeed(cloud.command(root().join(".venv/bin/python")).arg(root().join("tests/clients/events.py")));
 }
 
+#[test]
+fn filter_patterns_of_logs() {
+    let cloud = Cloud::start();
+    succeed(cloud.command(root().join(".venv/bin/python")).arg(root().join("tests/clients/log_patterns.py")));
+}
+
+/// Not in any file of the store, as it was given.
+#[test]
+fn secrets_of_connections_are_encrypted_at_rest() {
+    let mut cloud = Cloud::start();
+    let parameters = r#"{"ApiKeyAuthParameters":{"ApiKeyName":"seen-name","ApiKeyValue":"never-seen-value"}}"#;
+    let create = ["events", "create-connection", "--name", "c", "--authorization-type", "API_KEY", "--auth-parameters"];
+    cloud.aws(&[&create[..], &[parameters]].concat());
+    cloud.aws(&["events", "create-event-bus", "--name", "a-bus-that-is-seen"]);
+    cloud.kill_and_restart();
+    let shown = cloud.aws(&["events", "describe-connection", "--name", "c"]);
+    assert_eq!(shown["AuthParameters"]["ApiKeyAuthParameters"], serde_json::json!({"ApiKeyName": "seen-name"}));
+    let mut stored = Vec::new();
+    let mut folders = vec![cloud.folder.path().join("data")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("the data").flatten() {
+            let path = entry.path();
+            match entry.file_type().expect("its type") {
+                kind if kind.is_dir() => folders.push(path),
+                kind if kind.is_file() => stored.extend(std::fs::read(path).expect("its content")),
+                _ => {}
+            }
+        }
+    }
+    let has = |text: &str| stored.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(has("a-bus-that-is-seen"), "what is not secret can be found");
+    assert!(!has("never-seen-value"));
+}
+
 /// The script holds what was answered against queues, dead letters and the archive.
 #[test]
 fn what_was_answered_is_delivered_or_buried_over_fifty_kills() {

@@ -1,5 +1,6 @@
 //! The examples, deployed and used as their pages say.
 
+use std::path::Path;
 use std::process::Command;
 
 use cumulet_tests::{Cloud, eventually, node_runtime, output, python_runtime, root, sdk, succeed};
@@ -7,7 +8,10 @@ use serde_json::{Value, json};
 
 /// Deploys an example; answers what the stack puts out.
 fn deploy(cloud: &Cloud, example: &str, parameters: &[String]) -> Value {
-    let folder = root().join("examples").join(example);
+    deploy_folder(cloud, &root().join("examples").join(example), parameters)
+}
+
+fn deploy_folder(cloud: &Cloud, folder: &Path, parameters: &[String]) -> Value {
     let mut arguments = vec!["--output".to_owned(), "json".to_owned(), "deploy".to_owned()];
     arguments.push(folder.to_string_lossy().into_owned());
     for parameter in parameters {
@@ -110,3 +114,74 @@ fn logwatch() {
         })
     });
 }
+
+/// A copy of an example with what its function brings along, as its page says.
+fn with_pillow(cloud: &Cloud) -> std::path::PathBuf {
+    let copy = cloud.folder.path().join("thumbnails");
+    succeed(Command::new("cp").arg("-r").arg(root().join("examples/thumbnails")).arg(&copy));
+    let pillow = root().join("tests/clients/pillow/.");
+    succeed(Command::new("cp").arg("-r").arg(pillow).arg(copy.join("thumbnail")));
+    copy
+}
+
+#[test]
+fn thumbnails() {
+    let cloud = Cloud::start_with(&["--sdk-dir", &sdk().to_string_lossy()]);
+    let outputs = deploy_folder(&cloud, &with_pillow(&cloud), &[format!("PythonRuntime={}", python_runtime())]);
+    let image = cloud.folder.path().join("large.png");
+    let paint = "from PIL import Image; import sys; Image.new('RGB', (640, 480), (200, 30, 30)).save(sys.argv[1])";
+    let mut painter = Command::new("python3");
+    painter.env("PYTHONPATH", root().join("tests/clients/pillow")).args(["-c", paint]);
+    succeed(painter.arg(&image));
+    let page = outputs["Page"].as_str().expect("the page's address");
+    let browse = root().join("tests/clients/node/thumbnails.mjs");
+    succeed(cloud.command("node").arg(browse).arg(format!("{page}/")).arg(&image));
+    let bucket = outputs["Bucket"].as_str().expect("the bucket's name");
+    let listed = cloud.aws(&["s3api", "list-objects-v2", "--bucket", bucket]);
+    let keys: Vec<&str> =
+        listed["Contents"].as_array().into_iter().flatten().filter_map(|object| object["Key"].as_str()).collect();
+    assert!(keys.len() == 2 && keys[0].starts_with("thumbnails/") && keys[1].starts_with("uploads/"), "{keys:?}");
+}
+
+#[test]
+fn backup() {
+    let cloud = Cloud::start_with(&["--sdk-dir", &sdk().to_string_lossy()]);
+    let runtime = format!("PythonRuntime={}", python_runtime());
+    // Long past: nothing is due before the table is full.
+    let never = "When=at(2020-01-01T00:00:00)".to_owned();
+    let outputs = deploy(&cloud, "backup", &[runtime.clone(), never, "Zone=UTC".to_owned()]);
+    let (table, bucket) = (outputs["Table"].as_str().expect("a table"), outputs["Bucket"].as_str().expect("a bucket"));
+    succeed(cloud.command(root().join(".venv/bin/python")).args(["-c", FILL, table]));
+    // A time within the last minute happens at once.
+    let now = succeed(Command::new("date").args(["-u", "+%Y-%m-%dT%H:%M:%S"]));
+    deploy(&cloud, "backup", &[runtime, format!("When=at({})", now.trim()), "Zone=UTC".to_owned()]);
+    eventually("the table's copy is in the bucket", || {
+        let listed = cloud.aws(&["s3api", "list-objects-v2", "--bucket", bucket]);
+        listed["Contents"].as_array().is_some_and(|found| found.len() == 1)
+    });
+    succeed(cloud.command(root().join(".venv/bin/python")).args(["-c", COMPARE, table, bucket]));
+}
+
+/// More than a page of a scan, with every kind of value that JSON has not.
+const FILL: &str = r#"
+import boto3, sys
+table = boto3.resource("dynamodb").Table(sys.argv[1])
+with table.batch_writer() as batch:
+    for n in range(1200):
+        batch.put_item(Item={"id": f"note {n}", "n": n, "text": "x" * 2000, "bytes": bytes([n % 256, 255]), "set": {1, n + 2}})
+"#;
+
+const COMPARE: &str = r#"
+import base64, boto3, gzip, json, sys
+s3, table, bucket = boto3.client("s3"), sys.argv[1], sys.argv[2]
+key = s3.list_objects_v2(Bucket=bucket)["Contents"][0]["Key"]
+assert key.startswith("notes/") and key.endswith(".json.gz"), key
+lines = gzip.decompress(s3.get_object(Bucket=bucket, Key=key)["Body"].read()).splitlines()
+copied = {item["id"]["S"]: item for item in (json.loads(line)["Item"] for line in lines)}
+there = {}
+for page in boto3.client("dynamodb").get_paginator("scan").paginate(TableName=table):
+    for item in page["Items"]:
+        item["bytes"]["B"] = base64.b64encode(item["bytes"]["B"]).decode()
+        there[item["id"]["S"]] = item
+assert len(there) == 1200 and copied == there
+"#;

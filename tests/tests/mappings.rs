@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use cumulet_tests::{Cloud, eventually, python_runtime, root, succeed};
+use cumulet_tests::{Cloud, eventually, python_runtime, root, sdk, succeed};
 use serde_json::{Value, json};
+
+const KILLS: usize = 50;
 
 #[test]
 fn boto3() {
@@ -13,10 +15,35 @@ fn boto3() {
     succeed(cloud.command(root().join(".venv/bin/python")).arg(script).arg(python_runtime()));
 }
 
+#[test]
+fn functions_that_cause_themselves_are_stopped() {
+    let cloud = Cloud::start_with(&["--sdk-dir", &sdk().to_string_lossy()]);
+    let script = root().join("tests/clients/loops.py");
+    succeed(cloud.command(root().join(".venv/bin/python")).arg(script).arg(python_runtime()));
+}
+
+/// Partial batch responses as aws-lambda-powertools makes them; tumbling windows that end without a further record.
+#[test]
+fn batches_and_windows() {
+    let cloud = Cloud::start_with(&["--sdk-dir", &sdk().to_string_lossy()]);
+    let script = root().join("tests/clients/batches.py");
+    succeed(cloud.command(root().join(".venv/bin/python")).arg(script).arg(python_runtime()));
+}
+
 fn seen(cloud: &Cloud) -> BTreeSet<String> {
     let answer = cloud.aws(&["dynamodb", "scan", "--table-name", "seen", "--consistent-read"]);
     let items = answer["Items"].as_array().cloned().unwrap_or_default();
     items.iter().filter_map(|item| item["id"]["S"].as_str()).map(str::to_owned).collect()
+}
+
+/// Failing, slow and killed functions behind queues, topics and asynchronous invocations; the script holds what was
+/// acknowledged against what was handled and what is dead.
+#[test]
+fn what_was_acknowledged_is_handled_or_dead_over_fifty_kills() {
+    let mut cloud = Cloud::start_with(&["--event-retry-seconds", "1,1"]);
+    let mut script = cloud.command(root().join(".venv/bin/python"));
+    script.arg(root().join("tests/clients/functions_kills.py")).arg(KILLS.to_string()).arg(python_runtime());
+    assert_eq!(cloud.kill_under(script), KILLS);
 }
 
 /// Every message and every change that was acknowledged is handled at least once, whenever the platform is killed.

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use cumulet_tests::{Cloud, node_runtime, root, succeed};
+use cumulet_tests::{Cloud, eventually, node_runtime, root, succeed};
 
 fn python(script: &str) {
     let cloud = Cloud::start();
@@ -54,8 +54,31 @@ fn javascript_streams_and_lists() {
 }
 
 #[test]
+fn minios_client_streams_and_lists() {
+    let cloud = Cloud::start();
+    succeed(cloud.command("node").arg(root().join("tests/clients/node/minio.mjs")));
+}
+
+#[test]
 fn pyarrow_reads_parquet() {
     python("s3_parquet.py");
+}
+
+#[test]
+fn pandas_reads_parquet_through_s3fs() {
+    python("s3_fsspec.py");
+}
+
+#[test]
+fn clients_that_break_off_lie_or_name_awkwardly() {
+    let cloud = Cloud::start();
+    let script = root().join("tests/clients/s3_faults.py");
+    succeed(cloud.command(root().join(".venv/bin/python")).arg(script).arg(cloud.folder.path().join("data")));
+}
+
+#[test]
+fn documented_errors() {
+    python("s3_errors.py");
 }
 
 /// A folder with what a backup meets: names with spaces, an empty file, one of several parts.
@@ -166,31 +189,54 @@ sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps({"Versio
 s3.put_bucket_notification_configuration(Bucket="load", NotificationConfiguration={"QueueConfigurations": [{"QueueArn": arn, "Events": ["s3:ObjectCreated:*"]}]})
 "#;
 
+/// What every key holds: in the store, in a blob, or in two parts.
+const BODY: &str = r#"
+import boto3, hashlib, json, sys, time
+from botocore.config import Config
+def body(key):
+    n = int(key.split("/")[1])
+    return hashlib.sha256(key.encode()).digest() * (170_000 if n % 10 == 9 else 10 if n % 2 else 4000)
+"#;
+
 /// Puts until the cloud is killed under it; prints what was acknowledged.
 const WRITER: &str = r#"
-import boto3, hashlib, sys
-from botocore.config import Config
 s3 = boto3.client("s3", config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}))
+def put(key, content):
+    if len(content) < 5_242_880:
+        return s3.put_object(Bucket="load", Key=key, Body=content)
+    at = {"Bucket": "load", "Key": key}
+    at["UploadId"] = s3.create_multipart_upload(**at)["UploadId"]
+    pieces = [content[:5_242_880], content[5_242_880:]]
+    tags = [s3.upload_part(**at, PartNumber=n, Body=piece)["ETag"] for n, piece in enumerate(pieces, 1)]
+    s3.complete_multipart_upload(**at, MultipartUpload={"Parts": [{"PartNumber": n, "ETag": tag} for n, tag in enumerate(tags, 1)]})
 for n in range(400):
     key = f"{sys.argv[1]}/{n}"
-    body = hashlib.sha256(key.encode()).digest() * (10 if n % 2 else 4000)
     try:
-        s3.put_object(Bucket="load", Key=key, Body=body)
+        put(key, body(key))
     except Exception:
         break
     print(key, flush=True)
 "#;
 
 const READER: &str = r#"
-import boto3, hashlib, json, sys, time
-from botocore.config import Config
 s3 = boto3.client("s3", config=Config(s3={"addressing_style": "path"}))
 listed = {o["Key"] for p in s3.get_paginator("list_objects_v2").paginate(Bucket="load") for o in p.get("Contents", [])}
 said = sys.stdin.read().split()
 assert set(said) <= listed, set(said) - listed
 for key in listed:
-    body = hashlib.sha256(key.encode()).digest() * (10 if int(key.split("/")[1]) % 2 else 4000)
-    assert s3.get_object(Bucket="load", Key=key)["Body"].read() == body, key
+    assert s3.get_object(Bucket="load", Key=key)["Body"].read() == body(key), key
+# Of what was under way there are uploads that can be gone on with; nothing on the disk is nobody's.
+named = sum({10: 0, 4000: 1, 170_000: 2}[len(body(key)) // 32] for key in listed)
+uploads = s3.list_multipart_uploads(Bucket="load").get("Uploads", [])
+for upload in uploads:
+    named += len(s3.list_parts(Bucket="load", Key=upload["Key"], UploadId=upload["UploadId"]).get("Parts", []))
+from pathlib import Path
+folder, until = Path(sys.argv[1]) / "blobs" / "stream", time.monotonic() + 60
+while (there := len(list(folder.iterdir()))) != named:
+    assert time.monotonic() < until, (there, named)
+    time.sleep(0.05)
+for upload in uploads:
+    s3.abort_multipart_upload(Bucket="load", Key=upload["Key"], UploadId=upload["UploadId"])
 # What is there was told of, whether or not its put was acknowledged.
 sqs = boto3.client("sqs")
 url, heard, until = sqs.get_queue_url(QueueName="heard")["QueueUrl"], set(), time.monotonic() + 60
@@ -213,7 +259,7 @@ fn what_was_acknowledged_survives_kill_9() {
     for round in 0..3 {
         let mut writer = cloud
             .command(&python)
-            .args(["-c", WRITER, &round.to_string()])
+            .args(["-c", &format!("{BODY}{WRITER}"), &round.to_string()])
             .stdout(Stdio::piped())
             .spawn()
             .expect("starting the writer");
@@ -227,7 +273,134 @@ fn what_was_acknowledged_survives_kill_9() {
     }
     assert!(acknowledged.lines().count() >= 90);
     let mut reader = cloud.command(&python);
-    let mut reader = reader.args(["-c", READER]).stdin(Stdio::piped()).spawn().expect("starting the reader");
+    let reader = reader.args(["-c", &format!("{BODY}{READER}")]).arg(cloud.folder.path().join("data"));
+    let mut reader = reader.stdin(Stdio::piped()).spawn().expect("starting the reader");
     reader.stdin.take().expect("piped").write_all(acknowledged.as_bytes()).expect("telling the reader");
     assert!(reader.wait().expect("the reader ends").success());
+}
+
+/// A small disk under the data folder, for as long as this lives.
+struct SmallDisk(std::path::PathBuf);
+
+impl SmallDisk {
+    fn at(folder: &std::path::Path, mib: u32) -> SmallDisk {
+        let size = format!("size={mib}m");
+        succeed(Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(folder));
+        SmallDisk(folder.to_owned())
+    }
+
+    fn grow(&self, mib: u32) {
+        succeed(Command::new("mount").args(["-o", &format!("remount,size={mib}m")]).arg(&self.0));
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // What still runs on it keeps it until it ends.
+        let _unmounted = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+/// Fills the disk with objects of all sizes, and says what was acknowledged.
+const FILLER: &str = r#"
+import boto3, hashlib, json, sys
+from botocore.config import Config
+from botocore.exceptions import ClientError
+s3 = boto3.client("s3", config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}))
+def body(key):
+    return hashlib.sha256(key.encode()).digest() * (int(key.split("/")[1]) // 32)
+def fill(name, size):
+    """Until three in a row are refused."""
+    kept, refused = [], 0
+    while refused < 3:
+        key = f"{name}/{size}/{len(kept)}"
+        try:
+            s3.put_object(Bucket="full", Key=key, Body=body(key))
+            kept.append(key)
+            refused = 0
+        except ClientError as e:
+            status = e.response["ResponseMetadata"]["HTTPStatusCode"]
+            assert (e.response["Error"]["Code"], status) == ("ServiceUnavailable", 503), e.response
+            refused += 1
+    return kept
+def check(kept):
+    for key in kept:
+        assert s3.get_object(Bucket="full", Key=key)["Body"].read() == body(key), key
+if sys.argv[1] == "fill":
+    s3.create_bucket(Bucket="full")
+    s3.put_object(Bucket="full", Key="first/64/0", Body=body("first/64/0"))
+    kept = ["first/64/0"]
+    upload = s3.create_multipart_upload(Bucket="full", Key="parts")["UploadId"]
+    for size in (2**20, 2**17, 2**15):
+        kept += fill("a", size)
+    try:
+        s3.upload_part(Bucket="full", Key="parts", UploadId=upload, PartNumber=1, Body=b"x" * 6_000_000)
+        raise AssertionError("a part was taken on a full disk")
+    except ClientError as e:
+        assert e.response["Error"]["Code"] == "ServiceUnavailable", e.response
+    check(kept)
+    json.dump(kept, open(sys.argv[2], "w"))
+elif sys.argv[1] == "go on":
+    # What was refused is gone for good, and its bytes with it.
+    kept = json.load(open(sys.argv[2]))
+    large = [key for key in kept if key.split("/")[1] == str(2**20)]
+    for key in large[:8]:
+        s3.delete_object(Bucket="full", Key=key)
+        kept.remove(key)
+    for n in range(24):
+        key = f"b/{2**20}/{n}"
+        s3.put_object(Bucket="full", Key=key, Body=body(key))
+        kept.append(key)
+    check(kept)
+    json.dump(kept, open(sys.argv[2], "w"))
+else:
+    kept = json.load(open(sys.argv[2]))
+    check(kept)
+    listed = {o["Key"] for p in s3.get_paginator("list_objects_v2").paginate(Bucket="full") for o in p.get("Contents", [])}
+    assert listed == set(kept), listed ^ set(kept)
+"#;
+
+#[test]
+fn a_full_disk_refuses_and_loses_nothing() {
+    let mut cloud = Cloud::start();
+    cloud.signal("KILL");
+    cloud.wait();
+    let disk = SmallDisk::at(&cloud.folder.path().join("data"), 96);
+    cloud.restart();
+    let kept = cloud.folder.path().join("kept");
+    let run = |cloud: &Cloud, what: &str| {
+        succeed(cloud.command(root().join(".venv/bin/python")).args(["-c", FILLER, what]).arg(&kept));
+    };
+    run(&cloud, "fill");
+    run(&cloud, "look");
+    // Whoever runs it makes room; nothing has to be started anew.
+    disk.grow(128);
+    run(&cloud, "go on");
+    run(&cloud, "look");
+    cloud.kill_and_restart();
+    run(&cloud, "look");
+}
+
+#[test]
+fn what_a_crash_leaves_on_the_disk_is_removed() {
+    let mut cloud = Cloud::start();
+    let python = root().join(".venv/bin/python");
+    let put = "import boto3; s3 = boto3.client('s3'); s3.create_bucket(Bucket='kept'); s3.put_object(Bucket='kept', Key='k', Body=b'x' * 200_000)";
+    succeed(cloud.command(&python).args(["-c", put]));
+    let folder = cloud.folder.path().join("data/blobs/stream");
+    let names = || -> Vec<_> {
+        std::fs::read_dir(&folder).expect("the blobs").map(|file| file.expect("a blob").file_name()).collect()
+    };
+    let kept = names();
+    assert_eq!(kept.len(), 1);
+    // As a process leaves them that ended between a blob and its record, or within the blob.
+    let name = kept[0].to_string_lossy().into_owned();
+    let (head, _) = name.rsplit_once('-').expect("a name of four parts");
+    std::fs::write(folder.join(format!("{head}-{}", "0".repeat(16))), vec![7; 100_000]).expect("an orphan");
+    std::fs::write(folder.join(format!("{head}-{}#1", "1".repeat(16))), "torn").expect("a torn one");
+    cloud.kill_and_restart();
+    eventually("only what is named is left", || names() == kept);
+    let got = cloud.folder.path().join("got");
+    succeed(cloud.command(root().join(".venv/bin/aws")).args(["s3", "cp", "s3://kept/k"]).arg(&got));
+    assert_eq!(std::fs::read(got).expect("the object"), vec![b'x'; 200_000]);
 }

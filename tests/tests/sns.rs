@@ -2,12 +2,35 @@
 
 use cumulet_tests::{Cloud, eventually, python_runtime, root, succeed};
 
-const KILLS: usize = 20;
+const KILLS: usize = 50;
 
 #[test]
 fn boto3() {
     let cloud = Cloud::start();
     succeed(cloud.command(root().join(".venv/bin/python")).arg(root().join("tests/clients/sns.py")));
+}
+
+/// An endpoint with the certificate of an authority of its own; what none takes lies in the dead letter queue.
+#[test]
+fn encrypted_web_endpoints_and_their_dead_letters() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    for name in ["trusted", "stranger"] {
+        let make = |name: &str, more: &[&str]| {
+            let (key, certificate) = (file(&format!("{name}.key")), file(&format!("{name}.pem")));
+            let mut openssl = std::process::Command::new("openssl");
+            openssl.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout", &key, "-out"]);
+            succeed(openssl.arg(certificate).args(more));
+        };
+        let authority = format!("{name}-authority");
+        make(&authority, &["-subj", &format!("/CN={authority}")]);
+        let by = [file(&format!("{authority}.pem")), file(&format!("{authority}.key"))];
+        let server = ["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"];
+        make(name, &[&["-subj", "/CN=server", "-CA", &by[0], "-CAkey", &by[1]], &server[..]].concat());
+    }
+    let cloud = Cloud::start_with(&["--trust", &file("trusted-authority.pem")]);
+    let script = root().join("tests/clients/sns_web.py");
+    succeed(cloud.command(root().join(".venv/bin/python")).arg(script).arg(folder.path()));
 }
 
 /// sqs-consumer asks for a newer interpreter than the machine's.
@@ -21,7 +44,7 @@ fn sdk_for_javascript_and_sqs_consumer() {
 
 /// Through queues and topics, standard and FIFO; the script holds what was acknowledged against what comes.
 #[test]
-fn what_was_acknowledged_is_delivered_over_twenty_kills() {
+fn what_was_acknowledged_is_delivered_over_fifty_kills() {
     let mut cloud = Cloud::start();
     let mut script = cloud.command(root().join(".venv/bin/python"));
     script.arg(root().join("tests/clients/messages_kills.py")).arg(KILLS.to_string());

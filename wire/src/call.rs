@@ -20,6 +20,15 @@ pub struct Context {
     /// `Host` header of the request, or the endpoint's own; what is handed out to clients is built from it.
     pub host: String,
     pub now_ms: u64,
+    /// `X-Amzn-Trace-Id` as it came: goes on with what follows from the call, so that a function that causes itself is found
+    /// out (<https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html>).
+    pub trace: Option<String>,
+}
+
+/// A trace header that is passed on; one that is longer than any is let go.
+pub fn trace_of(headers: &http::HeaderMap) -> Option<String> {
+    let value = headers.get("x-amzn-trace-id").and_then(|value| value.to_str().ok());
+    value.filter(|trace| trace.len() <= cumulet_base::limits::TRACE_BYTES_MAX).map(str::to_owned)
 }
 
 impl Context {

@@ -45,14 +45,19 @@ impl Client {
         input: Value,
         payload: Bytes,
     ) -> Result<Answer, ApiError> {
-        let context = Context {
+        self.call_in(Client::context(caller, region), service, operation, input, payload).await
+    }
+
+    /// The circumstances of a call from inside.
+    pub fn context(caller: &Caller, region: &str) -> Context {
+        Context {
             caller: caller.clone(),
             region: region.to_owned(),
             request_id: id::uuid(),
             host: HOST.to_owned(),
             now_ms: 0,
-        };
-        self.call_in(context, service, operation, input, payload).await
+            trace: None,
+        }
     }
 
     /// The same, in circumstances given; the time is set anew.

@@ -22,7 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::auth::sigv4::{self, Claim, Signed};
 use crate::auth::{Authorizer, Caller, Credentials};
-use crate::call::{Call, Context};
+use crate::call::{Call, Context, trace_of};
 use crate::data_plane::{DataPlane, HttpRequest, PlaneBody, host_name};
 use crate::error::ApiError;
 use crate::operation::{Operation, Protocol, Registry, Service};
@@ -134,13 +134,13 @@ impl Front {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let mut builder = auto::Builder::new(TokioExecutor::new());
+        // Without `pipeline_flush`: it keeps an answer back while bytes of another request are there, whole or not.
         builder
             .http1()
             .timer(TokioTimer::new())
             .header_read_timeout(Duration::from_millis(limits::REQUEST_HEAD_TIMEOUT_MS))
             .max_headers(limits::REQUEST_HEADERS_MAX)
-            .max_buf_size(limits::REQUEST_HEAD_BYTES_MAX)
-            .pipeline_flush(true);
+            .max_buf_size(limits::REQUEST_HEAD_BYTES_MAX);
         builder
             .http2()
             .timer(TokioTimer::new())
@@ -313,7 +313,9 @@ impl Front {
         };
         let (caller, region) = authenticate(&*self.parts.credentials, claim, &signed, now_ms).await?;
         let (operation, input) = read(service, head, query, &body)?;
-        let context = Context { caller, region, request_id: request_id.to_owned(), host: host.to_owned(), now_ms };
+        let trace = trace_of(&head.headers);
+        let context =
+            Context { caller, region, request_id: request_id.to_owned(), host: host.to_owned(), now_ms, trace };
         let payload = if operation.raw_payload { body } else { Bytes::new() };
         let call = Call { operation, input, payload, context };
         service.authorize(&*self.parts.authorizer, &call).await?;

@@ -21,4 +21,5 @@ pub mod protocol;
 pub mod query;
 pub mod raw;
 pub mod schedule;
+pub mod seal;
 pub mod validate;

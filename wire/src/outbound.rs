@@ -1,8 +1,8 @@
 //! HTTP and HTTPS requests that this cloud makes by itself: one request, one connection, one answer of bounded size within
-//! a bounded time. Deliberately absent: redirects, proxies, keeping connections, certificates other than those of public
-//! authorities.
+//! a bounded time. Deliberately absent: redirects, proxies, keeping connections. Servers are trusted by the public authorities,
+//! and by those that [`trust`] adds.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,7 +14,8 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 /// Why there is no answer.
@@ -30,8 +31,28 @@ pub enum NoAnswer {
     Late(String, u128),
 }
 
+static TRUSTED: OnceLock<Vec<CertificateDer<'static>>> = OnceLock::new();
+
+/// Authorities besides the public ones, in PEM; once, before the first request.
+///
+/// # Errors
+/// What of it is no certificate of an authority.
+pub fn trust(pem: &[u8]) -> Result<(), String> {
+    let certificates: Vec<CertificateDer<'static>> =
+        CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|e| e.to_string())?;
+    if certificates.is_empty() {
+        return Err("there is no certificate in it".to_owned());
+    }
+    let mut tried = RootCertStore::empty();
+    for certificate in &certificates {
+        tried.add(certificate.clone()).map_err(|e| e.to_string())?;
+    }
+    TRUSTED.set(certificates).map_err(|_| "authorities were named before".to_owned())
+}
+
 static TLS: LazyLock<TlsConnector> = LazyLock::new(|| {
-    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    roots.add_parsable_certificates(TRUSTED.get().cloned().unwrap_or_default());
     TlsConnector::from(Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()))
 });
 

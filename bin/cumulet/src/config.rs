@@ -93,6 +93,9 @@ pub struct Settings {
     /// AWS's SDKs for functions that bring none, as `cumulet sdk install` puts them [default: `sdk` in the data folder]
     #[arg(long, env = "CUMULET_SDK_DIR")]
     pub sdk_dir: Option<PathBuf>,
+    /// A file of certificates (PEM) of authorities that web endpoints are trusted by, besides the public ones
+    #[arg(long, env = "CUMULET_TRUST")]
+    pub trust: Option<PathBuf>,
     /// Interpreters by runtime, in the file only
     #[arg(skip)]
     #[serde(default)]
@@ -123,6 +126,7 @@ pub struct Config {
     pub clones: Clones,
     pub templates_late: bool,
     pub sdk_dir: PathBuf,
+    pub trust: Option<PathBuf>,
     pub interpreters: BTreeMap<String, PathBuf>,
 }
 
@@ -185,6 +189,7 @@ impl Settings {
             clones: self.clones.or(file.clones),
             templates_late: self.templates_late.or(file.templates_late),
             sdk_dir: self.sdk_dir.or(file.sdk_dir),
+            trust: self.trust.or(file.trust),
             interpreters: file.interpreters,
         }
     }
@@ -248,6 +253,7 @@ impl Settings {
             lenient_versions: self.lenient_versions.unwrap_or(false),
             clones: self.clones.unwrap_or(Clones::Snapstart),
             templates_late: self.templates_late.unwrap_or(false),
+            trust: self.trust,
             interpreters: self.interpreters,
         })
     }

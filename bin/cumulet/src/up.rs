@@ -143,6 +143,11 @@ impl Cloud {
     async fn new(config: &Config) -> Result<Cloud, Failure> {
         let failed = |what: &str, e: &dyn std::fmt::Display| Failure::new(format!("{what}: {e}"));
         prepare(&config.data_dir).map_err(|e| failed(&format!("preparing {}", config.data_dir.display()), &e))?;
+        if let Some(path) = &config.trust {
+            let trusted =
+                std::fs::read(path).map_err(|e| e.to_string()).and_then(|pem| cumulet_wire::outbound::trust(&pem));
+            trusted.map_err(|e| failed(&format!("trusting the authorities of {}", path.display()), &e))?;
+        }
         let secret = secret(&config.data_dir.join("secret")).map_err(|e| failed("reading the secret", &e))?;
         let store: Arc<dyn Store> =
             EmbeddedStore::open(&config.data_dir).map_err(|e| failed("opening the store", &e))?;
@@ -246,7 +251,13 @@ impl Cloud {
                 client.clone(),
                 delivery.clone(),
             )))
-            .with(Arc::new(cumulet_events::Events::new(store.clone(), clock.clone(), client.clone(), delivery.clone())))
+            .with(Arc::new(cumulet_events::Events::new(
+                store.clone(),
+                clock.clone(),
+                client.clone(),
+                delivery.clone(),
+                &secret,
+            )))
             .with(Arc::new(cumulet_ecr::Ecr))
             .with(Arc::new(cumulet_ssm::Ssm::new(store.clone(), &secret)))
             .with(tables.clone())

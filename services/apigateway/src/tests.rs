@@ -93,6 +93,7 @@ impl Fixture {
                 request_id: "r".into(),
                 host: "127.0.0.1:4566".into(),
                 now_ms: 1_795_428_930_123,
+                trace: None,
             },
         };
         self.gateway.call(call).await.map(|answer| answer.output)

@@ -104,6 +104,7 @@ impl CloudFormation {
             request_id: cumulet_base::id::uuid(),
             host: host.to_owned(),
             now_ms: self.clock.now_ms(),
+            trace: None,
         };
         Ok(client::Client { wire: self.wire.clone(), context })
     }

@@ -195,6 +195,7 @@ impl Fixture {
             request_id: "r".into(),
             host: "127.0.0.1:4566".into(),
             now_ms: 1_795_428_930_123,
+            trace: None,
         };
         let input = input.as_object().unwrap().clone();
         let call = Call { operation, input, payload: Bytes::new(), context };

@@ -126,6 +126,7 @@ mod tests {
             request_id: "r".to_owned(),
             host: "h".to_owned(),
             now_ms: 0,
+            trace: None,
         };
         let call = Call { operation, input, payload: Default::default(), context };
         let tables = "arn:aws:dynamodb:us-east-1:000000000000:table/";

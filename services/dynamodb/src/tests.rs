@@ -53,6 +53,7 @@ fn context(caller: Caller) -> Context {
         request_id: "r".to_owned(),
         host: "localhost:4566".to_owned(),
         now_ms: NOW_MS,
+        trace: None,
     }
 }
 

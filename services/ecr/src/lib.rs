@@ -74,6 +74,7 @@ mod tests {
                 request_id: "r".to_owned(),
                 host: "localhost".to_owned(),
                 now_ms: 0,
+                trace: None,
             },
         };
         assert_eq!(Ecr.call(call(json!({}))).await.unwrap().output, json!({ "repositories": [] }));

@@ -53,7 +53,7 @@ impl Destinations {
         let found = core.storage.get::<Destination>(Kind::Destination, &place, &[name]).await?;
         let (destination, _) = found.ok_or_else(|| errors::not_found(format!("{arn} does not exist.")))?;
         let connection_name = destination.connection_arn.split('/').nth(1).unwrap_or_default();
-        let found = core.storage.get::<Connection>(Kind::Connection, &place, &[connection_name]).await?;
+        let found = core.storage.connection(&place, connection_name).await?;
         let (connection, _) =
             found.ok_or_else(|| errors::not_found(format!("{} does not exist.", destination.connection_arn)))?;
         if connection.state == "DEAUTHORIZED" {
@@ -274,6 +274,7 @@ mod tests {
             id: String::new(),
             description: None,
             authorization_type: "API_KEY".to_owned(),
+            sealed_parameters: None,
             auth_parameters: json!({
                 "ApiKeyAuthParameters": {"ApiKeyName": "x-key", "ApiKeyValue": "secret"},
                 "InvocationHttpParameters": {

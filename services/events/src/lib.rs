@@ -117,8 +117,15 @@ pub struct Events {
 
 impl Events {
     /// To be made before `delivery` is started: it carries out what events lead to.
-    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, client: Client, delivery: Arc<Delivery>) -> Events {
-        let core = Arc::new(Core::new(Storage::new(store), clock, client, delivery));
+    /// `secret`: the installation's own; what authorises connections is encrypted with a key that follows from it.
+    pub fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        client: Client,
+        delivery: Arc<Delivery>,
+        secret: &[u8; 32],
+    ) -> Events {
+        let core = Arc::new(Core::new(Storage::new(store, secret), clock, client, delivery));
         core.delivery.register(core::DELIVER, Arc::new(deliver::Deliver(core.clone())));
         core.delivery.register(core::TICK, Arc::new(tick::Ticks(core.clone())));
         core.delivery.register(core::REPLAY, Arc::new(replay::Replays(core.clone())));

@@ -170,8 +170,11 @@ pub struct Connection {
     pub id: String,
     pub description: Option<String>,
     pub authorization_type: String,
-    /// As given, secrets included: shown only without them.
+    /// As given, secrets included: shown only without them, and stored only sealed.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
     pub auth_parameters: Value,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed_parameters: Option<String>,
     pub state: String,
     pub created_ms: u64,
     pub modified_ms: u64,

@@ -8,11 +8,12 @@ use bytes::{Bytes, BytesMut};
 use cumulet_base::{id, limits};
 use cumulet_store::{Check, Key, KeyReader, KeyWriter, Outcome, Read, Rev, Shard, Space, Store, StoreExt, Txn};
 use cumulet_wire::error::ApiError;
+use cumulet_wire::seal::Seal;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::errors;
-use crate::model::{Archive, Place};
+use crate::model::{Archive, Connection, Place};
 
 const SPACE: Space = Space(14);
 const UNKNOWN_ATTEMPTS_MAX: usize = 8;
@@ -50,6 +51,7 @@ impl Kind {
 
 pub struct Storage {
     store: Arc<dyn Store>,
+    seal: Seal,
 }
 
 /// An archived event, and the place it was found at.
@@ -162,9 +164,64 @@ pub fn clear(txn: Txn, place: &Place, archive: &Archive) -> Txn {
     txn.delete_range(SPACE, lo, hi)
 }
 
+fn bound_to(place: &Place, name: &str, connection: &Connection) -> String {
+    crate::operations::connections::arn(place, name, connection)
+}
+
 impl Storage {
-    pub fn new(store: Arc<dyn Store>) -> Storage {
-        Storage { store }
+    pub fn new(store: Arc<dyn Store>, secret: &[u8; 32]) -> Storage {
+        Storage { store, seal: Seal::new(secret, "events connections, 1") }
+    }
+
+    /// With a connection, which has to be as it was seen; what authorises it cannot be read in the store.
+    pub fn put_connection(
+        &self,
+        txn: Txn,
+        place: &Place,
+        name: &str,
+        connection: &Connection,
+        seen: Option<Rev>,
+    ) -> Result<Txn, ApiError> {
+        let sealed = self.seal.close(&encode(&connection.auth_parameters)?, &bound_to(place, name, connection));
+        let sealed = sealed.ok_or_else(|| ApiError::internal("encrypting a connection"))?;
+        let closed = Connection {
+            auth_parameters: serde_json::Value::Null,
+            sealed_parameters: Some(sealed),
+            ..connection.clone()
+        };
+        put(txn, Kind::Connection, place, &[name], &closed, seen)
+    }
+
+    /// # Errors
+    /// Also when it was stored with another secret, or altered.
+    pub async fn connection(&self, place: &Place, name: &str) -> Result<Option<(Connection, Rev)>, ApiError> {
+        let found = self.get::<Connection>(Kind::Connection, place, &[name]).await?;
+        let Some((mut connection, rev)) = found else { return Ok(None) };
+        if let Some(sealed) = connection.sealed_parameters.take() {
+            let plain = self.seal.open(&sealed, &bound_to(place, name, &connection)).ok_or_else(|| {
+                tracing::error!(connection = name, "a connection cannot be decrypted: another secret?");
+                ApiError::internal("The connection's parameters cannot be decrypted.")
+            })?;
+            connection.auth_parameters = decode(&plain)?;
+        }
+        Ok(Some((connection, rev)))
+    }
+
+    /// Changes a connection, again from the start when another was faster; `None`: there is none.
+    pub async fn update_connection(
+        &self,
+        place: &Place,
+        name: &str,
+        mut change: impl FnMut(&mut Connection) -> Result<(), ApiError>,
+    ) -> Result<Option<Connection>, ApiError> {
+        for _ in 0..UPDATE_ATTEMPTS_MAX {
+            let Some((mut connection, rev)) = self.connection(place, name).await? else { return Ok(None) };
+            change(&mut connection)?;
+            if self.commit(self.put_connection(begin(place), place, name, &connection, Some(rev))?).await? {
+                return Ok(Some(connection));
+            }
+        }
+        Err(errors::concurrent("The resource"))
     }
 
     pub async fn get<T: DeserializeOwned>(

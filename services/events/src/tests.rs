@@ -80,7 +80,7 @@ impl Bench {
         let clock = Arc::new(Hand(AtomicU64::new(now_ms)));
         let client = Client::default();
         let delivery = Delivery::new(store.clone(), clock.clone());
-        let events = Arc::new(Events::new(store, clock.clone(), client.clone(), delivery.clone()));
+        let events = Arc::new(Events::new(store.clone(), clock.clone(), client.clone(), delivery.clone(), &[7; 32]));
         let queues = Arc::new(Queues::default());
         let registry = Registry::default().with(events.clone()).with(queues.clone());
         client.connect(registry, Arc::new(Anybody), clock.clone());
@@ -96,6 +96,7 @@ impl Bench {
             request_id: "r".to_owned(),
             host: "localhost:4566".to_owned(),
             now_ms: self.clock.now_ms(),
+            trace: None,
         };
         let operation = OPERATIONS.iter().find(|o| o.name == operation).unwrap();
         let call = Call { operation, input, payload: bytes::Bytes::new(), context };
@@ -506,4 +507,32 @@ async fn connections_and_destinations() {
     assert_eq!(b.ok("ListConnections", json!({})).await["Connections"].as_array().unwrap().len(), 1);
     b.ok("DeleteConnection", json!({"Name": "c"})).await;
     assert_eq!(b.error("DescribeConnection", json!({"Name": "c"})).await, "ResourceNotFoundException");
+}
+
+#[tokio::test]
+async fn what_authorises_a_connection_is_not_stored_readably() {
+    let b = Bench::new();
+    let basic = json!({"BasicAuthParameters": {"Username": "u", "Password": "hush-hush"}});
+    let input = json!({"Name": "c", "AuthorizationType": "BASIC", "AuthParameters": basic});
+    let arn = b.ok("CreateConnection", input).await["ConnectionArn"].as_str().unwrap().to_owned();
+    let storage = &b.events.core.storage;
+    let place = model::Place { account: "000000000000".to_owned(), region: "us-east-1".to_owned() };
+    let stored = || async { storage.get::<Value>(storage::Kind::Connection, &place, &["c"]).await.unwrap().unwrap().0 };
+    let first = stored().await;
+    assert!(!first.to_string().contains("hush"), "{first}");
+    assert!(arn.ends_with(first["id"].as_str().unwrap()));
+    // What is not given stays, and all of it is sealed again.
+    let change = json!({"Name": "c", "AuthParameters": {"BasicAuthParameters": {"Username": "v"}}});
+    b.ok("UpdateConnection", change).await;
+    assert!(!stored().await.to_string().contains("hush"));
+    let (opened, _) = storage.connection(&place, "c").await.unwrap().unwrap();
+    let expect = json!({"BasicAuthParameters": {"Username": "v", "Password": "hush-hush"}});
+    assert_eq!(opened.auth_parameters, expect);
+    assert_eq!(
+        b.ok("DescribeConnection", json!({"Name": "c"})).await["AuthParameters"]["BasicAuthParameters"],
+        json!({"Username": "v"})
+    );
+    b.ok("DeauthorizeConnection", json!({"Name": "c"})).await;
+    let (closed, _) = storage.connection(&place, "c").await.unwrap().unwrap();
+    assert_eq!(closed.auth_parameters, json!({"BasicAuthParameters": {"Username": "v"}}));
 }

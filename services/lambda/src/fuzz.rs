@@ -47,6 +47,7 @@ fn name(bytes: &[u8]) {
         request_id: String::new(),
         host: String::new(),
         now_ms: 0,
+        trace: None,
     };
     if let Ok(named) = names::read(&context, &text, None) {
         let again = names::read(&context, &named.qualified_arn(), None).expect("an ARN made here is one");

@@ -1,27 +1,15 @@
-//! Environment variables at rest: encrypted with a key drawn from the installation's secret, bound to the version they
-//! belong to (XChaCha20-Poly1305). Whoever has the store's file but not the secret cannot read them, nor put other ones
-//! in their place. Keys of KMS are absent.
+//! Environment variables at rest: encrypted, and bound to the version they belong to.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use chacha20poly1305::aead::{Aead, KeyInit, Payload};
-use chacha20poly1305::{XChaCha20Poly1305, XNonce};
-use cumulet_base::id;
 use cumulet_wire::error::ApiError;
-use hmac::{Hmac, Mac};
-use sha2::Sha256;
+use cumulet_wire::seal;
 
 use crate::model::Function;
 
-const NONCE_BYTES: usize = 24;
-
-pub struct Seal(XChaCha20Poly1305);
+pub struct Seal(seal::Seal);
 
 impl Seal {
     pub fn new(secret: &[u8; 32]) -> Seal {
-        let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(secret).expect("HMAC takes keys of any length");
-        mac.update(b"lambda environment variables, 1");
-        Seal(XChaCha20Poly1305::new_from_slice(&mac.finalize().into_bytes()).expect("a digest of 32 bytes"))
+        Seal(seal::Seal::new(secret, "lambda environment variables, 1"))
     }
 
     /// The function as it is stored: its variables are not to be read.
@@ -30,12 +18,9 @@ impl Seal {
         if let Some(variables) = closed.environment.take() {
             let plain = serde_json::to_vec(&variables)
                 .map_err(|e| ApiError::internal(format!("writing environment variables: {e}")))?;
-            let nonce = id::random::<NONCE_BYTES>();
-            let owner = owner(function);
-            let payload = Payload { msg: &plain, aad: owner.as_bytes() };
-            let sealed = self.0.encrypt(&XNonce::from(nonce), payload);
-            let sealed = sealed.map_err(|_| ApiError::internal("encrypting environment variables"))?;
-            closed.sealed_environment = Some(STANDARD.encode([&nonce[..], &sealed].concat()));
+            let sealed = self.0.close(&plain, &owner(function));
+            closed.sealed_environment =
+                Some(sealed.ok_or_else(|| ApiError::internal("encrypting environment variables"))?);
         }
         Ok(closed)
     }
@@ -46,11 +31,7 @@ impl Seal {
     /// When they were stored with another secret, or altered.
     pub fn open(&self, function: &mut Function) -> Result<(), ApiError> {
         let Some(text) = function.sealed_environment.take() else { return Ok(()) };
-        let plain = STANDARD.decode(text).ok().and_then(|bytes| {
-            let (nonce, sealed) = bytes.split_first_chunk::<NONCE_BYTES>()?;
-            let owner = owner(function);
-            self.0.decrypt(&XNonce::from(*nonce), Payload { msg: sealed, aad: owner.as_bytes() }).ok()
-        });
+        let plain = self.0.open(&text, &owner(function));
         let variables = plain.and_then(|plain| serde_json::from_slice(&plain).ok());
         function.environment = Some(variables.ok_or_else(|| {
             tracing::error!(function = function.name, "environment variables cannot be decrypted: another secret?");

@@ -40,6 +40,7 @@ pub fn context() -> Context {
         request_id: "r".to_owned(),
         host: "127.0.0.1:4566".to_owned(),
         now_ms: 1_795_428_930_123,
+        trace: None,
     }
 }
 

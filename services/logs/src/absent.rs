@@ -87,7 +87,6 @@ pub const ABSENT: &[Operation] = &[
     Operation::rpc("StartLiveTail"),
     Operation::rpc("StartQuery"),
     Operation::rpc("StopQuery"),
-    Operation::rpc("TestMetricFilter"),
     Operation::rpc("TestTransformer"),
     Operation::rpc("UpdateAnomaly"),
     Operation::rpc("UpdateDeliveryConfiguration"),

@@ -6,12 +6,16 @@ use crate::pattern::Pattern;
 
 pub const TARGETS: &[Target] = &[Target {
     name: "logs-pattern",
-    seeds: &[b"ERROR ?warn -debug \"a \\\"phrase\\\"\"\na message"],
+    seeds: &[
+        b"ERROR -debug \"a \\\"phrase\\\"\" %x{2}%\na message",
+        b"{ ($.a['b'][0].c = 4* || $.d > 1e3) && $.e NOT EXISTS }\n{\"a\":{\"b\":[{\"c\":404}]}}",
+        b"[ip = %1.*%, ..., status = 4* || status = 5*, bytes > 1000]\n127.0.0.1 [x y] \"GET /\" 404 1534",
+    ],
     run: |bytes| {
         let text = String::from_utf8_lossy(bytes);
         let (pattern, message) = text.split_once('\n').unwrap_or((&text, ""));
         if let Ok(pattern) = Pattern::parse(pattern) {
-            let _either = pattern.matches(message);
+            assert_eq!(pattern.matches(message), pattern.extract(message).is_some());
         }
     },
 }];

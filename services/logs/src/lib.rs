@@ -43,6 +43,7 @@ const OPERATIONS: &[Operation] = &[
     Operation::rpc("PutSubscriptionFilter"),
     Operation::rpc("DescribeSubscriptionFilters"),
     Operation::rpc("DeleteSubscriptionFilter"),
+    Operation::rpc("TestMetricFilter"),
     Operation::rpc("PutResourcePolicy"),
     Operation::rpc("DescribeResourcePolicies"),
     Operation::rpc("DeleteResourcePolicy"),
@@ -101,7 +102,7 @@ impl Service for Logs {
     }
 
     async fn call(&self, call: Call) -> Result<Answer, ApiError> {
-        use operations::{events, groups, policies, streams, subscriptions, tags};
+        use operations::{events, groups, patterns, policies, streams, subscriptions, tags};
         match call.operation.name {
             "CreateLogGroup" => groups::create(self, &call).await,
             "DeleteLogGroup" => groups::delete(self, &call).await,
@@ -116,6 +117,7 @@ impl Service for Logs {
             "PutSubscriptionFilter" => subscriptions::put(self, &call).await,
             "DescribeSubscriptionFilters" => subscriptions::describe(self, &call).await,
             "DeleteSubscriptionFilter" => subscriptions::delete(self, &call).await,
+            "TestMetricFilter" => patterns::test(&call),
             "PutResourcePolicy" => policies::put(self, &call).await,
             "DescribeResourcePolicies" => policies::describe(self, &call).await,
             "DeleteResourcePolicy" => policies::delete(self, &call).await,
@@ -152,6 +154,7 @@ mod tests {
                 request_id: "r".to_owned(),
                 host: "localhost".to_owned(),
                 now_ms: 1_795_428_930_123,
+                trace: None,
             },
         };
         logs.call(call).await.map(|answer| answer.output)

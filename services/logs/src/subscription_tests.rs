@@ -93,6 +93,7 @@ impl Bench {
                 request_id: "r".to_owned(),
                 host: "localhost".to_owned(),
                 now_ms: 5,
+                trace: None,
             },
         };
         self.logs.call(call).await.map(|answer| answer.output)

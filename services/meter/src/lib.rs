@@ -112,6 +112,7 @@ mod tests {
                 request_id: "r".to_owned(),
                 host: "localhost".to_owned(),
                 now_ms: NOW_MS,
+                trace: None,
             },
         };
         meter.call(call).await.map(|answer| answer.output)

@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use cumulet_base::id;
 use cumulet_wire::auth::{Authorizer, Caller, Credentials, Principal};
+use cumulet_wire::call::trace_of;
 use cumulet_wire::policy::condition::note_absent;
 use cumulet_wire::policy::{self, Circumstances};
-use http::HeaderMap;
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::{S3Auth, SecretKey};
+use s3s::dto::PostObjectInput;
 use s3s::path::S3Path;
-use s3s::{S3Result, s3_error};
+use s3s::{S3Request, S3Result, s3_error};
 
 use crate::model::{Bucket, Ownership};
 use crate::notify::Cause;
@@ -22,9 +23,14 @@ use crate::{Objects, errors};
 /// What is known of the caller of one request. s3s asks for a secret by access key alone, so the token comes this way.
 pub struct Session {
     token: Option<String>,
+    /// A browser's upload.
+    pub is_form: bool,
+    /// Presigned for more than a week.
+    lasts_too_long: bool,
     caller: Mutex<Option<Caller>>,
     pub request_id: String,
     source_ip: String,
+    trace: Option<String>,
     known: Circumstances,
 }
 
@@ -33,21 +39,26 @@ tokio::task_local! {
 }
 
 impl Session {
-    pub fn of(head: &http::request::Parts) -> Arc<Session> {
+    /// `token` is what a form has of one.
+    pub fn of(head: &http::request::Parts, is_form: bool, token: Option<String>) -> Arc<Session> {
         let header = head.headers.get("x-amz-security-token").and_then(|v| v.to_str().ok()).map(str::to_owned);
-        let token = header.or_else(|| {
+        let token = token.or(header).or_else(|| {
             let query = head.uri.query().unwrap_or_default();
-            let found = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "X-Amz-Security-Token");
+            let found = form_urlencoded::parse(query.as_bytes())
+                .find(|(name, _)| name.eq_ignore_ascii_case("x-amz-security-token"));
             found.map(|(_, value)| value.into_owned())
         });
         let peer = head.extensions.get::<SocketAddr>().map(|peer| peer.ip().to_string());
         Arc::new(Session {
             token,
+            is_form,
+            lasts_too_long: lasts_too_long(head.uri.query().unwrap_or_default()),
             caller: Mutex::default(),
             // Sixteen characters, as S3's are.
             request_id: id::hex(16).to_ascii_uppercase(),
             known: known(head, peer.as_deref()),
             source_ip: peer.unwrap_or_default(),
+            trace: trace_of(&head.headers),
         })
     }
 
@@ -55,9 +66,12 @@ impl Session {
     pub fn inside(caller: Caller, request_id: &str) -> Arc<Session> {
         Arc::new(Session {
             token: None,
+            is_form: false,
+            lasts_too_long: false,
             caller: Mutex::new(Some(caller)),
             request_id: request_id.to_owned(),
             source_ip: "127.0.0.1".to_owned(),
+            trace: None,
             known: Circumstances::new(),
         })
     }
@@ -65,6 +79,12 @@ impl Session {
     fn set(&self, caller: Caller) {
         *self.caller.lock().unwrap_or_else(PoisonError::into_inner) = Some(caller);
     }
+}
+
+fn lasts_too_long(query: &str) -> bool {
+    let mut pairs = form_urlencoded::parse(query.as_bytes());
+    let asked = pairs.find(|(name, _)| name == "X-Amz-Expires").and_then(|(_, value)| value.parse::<u64>().ok());
+    asked.is_some_and(|seconds| seconds > 7 * 24 * 60 * 60)
 }
 
 /// The condition keys of a request that do not depend on its caller
@@ -136,6 +156,7 @@ pub fn cause(event: &'static str, now_ms: u64) -> S3Result<Cause> {
             format!("AWS:{}", caller.user_id)
         },
         source_ip: session.source_ip.clone(),
+        trace: session.trace.clone(),
         request_id: session.request_id.clone(),
         now_ms,
     })
@@ -160,6 +181,10 @@ pub struct Keys(pub Arc<dyn Credentials>);
 impl S3Auth for Keys {
     async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
         let session = session()?;
+        if session.lasts_too_long {
+            let message = "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than 604800 seconds";
+            return Err(errors::custom("AuthorizationQueryParametersError", 400, message));
+        }
         let found = self.0.find(access_key, session.token.as_deref()).await.map_err(|e| errors::denied(&e))?;
         let found = found.ok_or_else(|| {
             s3_error!(InvalidAccessKeyId, "The AWS Access Key Id you provided does not exist in our records.")
@@ -182,8 +207,11 @@ impl S3Access for Gate {
         if let Some(header) = cx.headers().keys().find(|name| name.as_str().starts_with("x-amz-grant-")) {
             return Err(s3_error!(NotImplemented, "not implemented: s3.{operation} {header}"));
         }
-        // Each of its keys is asked for where they are known.
-        if operation == "DeleteObjects" {
+        if let Some(name) = unknown_resource(operation, cx.uri().query().unwrap_or_default()) {
+            return Err(s3_error!(NotImplemented, "not implemented: s3.{operation} with {name}"));
+        }
+        // Each of their keys is asked for where they are known.
+        if matches!(operation, "DeleteObjects" | "PostObject") {
             return Ok(());
         }
         let (bucket, key) = match cx.s3_path() {
@@ -194,11 +222,45 @@ impl S3Access for Gate {
         let query = cx.uri().query().unwrap_or_default();
         let has_version = form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "versionId");
         may(&self.0, action(operation, has_version), Some(bucket), key).await?;
-        for further in further(operation, cx.headers()) {
+        for further in further(operation, |header| cx.headers().contains_key(header)) {
             may(&self.0, further, Some(bucket), key).await?;
         }
         Ok(())
     }
+
+    async fn post_object(&self, request: &mut S3Request<PostObjectInput>) -> S3Result<()> {
+        let input = &request.input;
+        let (bucket, key) = (Some(&*input.bucket), Some(&*input.key));
+        may(&self.0, "s3:PutObject", bucket, key).await?;
+        let has = |field: &str| match field {
+            "x-amz-tagging" => input.tagging.is_some(),
+            "x-amz-acl" => input.acl.is_some(),
+            "x-amz-object-lock-mode" => input.object_lock_mode.is_some(),
+            "x-amz-object-lock-legal-hold" => input.object_lock_legal_hold_status.is_some(),
+            _ => false,
+        };
+        for further in further("PutObject", has) {
+            may(&self.0, further, bucket, key).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What a request is about that s3s does not know, and takes for nothing: a rename would be a put of nothing.
+fn unknown_resource(operation: &str, query: &str) -> Option<String> {
+    let known: &[&str] = match operation {
+        "ListObjects" | "ListObjectsV2" => {
+            &["prefix", "marker", "delimiter", "encoding-type", "continuation-token", "start-after", "fetch-owner"]
+        }
+        "PutObject" | "GetObject" | "HeadObject" | "CreateBucket" | "DeleteObject" | "DeleteBucket" | "HeadBucket" => {
+            &["versionId"]
+        }
+        _ => return None,
+    };
+    let is_unknown =
+        |name: &str, value: &str| value.is_empty() && !known.contains(&name) && !name.starts_with("response-");
+    let mut pairs = form_urlencoded::parse(query.as_bytes());
+    pairs.find(|(name, value)| is_unknown(name, value)).map(|(name, _)| name.into_owned())
 }
 
 /// Whether the caller may do this to that.
@@ -279,7 +341,7 @@ async fn by_acl(
     };
     Ok(match (action, key) {
         ("s3:GetObject", Some(key)) => {
-            let found = s3.storage.object(bucket, key, None).await;
+            let found = s3.storage.described(bucket, key, None).await;
             found.is_ok_and(|found| lets(found.object.marks.acl.as_deref()))
         }
         ("s3:ListBucket" | "s3:ListBucketVersions" | "s3:ListBucketMultipartUploads", None) => {
@@ -290,8 +352,8 @@ async fn by_acl(
     })
 }
 
-/// What a request asks for beside its operation, by headers.
-fn further(operation: &str, headers: &HeaderMap) -> Vec<&'static str> {
+/// What a request asks for beside its operation, by headers or fields.
+fn further(operation: &str, has: impl Fn(&str) -> bool) -> Vec<&'static str> {
     if !matches!(operation, "PutObject" | "CopyObject" | "CreateMultipartUpload") {
         return Vec::new();
     }
@@ -302,7 +364,7 @@ fn further(operation: &str, headers: &HeaderMap) -> Vec<&'static str> {
         ("x-amz-object-lock-legal-hold", "s3:PutObjectLegalHold"),
     ]
     .into_iter()
-    .filter(|(name, _)| headers.contains_key(*name))
+    .filter(|(name, _)| has(name))
     .map(|(_, action)| action)
     .collect()
 }

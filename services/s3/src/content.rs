@@ -18,6 +18,8 @@ use crate::model::Sum;
 use crate::storage::Storage;
 
 pub const ALGORITHMS: [&str; 5] = ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"];
+/// How many bytes each of them makes.
+const WIDTHS: [usize; 5] = [4, 4, 8, 20, 32];
 
 /// What a client said about the bytes it sends.
 #[derive(Default)]
@@ -26,6 +28,8 @@ pub struct Expected {
     pub sum: Option<Sum>,
     algorithm: Option<String>,
     trailers: Option<TrailingHeaders>,
+    /// What the chunks of a body sent in such come to.
+    decoded_bytes: Option<u64>,
 }
 
 impl Expected {
@@ -33,9 +37,13 @@ impl Expected {
     pub fn of<T>(request: &S3Request<T>) -> S3Result<Expected> {
         let header = |name: &str| request.headers.get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
         let mut expected = Expected { md5: header("content-md5"), ..Expected::default() };
-        for algorithm in ALGORITHMS {
+        for (algorithm, width) in ALGORITHMS.into_iter().zip(WIDTHS) {
             let name = format!("x-amz-checksum-{}", algorithm.to_lowercase());
             if let Some(value) = header(&name) {
+                if !is_sum(&value, width) {
+                    let message = format!("Value for {name} header is invalid.");
+                    return Err(s3s::S3Error::with_message(s3s::S3ErrorCode::InvalidRequest, message));
+                }
                 expected.sum = Some(Sum { algorithm: algorithm.to_owned(), value, is_composite: false });
             } else if header("x-amz-trailer").is_some_and(|trailer| trailer.trim().eq_ignore_ascii_case(&name)) {
                 expected.algorithm = Some(algorithm.to_owned());
@@ -52,6 +60,9 @@ impl Expected {
             expected.algorithm.get_or_insert(named);
         }
         expected.trailers.clone_from(&request.trailing_headers);
+        if header("x-amz-content-sha256").is_some_and(|sha| sha.starts_with("STREAMING-")) {
+            expected.decoded_bytes = header("x-amz-decoded-content-length").and_then(|length| length.parse().ok());
+        }
         Ok(expected)
     }
 
@@ -59,6 +70,12 @@ impl Expected {
     pub fn algorithm(&self) -> Option<&str> {
         self.sum.as_ref().map(|sum| sum.algorithm.as_str()).or(self.algorithm.as_deref())
     }
+}
+
+/// A sum of so many bytes; that of an upload in parts may say how many parts there are.
+fn is_sum(value: &str, width: usize) -> bool {
+    let value = value.rsplit_once('-').map_or(value, |(sum, _parts)| sum);
+    BASE64_STANDARD.decode(value).is_ok_and(|sum| sum.len() == width)
 }
 
 /// Bytes that are put down, durable, and have no record yet.
@@ -87,7 +104,7 @@ pub async fn receive(
     let mut small = BytesMut::new();
     let mut writer: Option<Writer> = None;
     if always_blob {
-        writer = Some(storage.blobs.create(&name).await.map_err(errors::internal)?);
+        writer = Some(storage.blobs.create(&name).await.map_err(errors::blobs)?);
     }
     let mut body = body;
     let idle = Duration::from_millis(limits::REQUEST_BODY_IDLE_TIMEOUT_MS);
@@ -101,21 +118,27 @@ pub async fn receive(
         let Some(piece) = next else { break };
         let piece = piece.map_err(broken)?;
         size += piece.len() as u64;
+        if expected.decoded_bytes.is_some_and(|said| size > said) {
+            return Err(incomplete());
+        }
         if size > limits::OBJECT_PUT_BYTES_MAX {
             return Err(s3_error!(EntityTooLarge, "Your proposed upload exceeds the maximum allowed size"));
         }
         md5.update(&piece);
         hasher.update(&piece);
         match &mut writer {
-            Some(writer) => writer.write(piece).await.map_err(errors::internal)?,
+            Some(writer) => writer.write(piece).await.map_err(errors::blobs)?,
             None if small.len() + piece.len() <= limits::OBJECT_INLINE_BYTES_MAX => small.extend_from_slice(&piece),
             None => {
-                let mut begun = storage.blobs.create(&name).await.map_err(errors::internal)?;
-                begun.write(small.split().freeze()).await.map_err(errors::internal)?;
-                begun.write(piece).await.map_err(errors::internal)?;
+                let mut begun = storage.blobs.create(&name).await.map_err(errors::blobs)?;
+                begun.write(small.split().freeze()).await.map_err(errors::blobs)?;
+                begun.write(piece).await.map_err(errors::blobs)?;
                 writer = Some(begun);
             }
         }
+    }
+    if expected.decoded_bytes.is_some_and(|said| size != said) {
+        return Err(incomplete());
     }
     let md5: [u8; 16] = md5.finalize().into();
     let value = value_of(&algorithm, &hasher.finalize()).unwrap_or_default();
@@ -123,7 +146,7 @@ pub async fn receive(
     let sum = Sum { algorithm, value, is_composite: false };
     let (inline, blob) = match writer {
         Some(writer) => {
-            writer.finish().await.map_err(errors::internal)?;
+            writer.finish().await.map_err(errors::blobs)?;
             (None, Some(name))
         }
         None => (Some(small.freeze()), None),
@@ -166,6 +189,10 @@ fn broken(e: s3s::StdError) -> s3s::S3Error {
     if text.contains("signature") {
         return s3_error!(SignatureDoesNotMatch, "The signature of a chunk does not match.");
     }
+    incomplete()
+}
+
+fn incomplete() -> s3s::S3Error {
     s3_error!(IncompleteBody, "You did not provide the number of bytes specified by the Content-Length HTTP header")
 }
 

@@ -10,6 +10,7 @@ mod cors;
 pub mod coverage;
 mod errors;
 mod face;
+mod form;
 #[doc(hidden)]
 pub mod fuzz;
 mod host;
@@ -111,6 +112,7 @@ impl S3 {
         builder.set_auth(Keys(ports.credentials));
         builder.set_access(Gate(objects.clone()));
         builder.set_host(host::Hosts);
+        builder.set_config(Arc::new(form::Bounds::new()));
         S3 { service: builder.build(), objects }
     }
 
@@ -128,15 +130,18 @@ impl S3 {
     }
 
     async fn answer(&self, head: Parts, body: Incoming, bucket: Option<&str>) -> Response<RawBody> {
-        let session = Session::of(&head);
+        let is_form = is_form(&head);
+        let (token, body) = if is_form { form::peek(body).await } else { (None, s3s::Body::from(body)) };
+        let session = Session::of(&head, is_form, token);
         let request_id = session.request_id.clone();
         if let (Some(bucket), true) = (bucket, head.method == http::Method::OPTIONS) {
             let response = cors::preflight(&self.objects, bucket, &head.headers, &request_id).await;
             return response.map(|body| Full::new(body).map_err(|never| match never {}).boxed_unsync());
         }
         let (method, asked) = (head.method.clone(), head.headers.clone());
-        let request = Request::from_parts(head, s3s::Body::from(body));
+        let request = Request::from_parts(head, body);
         let mut response = match SESSION.scope(session, self.service.call(request)).await {
+            Ok(response) if is_form => form::refused(response).await.map(BodyExt::boxed_unsync),
             Ok(response) => response.map(BodyExt::boxed_unsync),
             Err(e) => {
                 tracing::error!(error = %s3s::StdError::from(e), "an S3 request could not be answered");
@@ -197,5 +202,6 @@ fn is_form(head: &Parts) -> bool {
     let kind = head.headers.get("content-type").and_then(|v| v.to_str().ok()).unwrap_or_default();
     let path = head.uri.path();
     let is_bucket = path.len() > 1 && !path.trim_matches('/').contains('/');
-    head.method == http::Method::POST && kind.starts_with("multipart/form-data") && is_bucket
+    let is_signed = head.headers.contains_key("authorization") || head.uri.query().is_some();
+    head.method == http::Method::POST && kind.starts_with("multipart/form-data") && is_bucket && !is_signed
 }

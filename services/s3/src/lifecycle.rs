@@ -207,6 +207,7 @@ async fn delete(s3: &Objects, bucket: &str, one: &Listed, action: Action, now_ms
         source_ip: String::new(),
         request_id: cumulet_base::id::hex(16).to_ascii_uppercase(),
         now_ms,
+        trace: None,
     };
     let write = match action {
         Action::Expire => Write::Delete,

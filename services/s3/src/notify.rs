@@ -65,6 +65,8 @@ pub struct Cause {
     pub source_ip: String,
     pub request_id: String,
     pub now_ms: u64,
+    /// `X-Amzn-Trace-Id` of the request.
+    pub trace: Option<String>,
 }
 
 /// The tasks of a change that is the `order`th of its shard.
@@ -101,6 +103,8 @@ struct Message {
     text: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     kind: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    trace: Option<String>,
 }
 
 struct Change<'a> {
@@ -121,6 +125,7 @@ impl Change<'_> {
             arn: arn.to_owned(),
             text: text.to_string(),
             kind: kind.map(str::to_owned),
+            trace: self.cause.trace.clone(),
         };
         let body = serde_json::to_vec(&message).expect("a message is texts");
         NewTask { owner: OWNER, lane: arn.to_owned(), due_ms: self.cause.now_ms, body: body.into() }
@@ -261,7 +266,7 @@ impl Handler for Courier {
                 return Next::Done;
             }
         };
-        let mut parcel = Parcel::new(message.text);
+        let mut parcel = Parcel { trace: message.trace, ..Parcel::new(message.text) };
         if let Some(kind) = message.kind {
             parcel.event = Some(("aws.s3".to_owned(), kind));
             parcel.resources = vec![format!("arn:aws:s3:::{}", message.bucket)];

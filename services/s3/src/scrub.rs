@@ -53,8 +53,14 @@ mod tests {
 
     async fn change(storage: &Storage, write: Write<'_>) {
         let nobody = String::new();
-        let cause =
-            Cause { event: "", principal: nobody.clone(), source_ip: nobody.clone(), request_id: nobody, now_ms: 1 };
+        let cause = Cause {
+            event: "",
+            principal: nobody.clone(),
+            source_ip: nobody.clone(),
+            request_id: nobody,
+            now_ms: 1,
+            trace: None,
+        };
         storage.change("b", "k", write, Along::default(), &cause, |_, _| Ok(())).await.unwrap();
     }
 

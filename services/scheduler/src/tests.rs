@@ -130,6 +130,7 @@ impl Bench {
             request_id: "r".to_owned(),
             host: "localhost:4566".to_owned(),
             now_ms: self.clock.now_ms(),
+            trace: None,
         };
         let operation = OPERATIONS.iter().find(|o| o.name == operation).unwrap();
         let call = Call { operation, input, payload: bytes::Bytes::new(), context };
@@ -322,6 +323,33 @@ async fn missed_ticks_happen_once() {
     let b = Bench::over(store.clone(), START_MS + 2 * 86_400_000);
     b.ok("CreateSchedule", schedule("now", "at(2026-11-25T10:15:30)")).await;
     assert!(b.sent(1).await[0].1["MessageBody"].as_str().unwrap().contains("schedule/default/now"));
+    b.end().await;
+}
+
+/// The clock is set while the platform runs: no tick twice, none too early, and the next one after it has come around.
+#[tokio::test]
+async fn ticks_follow_a_clock_that_is_set() {
+    let b = Bench::new();
+    b.ok("CreateSchedule", schedule("s", "rate(10 minutes)")).await;
+    let mut expected = 0;
+    for (n, (minutes, ticks)) in
+        [(5, 0), (65, 1), (-120, 0), (3, 0), (69, 0), (74, 1), (600, 1), (-5, 0)].into_iter().enumerate()
+    {
+        let now_ms = START_MS.saturating_add_signed(minutes * 60_000);
+        b.clock.0.store(now_ms, Ordering::Relaxed);
+        // One of its own group, which tells that what was due before it was looked at.
+        let now = cumulet_base::clock::iso_ms(now_ms);
+        let own = format!("own{n}");
+        b.ok("CreateSchedule", schedule(&own, &format!("at({})", &now[..19]))).await;
+        let named = |name: &str| {
+            let sent = b.queues.0.lock().unwrap();
+            sent.iter().filter(|(_, m)| m.to_string().contains(&format!("default/{name}"))).count()
+        };
+        eventually(|| named(&own) == 1).await;
+        expected += ticks;
+        eventually(|| named("s") >= expected).await;
+        assert_eq!((named(&own), named("s")), (1, expected), "at minute {minutes}");
+    }
     b.end().await;
 }
 

@@ -199,7 +199,7 @@ impl Courier {
         if subscription.protocol.is_web() {
             return self.post(topic, subscription, message).await;
         }
-        let mut parcel = Parcel::new(text.to_owned());
+        let mut parcel = Parcel { trace: message.trace.clone(), ..Parcel::new(text.to_owned()) };
         if subscription.protocol == Protocol::Sqs {
             parcel.group = message.group.clone();
             parcel.deduplication = message.deduplication.clone().filter(|_| subscription.endpoint.ends_with(".fifo"));

@@ -133,6 +133,7 @@ mod tests {
             deduplication: None,
             sequence: None,
             signature_version: 1,
+            trace: None,
         };
         check(policy, scope == "MessageBody").unwrap();
         wants(&subscription, &message)

@@ -145,6 +145,9 @@ pub struct Message {
     pub sequence: Option<u64>,
     /// 1 or 2.
     pub signature_version: u8,
+    /// `X-Amzn-Trace-Id` of the publish.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
 }
 
 impl Message {

@@ -134,6 +134,7 @@ fn call_of(operation: &str, input: Value) -> Call {
         request_id: "r".to_owned(),
         host: "localhost:4566".to_owned(),
         now_ms: 0,
+        trace: None,
     };
     Call {
         operation: OPERATIONS.iter().find(|o| o.name == operation).unwrap(),

@@ -135,8 +135,8 @@ impl Jobs {
     /// What can be moved now. Of a FIFO queue, one group after the other, each from the first message on.
     async fn due(&self, source: &Queue, now_ms: u64, most: u32) -> Result<Vec<Found>, ApiError> {
         if !source.is_fifo() {
-            let (mut sequences, _) = self.storage.visible(source, now_ms, most).await?;
-            sequences.truncate(most as usize);
+            let (due, _) = self.storage.visible(source, now_ms, most).await?;
+            let sequences: Vec<u64> = due.iter().take(most as usize).map(|due| due.sequence).collect();
             return self.storage.messages(source, &sequences).await;
         }
         let (turns, _) = self.storage.turns(source, now_ms, 1).await?;

@@ -38,6 +38,8 @@ pub struct Lane {
     /// Messages being handed out; of a FIFO queue, groups.
     pub messages: Mutex<HashSet<u64>>,
     pub groups: Mutex<HashSet<String>>,
+    /// The message group of a standard queue behind which the search for quiet ones goes on.
+    pub looked_at: Mutex<String>,
     attempts: Mutex<HashMap<String, Attempt>>,
     stripes: [tokio::sync::Mutex<()>; STRIPES],
 }

@@ -1,5 +1,5 @@
-//! Amazon SQS over both of its protocols: standard queues, with messages in the order of the time they become visible, and
-//! FIFO queues, whose message groups are received in turn.
+//! Amazon SQS over both of its protocols: standard queues, with messages in the order of the time they become visible as far
+//! as no message group takes more than its share, and FIFO queues, whose message groups are received in turn.
 //! Deliberately absent: encryption by KMS (its attributes are kept and shown), the pause after a queue was deleted.
 
 mod attributes;
@@ -13,6 +13,7 @@ mod lanes;
 mod model;
 mod operations;
 mod storage;
+mod tenants;
 
 use std::sync::Arc;
 

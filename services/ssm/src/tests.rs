@@ -23,6 +23,7 @@ impl Fixture {
             request_id: "r".to_owned(),
             host: "localhost".to_owned(),
             now_ms: 1_795_428_930_123,
+            trace: None,
         };
         Call { operation, input, payload: bytes::Bytes::new(), context }
     }

@@ -62,14 +62,20 @@ impl CloudFormation {
 
     /// A stack by name or ARN; deleted ones only by ARN.
     async fn find(&self, owner: &Owner, named: &str) -> Result<Option<(Stack, Rev)>, Error> {
-        let id = match named.strip_prefix("arn:") {
-            Some(_) => named.rsplit('/').next().map(str::to_owned),
-            None => self.storage.named(owner, named).await?,
-        };
-        match id {
-            Some(id) => self.storage.stack(owner, &id).await,
-            None => Ok(None),
+        if named.starts_with("arn:") {
+            return match named.rsplit('/').next() {
+                Some(id) => self.storage.stack(owner, id).await,
+                None => Ok(None),
+            };
         }
+        while let Some(id) = self.storage.named(owner, named).await? {
+            match self.storage.stack(owner, &id).await? {
+                // It has lost its name between the two looks; another stack may have it by now.
+                Some((stack, _)) if stack.status == "DELETE_COMPLETE" => {}
+                found => return Ok(found),
+            }
+        }
+        Ok(None)
     }
 
     /// A stack that has to be there.

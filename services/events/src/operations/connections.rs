@@ -74,12 +74,13 @@ pub async fn create(events: &Events, call: &Call) -> Result<Answer, ApiError> {
         description: input::owned(given, "Description"),
         authorization_type: kind.to_owned(),
         auth_parameters: parameters,
+        sealed_parameters: None,
         state: "AUTHORIZED".to_owned(),
         created_ms: now_ms,
         modified_ms: now_ms,
         authorized_ms: Some(now_ms),
     };
-    let txn = storage::put(storage::begin(&place), Kind::Connection, &place, &[name], &connection, None)?;
+    let txn = core.storage.put_connection(storage::begin(&place), &place, name, &connection, None)?;
     if !core.storage.commit(txn).await? {
         return Err(errors::exists(format!("Connection {name} already exists.")));
     }
@@ -116,7 +117,7 @@ fn without_secrets(value: &Value) -> Value {
 pub async fn describe(events: &Events, call: &Call) -> Result<Answer, ApiError> {
     let name = input::required(&call.input, "Name")?;
     let place = input::here(call);
-    let found = events.core.storage.get::<Connection>(Kind::Connection, &place, &[name]).await?;
+    let found = events.core.storage.connection(&place, name).await?;
     let (connection, _) = found.ok_or_else(|| no_connection(name))?;
     let mut output = changed(&place, name, &connection);
     output["Name"] = name.into();
@@ -160,7 +161,7 @@ pub async fn update(events: &Events, call: &Call) -> Result<Answer, ApiError> {
         connection.authorized_ms = Some(now_ms);
         Ok(())
     };
-    let updated = core.storage.update::<Connection>(Kind::Connection, &place, &[name], change).await?;
+    let updated = core.storage.update_connection(&place, name, change).await?;
     let connection = updated.ok_or_else(|| no_connection(name))?;
     core.destinations.forget(&arn(&place, name, &connection));
     Answer::json(changed(&place, name, &connection))
@@ -178,7 +179,7 @@ pub async fn deauthorize(events: &Events, call: &Call) -> Result<Answer, ApiErro
         connection.modified_ms = now_ms;
         Ok(())
     };
-    let updated = core.storage.update::<Connection>(Kind::Connection, &place, &[name], change).await?;
+    let updated = core.storage.update_connection(&place, name, change).await?;
     let connection = updated.ok_or_else(|| no_connection(name))?;
     core.destinations.forget(&arn(&place, name, &connection));
     Answer::json(changed(&place, name, &connection))
@@ -209,7 +210,7 @@ pub async fn delete(events: &Events, call: &Call) -> Result<Answer, ApiError> {
     let core = &events.core;
     let name = input::required(&call.input, "Name")?;
     let place = input::here(call);
-    let found = core.storage.get::<Connection>(Kind::Connection, &place, &[name]).await?;
+    let found = core.storage.connection(&place, name).await?;
     let (mut connection, _) = found.ok_or_else(|| no_connection(name))?;
     let own = arn(&place, name, &connection);
     let users = all::<Destination>(&core.storage, Kind::Destination, &place, &[]).await?;

@@ -13,6 +13,8 @@ pub fn next(trace: &str, function_arn: &str, may_loop: bool) -> Option<String> {
     let own = name(function_arn);
     let mut counts: Vec<(String, u32)> = Vec::new();
     let mut fields: Vec<&str> = Vec::new();
+    // Some SDKs encode what is not usual in a header.
+    let trace = trace.replace("%7C", "|");
     for field in trace.split(';').filter(|field| !field.is_empty()) {
         match field.strip_prefix(FIELD) {
             Some(lineage) => counts.extend(lineage.split('|').filter_map(|entry| {
@@ -60,6 +62,8 @@ mod tests {
 
     #[test]
     fn what_is_broken_is_left_out() {
+        let two = next("Lineage=11111111:2%7C22222222:3", "arn:f", false).unwrap();
+        assert!(two.starts_with("Lineage=11111111:2|22222222:3|"), "{two}");
         for broken in ["Lineage=", "Lineage=x", "Lineage=a:b|c", ";;", ""] {
             assert!(next(broken, "arn:f", false).unwrap().contains(":1"), "{broken}");
         }

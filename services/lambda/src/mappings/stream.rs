@@ -26,6 +26,8 @@ use super::{FAILED, Work};
 const SERVICE: &str = "dynamodbstreams";
 /// What GetRecords answers at most.
 const RECORDS_MAX: usize = 1000;
+/// So long after a tumbling window's end, none of its records is still on its way into the stream.
+const WINDOW_GRACE_MS: u64 = 1000;
 
 async fn call(
     client: &Client,
@@ -206,11 +208,18 @@ impl Reader {
             } else if !waiting.is_empty() && until.is_none() {
                 until = Some(Instant::now() + window);
             }
+            let is_over = !has_come && waiting.is_empty() && self.window_left() == Some(Duration::ZERO);
+            if self.position.window.is_some() && (is_over || next.is_none()) {
+                if matches!(self.close_window().await?, Settled::Stopped) {
+                    return Ok(());
+                }
+                self.work.inner.storage.put_position(&self.work.mapping.uuid, &self.shard, &self.position).await?;
+            }
             match next {
                 Some(next) => self.iterator = next,
                 None => return Ok(()),
             }
-            if !has_come && !self.wait(until).await {
+            if !has_come && !self.wait(until.or_else(|| Some(Instant::now() + self.window_left()?))).await {
                 return Ok(());
             }
         }
@@ -278,13 +287,9 @@ impl Reader {
         let mut rest = records.as_slice();
         while let Some(first) = rest.first() {
             let start_ms = arrived_ms(first) / span_ms * span_ms;
-            if let Some((open_ms, state)) = self.position.window.clone()
-                && open_ms != start_ms
-            {
-                if !self.close_window(open_ms, state).await {
-                    return Ok(Settled::Stopped);
-                }
-                self.position.window = None;
+            let is_other = self.position.window.as_ref().is_some_and(|(open_ms, _)| *open_ms != start_ms);
+            if is_other && matches!(self.close_window().await?, Settled::Stopped) {
+                return Ok(Settled::Stopped);
             }
             let same = rest.iter().take_while(|r| arrived_ms(r) / span_ms * span_ms == start_ms).count();
             let count = batch::fitting(&rest[..same], self.work.mapping.batch_size as usize);
@@ -301,10 +306,23 @@ impl Reader {
         Ok(Settled::Done)
     }
 
-    async fn close_window(&mut self, start_ms: u64, state: Value) -> bool {
+    /// How long the open window is open still, if there is one.
+    fn window_left(&self) -> Option<Duration> {
+        let (start_ms, _) = self.position.window.as_ref()?;
+        let ends_ms = start_ms + u64::from(self.settings.tumbling_s) * 1000 + WINDOW_GRACE_MS;
+        Some(Duration::from_millis(ends_ms.saturating_sub(self.work.inner.ports.clock.now_ms())))
+    }
+
+    /// Tells the function that the open window is over, if there is one.
+    async fn close_window(&mut self) -> Result<Settled, ApiError> {
+        let Some((start_ms, state)) = self.position.window.clone() else { return Ok(Settled::Done) };
         let span_ms = u64::from(self.settings.tumbling_s) * 1000;
         let extra = window_members(&self.shard, &self.work.mapping, start_ms, span_ms, &state, true);
-        settle(&mut self.work, &self.settings, &self.shard, &[], Some(extra)).await.is_some()
+        if settle(&mut self.work, &self.settings, &self.shard, &[], Some(extra)).await.is_none() {
+            return Ok(Settled::Stopped);
+        }
+        self.position.window = None;
+        Ok(Settled::Done)
     }
 }
 

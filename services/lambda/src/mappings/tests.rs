@@ -282,6 +282,7 @@ async fn windows_hand_their_state_on() {
             (vec![], Some(6), true),
             (vec![4], None, false),
             (vec![5], Some(4), false),
+            (vec![], Some(9), true),
         ]
     );
     assert_eq!(events[0]["window"], json!({"start": "1970-01-01T00:01:00.000Z", "end": "1970-01-01T00:02:00.000Z"}));

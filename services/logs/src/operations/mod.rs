@@ -2,6 +2,7 @@
 
 pub mod events;
 pub mod groups;
+pub mod patterns;
 pub mod policies;
 pub mod streams;
 pub mod subscriptions;

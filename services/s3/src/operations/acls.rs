@@ -164,7 +164,7 @@ pub async fn get_object(
     request: S3Request<GetObjectAclInput>,
 ) -> S3Result<S3Response<GetObjectAclOutput>> {
     let input = request.input;
-    let found = s3.storage.object(&input.bucket, &input.key, input.version_id.as_deref()).await?;
+    let found = s3.storage.described(&input.bucket, &input.key, input.version_id.as_deref()).await?;
     let grants = grants(&found.bucket.account, found.object.marks.acl.as_deref());
     let owner = Some(owner(&found.bucket.account));
     Ok(S3Response::new(GetObjectAclOutput { grants: Some(grants), owner, ..Default::default() }))

@@ -16,10 +16,13 @@ pub async fn get(
     // One header may name several.
     let asked = input.object_attributes.iter().flat_map(|named| named.as_str().split(','));
     let asked: Vec<&str> = asked.map(str::trim).filter(|name| !name.is_empty()).collect();
+    if asked.iter().any(|name| !["ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"].contains(name)) {
+        return Err(s3_error!(InvalidArgument, "Invalid attribute name specified."));
+    }
     if asked.is_empty() {
         return Err(s3_error!(InvalidArgument, "At least one of the object attributes must be specified."));
     }
-    let Found { object, .. } = s3.storage.object(&input.bucket, &input.key, input.version_id.as_deref()).await?;
+    let Found { object, .. } = s3.storage.described(&input.bucket, &input.key, input.version_id.as_deref()).await?;
     let mut output = GetObjectAttributesOutput {
         last_modified: Some(timestamp(object.modified_ms)),
         version_id: (!object.version.is_first()).then(|| object.version_id().to_owned()),

@@ -9,10 +9,34 @@ use crate::{Objects, access};
 
 const HOME: &str = "us-east-1";
 
+/// Names that S3 keeps for itself
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>).
+const RESERVED_BEGINNINGS: [&str; 3] = ["xn--", "sthree-", "amzn-s3-demo-"];
+const RESERVED_ENDS: [&str; 5] = ["-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3"];
+
+/// Regions are names here; what looks like one is one.
+fn is_region(name: &str) -> bool {
+    let parts: Vec<&str> = name.split('-').collect();
+    let is_word = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase());
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    name == "EU"
+        || (parts.len() >= 3
+            && parts.last().copied().is_some_and(is_number)
+            && parts[..parts.len() - 1].iter().copied().all(is_word))
+}
+
 pub async fn create(s3: &Objects, request: S3Request<CreateBucketInput>) -> S3Result<S3Response<CreateBucketOutput>> {
     let input = request.input;
     let asked = input.create_bucket_configuration.and_then(|c| c.location_constraint).map(|c| c.as_str().to_owned());
     let region = asked.unwrap_or_else(|| HOME.to_owned());
+    if RESERVED_ENDS.iter().any(|end| input.bucket.ends_with(end))
+        || RESERVED_BEGINNINGS.iter().any(|beginning| input.bucket.starts_with(beginning))
+    {
+        return Err(s3_error!(InvalidBucketName, "The specified bucket is not valid."));
+    }
+    if !is_region(&region) {
+        return Err(s3_error!(InvalidLocationConstraint, "The specified location-constraint is not valid"));
+    }
     let mut record = Record::new(access::caller()?.account, region, s3.clock.now_ms());
     if let Some(ownership) = &input.object_ownership {
         record.ownership = acls::ownership(ownership)?;

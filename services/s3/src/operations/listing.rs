@@ -90,9 +90,12 @@ pub fn common_prefix(prefix: &str, delimiter: &str, key: &str) -> Option<String>
 }
 
 /// Keys as they are, or percent-encoded where the client asked, because XML cannot hold all of them.
-pub fn encoder(encoding: Option<&EncodingType>) -> impl Fn(&str) -> String + use<> {
-    let is_url = encoding.is_some_and(|encoding| encoding.as_str() == "url");
-    move |text: &str| {
+pub fn encoder(encoding: Option<&EncodingType>) -> S3Result<impl Fn(&str) -> String + use<>> {
+    if encoding.is_some_and(|encoding| encoding.as_str() != "url") {
+        return Err(s3_error!(InvalidArgument, "Invalid Encoding Method specified in Request"));
+    }
+    let is_url = encoding.is_some();
+    let encode = move |text: &str| {
         if !is_url {
             return text.to_owned();
         }
@@ -106,7 +109,8 @@ pub fn encoder(encoding: Option<&EncodingType>) -> impl Fn(&str) -> String + use
             }
         }
         out
-    }
+    };
+    Ok(encode)
 }
 
 pub fn class(object: &Record) -> String {
@@ -160,7 +164,7 @@ pub async fn v2(s3: &Objects, request: S3Request<ListObjectsV2Input>) -> S3Resul
         None => walk.after(input.start_after.as_deref().unwrap_or_default()),
     };
     let page = walk.page(s3, from).await?;
-    let encode = encoder(input.encoding_type.as_ref());
+    let encode = encoder(input.encoding_type.as_ref())?;
     Ok(S3Response::new(ListObjectsV2Output {
         name: Some(input.bucket.clone()),
         prefix: Some(encode(&prefix)),
@@ -187,7 +191,7 @@ pub async fn v1(s3: &Objects, request: S3Request<ListObjectsInput>) -> S3Result<
     let walk = Walk { bucket: &input.bucket, prefix: &prefix, delimiter: &delimiter, max };
     let marker = input.marker.unwrap_or_default();
     let page = walk.page(s3, walk.after(&marker)).await?;
-    let encode = encoder(input.encoding_type.as_ref());
+    let encode = encoder(input.encoding_type.as_ref())?;
     Ok(S3Response::new(ListObjectsOutput {
         name: Some(input.bucket.clone()),
         prefix: Some(encode(&prefix)),

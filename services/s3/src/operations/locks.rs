@@ -190,7 +190,7 @@ pub async fn get_retention(
     request: S3Request<GetObjectRetentionInput>,
 ) -> S3Result<S3Response<GetObjectRetentionOutput>> {
     let input = request.input;
-    let found = s3.storage.object(&input.bucket, &input.key, input.version_id.as_deref()).await?;
+    let found = s3.storage.described(&input.bucket, &input.key, input.version_id.as_deref()).await?;
     found.bucket.lock.as_ref().ok_or_else(no_lock)?;
     let retention = found.object.marks.retention.ok_or_else(none_set)?;
     let shown = ObjectLockRetention {
@@ -226,7 +226,7 @@ pub async fn get_hold(
     request: S3Request<GetObjectLegalHoldInput>,
 ) -> S3Result<S3Response<GetObjectLegalHoldOutput>> {
     let input = request.input;
-    let found = s3.storage.object(&input.bucket, &input.key, input.version_id.as_deref()).await?;
+    let found = s3.storage.described(&input.bucket, &input.key, input.version_id.as_deref()).await?;
     found.bucket.lock.as_ref().ok_or_else(no_lock)?;
     let status = if found.object.marks.is_held { "ON" } else { "OFF" };
     let hold = ObjectLockLegalHold { status: Some(ObjectLockLegalHoldStatus::from_static(status)) };

@@ -36,6 +36,16 @@ pub fn matches(condition: &ETagCondition, object: &Object) -> bool {
     condition.as_etag().is_none_or(|etag| etag.value() == object.etag)
 }
 
+/// A write can be made to depend on there being nothing, not on there being another.
+pub fn admit_conditions(if_none_match: Option<&ETagCondition>) -> S3Result<()> {
+    match if_none_match {
+        Some(ETagCondition::ETag(_)) => {
+            Err(s3_error!(NotImplemented, "A header you provided implies functionality that is not implemented"))
+        }
+        Some(ETagCondition::Any) | None => Ok(()),
+    }
+}
+
 /// Conditions of a write, on what is there already.
 pub fn admit_write(
     old: Option<&Object>,

@@ -7,7 +7,7 @@ use s3s::{S3Request, S3Response, S3Result, s3_error};
 
 use super::locks::LockHeaders;
 use super::objects::{encrypted, is_foreign, metadata, redirect, shown_version, source, storage_class, unbuilt};
-use super::{acls, admit_write, etag, matches, precondition_failed, seconds, tags, timestamp};
+use super::{acls, admit_conditions, admit_write, etag, matches, precondition_failed, seconds, tags, timestamp};
 use crate::content::{self, Expected};
 use crate::model::{Attributes, Bucket, Object as Record, Part as PartRecord, Place, Upload, Version};
 use crate::storage::{Found, New, Write};
@@ -115,9 +115,7 @@ async fn take(s3: &Objects, to: &Target<'_>, body: Option<StreamingBlob>, expect
     let number = u64::try_from(to.number).unwrap_or_default();
     let written = s3.storage.put_part(to.bucket, to.key, to.upload, number, &part).await;
     if let Err(e) = written {
-        if *e.code() != s3s::S3ErrorCode::InternalError {
-            s3.storage.discard(&[part.blob]).await;
-        }
+        s3.storage.give_up(&[part.blob], &e).await;
         return Err(e);
     }
     Ok(part)
@@ -198,6 +196,7 @@ pub async fn complete(
 ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
     let said = Expected::of(&request)?.sum;
     let input = request.input;
+    admit_conditions(input.if_none_match.as_ref())?;
     let (bucket, key, id) = (&input.bucket, &input.key, &input.upload_id);
     let upload = s3.storage.upload(bucket, key, id).await?;
     let asked = input.multipart_upload.and_then(|upload| upload.parts).unwrap_or_default();

@@ -9,7 +9,7 @@ use s3s::dto::{Range as AskedRange, *};
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 
 use super::locks::{self, LockHeaders};
-use super::{acls, admit_write, etag, matches, precondition_failed, seconds, tags, timestamp};
+use super::{acls, admit_conditions, admit_write, etag, matches, precondition_failed, seconds, tags, timestamp};
 use crate::content::{self, Content, Expected};
 use crate::model::{Attributes, Bucket, Marks, Object as Record, Place, Version};
 use crate::storage::{Along, Changed, Found, New, Write};
@@ -52,6 +52,7 @@ pub async fn put(s3: &Objects, request: S3Request<PutObjectInput>) -> S3Result<S
         (input.ssekms_key_id.is_some(), "SSEKMSKeyId"),
         (input.write_offset_bytes.is_some(), "WriteOffsetBytes"),
     ])?;
+    admit_conditions(input.if_none_match.as_ref())?;
     let bucket = s3.storage.bucket(&input.bucket).await?;
     let now_ms = s3.clock.now_ms();
     let lock = LockHeaders {
@@ -150,10 +151,7 @@ async fn write(
     let admit = |_: &Bucket, old: Option<&Record>| admit(old);
     let written = s3.storage.change(bucket, key, Write::Put(new), Along::default(), &cause, admit).await;
     if let (Err(e), Place::Blob(name)) = (&written, &new.object.place) {
-        // After an internal error the record may be there all the same, and needs its blob.
-        if *e.code() != S3ErrorCode::InternalError {
-            s3.storage.discard(std::slice::from_ref(name)).await;
-        }
+        s3.storage.give_up(std::slice::from_ref(name), e).await;
     }
     written
 }
@@ -333,7 +331,7 @@ pub async fn head(s3: &Objects, request: S3Request<HeadObjectInput>) -> S3Result
     let input = request.input;
     unbuilt(&[(input.sse_customer_algorithm.is_some(), "SSECustomerAlgorithm")])?;
     let Found { bucket, object, .. } =
-        s3.storage.object(&input.bucket, &input.key, input.version_id.as_deref()).await?;
+        s3.storage.described(&input.bucket, &input.key, input.version_id.as_deref()).await?;
     let conditions = Conditions {
         if_match: input.if_match.as_ref(),
         if_none_match: input.if_none_match.as_ref(),

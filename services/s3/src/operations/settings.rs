@@ -41,7 +41,8 @@ pub async fn put_versioning(
     let versioning = match asked.status.as_ref().map(BucketVersioningStatus::as_str) {
         Some("Enabled") => Versioning::Enabled,
         Some("Suspended") => Versioning::Suspended,
-        _ => {
+        Some(_) => return Err(malformed()),
+        None => {
             return Err(s3_error!(IllegalVersioningConfigurationException, "The Versioning element must be specified"));
         }
     };

@@ -74,7 +74,7 @@ pub async fn get_object(
     request: S3Request<GetObjectTaggingInput>,
 ) -> S3Result<S3Response<GetObjectTaggingOutput>> {
     let input = request.input;
-    let object = s3.storage.object(&input.bucket, &input.key, input.version_id.as_deref()).await?.object;
+    let object = s3.storage.described(&input.bucket, &input.key, input.version_id.as_deref()).await?.object;
     let version_id = (!object.version.is_first()).then(|| object.version_id().to_owned());
     Ok(S3Response::new(GetObjectTaggingOutput { tag_set: shown(object.marks.tags), version_id }))
 }

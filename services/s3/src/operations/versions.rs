@@ -35,13 +35,15 @@ pub async fn list(
     }
     let (prefix, delimiter) = (input.prefix.unwrap_or_default(), input.delimiter.unwrap_or_default());
     let id = match id_marker.as_str() {
-        "null" => s3.storage.object(&input.bucket, &key_marker, Some("null")).await.ok().map(|f| f.object.version.id),
+        "null" => {
+            s3.storage.described(&input.bucket, &key_marker, Some("null")).await.ok().map(|f| f.object.version.id)
+        }
         "" => None,
         id => Some(id.to_owned()),
     };
     let from = start(&prefix, &delimiter, &key_marker, id.is_some());
     let page = page(s3, &input.bucket, (&prefix, &delimiter, max), from, id).await?;
-    let encode = encoder(input.encoding_type.as_ref());
+    let encode = encoder(input.encoding_type.as_ref())?;
     let owner = acls::owner(&bucket.account);
     let (mut versions, mut markers) = (Vec::new(), Vec::new());
     for Listed { key, object, is_latest } in page.found {

@@ -4,7 +4,7 @@
 mod change;
 mod versions;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use cumulet_base::{id, limits};
@@ -22,6 +22,8 @@ use crate::model::{Bucket, Object, Part, Upload};
 
 const SPACE: Space = Space(10);
 const PAGE: u32 = 1000;
+/// How often a commit is repeated of which the store does not say what became of it.
+const UNKNOWN_TRIES: usize = 4;
 
 pub struct Storage {
     store: Arc<dyn Store>,
@@ -29,6 +31,8 @@ pub struct Storage {
     delivery: Arc<Delivery>,
     /// Tells the blobs of this process from those of earlier ones, which may be orphans.
     boot: String,
+    /// Blobs whose record may be there or not: no commit said so.
+    doubtful: Mutex<Vec<String>>,
 }
 
 pub use change::{Changed, Write};
@@ -145,7 +149,7 @@ fn decode<T: DeserializeOwned>(row: &Row) -> S3Result<T> {
 
 impl Storage {
     pub fn new(store: Arc<dyn Store>, blobs: Arc<Blobs>, delivery: Arc<Delivery>) -> Storage {
-        Storage { store, blobs, delivery, boot: id::hex(16) }
+        Storage { store, blobs, delivery, boot: id::hex(16), doubtful: Mutex::default() }
     }
 
     /// A name for a blob of this bucket, in a group: an upload's, or its own.
@@ -156,14 +160,40 @@ impl Storage {
 
     async fn commit(&self, mut txn: Txn) -> S3Result<bool> {
         txn.id = Some(id::random());
-        for _ in 0..limits::OBJECT_COMMIT_TRIES {
+        for _ in 0..UNKNOWN_TRIES {
             match self.store.commit(txn.clone()).await.map_err(errors::store)? {
-                Outcome::Done(_) => return Ok(true),
+                Outcome::Done(_) => {
+                    self.settle().await;
+                    return Ok(true);
+                }
                 Outcome::Conflict { .. } => return Ok(false),
                 Outcome::Unknown => {}
             }
         }
-        Err(errors::internal("the store does not say what became of a commit"))
+        Err(errors::unknown())
+    }
+
+    /// After a commit that failed: its blobs go, unless the commit may have happened all the same.
+    pub async fn give_up(&self, names: &[String], e: &s3s::S3Error) {
+        if errors::is_settled(e) {
+            self.discard(names).await;
+        } else {
+            self.doubtful.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(names);
+        }
+    }
+
+    /// Once a later commit is through, an earlier one has happened or never will.
+    async fn settle(&self) {
+        let names = std::mem::take(&mut *self.doubtful.lock().unwrap_or_else(PoisonError::into_inner));
+        for name in names {
+            let (Some((shard, ..)), Some(key)) = (blob_parts(&name), reference_key(&name)) else { continue };
+            match self.store.get(shard, SPACE, key).await {
+                Ok(None) => self.discard(&[name]).await,
+                Ok(Some(_)) => {}
+                // It stays until the next start.
+                Err(e) => tracing::warn!(error = %e, blob = name, "looking for the record of a blob"),
+            }
+        }
     }
 
     pub async fn bucket(&self, bucket: &str) -> S3Result<Bucket> {

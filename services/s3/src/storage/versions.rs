@@ -32,9 +32,18 @@ pub struct Listed {
 impl Storage {
     /// The current version, or the one that is named.
     pub async fn object(&self, bucket: &str, key: &str, version: Option<&str>) -> S3Result<Found> {
+        self.find(bucket, key, version, true).await
+    }
+
+    /// The same without its bytes, for those who look at the record alone.
+    pub async fn described(&self, bucket: &str, key: &str, version: Option<&str>) -> S3Result<Found> {
+        self.find(bucket, key, version, false).await
+    }
+
+    async fn find(&self, bucket: &str, key: &str, version: Option<&str>, with_bytes: bool) -> S3Result<Found> {
         for _ in 0..limits::OBJECT_COMMIT_TRIES {
             let get = |key| Read::Get(SPACE, key);
-            let mut reads = vec![get(bucket_key(bucket)), get(object_key(bucket, key)), get(inline_key(bucket, key))];
+            let mut reads = vec![get(bucket_key(bucket)), get(object_key(bucket, key))];
             match version {
                 Some(id) if !Version::is_id(id) => {
                     return Err(s3_error!(InvalidArgument, "Invalid version id specified"));
@@ -42,6 +51,9 @@ impl Storage {
                 Some("null") => reads.push(get(null_key(bucket, key))),
                 Some(id) => reads.push(get(kept_key(bucket, key, id))),
                 None => {}
+            }
+            if with_bytes {
+                reads.push(get(inline_key(bucket, key)));
             }
             let (_, rows) = self.store.read(shard(bucket), reads).await.map_err(errors::store)?;
             let record: Bucket = decode(rows[0].first().ok_or_else(no_bucket)?)?;
@@ -52,13 +64,13 @@ impl Storage {
                 (None, None) => return Err(self.hidden(bucket, key).await?),
                 (Some(id), Some(current)) if current.version_id() == id => current,
                 (Some("null"), _) => {
-                    let Some(pointer) = rows[3].first() else { return Err(no_version()) };
+                    let Some(pointer) = rows[2].first() else { return Err(no_version()) };
                     let id = String::from_utf8_lossy(&pointer.value).into_owned();
                     let row = self.store.get(shard(bucket), SPACE, kept_key(bucket, key, &id)).await;
                     let Some(row) = row.map_err(errors::store)? else { continue };
                     decode(&row)?
                 }
-                (Some(_), _) => decode(rows[3].first().ok_or_else(no_version)?)?,
+                (Some(_), _) => decode(rows[2].first().ok_or_else(no_version)?)?,
             };
             if object.version_id() == "null" && version.is_some_and(|id| id != "null") {
                 return Err(no_version());
@@ -70,7 +82,10 @@ impl Storage {
                 ));
             }
             let inline = match &object.place {
-                Place::Inline => rows[2].first().map(|row| row.value.clone()).unwrap_or_default(),
+                _ if !with_bytes => Bytes::new(),
+                Place::Inline => {
+                    rows.last().and_then(|rows| rows.first()).map(|row| row.value.clone()).unwrap_or_default()
+                }
                 Place::InlineOf(id) => {
                     let row =
                         self.store.get(shard(bucket), SPACE, bytes_key(bucket, id)).await.map_err(errors::store)?;

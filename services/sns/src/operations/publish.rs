@@ -43,7 +43,7 @@ pub async fn one(sns: &Sns, call: &Call) -> Result<Answer, ApiError> {
     }
     let place = input::topic(call, member)?;
     let topic = sns.storage.topic(&place).await?;
-    let message = message(&place, &topic, &call.input, sns.clock.now_ms())?;
+    let message = message(&place, &topic, &call.input, call.context.trace.as_deref(), sns.clock.now_ms())?;
     let bytes = bytes(&message);
     if bytes > limits::TOPIC_MESSAGE_BYTES_MAX {
         return Err(errors::invalid("Message too long"));
@@ -74,7 +74,7 @@ pub async fn batch(sns: &Sns, call: &Call) -> Result<Answer, ApiError> {
         }
     }
     let now_ms = sns.clock.now_ms();
-    let read = |entry: &&Map<String, Value>| message(&place, &topic, entry, now_ms);
+    let read = |entry: &&Map<String, Value>| message(&place, &topic, entry, call.context.trace.as_deref(), now_ms);
     let messages: Vec<Result<Message, ApiError>> = entries.iter().map(read).collect();
     if messages.iter().flatten().map(bytes).sum::<usize>() > limits::TOPIC_MESSAGE_BYTES_MAX {
         return Err(errors::batch_too_long());
@@ -147,7 +147,13 @@ fn bytes(message: &Message) -> usize {
     texts + message.attributes.iter().map(of).sum::<usize>()
 }
 
-fn message(place: &Place, topic: &Topic, entry: &Map<String, Value>, now_ms: u64) -> Result<Message, ApiError> {
+fn message(
+    place: &Place,
+    topic: &Topic,
+    entry: &Map<String, Value>,
+    trace: Option<&str>,
+    now_ms: u64,
+) -> Result<Message, ApiError> {
     let text = input::required(entry, "Message")?;
     if text.is_empty() {
         return Err(errors::invalid("Empty message"));
@@ -201,6 +207,7 @@ fn message(place: &Place, topic: &Topic, entry: &Map<String, Value>, now_ms: u64
         deduplication,
         sequence: None,
         signature_version: deliver::signature_version(topic),
+        trace: trace.map(str::to_owned),
     })
 }
 

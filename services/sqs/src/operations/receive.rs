@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::lanes::{Attempt, Claim, Lane};
 use crate::model::{Content, Place, Queue, Receipt, State, sequence_number};
-use crate::storage::{Change, Found};
+use crate::storage::{Change, Due, Found};
 use crate::{Sqs, attributes, digest, errors, input};
 
 /// What system attributes a message may be asked for.
@@ -143,6 +143,7 @@ impl Receiver<'_> {
             let busy = self.lane.messages.lock().unwrap_or_else(PoisonError::into_inner).len();
             let limit = u32::try_from(self.max + busy).unwrap_or(u32::MAX);
             let (due, next_ms) = storage.visible(self.queue, now_ms, limit).await?;
+            let due = self.fairly(due, now_ms, limit).await?;
             let mut claim = Claim::first(self.lane, &self.lane.messages, &due, self.max);
             drop(choosing);
             if claim.taken.is_empty() {
@@ -160,6 +161,34 @@ impl Receiver<'_> {
                 }
             }
         }
+    }
+
+    /// In the order they are handed out: those of noisy message groups after what there is of others, the longest visible
+    /// first within each. Where groups without anything visible are very many, a quiet one's turn may take some receives.
+    async fn fairly(&self, due: Vec<Due>, now_ms: u64, limit: u32) -> Result<Vec<u64>, ApiError> {
+        let sequences = |due: &[Due]| due.iter().map(|due| due.sequence).collect::<Vec<u64>>();
+        if due.iter().all(|due| due.group.is_none()) {
+            return Ok(sequences(&due));
+        }
+        let storage = &self.sqs.storage;
+        let noisy = storage.noisy(self.queue, now_ms).await?;
+        let is_quiet = |due: &Due| due.group.as_ref().is_none_or(|group| !noisy.contains(group));
+        if due.iter().all(is_quiet) {
+            return Ok(sequences(&due));
+        }
+        let mut quiet: Vec<Due> = due.into_iter().filter(is_quiet).collect();
+        // Also where there are enough already: messages without a group must not hold up groups either.
+        let after = self.lane.looked_at.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (found, upto) = storage.of_quiet_groups(self.queue, &noisy, &after, now_ms, limit).await?;
+        *self.lane.looked_at.lock().unwrap_or_else(PoisonError::into_inner) = upto;
+        quiet.extend(found);
+        quiet.sort_by_key(|due| (due.visible_ms, due.sequence));
+        quiet.dedup();
+        let mut order = sequences(&quiet);
+        if order.len() < limit as usize {
+            order.extend(storage.of_groups(self.queue, &noisy, now_ms, limit).await?);
+        }
+        Ok(order)
     }
 
     /// Of each group from the first message on, and as many of one as there are.

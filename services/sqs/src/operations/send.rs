@@ -15,18 +15,18 @@ pub async fn one(sqs: &Sqs, call: &Call) -> Result<Answer, ApiError> {
     let queue = sqs.storage.queue(&input::place(call)?).await?;
     let messages = [message(sqs, call, &queue, &call.input)?];
     let sent = put(sqs, &queue, &messages, call.context.now_ms).await?;
-    Answer::json(sent.first().map(|sent| answer(sent, &messages[0].1)))
+    Answer::json(sent.first().map(|sent| answer(sent, &messages[0].1, &call.input)))
 }
 
 pub async fn batch(sqs: &Sqs, call: &Call) -> Result<Answer, ApiError> {
     let queue = sqs.storage.queue(&input::place(call)?).await?;
-    let (mut ids, mut refused, mut messages) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut asked, mut refused, mut messages) = (Vec::new(), Vec::new(), Vec::new());
     let mut total = 0;
     for (id, entry) in entries(call)? {
         match message(sqs, call, &queue, &entry) {
             Ok(message) => {
                 total += bytes(&message.1);
-                ids.push(id);
+                asked.push((id, entry));
                 messages.push(message);
             }
             Err(error) => refused.push(failed(&id, &error)),
@@ -36,12 +36,12 @@ pub async fn batch(sqs: &Sqs, call: &Call) -> Result<Answer, ApiError> {
         return Err(errors::batch_too_long(limits::QUEUE_MESSAGE_BYTES_MAX, total));
     }
     let sent = if messages.is_empty() { Vec::new() } else { put(sqs, &queue, &messages, call.context.now_ms).await? };
-    let answered = |((sent, (_, content)), id): ((&Sent, &(State, Content)), String)| {
-        let mut answer = answer(sent, content);
+    let mut done = Vec::with_capacity(sent.len());
+    for ((sent, (_, content)), (id, entry)) in sent.iter().zip(&messages).zip(asked) {
+        let mut answer = answer(sent, content, &entry);
         answer["Id"] = id.into();
-        answer
-    };
-    let done = sent.iter().zip(&messages).zip(ids).map(answered).collect();
+        done.push(answer);
+    }
     Answer::json(batch_answer(done, refused))
 }
 
@@ -60,12 +60,14 @@ async fn put(sqs: &Sqs, queue: &Queue, messages: &[(State, Content)], now_ms: u6
     Ok(sent)
 }
 
-fn answer(sent: &Sent, content: &Content) -> Value {
+fn answer(sent: &Sent, content: &Content, entry: &Entry) -> Value {
     let mut answer = json!({"MessageId": sent.id, "MD5OfMessageBody": digest::of_body(&content.body)});
     if let Some(digest) = digest::of_attributes(&content.attributes) {
         answer["MD5OfMessageAttributes"] = digest.into();
     }
-    if let Some(digest) = content.trace.as_deref().and_then(digest::of_trace) {
+    // Of what the client gave by that name, not of a header.
+    let given = content.trace.as_deref().filter(|_| entry.contains_key("MessageSystemAttributes"));
+    if let Some(digest) = given.and_then(digest::of_trace) {
         answer["MD5OfMessageSystemAttributes"] = digest.into();
     }
     if let Some(sequence) = sent.sequence {
@@ -97,7 +99,7 @@ fn message(sqs: &Sqs, call: &Call, queue: &Queue, entry: &Entry) -> Result<(Stat
     if let Some(delay) = delay.filter(|delay| *delay > 0 && queue.is_fifo()) {
         return Err(errors::not_for_this_queue("DelaySeconds", &delay.to_string()));
     }
-    let trace = system_attributes(entry)?;
+    let trace = system_attributes(entry)?.or_else(|| call.context.trace.clone());
     let content = Content {
         v: FORMAT,
         id: id::uuid(),

@@ -11,6 +11,7 @@ use cumulet_wire::error::ApiError;
 use serde::{Deserialize, Serialize};
 
 use super::messages::{Change, insert};
+use super::tally::Note;
 use super::{ATTEMPTS_MAX, Found, SPACE, Storage, decode, encode, of, reading, shard};
 use crate::model::{Content, FORMAT, Queue, Sent, State};
 
@@ -113,13 +114,15 @@ impl Storage {
             let (lined_up, sequences) = self.lining_up(txn, queue, &fresh, now_ms).await?;
             txn = lined_up;
             let mut sent = Vec::with_capacity(fresh.len());
-            for ((_, message), sequence) in fresh.iter().zip(sequences) {
+            let mut notes = Vec::with_capacity(fresh.len());
+            for ((state, message), sequence) in fresh.iter().zip(sequences) {
+                notes.push(Note { sequence, was: None, is: Some(state) });
                 let one = Sent { id: message.id.clone(), sequence: Some(sequence) };
                 let once = Once { v: FORMAT, sent: one.clone(), sent_ms: now_ms };
                 txn = txn.put(SPACE, once_key(queue, slices[1], message), encode(&once)?);
                 sent.push(one);
             }
-            if self.commit(txn).await? {
+            if self.commit_noted(vec![txn], &[(queue, notes)], now_ms).await? {
                 return Ok(answers.into_iter().map(|answer| answer.unwrap_or_else(|at| sent[at].clone())).collect());
             }
         }

@@ -2,8 +2,9 @@
 //! (`docs/formats/sqs.md`). Messages lie in the order of the time they become visible, so that a receive is a short
 //! range, however many are queued.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use cumulet_store::{Check, Key, KeyReader, KeyWriter, Rev, Shard, Space, Store, StoreExt, Txn};
 use cumulet_wire::error::ApiError;
@@ -16,8 +17,10 @@ use crate::model::{Place, Queue, State};
 mod groups;
 mod messages;
 mod moves;
+mod tally;
+mod tenants;
 
-pub use messages::Change;
+pub use messages::{Change, Due};
 
 const SPACE: Space = Space(11);
 /// How often a change begins anew when another was faster.
@@ -29,6 +32,7 @@ pub struct Storage {
     store: Arc<dyn Store>,
     /// The last sequence given out.
     sequence: AtomicU64,
+    tallies: Mutex<HashMap<String, Arc<tally::Tally>>>,
 }
 
 /// A message as found, with what a change of it is checked against.
@@ -80,7 +84,7 @@ fn reading(error: cumulet_store::Error) -> ApiError {
 
 impl Storage {
     pub fn new(store: Arc<dyn Store>) -> Storage {
-        Storage { store, sequence: AtomicU64::new(0) }
+        Storage { store, sequence: AtomicU64::new(0), tallies: Mutex::default() }
     }
 
     pub async fn queue(&self, place: &Place) -> Result<Queue, ApiError> {
@@ -151,7 +155,8 @@ impl Storage {
     /// Deletes some of the rows of a queue that is gone. Whether there are more.
     pub async fn clear(&self, queue_id: &str) -> Result<bool, ApiError> {
         let shard = shard_of(queue_id);
-        for kind in ["when", "state", "body", "line", "turn", "group", "once", "move"] {
+        self.forget_tally(queue_id);
+        for kind in ["when", "grouped", "tenant", "state", "body", "line", "turn", "group", "once", "move"] {
             let (lo, hi) = KeyWriter::new().text(kind).text(queue_id).range();
             let rows = self.store.range(shard, SPACE, lo.clone(), hi, CLEAR_ROWS).await.map_err(reading)?;
             if let Some(last) = rows.last() {
@@ -199,10 +204,5 @@ impl Storage {
     /// Whether it was done; otherwise a check failed.
     async fn commit(&self, txn: Txn) -> Result<bool, ApiError> {
         self.store.apply(vec![txn]).await.map_err(|error| errors::storage("Writing a queue", &error))
-    }
-
-    /// Both or neither, also where the two lie in one shard.
-    async fn commit_both(&self, one: Txn, other: Txn) -> Result<bool, ApiError> {
-        self.store.apply(vec![one, other]).await.map_err(|error| errors::storage("Writing two queues", &error))
     }
 }

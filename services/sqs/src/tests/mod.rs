@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod clock;
 mod errors;
+mod fair;
 mod fifo;
 mod moves;
 
@@ -25,6 +27,7 @@ impl Clock for Hand {
 #[derive(Clone)]
 struct Bench {
     sqs: Arc<Sqs>,
+    store: Arc<MemoryStore>,
     clock: Arc<Hand>,
 }
 
@@ -33,9 +36,16 @@ impl Bench {
         let clock = Arc::new(Hand(AtomicU64::new(1_795_428_930_123)));
         let store = Arc::new(MemoryStore::new());
         let delivery = Delivery::new(store.clone(), clock.clone());
-        let sqs = Arc::new(Sqs::new(store, clock.clone(), delivery.clone()));
+        let sqs = Arc::new(Sqs::new(store.clone(), clock.clone(), delivery.clone()));
         delivery.start();
-        Bench { sqs, clock }
+        Bench { sqs, store, clock }
+    }
+
+    /// The same queues after a start.
+    fn again(&self) -> Bench {
+        let delivery = Delivery::new(self.store.clone(), self.clock.clone());
+        let sqs = Arc::new(Sqs::new(self.store.clone(), self.clock.clone(), delivery));
+        Bench { sqs, ..self.clone() }
     }
 
     fn pass(&self, s: u64) {
@@ -63,6 +73,7 @@ fn call_of(operation: &str, input: Value, caller: Caller, now_ms: u64) -> Call {
         request_id: "r".to_owned(),
         host: "localhost:4566".to_owned(),
         now_ms,
+        trace: None,
     };
     let operation = OPERATIONS.iter().find(|o| o.name == operation).unwrap();
     Call { operation, input, payload: bytes::Bytes::new(), context }

@@ -106,6 +106,7 @@ mod tests {
                 request_id: "r".to_owned(),
                 host: "localhost".to_owned(),
                 now_ms: 0,
+                trace: None,
             },
         };
         let answer = Sts::new(Arc::new(One)).call(call).await?;

@@ -4,5 +4,5 @@ import os
 
 def handler(event, context):
     for record in event.get("Records", []):
-        print("uploaded", record["s3"]["object"]["key"])
+        print("uploaded" if "s3" in record else "asked for", record["s3"]["object"]["key"] if "s3" in record else record["body"])
     return {"statusCode": 200, "body": json.dumps({"greeting": os.environ["GREETING"]})}

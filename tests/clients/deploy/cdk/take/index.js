@@ -1,1 +1,4 @@
-exports.handler = async () => ({ statusCode: 200, body: process.env.GREETING });
+exports.handler = async (event) => {
+  for (const record of event.Records || []) console.log(`asked for ${record.body}`);
+  return { statusCode: 200, body: process.env.GREETING };
+};
