@@ -80,7 +80,7 @@ impl Image {
 /// Name and tag of a URI, the registry's host left out: `host/team/app:v1` is the image `team/app`, tag `v1`.
 fn name_of(uri: &str) -> Option<(PathBuf, Option<&str>)> {
     let (first, rest) = uri.split_once('/').unwrap_or(("", uri));
-    let is_host = first.contains(['.', ':']) || first == "localhost";
+    let is_host = first == "localhost" || (first.contains(['.', ':']) && !first.starts_with('.'));
     let name = if is_host || first.is_empty() { rest } else { uri };
     let name = name.split('@').next().unwrap_or(name);
     let (name, tag) = match name.rsplit_once(':') {

@@ -537,7 +537,10 @@ mod tests {
             (json!({"DeadLetterConfig": {"TargetArn": "arn:aws:s3:::b"}}), "InvalidParameterValueException"),
             (json!({"DeadLetterConfig": {"TargetArn": "queue"}}), "ValidationException"),
             (json!({"TenancyConfig": {"TenantIsolationMode": "NONE"}}), "ValidationException"),
-            (json!({"ImageConfig": {"Command": ["x"]}}), "NotImplemented"),
+            (json!({"ImageConfig": {"WorkingDirectory": "x".repeat(1001)}}), "ValidationException"),
+            (json!({"ImageConfig": {"Command": vec!["x"; 1501]}}), "ValidationException"),
+            (json!({"FileSystemConfigs": [{"LocalMountPath": "/mnt/x"}]}), "ValidationException"),
+            (json!({"Runtime": "dotnet8"}), "NotImplemented"),
             (json!({"SnapStart": {"ApplyOn": "Always"}}), "ValidationException"),
         ] {
             assert_eq!(check(input.clone()).unwrap_err().0, code, "{input}");
