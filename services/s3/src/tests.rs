@@ -342,7 +342,14 @@ async fn ten_thousand_parts_become_one_object_and_go_with_it() {
         multipart_upload: Some(CompletedMultipartUpload { parts: Some(parts) }),
         ..Default::default()
     };
-    let session = Session::inside(world.caller.clone(), "0");
+    let session = Session::inside(&cumulet_wire::call::Context {
+        caller: world.caller.clone(),
+        region: "us-east-1".to_owned(),
+        request_id: "0".to_owned(),
+        host: "localhost".to_owned(),
+        now_ms: 1_795_428_930_123,
+        trace: None,
+    });
     let made = multipart::complete(&world.s3.objects, face::request(input));
     let made = SESSION.scope(session, made).await.unwrap().output;
     assert!(made.e_tag.unwrap().value().ends_with("-10000"));

@@ -37,7 +37,10 @@ async fn a_deleted_secret_is_gone_when_its_window_is_over() {
     let before = NOW_MS + 7 * DAY_MS - 1;
     assert_eq!(call(&manager, before, "GetSecretValue", id.clone()).await.unwrap_err().code, "InvalidRequestException");
     let after = NOW_MS + 7 * DAY_MS;
-    assert_eq!(call(&manager, after, "DescribeSecret", id.clone()).await.unwrap_err().code, "ResourceNotFoundException");
+    assert_eq!(
+        call(&manager, after, "DescribeSecret", id.clone()).await.unwrap_err().code,
+        "ResourceNotFoundException"
+    );
     call(&manager, after, "CreateSecret", json!({"Name": "s", "SecretString": "new"})).await.unwrap();
     assert_eq!(call(&manager, after, "GetSecretValue", id).await.unwrap()["SecretString"], "new");
 }
