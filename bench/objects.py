@@ -27,6 +27,8 @@ from tables import syncs_per_second
 SECONDS = float(os.environ.get("BENCH_SECONDS", "5"))
 LISTED = int(os.environ.get("BENCH_KEYS", "100000"))
 SIZES = [("4 KB", 4096, [1, 16, 64]), ("1 MB", 2**20, [1, 16, 64]), ("100 MB", 100 * 2**20, [1, 16])]
+# Who takes longer to make or list the keys is measured over as many as there are by then.
+LISTING_SECONDS_MAX = 30
 BUCKET = "bench-objects"
 # Of a length that divides all sizes.
 PIECE = "0123456789abcdef" * 4
@@ -43,11 +45,11 @@ def owner(endpoint):
 def signed(endpoint, method, key, size=None):
     """A request as the SDKs send it over TLS: the body is not part of the signature."""
     path = f"/{BUCKET}/{key}"
-    headers = {"x-amz-content-sha256": "UNSIGNED-PAYLOAD"}
-    if size is not None:
-        headers["content-length"] = str(size)
+    headers = {} if size is None else {"content-length": str(size)}
     request = AWSRequest(method, endpoint + path, headers=headers)
-    S3SigV4Auth(Credentials(owner(endpoint), owner(endpoint)), "s3", "us-east-1").add_auth(request)
+    signer = S3SigV4Auth(Credentials(owner(endpoint), owner(endpoint)), "s3", "us-east-1")
+    signer.payload = lambda _: "UNSIGNED-PAYLOAD"
+    signer.add_auth(request)
     line = {"headers": {n: v for n, v in request.headers.items() if n.lower() != "content-length"}, "path": path, "body": ""}
     if size is not None:
         line.update(body=PIECE, repeat=size // len(PIECE))
@@ -105,17 +107,17 @@ def measure(name, endpoint, process, rows, facts, folder):
 def listing(name, endpoint, facts, folder):
     s3 = client(endpoint)
     began = time.monotonic()
-    for start in range(0, LISTED, 20_000):
-        lines = [signed(endpoint, "PUT", f"listed/{n:08}", 64) for n in range(start, min(start + 20_000, LISTED))]
+    for start in range(0, LISTED, 10_000):
+        lines = [signed(endpoint, "PUT", f"listed/{n:08}", 64) for n in range(start, min(start + 10_000, LISTED))]
         done = load(endpoint, 16, 0, "PUT", lines, folder)
-        if time.monotonic() - began > 90:
+        if time.monotonic() - began > LISTING_SECONDS_MAX:
             break
     there = start + len(lines)
     facts.append((name, "small objects put a second, 16 clients", f"{there / (time.monotonic() - began):.0f} ({done['errors']} errors)"))
     began, count = time.monotonic(), 0
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix="listed/"):
         count += len(page["Contents"])
-        if time.monotonic() - began > 120:
+        if time.monotonic() - began > LISTING_SECONDS_MAX:
             break
     facts.append((name, "keys listed a second, pages of 1000", f"{count / (time.monotonic() - began):.0f} ({count} of {there})"))
 
