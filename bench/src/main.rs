@@ -1,10 +1,12 @@
 //! A load generator: some clients, each with one kept-alive connection, each sending the same request again as soon as
 //! it is answered, for a bounded time. Prints one line of JSON. Knows nothing of what it loads.
 //! A body `@FILE` stands for a file with a request in each line, `{"headers": {…}, "body": "…"}`, which are sent in turn: by
-//! each client for ever from a place of its own, or, with a time of 0, each once by all clients together.
+//! each client for ever from a place of its own, or, with a time of 0, each once by all clients together. A line may name a
+//! `path` of its own, and how often its body is to be repeated (`repeat`).
 //!
 //! `cumulet-bench http://HOST:PORT/PATH CLIENTS SECONDS METHOD BODY [NAME: VALUE]…`
 
+use std::collections::HashMap;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -18,11 +20,16 @@ use tokio::net::TcpStream;
 const CLIENTS_MAX: usize = 1024;
 const SECONDS_MAX: f64 = 120.0;
 
+struct Sent {
+    target: String,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
 struct Plan {
     address: String,
-    target: String,
     method: Method,
-    requests: Vec<(HeaderMap, Bytes)>,
+    requests: Vec<Sent>,
     /// Each request once, however long it takes.
     is_once: bool,
     next: AtomicUsize,
@@ -71,15 +78,15 @@ fn plan(arguments: &[String]) -> Option<Plan> {
     if !map.contains_key("host") {
         map.insert("host", HeaderValue::try_from(address).ok()?);
     }
+    let target = format!("/{path}");
     let requests = match body.strip_prefix('@') {
-        Some(file) => requests(file, &map)?,
-        None => vec![(map, body.clone().into())],
+        Some(file) => requests(file, &target, &map)?,
+        None => vec![Sent { target, headers: map, body: body.clone().into() }],
     };
     let seconds = seconds.parse::<f64>().ok().filter(|s| (0.0..=SECONDS_MAX).contains(s))?;
     let is_once = seconds == 0.0 && requests.len() > 1;
     Some(Plan {
         address: address.to_owned(),
-        target: format!("/{path}"),
         method: method.parse().ok()?,
         requests,
         is_once,
@@ -89,18 +96,23 @@ fn plan(arguments: &[String]) -> Option<Plan> {
     })
 }
 
-/// The requests of a file, each with the headers given for all.
-fn requests(file: &str, common: &HeaderMap) -> Option<Vec<(HeaderMap, Bytes)>> {
+/// The requests of a file, each with the headers given for all. Bodies that are alike are there once.
+fn requests(file: &str, target: &str, common: &HeaderMap) -> Option<Vec<Sent>> {
     let text = std::fs::read_to_string(file).ok()?;
-    let request = |line: &str| {
+    let mut bodies: HashMap<(String, usize), Bytes> = HashMap::new();
+    let mut request = |line: &str| {
         let json: serde_json::Value = serde_json::from_str(line).ok()?;
         let mut headers = common.clone();
         for (name, value) in json["headers"].as_object()? {
             headers.insert(HeaderName::try_from(name).ok()?, HeaderValue::try_from(value.as_str()?).ok()?);
         }
-        Some((headers, Bytes::from(json["body"].as_str()?.to_owned())))
+        let target = json["path"].as_str().unwrap_or(target).to_owned();
+        let times = usize::try_from(json["repeat"].as_u64().unwrap_or(1)).ok()?;
+        let body = (json["body"].as_str()?.to_owned(), times);
+        let body = bodies.entry(body).or_insert_with_key(|(text, times)| text.repeat(*times).into()).clone();
+        Some(Sent { target, headers, body })
     };
-    text.lines().map(request).collect::<Option<Vec<_>>>().filter(|all| !all.is_empty())
+    text.lines().map(&mut request).collect::<Option<Vec<_>>>().filter(|all| !all.is_empty())
 }
 
 impl Plan {
@@ -109,7 +121,7 @@ impl Plan {
     }
 
     /// The next request of a client that is at `at`.
-    fn take(&self, at: &mut usize) -> Option<&(HeaderMap, Bytes)> {
+    fn take(&self, at: &mut usize) -> Option<&Sent> {
         if self.is_once {
             return self.requests.get(self.next.fetch_add(1, Ordering::Relaxed));
         }
@@ -158,15 +170,18 @@ async fn connection(plan: &Plan, at: &mut usize, until: Instant, seen: &mut Seen
     tokio::spawn(connection);
     while Instant::now() < until {
         sender.ready().await.ok()?;
-        let Some((headers, body)) = plan.take(at) else { return Some(()) };
-        let mut request = Request::new(Full::new(body.clone()));
+        let Some(sent) = plan.take(at) else { return Some(()) };
+        let mut request = Request::new(Full::new(sent.body.clone()));
         *request.method_mut() = plan.method.clone();
-        *request.uri_mut() = plan.target.parse().ok()?;
-        *request.headers_mut() = headers.clone();
+        *request.uri_mut() = sent.target.parse().ok()?;
+        *request.headers_mut() = sent.headers.clone();
         let began = Instant::now();
         let response = sender.send_request(request).await.ok()?;
         let is_good = response.status().is_success();
-        response.into_body().collect().await.ok()?;
+        let mut answer = response.into_body();
+        while let Some(frame) = answer.frame().await {
+            frame.ok()?;
+        }
         if is_good {
             seen.micros.push(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
         } else {

@@ -24,7 +24,9 @@ def template(version, broken=False):
     resources = {
         "Role": resource("IAM::Role", AssumeRolePolicyDocument=allow, ManagedPolicyArns=["arn:aws:iam::aws:policy/AmazonSQSFullAccess"]),
         "Function": resource("Lambda::Function", Runtime=RUNTIME, Handler="index.handler", Role={"Fn::GetAtt": "Role.Arn"},
-                             Code={"ZipFile": code}, Environment={"Variables": {"QUEUE": {"Ref": "Queue"}, "VERSION": version}}),
+                             Code={"ZipFile": code}, Environment={"Variables": {
+                                 "QUEUE": {"Ref": "Queue"}, "VERSION": version,
+                                 "PASSWORD": {"Fn::Sub": "{{resolve:secretsmanager:${Secret}:SecretString:password}}"}}}),
         "Queue": resource("SQS::Queue", VisibilityTimeout=60),
         "Mapping": resource("Lambda::EventSourceMapping", FunctionName={"Ref": "Function"}, EventSourceArn={"Fn::GetAtt": "Queue.Arn"}),
         # Another key: the table is replaced.
@@ -32,6 +34,7 @@ def template(version, broken=False):
                           AttributeDefinitions=[{"AttributeName": f"pk{version}", "AttributeType": "S"}]),
         "Bucket": resource("S3::Bucket"),
         "Parameter": resource("SSM::Parameter", Type="String", Value=version),
+        "Secret": resource("SecretsManager::Secret", GenerateSecretString={"SecretStringTemplate": '{"user": "a"}', "GenerateStringKey": "password"}),
         "Topic": resource("SNS::Topic", Subscription=[{"Protocol": "sqs", "Endpoint": {"Fn::GetAtt": "Queue.Arn"}}]),
         "Rule": resource("Events::Rule", ScheduleExpression="rate(1 day)", Targets=[{"Id": "q", "Arn": {"Fn::GetAtt": "Queue.Arn"}}]),
     }
@@ -75,6 +78,7 @@ def there():
         "roles": len(roles.list_roles()["Roles"]),
         "parameters": len(parameters.describe_parameters()["Parameters"]),
         "topics": len(client("sns").list_topics()["Topics"]),
+        "secrets": len(client("secretsmanager").list_secrets()["SecretList"]),
         "rules": len(client("events").list_rules()["Rules"]),
     }
 
@@ -92,6 +96,8 @@ def check(name, status, version):
     if version:
         function = functions.list_functions()["Functions"][0]
         assert function["Environment"]["Variables"]["VERSION"] == version
+        secret = json.loads(client("secretsmanager").get_secret_value(SecretId=client("secretsmanager").list_secrets()["SecretList"][0]["ARN"])["SecretString"])
+        assert secret == {"user": "a", "password": function["Environment"]["Variables"]["PASSWORD"]} and len(secret["password"]) == 32, secret
         answer = functions.invoke(FunctionName=function["FunctionName"])["Payload"].read()
         assert json.loads(answer) == version, answer
         table = tables.describe_table(TableName=tables.list_tables()["TableNames"][0])["Table"]

@@ -169,3 +169,39 @@ while True:
 (event,) = receive(bus_url, 1)
 assert event["source"] == "aws.s3" and event["detail-type"] == "Object Created" and event["resources"] == [f"arn:aws:s3:::{B}"], event
 assert event["detail"]["object"]["key"] == "for-function/x" and event["detail"]["reason"] == "PutObject" and event["detail"]["object"]["size"] == 3
+
+# A topic, by prefix and suffix; and the bus, where the rule's pattern is the filter.
+sns = boto3.client("sns")
+topic = sns.create_topic(Name="objects")["TopicArn"]
+published = {"Id": "published", "TopicArn": topic, "Events": ["s3:ObjectCreated:Put", "s3:ObjectRemoved:*"], "Filter": {"Key": {"FilterRules": [{"Name": "Prefix", "Value": "pictures/"}, {"Name": "Suffix", "Value": ".jpg"}]}}}
+try:
+    configure(TopicConfigurations=[published])
+    raise AssertionError("a topic that S3 may not publish to was taken")
+except ClientError as error:
+    assert error.response["Error"]["Code"] == "InvalidArgument", error.response
+may = {"Effect": "Allow", "Principal": {"Service": "s3.amazonaws.com"}, "Action": "sns:Publish", "Resource": topic, "Condition": {"ArnLike": {"aws:SourceArn": f"arn:aws:s3:::{B}"}}}
+sns.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=json.dumps({"Version": "2012-10-17", "Statement": [may]}))
+topic_url, topic_arn = queue("from-topic", "sns.amazonaws.com")
+sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=topic_arn, Attributes={"RawMessageDelivery": "true"})
+pattern = {"source": ["aws.s3"], "detail": {"bucket": {"name": [B]}, "object": {"key": [{"prefix": "films/"}], "size": [{"numeric": [">", 2]}]}}}
+busses.put_rule(Name="films", EventPattern=json.dumps(pattern))
+films_url, films_arn = queue("films", "events.amazonaws.com")
+busses.put_targets(Rule="films", Targets=[{"Id": "1", "Arn": films_arn}])
+pattern["detail"]["object"] = {"key": [{"suffix": ".jpg"}]}
+busses.put_rule(Name="jpgs", EventPattern=json.dumps(pattern))
+jpgs_url, jpgs_arn = queue("jpgs", "events.amazonaws.com")
+busses.put_targets(Rule="jpgs", Targets=[{"Id": "1", "Arn": jpgs_arn}])
+configure(TopicConfigurations=[published], EventBridgeConfiguration={})
+(test,) = receive(topic_url, 1)
+assert test["Event"] == "s3:TestEvent", test
+for name in ("pictures/1.png", "pictures/2.jpg", "films/3.avi", "films/4.jpg", "2.jpg"):
+    s3.put_object(Bucket=B, Key=name, Body=b"123")
+s3.put_object(Bucket=B, Key="films/short", Body=b"1")
+s3.copy_object(Bucket=B, Key="pictures/copy.jpg", CopySource={"Bucket": B, "Key": "2.jpg"})
+s3.delete_object(Bucket=B, Key="pictures/2.jpg")
+told = [(r["eventName"], r["s3"]["object"]["key"], r["s3"]["configurationId"]) for r in records(topic_url, 2)]
+assert told == [("ObjectCreated:Put", "pictures/2.jpg", "published"), ("ObjectRemoved:DeleteMarkerCreated", "pictures/2.jpg", "published")], told
+heard = lambda url, count: sorted((event["detail-type"], event["detail"]["object"]["key"]) for event in receive(url, count))
+assert heard(films_url, 2) == [("Object Created", "films/3.avi"), ("Object Created", "films/4.jpg")]
+jpgs = heard(jpgs_url, 5)
+assert jpgs == [("Object Created", "2.jpg"), ("Object Created", "films/4.jpg"), ("Object Created", "pictures/2.jpg"), ("Object Created", "pictures/copy.jpg"), ("Object Deleted", "pictures/2.jpg")], jpgs

@@ -244,6 +244,32 @@ fn spawn(folder: &Path, listen: &str, options: &[String]) -> (Child, String) {
     (child, endpoint)
 }
 
+/// A small disk of its own, taken away when dropped.
+pub struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// `None`: only root may have one.
+    pub fn at(place: PathBuf, mib: u32) -> Option<SmallDisk> {
+        std::fs::create_dir_all(&place).expect("a place for the disk");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={mib}m"), "cumulet-test"]).arg(&place);
+        let is_root = succeed(Command::new("id").arg("-u")).trim() == "0";
+        (is_root && output(&mut mount).status.success()).then_some(SmallDisk(place))
+    }
+
+    pub fn grow(&self, mib: u32) {
+        succeed(Command::new("mount").args(["-o", &format!("remount,size={mib}m")]).arg(&self.0));
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Whatever became of the test.
+        let _gone = Command::new("umount").arg("-l").arg(&self.0).status();
+        let _empty = self.0.parent().map(std::fs::remove_dir_all);
+    }
+}
+
 /// AWS's SDKs as the program installs them; once for all tests.
 pub fn sdk() -> PathBuf {
     let folder = root().join(".sdk");

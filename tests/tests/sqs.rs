@@ -2,10 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use std::path::PathBuf;
-use std::process::Command;
-
-use cumulet_tests::{Cloud, output, root, succeed};
+use cumulet_tests::{Cloud, SmallDisk, root, succeed};
 
 #[test]
 fn boto3() {
@@ -74,37 +71,11 @@ fn what_was_acknowledged_outlives_a_kill() {
     assert_eq!(seen, bodies);
 }
 
-/// A small disk of its own, taken away when dropped.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    /// `None`: only root may have one.
-    fn at(place: PathBuf) -> Option<SmallDisk> {
-        std::fs::create_dir_all(&place).expect("a place for the disk");
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=12m", "cumulet-test"]).arg(&place);
-        let is_root = succeed(Command::new("id").arg("-u")).trim() == "0";
-        (is_root && output(&mut mount).status.success()).then_some(SmallDisk(place))
-    }
-
-    fn grow(&self) {
-        succeed(Command::new("mount").args(["-o", "remount,size=64m"]).arg(&self.0));
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // Whatever became of the test.
-        let _gone = Command::new("umount").arg("-l").arg(&self.0).status();
-        let _empty = self.0.parent().map(std::fs::remove_dir_all);
-    }
-}
-
 /// What was acknowledged before the disk was full is there after it has room again, over a kill as well; nothing else is.
 #[test]
 fn a_full_disk_loses_nothing_that_was_acknowledged() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let Some(disk) = SmallDisk::at(folder.path().join("data")) else {
+    let Some(disk) = SmallDisk::at(folder.path().join("data"), 12) else {
         println!("not root, or without mounts: there is no small disk to fill");
         return;
     };
@@ -115,7 +86,7 @@ fn a_full_disk_loses_nothing_that_was_acknowledged() {
     script.arg(root().join("tests/clients/full_disk.py")).args(["fill", &url]);
     let acknowledged: usize = succeed(&mut script).trim().parse().expect("how many were acknowledged");
     assert!(acknowledged > 5, "the disk holds some: {acknowledged}");
-    disk.grow();
+    disk.grow(64);
     let sent = ["sqs", "send-message", "--queue-url", &url, "--message-body", "after"];
     cloud.aws(&sent);
     cloud.kill_and_restart();

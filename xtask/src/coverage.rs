@@ -7,7 +7,7 @@ use cumulet_wire::operation::ServiceModel;
 
 const PAGE: &str = "docs/reference/coverage.md";
 
-fn models() -> [&'static ServiceModel; 13] {
+fn models() -> [&'static ServiceModel; 14] {
     [
         &cumulet_lambda::MODEL,
         &cumulet_apigateway::MODEL,
@@ -19,6 +19,7 @@ fn models() -> [&'static ServiceModel; 13] {
         &cumulet_scheduler::MODEL,
         &cumulet_sns::MODEL,
         &cumulet_sqs::MODEL,
+        &cumulet_secretsmanager::MODEL,
         &cumulet_ssm::MODEL,
         &cumulet_dynamodb::MODEL,
         &cumulet_dynamodb::STREAMS_MODEL,

@@ -259,6 +259,7 @@ impl Cloud {
                 &secret,
             )))
             .with(Arc::new(cumulet_ecr::Ecr))
+            .with(Arc::new(cumulet_secretsmanager::SecretsManager::new(store.clone(), &secret)))
             .with(Arc::new(cumulet_ssm::Ssm::new(store.clone(), &secret)))
             .with(tables.clone())
             .with(Arc::new(tables.streams()))

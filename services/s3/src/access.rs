@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use cumulet_base::id;
 use cumulet_wire::auth::{Authorizer, Caller, Credentials, Principal};
-use cumulet_wire::call::trace_of;
+use cumulet_wire::call::{Context, trace_of};
 use cumulet_wire::policy::condition::note_absent;
 use cumulet_wire::policy::{self, Circumstances};
 use s3s::access::{S3Access, S3AccessContext};
@@ -63,15 +63,15 @@ impl Session {
     }
 
     /// The session of a call that did not come over HTTP.
-    pub fn inside(caller: Caller, request_id: &str) -> Arc<Session> {
+    pub fn inside(context: &Context) -> Arc<Session> {
         Arc::new(Session {
             token: None,
             is_form: false,
             lasts_too_long: false,
-            caller: Mutex::new(Some(caller)),
-            request_id: request_id.to_owned(),
+            caller: Mutex::new(Some(context.caller.clone())),
+            request_id: context.request_id.clone(),
             source_ip: "127.0.0.1".to_owned(),
-            trace: None,
+            trace: context.trace.clone(),
             known: Circumstances::new(),
         })
     }

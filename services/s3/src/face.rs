@@ -80,7 +80,7 @@ impl Service for Face {
     }
 
     async fn call(&self, call: Call) -> Result<Answer, ApiError> {
-        let session = Session::inside(call.context.caller.clone(), &call.context.request_id);
+        let session = Session::inside(&call.context);
         let name = call.operation.name;
         let input = Members(call.input);
         SESSION.scope(session, carry_out(&self.0, name, input, call.payload)).await.map_err(api_error)
@@ -93,7 +93,8 @@ fn api_error(e: S3Error) -> ApiError {
     ApiError::new(status, e.code().as_str(), e.message().unwrap_or_default().to_owned())
 }
 
-fn request<T>(input: T) -> S3Request<T> {
+/// A request that did not come over HTTP.
+pub fn request<T>(input: T) -> S3Request<T> {
     S3Request {
         input,
         method: http::Method::PUT,

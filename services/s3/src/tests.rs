@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::Bytes;
 use cumulet_base::clock::Clock;
+use cumulet_base::limits;
 use cumulet_blobs::Blobs;
 use cumulet_delivery::Delivery;
 use cumulet_engine::record::{Usage, UsageSink};
@@ -17,9 +18,13 @@ use cumulet_wire::call::Answer;
 use cumulet_wire::client::Client;
 use cumulet_wire::error::ApiError;
 use cumulet_wire::operation::Registry;
+use s3s::dto::{CompleteMultipartUploadInput, CompletedMultipartUpload, CompletedPart};
 use serde_json::{Value, json};
 
-use crate::{Ports, S3, lifecycle, measure};
+use crate::access::{SESSION, Session};
+use crate::model::{Attributes, Marks, Part, Upload};
+use crate::operations::multipart;
+use crate::{Ports, S3, face, lifecycle, measure};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
@@ -234,4 +239,123 @@ async fn what_is_stored_and_asked_is_billed() {
     let bill = world.bill.0.lock().unwrap().clone();
     let expected = [("byte-hours", 20_005 * 500_000), ("get-requests", 1_000_000), ("put-requests", 2_000_000)];
     assert_eq!(bill.into_iter().collect::<Vec<_>>(), expected);
+}
+
+#[tokio::test]
+async fn rules_by_date_tag_and_size() {
+    let world = World::new();
+    world.call("CreateBucket", json!({"Bucket": "b-b-b"})).await;
+    let tagged = json!({"Bucket": "b-b-b", "Key": "tagged", "Tagging": "a=b&c=d"});
+    world.try_call("PutObject", tagged, b"1234567").await.unwrap();
+    for (key, payload) in [("small", &b"1"[..]), ("middling", b"12345"), ("large", b"1234567890")] {
+        world.put(key, payload).await;
+    }
+    let run = async || lifecycle::run(&world.s3.objects).await.unwrap();
+    // Days pass with tags that are not all there.
+    let tag = |key: &str, value: &str| json!({"Key": key, "Value": value});
+    rules(&world, json!({"Filter": {"And": {"Tags": [tag("a", "b"), tag("c", "other")]}}, "Expiration": {"Days": 1}}))
+        .await;
+    world.pass(3);
+    assert_eq!(run().await, 0);
+    rules(&world, json!({"Filter": {"And": {"Tags": [tag("a", "b"), tag("c", "d")]}}, "Expiration": {"Days": 1}}))
+        .await;
+    assert_eq!(run().await, 1);
+    assert_eq!(world.keys().await, ["large", "middling", "small"]);
+    // Both bounds are left out of what is between them.
+    let between = json!({"And": {"ObjectSizeGreaterThan": 1, "ObjectSizeLessThan": 10}});
+    rules(&world, json!({"Filter": between, "Expiration": {"Days": 1}})).await;
+    assert_eq!(run().await, 1);
+    assert_eq!(world.keys().await, ["large", "small"]);
+    // A date is a moment: that of the day after tomorrow.
+    let date = |days: u64| {
+        let s = i64::try_from((world.clock.now_ms() / DAY_MS + days) * DAY_MS / 1000).unwrap();
+        let date = time::OffsetDateTime::from_unix_timestamp(s).unwrap();
+        date.format(&time::format_description::well_known::Rfc3339).unwrap()
+    };
+    rules(&world, json!({"Filter": {"ObjectSizeLessThan": 5}, "Expiration": {"Date": date(2)}})).await;
+    world.pass(1);
+    assert_eq!(run().await, 0);
+    world.pass(1);
+    assert_eq!(run().await, 1);
+    assert_eq!(world.keys().await, ["large"]);
+    assert_eq!(run().await, 0);
+}
+
+#[tokio::test]
+async fn uploads_that_are_not_completed_are_aborted() {
+    let world = World::new();
+    world.call("CreateBucket", json!({"Bucket": "b-b-b"})).await;
+    let storage = &world.s3.objects.storage;
+    let under_way = || upload(world.clock.now_ms());
+    let old = storage.create_upload("b-b-b", "tmp/old", &under_way()).await.unwrap();
+    let name = storage.blob_name("b-b-b", Some(&old));
+    let mut writer = storage.blobs.create(&name).await.unwrap();
+    writer.write("part".into()).await.unwrap();
+    writer.finish().await.unwrap();
+    storage.put_part("b-b-b", "tmp/old", &old, 1, &part(&name, 4)).await.unwrap();
+    storage.create_upload("b-b-b", "kept", &under_way()).await.unwrap();
+    rules(&world, json!({"Filter": {"Prefix": "tmp/"}, "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 2}}))
+        .await;
+    world.pass(2);
+    storage.create_upload("b-b-b", "tmp/young", &under_way()).await.unwrap();
+    world.pass(1);
+    assert_eq!(lifecycle::run(&world.s3.objects).await.unwrap(), 1);
+    let left: Vec<String> = storage.uploads("b-b-b", ("", "")).await.unwrap().into_iter().map(|one| one.0).collect();
+    assert_eq!(left, ["kept", "tmp/young"]);
+    assert!(storage.blobs.read(&name, 0..4).await.is_err(), "its parts went with it");
+}
+
+fn upload(initiated_ms: u64) -> Upload {
+    Upload {
+        initiated_ms,
+        attributes: Attributes::default(),
+        marks: Marks::default(),
+        algorithm: "CRC64NVME".to_owned(),
+        is_composite: false,
+        is_implied: true,
+    }
+}
+
+fn part(blob: &str, size: u64) -> Part {
+    Part { blob: blob.to_owned(), size, etag: hex::encode([7; 16]), modified_ms: 1, sum: None }
+}
+
+/// As many parts as there may be, without the fifty gigabytes that they would be.
+#[tokio::test]
+async fn ten_thousand_parts_become_one_object_and_go_with_it() {
+    let world = World::new();
+    world.call("CreateBucket", json!({"Bucket": "b-b-b"})).await;
+    let storage = &world.s3.objects.storage;
+    let id = storage.create_upload("b-b-b", "k", &upload(1)).await.unwrap();
+    let count = u64::try_from(limits::OBJECT_PARTS_MAX).unwrap();
+    for number in 1..=count {
+        let name = storage.blob_name("b-b-b", Some(&id));
+        storage.put_part("b-b-b", "k", &id, number, &part(&name, limits::OBJECT_PART_BYTES_MIN)).await.unwrap();
+    }
+    let tag = || Some(s3s::dto::ETag::Strong(hex::encode([7; 16])));
+    let one = |number| CompletedPart { part_number: Some(number), e_tag: tag(), ..Default::default() };
+    let parts = (1..=limits::OBJECT_PARTS_MAX).map(one).collect();
+    let input = CompleteMultipartUploadInput {
+        bucket: "b-b-b".to_owned(),
+        key: "k".to_owned(),
+        upload_id: id.clone(),
+        multipart_upload: Some(CompletedMultipartUpload { parts: Some(parts) }),
+        ..Default::default()
+    };
+    let session = Session::inside(&cumulet_wire::call::Context {
+        caller: world.caller.clone(),
+        region: "us-east-1".to_owned(),
+        request_id: "0".to_owned(),
+        host: "localhost".to_owned(),
+        now_ms: 1_795_428_930_123,
+        trace: None,
+    });
+    let made = multipart::complete(&world.s3.objects, face::request(input));
+    let made = SESSION.scope(session, made).await.unwrap().output;
+    assert!(made.e_tag.unwrap().value().ends_with("-10000"));
+    let head = world.call("HeadObject", json!({"Bucket": "b-b-b", "Key": "k"})).await;
+    assert_eq!(head["ContentLength"], count * limits::OBJECT_PART_BYTES_MIN);
+    assert_eq!(storage.parts("b-b-b", &id, 0, u32::MAX).await.unwrap().len(), 10_000);
+    world.call("DeleteObject", json!({"Bucket": "b-b-b", "Key": "k"})).await;
+    assert_eq!(storage.parts("b-b-b", &id, 0, u32::MAX).await.unwrap().len(), 0);
 }

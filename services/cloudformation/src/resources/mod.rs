@@ -10,6 +10,7 @@ mod logs;
 mod messages;
 mod nested;
 mod s3;
+mod secrets;
 mod ssm;
 
 use std::collections::BTreeMap;
@@ -92,6 +93,8 @@ pub const TYPES: &[Type] = &[
     of("AWS::SNS::TopicPolicy", &[]),
     tagged("AWS::SQS::Queue", &["FifoQueue", "QueueName"]),
     of("AWS::SQS::QueuePolicy", &[]),
+    of("AWS::SecretsManager::ResourcePolicy", &["SecretId"]),
+    tagged("AWS::SecretsManager::Secret", &["Name"]),
     of("AWS::Scheduler::Schedule", &["Name", "GroupName"]),
     tagged("AWS::Scheduler::ScheduleGroup", &["Name"]),
     Type { name: "AWS::SSM::Parameter", replacing: &["Name"], tags: Tags::Map },
@@ -284,6 +287,7 @@ fn is_taken(error: &ApiError) -> bool {
             | "ResourceAlreadyExistsException"
             | "BucketAlreadyOwnedByYou"
             | "ParameterAlreadyExists"
+            | "ResourceExistsException"
             | "ConflictException"
     )
 }
@@ -302,6 +306,7 @@ async fn sweep(at: &Whereabouts, kind: &str, properties: &Map<String, Value>) ->
         "AWS::Logs::LogGroup" => ("LogGroupName", 512),
         "AWS::S3::Bucket" => ("BucketName", 63),
         "AWS::SSM::Parameter" => ("Name", 1024),
+        "AWS::SecretsManager::Secret" => ("Name", 512),
         "AWS::Lambda::Permission" => ("", 100),
         kind => match events::generated(kind) {
             Some(generated) => generated,
@@ -344,6 +349,7 @@ async fn make(at: &Whereabouts, kind: &str, properties: &Map<String, Value>) -> 
         "AWS::DynamoDB::Table" => dynamodb::create_table(at, properties).await,
         "AWS::S3::Bucket" | "AWS::S3::BucketPolicy" => s3::create(at, kind, properties).await,
         "AWS::SSM::Parameter" => ssm::create(at, properties).await,
+        _ if kind.starts_with("AWS::SecretsManager::") => secrets::create(at, kind, properties).await,
         "AWS::ECR::Repository" => Ok(repository(at, properties)),
         "AWS::CloudFormation::Stack" => nested::create(at, properties).await,
         "AWS::CDK::Metadata" | "AWS::CloudFormation::WaitConditionHandle" => Ok(Made::new(at.name(128))),
@@ -390,6 +396,7 @@ pub async fn update(
         "AWS::DynamoDB::Table" => dynamodb::update_table(at, made, old, new).await,
         "AWS::S3::Bucket" | "AWS::S3::BucketPolicy" => s3::update(at, kind, made, old, new).await,
         "AWS::SSM::Parameter" => ssm::update(at, made, old, new).await,
+        _ if kind.starts_with("AWS::SecretsManager::") => secrets::update(at, kind, made, old, new).await,
         "AWS::CloudFormation::Stack" => nested::update(at, made, new).await,
         "AWS::CDK::Metadata" | "AWS::CloudFormation::WaitConditionHandle" | "AWS::ECR::Repository" => Ok(made.clone()),
         _ if is_custom(kind) => {
@@ -434,6 +441,9 @@ pub async fn delete(
             call("s3", "DeleteBucketPolicy", json!({ "Bucket": bucket })).await
         }
         "AWS::SSM::Parameter" => call("ssm", "DeleteParameter", json!({ "Name": id })).await,
+        _ if kind.starts_with("AWS::SecretsManager::") => {
+            gone_is_done(secrets::delete(at, kind, id).await.map(|()| Value::Null))
+        }
         "AWS::CloudFormation::Stack" => nested::delete(at, made).await,
         "AWS::CDK::Metadata" | "AWS::CloudFormation::WaitConditionHandle" | "AWS::ECR::Repository" => Ok(()),
         _ if is_custom(kind) => {

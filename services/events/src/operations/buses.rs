@@ -32,6 +32,9 @@ pub async fn create(events: &Events, call: &Call) -> Result<Answer, ApiError> {
         return Err(errors::exists("Event bus default already exists."));
     }
     let there = core.storage.list::<Bus>(Kind::Bus, &place, &[], "", None, limits::EVENTS_BUSES_MAX).await?;
+    if there.iter().any(|(there, _)| there == name) {
+        return Err(errors::exists(format!("Event bus {name} already exists.")));
+    }
     if there.len() >= limits::EVENTS_BUSES_MAX {
         return Err(errors::limit("The requested resource exceeds the maximum number allowed."));
     }

@@ -11,6 +11,7 @@ use cumulet_base::id;
 use cumulet_delivery::target::{Parcel, deliver, is_worth_another};
 use cumulet_delivery::{Handler, NewTask, Next, Task};
 use cumulet_wire::auth::Caller;
+use cumulet_wire::call::Context;
 use cumulet_wire::client::Client;
 use cumulet_wire::error::ApiError;
 use serde::{Deserialize, Serialize};
@@ -130,7 +131,8 @@ impl Destinations {
         let region = letter.function_arn.split(':').nth(3).unwrap_or_default();
         let input = json!({"Bucket": bucket, "Key": key, "ContentType": "application/json"});
         let payload = Bytes::from(letter.payload.clone());
-        self.client.call(caller, region, "s3", "PutObject", input, payload).await.map(|_| ())
+        let context = Context { trace: Some(letter.trace.clone()), ..Client::context(caller, region) };
+        self.client.call_in(context, "s3", "PutObject", input, payload).await.map(|_| ())
     }
 }
 

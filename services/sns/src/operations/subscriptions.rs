@@ -39,9 +39,8 @@ pub async fn subscribe(sns: &Sns, call: &Call) -> Result<Answer, ApiError> {
         }
         return Answer::json(shown(there));
     }
-    let filters = all.iter().filter(|there| there.attributes.contains_key("FilterPolicy")).count();
-    if given.contains_key("FilterPolicy") && filters >= limits::TOPIC_FILTERS_MAX {
-        return Err(errors::too_many_filters());
+    if given.contains_key("FilterPolicy") {
+        room_for_filter(&all)?;
     }
     let now_ms = sns.clock.now_ms();
     let subscription = Subscription {
@@ -309,6 +308,11 @@ pub async fn attributes(sns: &Sns, call: &Call) -> Result<Answer, ApiError> {
     Answer::json(json!({"Attributes": input::entries(shown)}))
 }
 
+fn room_for_filter(all: &[Subscription]) -> Result<(), ApiError> {
+    let filters = all.iter().filter(|there| there.attributes.contains_key("FilterPolicy")).count();
+    if filters >= limits::TOPIC_FILTERS_MAX { Err(errors::too_many_filters()) } else { Ok(()) }
+}
+
 pub async fn set_attributes(sns: &Sns, call: &Call) -> Result<Answer, ApiError> {
     let (place, id) = input::subscription(call)?;
     let name = input::required(&call.input, "AttributeName")?;
@@ -317,6 +321,9 @@ pub async fn set_attributes(sns: &Sns, call: &Call) -> Result<Answer, ApiError> 
         let found = sns.storage.subscription(&place, &id).await?;
         let (mut subscription, rev) = found.ok_or_else(errors::no_subscription)?;
         check(&place, subscription.protocol, &subscription.attributes, name, value)?;
+        if name == "FilterPolicy" && !value.is_empty() && !subscription.attributes.contains_key(name) {
+            room_for_filter(&all_of(&sns.storage, &place, sns.clock.now_ms()).await?)?;
+        }
         subscription.attributes.insert(name.to_owned(), value.to_owned());
         subscription.attributes.retain(|_, value| !value.is_empty());
         // A scope that changes has to suit the policy that is there.
