@@ -13,8 +13,8 @@ import boto3
 FOLDER = pathlib.Path(__file__).parent / "functions"
 functions = boto3.client("lambda")
 logs = boto3.client("logs")
-# The platform brings these.
-LEFT_OUT = {"botocore", "boto3", "s3transfer", "bin"}
+# The platform brings these, and a debugger is not wanted.
+LEFT_OUT = {"botocore", "boto3", "s3transfer", "bin", "debugpy"}
 
 
 def archive(app, packages, prefix=""):

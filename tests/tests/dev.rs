@@ -8,6 +8,26 @@ use std::time::Duration;
 use cumulet_tests::{Cloud, eventually, output, program, root, succeed};
 use serde_json::Value;
 
+/// A function that is held in its handler by a debugger, and its answer.
+fn held(dev: &Dev, cloud: &Cloud, mut debugger: Command) -> Value {
+    let said = dev.wait_for("where it waits", |said| said.get("inspect").is_some());
+    let address = said["address"].as_str().expect("an address");
+    let debugger = debugger.args([address, "1"]).stdout(Stdio::piped()).spawn().expect("starting the debugger");
+    let (meta, answer) = cloud.invoke("held", r#"{"n":21}"#);
+    assert_eq!((meta.get("FunctionError"), &answer), (None, &serde_json::json!(21)));
+    let ended = debugger.wait_with_output().expect("the debugger ends");
+    serde_json::from_slice(&ended.stdout).unwrap_or_default()
+}
+
+fn template(folder: &std::path::Path, runtime: &str, handler: &str) {
+    let properties = serde_json::json!({
+        "CodeUri": ".", "Handler": handler, "Runtime": runtime, "Timeout": 1, "FunctionName": "held",
+    });
+    let resources = serde_json::json!({ "Held": { "Type": "AWS::Serverless::Function", "Properties": properties } });
+    let template = serde_json::json!({ "Transform": "AWS::Serverless-2016-10-31", "Resources": resources });
+    write(folder, "template.json", &template.to_string());
+}
+
 /// A running `cumulet dev`, and what it says. Killed when dropped.
 struct Dev {
     child: Child,
@@ -103,27 +123,13 @@ fn a_debugger_holds_the_function_beyond_its_timeout() {
     let cloud = Cloud::start();
     let folder = tempfile::Builder::new().prefix("inspected").tempdir().expect("a folder");
     write(folder.path(), "index.js", "exports.handler = async function held(event) { debugger; return event.n; };\n");
-    write(
-        folder.path(),
-        "template.json",
-        &serde_json::json!({ "Resources": { "Held": { "Type": "AWS::Serverless::Function", "Properties": {
-            "CodeUri": ".", "Handler": "index.handler", "Runtime": cumulet_tests::node_runtime(), "Timeout": 1,
-            "FunctionName": "held",
-        } } }, "Transform": "AWS::Serverless-2016-10-31" })
-        .to_string(),
-    );
+    template(folder.path(), &cumulet_tests::node_runtime(), "index.handler");
     let path = folder.path().to_string_lossy().into_owned();
     let mut dev = Dev::start(&cloud, &[&path, "--stack", "inspected", "--inspect", "0"]);
-    let said = dev.wait_for("where it waits", |said| said.get("inspect").is_some());
-    let address = said["address"].as_str().expect("an address");
     let clients = root().join("tests/clients/node");
     let mut debugger = Command::new(clients.join("node_modules/node-22/bin/node"));
-    let debugger = debugger.arg("inspect.mjs").args([address, "1000"]).current_dir(&clients).stdout(Stdio::piped());
-    let debugger = debugger.spawn().expect("starting the debugger");
-    let (meta, answer) = cloud.invoke("held", r#"{"n":21}"#);
-    assert_eq!((meta.get("FunctionError"), &answer), (None, &serde_json::json!(21)));
-    let ended = debugger.wait_with_output().expect("the debugger ends");
-    let seen: Value = serde_json::from_slice(&ended.stdout).unwrap_or_default();
+    debugger.arg("inspect.mjs").current_dir(&clients);
+    let seen = held(&dev, &cloud, debugger);
     assert_eq!((&seen["function"], &seen["doubled"]), (&"held".into(), &42.into()), "{seen}");
     dev.end();
     // Nobody looks any more: the timeout holds again.
@@ -131,4 +137,21 @@ fn a_debugger_holds_the_function_beyond_its_timeout() {
     let deployed = output(cloud.command(program()).args(["deploy", &path, "--stack", "inspected"]));
     assert!(deployed.status.success(), "{}", String::from_utf8_lossy(&deployed.stderr));
     assert_eq!(cloud.invoke("held", "{}").1["errorType"], "Sandbox.Timedout");
+}
+
+#[test]
+fn debugpy_holds_a_function_in_python() {
+    let cloud = Cloud::start();
+    let folder = tempfile::Builder::new().prefix("inspected").tempdir().expect("a folder");
+    write(folder.path(), "app.py", "def handler(event, context):\n    return event['n']\n");
+    template(folder.path(), &cumulet_tests::python_runtime(), "app.handler");
+    let packages = root().join("tests/clients/functions/python/debugpy");
+    succeed(Command::new("cp").arg("-r").arg(packages).arg(folder.path()));
+    let path = folder.path().to_string_lossy().into_owned();
+    let mut dev = Dev::start(&cloud, &[&path, "--stack", "inspected", "--inspect", "0"]);
+    let mut debugger = Command::new("python3");
+    debugger.arg(root().join("tests/clients/debugger.py"));
+    let seen = held(&dev, &cloud, debugger);
+    assert_eq!((&seen["function"], &seen["doubled"]), (&"handler".into(), &"42".into()), "{seen}");
+    dev.end();
 }

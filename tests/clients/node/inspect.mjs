@@ -1,6 +1,6 @@
 // Attaches to a function as Chrome's developer tools do: finds the target, opens its WebSocket, lets the runtime go, and holds
 // the handler at its `debugger` statement for longer than the function's timeout. Run with a Node.js that has WebSocket.
-const [address, timeoutMs] = process.argv.slice(2);
+const [address, timeoutS] = process.argv.slice(2);
 
 async function target() {
   const until = Date.now() + 20_000;
@@ -42,7 +42,7 @@ const { callFrames } = await paused.promise;
 const since = Date.now();
 const frame = callFrames[0];
 const read = await call('Debugger.evaluateOnCallFrame', { callFrameId: frame.callFrameId, expression: 'event.n * 2' });
-while (Date.now() - since < Number(timeoutMs) + 200) await call('Runtime.evaluate', { expression: '1' });
+while (Date.now() - since < Number(timeoutS) * 1000 + 200) await call('Runtime.evaluate', { expression: '1' });
 await call('Debugger.resume');
 console.log(JSON.stringify({ function: frame.functionName, doubled: read.result.value }));
 process.exit(0);
