@@ -146,13 +146,11 @@ def starts(name, endpoint, folder):
     sqs, lam, logs = (boto3.client(service, endpoint_url=endpoint, **KEYS) for service in ("sqs", "lambda", "logs"))
     url = sqs.create_queue(QueueName="starts")["QueueUrl"]
     queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    role = "arn:aws:iam::000000000000:role/bench"
-    if name == "cumulet":
-        iam = boto3.client("iam", endpoint_url=endpoint, **KEYS)
-        trust = {"Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}]}
-        allow = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sqs:*", "Resource": "*"}]}
-        role = iam.create_role(RoleName="starts", AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
-        iam.put_role_policy(RoleName="starts", PolicyName="p", PolicyDocument=json.dumps(allow))
+    iam = boto3.client("iam", endpoint_url=endpoint, **KEYS)
+    trust = {"Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}]}
+    allow = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sqs:*", "Resource": "*"}]}
+    role = iam.create_role(RoleName="starts", AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
+    iam.put_role_policy(RoleName="starts", PolicyName="p", PolicyDocument=json.dumps(allow))
     path = os.path.join(folder, f"starts-{name}")
     lam.create_function(FunctionName="starts", Runtime=versions()[1], Handler="app.handler", Role=role, Timeout=10, MemorySize=256,
                         Environment={"Variables": {"BENCH_FILE": "" if name == "cumulet" else path}}, Code={"ZipFile": zipped("app.py", STARTER)})
