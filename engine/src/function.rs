@@ -197,7 +197,7 @@ impl FunctionVersion {
 
     /// Events that one instance takes at a time.
     pub fn per_instance(&self) -> usize {
-        if let Runtime::Provided { .. } = self.runtime {
+        if !matches!(self.runtime, Runtime::Node { .. } | Runtime::Python { .. }) {
             return 1;
         }
         let text = self.environment.get(INSTANCE_CONCURRENCY_VARIABLE);
@@ -213,6 +213,18 @@ impl FunctionVersion {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn several_events_are_for_runtimes_that_can() {
+        let of = |runtime: &str, count: &str| {
+            let environment = [(INSTANCE_CONCURRENCY_VARIABLE.to_owned(), count.to_owned())].into();
+            FunctionVersion { runtime: runtime.parse().unwrap(), environment, ..FunctionVersion::default() }
+                .per_instance()
+        };
+        assert_eq!((of("nodejs22.x", "8"), of("python3.12", "8")), (8, 8));
+        assert_eq!((of("ruby3.3", "8"), of("provided.al2023", "8")), (1, 1));
+        assert_eq!((of("nodejs22.x", "0"), of("nodejs22.x", "many"), of("nodejs22.x", "1000")), (1, 1, 100));
+    }
 
     #[test]
     fn runtimes() {
