@@ -130,6 +130,15 @@ def policies():
     assert as_user("allowed").get_secret_value(SecretId="shared")["SecretString"] == "x"
     refused("AccessDeniedException", as_user("denied").get_secret_value, SecretId="shared")
     refused("AccessDeniedException", as_user("allowed").delete_secret, SecretId="shared")
+    # The right to ask for several is no right to any of them.
+    may = lambda *actions: iam.put_user_policy(UserName="denied", PolicyName="p", PolicyDocument=json.dumps(
+        {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": [f"secretsmanager:{a}" for a in actions], "Resource": "*"}]}))
+    may("BatchGetSecretValue", "ListSecrets")
+    refused("AccessDeniedException", as_user("denied").batch_get_secret_value, SecretIdList=["shared"])
+    refused("AccessDeniedException", as_user("denied").batch_get_secret_value, Filters=[{"Key": "name", "Values": ["shared"]}])
+    may("BatchGetSecretValue", "GetSecretValue")
+    assert as_user("denied").batch_get_secret_value(SecretIdList=["shared"])["SecretValues"][0]["SecretString"] == "x"
+    iam.delete_user_policy(UserName="denied", PolicyName="p")
     sm.delete_resource_policy(SecretId=arn)
     refused("AccessDeniedException", as_user("allowed").get_secret_value, SecretId="shared")
     assert "ResourcePolicy" not in sm.get_resource_policy(SecretId=arn)

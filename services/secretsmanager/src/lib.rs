@@ -85,6 +85,16 @@ impl Service for SecretsManager {
             let resource = call.context.arn("secretsmanager", format!("secret:{name}"));
             return authorizer.authorize(caller, &action, &resource).await;
         }
+        if call.operation.name == "BatchGetSecretValue" {
+            authorizer.authorize(caller, &action, "*").await?;
+            // Whoever may ask for several needs the right to each of them, as if it were asked for alone.
+            for (_, place, found) in operations::values::wanted(self, call).await? {
+                let Some(secret) = found else { continue };
+                let (arn, document) = (secret.arn(&place), secret.policy.as_deref());
+                policy::guard(authorizer, caller, "secretsmanager:GetSecretValue", &arn, document).await?;
+            }
+            return Ok(());
+        }
         let Some(given) = text("SecretId") else { return authorizer.authorize(caller, &action, "*").await };
         // One that is not there has no policy, and may be asked for by who may ask for its name.
         let (place, found) = operations::look_up(self, call, given).await?;

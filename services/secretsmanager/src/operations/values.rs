@@ -81,7 +81,8 @@ async fn note_access(manager: &SecretsManager, place: &Place, secret: &Secret, n
     }
 }
 
-pub async fn batch(manager: &SecretsManager, call: &Call) -> Result<Answer, ApiError> {
+/// What a batch asks for: how each was named, and the secret where there is one.
+pub async fn wanted(manager: &SecretsManager, call: &Call) -> Result<Vec<(String, Place, Option<Secret>)>, ApiError> {
     let named: Vec<&str> = call
         .input
         .get("SecretIdList")
@@ -95,9 +96,7 @@ pub async fn batch(manager: &SecretsManager, call: &Call) -> Result<Answer, ApiE
         let text = "You must specify either SecretIdList, with up to 20 secrets, or Filters, and not both.";
         return Err(errors::invalid_parameter(text));
     }
-    let window = look::window(call, BATCH_MAX)?;
     let context = &call.context;
-    let (mut values, mut failed) = (Vec::new(), Vec::new());
     let mut wanted: Vec<(String, Place, Option<Secret>)> = Vec::new();
     for id in named {
         let (place, found) = look_up(manager, call, id).await?;
@@ -110,7 +109,13 @@ pub async fn batch(manager: &SecretsManager, call: &Call) -> Result<Answer, ApiE
             }
         }
     }
-    for (id, place, found) in wanted {
+    Ok(wanted)
+}
+
+pub async fn batch(manager: &SecretsManager, call: &Call) -> Result<Answer, ApiError> {
+    let window = look::window(call, BATCH_MAX)?;
+    let (mut values, mut failed) = (Vec::new(), Vec::new());
+    for (id, place, found) in wanted(manager, call).await? {
         let secret = found.ok_or_else(errors::not_found);
         let secret = secret.and_then(|s| if s.gone_ms.is_some() { Err(errors::marked_for_deletion()) } else { Ok(s) });
         let value = match &secret {
