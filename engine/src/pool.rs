@@ -97,7 +97,7 @@ pub type Started = Result<Vec<Ready>, NotReady>;
 
 struct State {
     policy: Function,
-    /// Those that nobody sits on.
+    /// Those that nobody sits on, of each instance; forgotten with it.
     free: HashMap<InstanceId, Vec<Ready>>,
     waiters: HashMap<Ticket, oneshot::Sender<Handover>>,
     serial: u64,
@@ -336,12 +336,7 @@ impl Pool {
 impl State {
     /// A free seat of the instance.
     fn take(&mut self, id: InstanceId) -> Option<Ready> {
-        let seats = self.free.get_mut(&id)?;
-        let ready = seats.pop();
-        if seats.is_empty() {
-            self.free.remove(&id);
-        }
-        ready
+        self.free.get_mut(&id)?.pop()
     }
 
     fn take_all(&mut self, id: InstanceId) -> Vec<Ready> {

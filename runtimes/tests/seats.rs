@@ -72,6 +72,7 @@ let here = 0, open = [];
 exports.handler = async (event, context) => {
   console.log('before', event.n);
   if (event.exit) process.exit(event.exit);
+  if (event.late) setTimeout(() => { throw new RangeError('late'); }, 1);
   if (event.hang) await new Promise(() => {});
   if (event.echo) return event.echo;
   // Nobody goes on before all are here.
@@ -122,6 +123,21 @@ async fn node_events_share_a_started_process() {
 #[tokio::test(flavor = "multi_thread")]
 async fn node_events_share_a_cloned_process() {
     node_events_share_a_process(Birth::Clone).await;
+}
+
+/// An error that nobody catches is the answer to all that is under way, and the last one.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_uncaught_error_is_everybodys_answer() {
+    let Some(mut shared) = shared(node(), "index.js", NODE, Birth::Start).await else { return };
+    for one in shared.all(|n| json!({ "n": n, "hang": true, "late": n == 1 })).await {
+        assert!(
+            matches!(&one.0, Ok(Answer::Error(text)) if text.starts_with(b"{\"errorType\":\"RangeError\"")),
+            "{one:?}"
+        );
+    }
+    let again = shared.all(|n| json!({ "n": n })).await;
+    assert!(again.iter().all(|one| one.0 == Err(Failure::Exited { code: Some(129), signal: None })), "{again:?}");
+    shared.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
