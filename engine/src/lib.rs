@@ -16,6 +16,7 @@ pub mod invocation;
 mod machine;
 pub mod outcome;
 pub mod output;
+mod packed;
 pub mod policy;
 mod pool;
 pub mod record;

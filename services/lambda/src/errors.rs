@@ -43,6 +43,38 @@ pub fn not_found(message: impl Into<String>) -> ApiError {
     user(404, "ResourceNotFoundException", message)
 }
 
+pub fn no_image_uri(uri: &str) -> ApiError {
+    invalid_parameter(format!("Source image {uri} is not valid. Provide a valid source image."))
+}
+
+pub fn no_image(uri: &str, why: &str) -> ApiError {
+    invalid_parameter(format!("Source image {uri} does not exist. Provide a valid source image. {why}"))
+}
+
+pub fn bad_image(uri: &str, why: &str) -> ApiError {
+    invalid_parameter(format!("The image {uri} cannot be used: {why}."))
+}
+
+pub fn image_not_supported(uri: &str, why: &str) -> ApiError {
+    invalid_parameter(format!(
+        "The image manifest, config or layer media type for the source image {uri} is not supported. {why}"
+    ))
+}
+
+pub fn image_of_another_machine(uri: &str, of_image: &str, wanted: &str) -> ApiError {
+    invalid_parameter(format!("The image {uri} is for {of_image}, the function for {wanted}."))
+}
+
+/// AWS's sentence, whatever the registry is.
+pub fn image_denied(why: &str) -> ApiError {
+    access_denied(format!("Lambda does not have permission to access the ECR image. Check the ECR permissions. {why}"))
+}
+
+pub fn no_registry(why: &str) -> ApiError {
+    tracing::warn!(why, "an image was not fetched");
+    service(500, "ServiceException", format!("The image was not fetched: {why}."))
+}
+
 /// AWS's sentence for a policy or URL configuration that is not there.
 pub fn no_such_resource() -> ApiError {
     not_found("The resource you requested does not exist.")
