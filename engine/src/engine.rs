@@ -34,7 +34,7 @@ use crate::policy::machine::{Answer, Bounds};
 use crate::policy::reason;
 use crate::pool::{Admitted, After, Born, Common, Init, NotReady, Pool, Ready, Started};
 use crate::record::{LogSink, MeterSink};
-use crate::sandbox::{Deadline, InstanceSpec, Sandbox, StartError};
+use crate::sandbox::{Deadline, Failure, InstanceSpec, Sandbox, StartError, Usage};
 use crate::stream::{self, Streaming};
 use conclusion::Ending;
 
@@ -640,7 +640,15 @@ impl Inner {
             if spec.is_inspected { Duration::from_millis(limits::INSPECTED_MS) } else { self.config.init_timeout };
         for attempt in 0..2 {
             let began = Instant::now();
-            let mut instance = self.ports.sandbox.start(spec.clone()).await.map_err(NotReady::Start)?;
+            let mut instance = match self.ports.sandbox.start(spec.clone()).await {
+                Ok(instance) => instance,
+                Err(StartError::Unfit { kind, message }) => {
+                    let init = Init { us: micros(began), log: Vec::new() };
+                    let failure = Some(Failure::Unfit { kind, message });
+                    return Err(NotReady::Failed { failure, init, instance_id, log_stream, usage: Usage::default() });
+                }
+                Err(error) => return Err(NotReady::Start(error)),
+            };
             if let Some(debugger) = instance.debugger() {
                 self.inspections.lead_to(function, debugger);
             }

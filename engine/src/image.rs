@@ -68,6 +68,10 @@ pub fn check_layer(layer: &[u8], left: &mut Left) -> Result<(), BadImage> {
             clean(&link_of(&mut entry, &path)?)?;
         }
     }
+    // What follows upon the end of the archive says whether the packing is whole.
+    let mut rest = archive.into_inner().take(left.bytes.saturating_add(1));
+    let more = io::copy(&mut rest, &mut io::sink()).map_err(BadImage::Unreadable)?;
+    left.bytes = left.bytes.checked_sub(more).ok_or(BadImage::TooLarge)?;
     Ok(())
 }
 
@@ -363,7 +367,7 @@ mod tests {
         }
         let mut left = Left { bytes: 1, files: 10 };
         assert!(matches!(check_layer(&layer(&[File("a", "12", 0o644)]), &mut left), Err(BadImage::TooLarge)));
-        let mut left = Left { bytes: 10, files: 1 };
+        let mut left = Left { bytes: 1 << 20, files: 1 };
         assert!(matches!(check_layer(&good, &mut left), Err(BadImage::TooManyFiles)));
     }
 

@@ -82,7 +82,9 @@ pub fn verdict(finish: Finish, request_id: &str, timeout_ms: u64, is_init: bool)
             verdict
         }
         Finish::Failed(Failure::Protocol(reason)) => error(crash, "Runtime.InvalidResponse", reason),
-        Finish::Failed(Failure::Extension { kind, message }) => error(crash, kind, message),
+        Finish::Failed(Failure::Extension { kind, message } | Failure::Unfit { kind, message }) => {
+            error(crash, kind, message)
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Functions of other kinds than zips in Node.js and Python, and what the operator sets for all of them.
 
+use std::process::Command;
+
 use cumulet_tests::{Cloud, program, python_runtime, root, succeed};
 
 fn boto3(cloud: &Cloud, arguments: &[&str]) {
@@ -15,6 +17,21 @@ fn container_images() {
     let cloud = Cloud::start_with(&["--images-dir", &images.path().to_string_lossy()]);
     std::os::unix::fs::symlink(images.path(), cloud.folder.path().join("images")).expect("a link to the images");
     boto3(&cloud, &["image"]);
+}
+
+#[test]
+fn images_of_a_registry() {
+    let folder = tempfile::tempdir().expect("a folder for images");
+    let mut registry = cumulet_tests::Server::start(
+        Command::new(root().join(".venv/bin/python")).arg(root().join("tests/clients/registry.py")).arg(folder.path()),
+    );
+    let (port, credentials) = (registry.line(), folder.path().join("credentials.json"));
+    let named = format!("127.0.0.1:{port},localhost:{port}");
+    let cloud = Cloud::start_with(&["--registries", &named, "--registry-credentials", &credentials.to_string_lossy()]);
+    let mut python = cloud.command(root().join(".venv/bin/python"));
+    python.arg(root().join("tests/clients/lambda_registry.py")).env("FOLDER", folder.path());
+    python.env("REGISTRY", format!("127.0.0.1:{port}"));
+    succeed(python.env("PROGRAM", program().with_file_name("cumulet-test-function")));
 }
 
 #[test]

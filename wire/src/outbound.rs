@@ -102,12 +102,7 @@ async fn exchange(request: Request<Bytes>, bytes_max: usize) -> Result<Response<
     over(stream, request, &uri, bytes_max).await
 }
 
-async fn over<S>(
-    stream: S,
-    request: Request<Bytes>,
-    uri: &Uri,
-    bytes_max: usize,
-) -> Result<Response<Bytes>, NoAnswer>
+async fn over<S>(stream: S, request: Request<Bytes>, uri: &Uri, bytes_max: usize) -> Result<Response<Bytes>, NoAnswer>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {

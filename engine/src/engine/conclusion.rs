@@ -32,7 +32,9 @@ impl Inner {
         invocation: &Invocation,
     ) -> Result<Outcome, InvokeError> {
         match reason {
-            NotReady::Start(StartError::RuntimeMissing(message)) => Err(InvokeError::InvalidRuntime { message }),
+            NotReady::Start(StartError::RuntimeMissing(message) | StartError::Unfit { message, .. }) => {
+                Err(InvokeError::InvalidRuntime { message })
+            }
             NotReady::Start(StartError::Platform(message)) => {
                 tracing::error!(function = %function.name, reason = %message, "an instance could not be started");
                 Err(InvokeError::Internal { message: "the function's instance could not be started".into() })

@@ -262,7 +262,18 @@ impl Lambda {
             clock,
             retry_ms: settings.event_retry_ms,
         });
-        Lambda { functions, layers, code, invoker, links, client, settings, pulls: images::gate(), events, mappings: None }
+        Lambda {
+            functions,
+            layers,
+            code,
+            invoker,
+            links,
+            client,
+            settings,
+            pulls: images::gate(),
+            events,
+            mappings: None,
+        }
     }
 
     /// Makes the instances ready that versions and aliases ask for, after a start.

@@ -177,14 +177,13 @@ impl Fixture {
             delivery: delivery.clone(),
             clock: Arc::new(SystemClock),
         };
-        let settings =
-            Settings {
-                account_concurrency: 1000,
-                event_retry_ms: [1, 1],
-                timeout_s_max: 900,
-                images_dir: None,
-                registries: crate::Registries::default(),
-            };
+        let settings = Settings {
+            account_concurrency: 1000,
+            event_retry_ms: [1, 1],
+            timeout_s_max: 900,
+            images_dir: None,
+            registries: crate::Registries::default(),
+        };
         Fixture { lambda: Lambda::new(ports, settings), echo, functions, delivery }
     }
 

@@ -67,9 +67,9 @@ impl Document {
             Document { manifests: Some(manifests), .. } => Ok(Kind::Index(manifests)),
             Document { config: Some(config), layers: Some(layers), .. } => {
                 let all = std::iter::once((&config, CONFIGURATIONS)).chain(layers.iter().map(|layer| (layer, LAYERS)));
-                let wrong = all.into_iter().find(|(d, known)| {
-                    !d.media_type.is_empty() && !known.contains(&d.media_type.as_str())
-                });
+                let wrong = all
+                    .into_iter()
+                    .find(|(d, known)| !d.media_type.is_empty() && !known.contains(&d.media_type.as_str()));
                 match wrong {
                     Some((descriptor, _)) => Err(Fault::Unsupported(format!("It is `{}`.", descriptor.media_type))),
                     None => Ok(Kind::Manifest { config, layers }),

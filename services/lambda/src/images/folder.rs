@@ -151,12 +151,7 @@ impl Files {
     }
 }
 
-fn read_layout(
-    files: &mut Files,
-    index: Document,
-    wanted: &Reference,
-    architecture: &str,
-) -> Result<Found, Fault> {
+fn read_layout(files: &mut Files, index: Document, wanted: &Reference, architecture: &str) -> Result<Found, Fault> {
     let Kind::Index(all) = index.kind()? else { return Err(Fault::Broken("`index.json` is no index".to_owned())) };
     let mut chosen = match &wanted.digest {
         // It need not be in the index: it may be one of several machines' in an index of its own.
@@ -197,7 +192,7 @@ fn tag_of(name: &str) -> &str {
 }
 
 fn read_saved(files: &mut Files, wanted: &Reference) -> Result<Found, Fault> {
-    let list = files.part("manifest.json", limits::IMAGE_DOCUMENT_BYTES_MAX)?;
+    let list = files.read("manifest.json", limits::IMAGE_DOCUMENT_BYTES_MAX).map_err(missing_or_broken)?;
     let all: Vec<Saved> = documents::read("manifest.json", &list)?;
     let has_tags = all.iter().any(|saved| saved.repo_tags.as_ref().is_some_and(|tags| !tags.is_empty()));
     let tag = wanted.tag.as_deref().filter(|_| has_tags);

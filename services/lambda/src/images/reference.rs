@@ -86,8 +86,24 @@ mod tests {
         check(&format!("app:v1@sha256:{digest}"), Some(("", "app", Some("v1"), Some(&digest))));
         let long = "n".repeat(256);
         for bad in [
-            "", "/etc/passwd", "../secret", "a/../../b", "host.x/", "a//b", "a:", "a:b:c", "a: b", "a b", "a@sha256:0123",
-            "app@md5:0", "a/.hidden", "a/..", "a?b", "h.x/a#b", &long, &format!("a:{}", "t".repeat(129)),
+            "",
+            "/etc/passwd",
+            "../secret",
+            "a/../../b",
+            "host.x/",
+            "a//b",
+            "a:",
+            "a:b:c",
+            "a: b",
+            "a b",
+            "a@sha256:0123",
+            "app@md5:0",
+            "a/.hidden",
+            "a/..",
+            "a?b",
+            "h.x/a#b",
+            &long,
+            &format!("a:{}", "t".repeat(129)),
         ] {
             check(bad, None);
         }

@@ -66,7 +66,9 @@ impl Registries {
     }
 
     pub fn knows(&self, host: &str) -> bool {
-        !host.is_empty() && host.parse::<Authority>().is_ok_and(|a| !a.as_str().contains('@')) && self.find(host).is_some()
+        !host.is_empty()
+            && host.parse::<Authority>().is_ok_and(|a| !a.as_str().contains('@'))
+            && self.find(host).is_some()
     }
 
     /// Whether what is said to a server may be read on the way.
@@ -147,8 +149,7 @@ impl Pull {
             match documents::read::<Document>(&path, &bytes)?.kind()? {
                 Kind::Index(all) => digest = Some(documents::for_machine(&all, architecture)?.digest),
                 Kind::Manifest { config, layers } => {
-                    let configuration =
-                        self.blob(&config, limits::IMAGE_DOCUMENT_BYTES_MAX, DOCUMENT_TIMEOUT).await?;
+                    let configuration = self.blob(&config, limits::IMAGE_DOCUMENT_BYTES_MAX, DOCUMENT_TIMEOUT).await?;
                     return Ok(Found {
                         digest: own,
                         configuration: documents::read(&config.digest, &configuration)?,
@@ -179,9 +180,16 @@ impl Pull {
         descriptor.check(&bytes).map(|()| bytes)
     }
 
-    async fn get(&mut self, path: &str, accept: &'static str, bytes_max: u64, timeout: Duration) -> Result<Bytes, Fault> {
+    async fn get(
+        &mut self,
+        path: &str,
+        accept: &'static str,
+        bytes_max: u64,
+        timeout: Duration,
+    ) -> Result<Bytes, Fault> {
         let address = format!("{}/v2/{}/{path}", self.server, self.name);
-        let bytes_max = usize::try_from(bytes_max).unwrap_or(usize::MAX);
+        // What a registry refuses with may be longer than what it was asked for.
+        let bytes_max = usize::try_from(bytes_max).unwrap_or(usize::MAX).max(limits::OUTBOUND_ANSWER_BYTES_MAX);
         let mut answer = self.follow(&address, accept, bytes_max, timeout).await?;
         if answer.status() == StatusCode::UNAUTHORIZED {
             self.authorization = self.authorize(answer.headers()).await?;
@@ -218,9 +226,9 @@ impl Pull {
             let is_redirect = matches!(answer.status().as_u16(), 301 | 302 | 303 | 307 | 308);
             let Some(location) = answer.headers().get(LOCATION).filter(|_| is_redirect) else { return Ok(answer) };
             let next = location.to_str().ok().and_then(|location| join(&at, location));
-            at = next.filter(|next| self.is_fine(next)).ok_or_else(|| {
-                Fault::Broken(format!("the registry {} leads where it may not", self.host))
-            })?;
+            at = next
+                .filter(|next| self.is_fine(next))
+                .ok_or_else(|| Fault::Broken(format!("the registry {} leads where it may not", self.host)))?;
         }
         Err(Fault::Broken(format!("the registry {} leads on and on", self.host)))
     }
