@@ -21,10 +21,11 @@ EVERYWHERE = {"ValidationException", "SerializationException", "NotImplemented"}
 tried = {}
 
 
-def zipped(text="def handler(event, context):\n    return event\n"):
+def zipped(text="def handler(event, context):\n    return event\n", names=("app.py",)):
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as archive:
-        archive.writestr("app.py", text)
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in names:
+            archive.writestr(name, text)
     return out.getvalue()
 
 
@@ -160,6 +161,8 @@ TABLE = [
     ("CreateFunction", {"FunctionName": "f", "TracingConfig": {"Mode": "On"}}, "ValidationException", 400, "enum value set"),
     ("CreateFunction", {"FunctionName": "f", "LoggingConfig": {"SystemLogLevel": "INFO"}}, "InvalidParameterValueException", 400, "JSON"),
     ("CreateFunction", {"FunctionName": "f", "Code": {"ZipFile": b"no zip"}}, "InvalidParameterValueException", 400, "zip"),
+    ("CreateFunction", {"FunctionName": "f", "Code": {"ZipFile": zipped("x", ["../../etc/passwd"])}}, "InvalidParameterValueException", 400, "Could not unzip uploaded file"),
+    ("CreateFunction", {"FunctionName": "f", "Code": {"ZipFile": zipped(bytes(100_000_000), "abc")}}, "InvalidParameterValueException", 400, "Unzipped size must be smaller than 262144000 bytes"),
     ("CreateFunction", {"FunctionName": "f", "Tags": {f"k{n}": "" for n in range(51)}}, "InvalidParameterValueException", 400, "50"),
     ("UpdateFunctionConfiguration", {"FunctionName": "there", "MemorySize": 10241}, "ValidationException", 400, "10240"),
     ("UpdateFunctionCode", {"FunctionName": "there"}, "InvalidParameterValueException", 400, "source for function code"),
@@ -216,6 +219,8 @@ TABLE = [
     ("DeleteEventSourceMapping", {"UUID": "none"}, "ResourceNotFoundException", 404, ""),
     ("Invoke", {"FunctionName": "there", "InvocationType": "Later"}, "ValidationException", 400, "invocationType"),
     ("Invoke", {"FunctionName": "there", "Payload": b"{no"}, "InvalidRequestContentException", 400, "Could not parse"),
+    ("Invoke", {"FunctionName": "there", "Payload": b'"%s"' % (b"x" * (6 * 1024 * 1024 - 1))}, "RequestTooLargeException", 413, "too large"),
+    ("Invoke", {"FunctionName": "there", "InvocationType": "Event", "Payload": b'"%s"' % (b"x" * (1024 * 1024 - 1))}, "RequestTooLargeException", 413, "too large"),
     ("Invoke", {"FunctionName": "there", "LogType": "Head"}, "ValidationException", 400, "logType"),
     ("Invoke", {"FunctionName": "there", "TenantId": "t"}, "InvalidParameterValueException", 400, "tenan"),
     ("InvokeWithResponseStream", {"FunctionName": "there", "Payload": b"{no"}, "InvalidRequestContentException", 400, "Could not parse"),
