@@ -7,6 +7,7 @@ pub mod catalog;
 pub mod code;
 pub mod engine;
 mod environment;
+pub mod events;
 pub mod function;
 #[doc(hidden)]
 pub mod fuzz;
