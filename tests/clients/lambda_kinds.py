@@ -1,9 +1,10 @@
-"""Kinds of functions beside zips in Node.js and Python: container images, functions with files of their own, Ruby; and what
+"""Kinds of functions beside zips in Node.js and Python: container images, functions with files of their own, Ruby, a program in C; and what
 the operator sets."""
 import io
 import json
 import os
 import pathlib
+import subprocess
 import sys
 import zipfile
 
@@ -200,5 +201,19 @@ def limits():
     refused("TooManyRequestsException", functions.invoke, FunctionName="long", Qualifier="1")
 
 
+def compiled():
+    """Any program that speaks to the Runtime API is a function."""
+    program = pathlib.Path(os.environ["FOLDER"]) / "bootstrap"
+    source = pathlib.Path(__file__).with_name("bootstrap.c")
+    subprocess.run(["cc", "-O2", "-o", program, source], check=True)
+    for runtime in ("provided.al2", "provided.al2023"):
+        name = runtime.replace(".", "-")
+        functions.create_function(
+            FunctionName=name, Runtime=runtime, Role=ROLE, Handler="any.thing", Code={"ZipFile": archive({"bootstrap": program.read_bytes()})},
+        )
+        for n in range(1, 4):
+            assert invoke(name, {"n": n}) == {"count": n, "handler": "any.thing", "event": {"n": n}}
+
+
 part, *rest = sys.argv[1:]
-{"image": image, "files": files, "ruby": ruby, "limits": limits}[part](*rest)
+{"image": image, "compiled": compiled, "files": files, "ruby": ruby, "limits": limits}[part](*rest)

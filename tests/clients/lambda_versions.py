@@ -147,3 +147,11 @@ pieces = (e["PayloadChunk"]["Payload"] for e in lam.invoke_with_response_stream(
 assert next(pieces) == b"one;"
 call("goes-on")
 assert b"".join(pieces) == b"two"
+
+# A configuration has the same digest in whatever version it is, and another one has another.
+sha = lambda **more: lam.get_function_configuration(FunctionName="waits", **more)["ConfigSha256"]
+before = sha()
+version = lam.publish_version(FunctionName="waits")["Version"]
+assert sha(Qualifier=version) == before
+lam.update_function_configuration(FunctionName="waits", Timeout=21)
+assert sha() != before and sha(Qualifier=version) == before

@@ -7,6 +7,7 @@ use cumulet_tests::{Cloud, program, python_runtime, root, succeed};
 fn boto3(cloud: &Cloud, arguments: &[&str]) {
     let mut python = cloud.command(root().join(".venv/bin/python"));
     python.arg(root().join("tests/clients/lambda_kinds.py")).args(arguments);
+    python.env("FOLDER", cloud.folder.path());
     python.env("RUNTIME", python_runtime()).env("IMAGES", cloud.folder.path().join("images"));
     succeed(python.env("PROGRAM", program().with_file_name("cumulet-test-function")));
 }
@@ -40,6 +41,11 @@ fn files_outlive_instances_and_are_shared() {
     boto3(&cloud, &["files", "before"]);
     cloud.kill_and_restart();
     boto3(&cloud, &["files", "after"]);
+}
+
+#[test]
+fn a_bootstrap_in_c() {
+    boto3(&Cloud::start(), &["compiled"]);
 }
 
 #[test]

@@ -27,6 +27,10 @@ pub fn function_not_found(arn: &str) -> ApiError {
     not_found(format!("Function not found: {arn}"))
 }
 
+pub fn no_published_version(arn: &str) -> ApiError {
+    user(400, "NoPublishedVersionException", format!("The function has no published version: {arn}"))
+}
+
 pub fn alias_not_found(arn: &str) -> ApiError {
     not_found(format!("Cannot find alias arn: {arn}"))
 }
