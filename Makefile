@@ -6,7 +6,7 @@ demo: setup
 	scripts/demo
 
 test: setup-test
-	cargo build --bin cumulet --bin cumulet-test-function
+	cargo build --bin cumulet --bin cumulet-test-function --bin cumulet-test-sdk
 	scripts/test
 
 lint:

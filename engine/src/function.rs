@@ -197,7 +197,7 @@ impl FunctionVersion {
 
     /// Events that one instance takes at a time.
     pub fn per_instance(&self) -> usize {
-        if !matches!(self.runtime, Runtime::Node { .. } | Runtime::Python { .. }) {
+        if matches!(self.runtime, Runtime::Ruby { .. }) {
             return 1;
         }
         let text = self.environment.get(INSTANCE_CONCURRENCY_VARIABLE);
@@ -222,7 +222,7 @@ mod tests {
                 .per_instance()
         };
         assert_eq!((of("nodejs22.x", "8"), of("python3.12", "8")), (8, 8));
-        assert_eq!((of("ruby3.3", "8"), of("provided.al2023", "8")), (1, 1));
+        assert_eq!((of("ruby3.3", "8"), of("provided.al2023", "8")), (1, 8));
         assert_eq!((of("nodejs22.x", "0"), of("nodejs22.x", "many"), of("nodejs22.x", "1000")), (1, 1, 100));
     }
 

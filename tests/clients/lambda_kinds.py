@@ -1,5 +1,6 @@
 """Kinds of functions beside zips in Node.js and Python: container images, functions with files of their own, Ruby, a program in C; and what
 the operator sets."""
+import concurrent.futures
 import io
 import json
 import os
@@ -215,5 +216,29 @@ def compiled():
             assert invoke(name, {"n": n}) == {"count": n, "handler": "any.thing", "event": {"n": n}}
 
 
+def together():
+    """Several events at a time in one instance of a custom runtime, AWS's crate for Rust: none of them ends before all are there."""
+    seats = 4
+    functions.create_function(
+        FunctionName="together", Runtime="provided.al2023", Role=ROLE, Handler="x", Timeout=20, MemorySize=256,
+        Code={"ZipFile": archive({"bootstrap": pathlib.Path(os.environ["PROGRAM"]).read_bytes()})},
+        Environment={"Variables": {"CUMULET_INSTANCE_CONCURRENCY": str(seats)}},
+    )
+    functions.put_function_concurrency(FunctionName="together", ReservedConcurrentExecutions=seats)
+    # Initialised by one event, so that the others find the instance and start none of their own.
+    assert invoke("together", {"alone": 1})["echo"] == {"alone": 1}
+    with concurrent.futures.ThreadPoolExecutor(seats) as pool:
+        for _ in range(3):
+            answers = list(pool.map(lambda n: invoke("together", {"meet": n}), range(seats)))
+            assert [answer["n"] for answer in answers] == list(range(seats)) and len({answer["id"] for answer in answers}) == seats, answers
+        # One that takes too long ends by itself, beside others that do not.
+        functions.update_function_configuration(FunctionName="together", Timeout=2)
+        hanging = pool.submit(invoke, "together", {"hang": True}, True)
+        while not hanging.done():
+            assert invoke("together", {"n": 1})["echo"] == {"n": 1}
+        assert hanging.result()["errorType"] == "Sandbox.Timedout", hanging.result()
+    assert invoke("together", {"n": 2})["echo"] == {"n": 2}
+
+
 part, *rest = sys.argv[1:]
-{"image": image, "compiled": compiled, "files": files, "ruby": ruby, "limits": limits}[part](*rest)
+{"image": image, "compiled": compiled, "together": together, "files": files, "ruby": ruby, "limits": limits}[part](*rest)

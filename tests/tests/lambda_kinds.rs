@@ -49,6 +49,11 @@ fn a_bootstrap_in_c() {
 }
 
 #[test]
+fn several_events_in_an_instance_of_a_custom_runtime() {
+    boto3(&Cloud::start_with(&["--instances-max", "1"]), &["together"]);
+}
+
+#[test]
 fn ruby() {
     boto3(&Cloud::start_with(&["--lenient-versions"]), &["ruby"]);
 }

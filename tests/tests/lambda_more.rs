@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use cumulet_tests::{Cloud, node_runtime, python_runtime, root, succeed};
+use cumulet_tests::{Cloud, node_runtime, program, python_runtime, root, succeed};
 
 fn boto3(cloud: &Cloud, script: &str, arguments: &[&str]) {
     let mut python = cloud.command(root().join(".venv/bin/python"));
@@ -13,6 +13,15 @@ fn boto3(cloud: &Cloud, script: &str, arguments: &[&str]) {
 #[test]
 fn versions_aliases_layers_tenants_and_logs() {
     boto3(&Cloud::start(), "lambda_versions.py", &[]);
+}
+
+#[test]
+fn the_sdk_for_rust() {
+    let cloud = Cloud::start();
+    let text = "def handler(event, context):\n    if event.get('fail'):\n        raise ValueError('no')\n    return ['one', 'two']\n";
+    let zip = cloud.zip(&[("app.py", text)]);
+    let program = program().with_file_name("cumulet-test-sdk");
+    succeed(cloud.command(program).arg(zip).arg(python_runtime()));
 }
 
 #[test]

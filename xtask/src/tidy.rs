@@ -25,6 +25,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("sim", &["base", "engine"]),
     ("fuzz", &["*"]),
     ("tests/clients/rust", &[]),
+    ("tests/clients/rust-sdk", &[]),
 ];
 
 /// The only files that may hold `unsafe`, by folder.

@@ -169,13 +169,18 @@ impl Io {
     /// # Errors
     /// When descriptors have run out, or the channel is none of frames.
     pub(crate) fn divide(self, count: usize) -> std::io::Result<(Vec<Io>, Output)> {
-        let (Channel::Frames(mut frames) | Channel::Either { mut frames, is_by_frames: true, .. }) = self.channel
-        else {
-            return Err(std::io::Error::other("a channel of requests has no seats"));
+        let seat = |channel| Io { channel, pipes: Pipes::none() };
+        let (seats, frames) = match self.channel {
+            Channel::Frames(mut frames) | Channel::Either { mut frames, is_by_frames: true, .. } => {
+                let seats = frames.divide(count)?.into_iter().map(|frames| seat(Channel::Frames(frames)));
+                (seats.collect(), Some(frames))
+            }
+            Channel::RuntimeApi(api) | Channel::Either { api, .. } => {
+                let seats = api.divide(count).into_iter().map(|api| seat(Channel::RuntimeApi(api)));
+                (seats.collect(), None)
+            }
         };
-        let seats = frames.divide(count)?;
-        let seat = |frames| Io { channel: Channel::Frames(frames), pipes: Pipes::none() };
-        Ok((seats.into_iter().map(seat).collect(), Output { frames, pipes: self.pipes, log: InvocationLog::new() }))
+        Ok((seats, Output { frames, pipes: self.pipes, log: InvocationLog::new() }))
     }
 
     /// Hands over one event and waits for the answer. All that was printed before the answer is in `log` on return.
@@ -212,7 +217,8 @@ impl Io {
 
 /// What an instance with seats prints beside its events: gathered for whichever event is over next.
 pub(crate) struct Output {
-    frames: Frames,
+    /// Of runtimes that speak them.
+    frames: Option<Frames>,
     pipes: Pipes,
     log: InvocationLog,
 }
@@ -221,13 +227,16 @@ impl Output {
     /// Reads what is there and arranges to be woken for more. Ready once nothing more comes.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Output { frames, pipes, log } = self;
-        let (logs, printed) = (frames.poll_logs(cx, log), pipes.poll(cx, log));
+        let logs = frames.as_mut().map_or(Poll::Ready(()), |frames| frames.poll_logs(cx, log));
+        let printed = pipes.poll(cx, log);
         if logs.is_ready() && printed.is_ready() { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Takes what has been printed and not yet been taken, unfinished lines too. Never waits.
     pub(crate) fn drain(&mut self, log: &mut InvocationLog) {
-        self.frames.drain(&mut self.log);
+        if let Some(frames) = &mut self.frames {
+            frames.drain(&mut self.log);
+        }
         self.pipes.drain(&mut self.log);
         log.append(&mut self.log);
     }

@@ -1,6 +1,7 @@
 //! Lambda's Runtime API (<https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>) for one process: HTTP/1.1
 //! on the listener given, and beside it what the instance's extensions call (`extensions::api`). SnapStart's restore calls
-//! are absent. Streamed answers go on as they come where somebody takes them so, and are collected otherwise.
+//! are absent. A runtime that takes several events at a time asks for them at the same time, as on Lambda's managed instances:
+//! each event has a seat. Streamed answers go on as they come where somebody takes them so, and are collected otherwise.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -35,11 +36,12 @@ const BODIES_MAX: usize = 2;
 /// Identifiers remembered, to tell a second answer from a made-up one.
 const ANSWERED_MAX: usize = 8;
 
-/// The server and the host's side of it.
+/// The server and the host's side of it, or of one of its seats.
 pub struct RuntimeApi {
     shared: Arc<Shared>,
+    seat: usize,
     /// The connections live in the task's set and end with it.
-    _server: Task,
+    server: Arc<Task>,
 }
 
 struct Shared {
@@ -53,13 +55,20 @@ struct Shared {
 #[derive(Default)]
 struct State {
     is_ready: bool,
-    /// The event that the next call of `next` takes.
+    /// One, until there are several.
+    seats: Vec<Seat>,
+    answered: VecDeque<String>,
+}
+
+#[derive(Default)]
+struct Seat {
+    /// The event that a call of `next` takes.
     event: Option<Event>,
     /// The request identifier that was handed out and has no answer yet.
     under_way: Option<String>,
     /// Where a streamed answer to it goes.
     sink: Option<Sink>,
-    answered: VecDeque<String>,
+    /// Of the event under way, and before the first one of initialisation.
     outcome: Option<Result<Answer, ChannelError>>,
     /// The host, waiting for `is_ready` or `outcome`.
     waiter: Option<Waker>,
@@ -77,7 +86,7 @@ impl RuntimeApi {
         extensions: Option<Arc<Extensions>>,
     ) -> std::io::Result<RuntimeApi> {
         let shared = Arc::new(Shared {
-            state: Mutex::default(),
+            state: Mutex::new(State { seats: vec![Seat::default()], ..State::default() }),
             offered: Notify::new(),
             bodies: Semaphore::new(BODIES_MAX),
             extensions,
@@ -87,13 +96,21 @@ impl RuntimeApi {
             let shared = answering.clone();
             async move { route(&shared, request).await }
         })?;
-        Ok(RuntimeApi { shared, _server: server })
+        Ok(RuntimeApi { shared, seat: 0, server: Arc::new(server) })
+    }
+
+    /// After initialisation: as many that each take an event at a time, from one process that asks for as many.
+    pub fn divide(self, count: usize) -> Vec<RuntimeApi> {
+        self.shared.lock().seats.resize_with(count, Seat::default);
+        self.shared.bodies.add_permits(count);
+        let seat = |seat| RuntimeApi { shared: self.shared.clone(), seat, server: self.server.clone() };
+        (0..count).map(seat).collect()
     }
 
     pub async fn ready(&mut self, pipes: &mut Pipes, log: &mut InvocationLog) -> Result<(), ChannelError> {
-        self.wait(pipes, log, |state| match state.outcome.take() {
+        self.wait(pipes, log, |is_ready, seat| match seat.outcome.take() {
             Some(Err(error)) => Some(Err(error)),
-            _ => state.is_ready.then_some(Ok(())),
+            _ => is_ready.then_some(Ok(())),
         })
         .await
     }
@@ -102,13 +119,15 @@ impl RuntimeApi {
     pub async fn readied(&self) -> Result<(), ChannelError> {
         poll_fn(|cx| {
             let mut state = self.shared.lock();
-            if let Some(Err(error)) = state.outcome.take() {
+            let is_ready = state.is_ready;
+            let seat = &mut state.seats[self.seat];
+            if let Some(Err(error)) = seat.outcome.take() {
                 return Poll::Ready(Err(error));
             }
-            if state.is_ready {
+            if is_ready {
                 return Poll::Ready(Ok(()));
             }
-            state.waiter = Some(cx.waker().clone());
+            seat.waiter = Some(cx.waker().clone());
             Poll::Pending
         })
         .await
@@ -122,36 +141,45 @@ impl RuntimeApi {
         log: &mut InvocationLog,
     ) -> Result<Answer, ChannelError> {
         {
-            let mut state = self.shared.lock();
-            state.outcome = None;
-            state.sink = event.sink.clone();
-            state.event = Some(Event { invocation: event.clone(), deadline_ms: deadline.epoch_ms });
+            let seat = &mut self.shared.lock().seats[self.seat];
+            seat.outcome = None;
+            seat.sink = event.sink.clone();
+            seat.event = Some(Event { invocation: event.clone(), deadline_ms: deadline.epoch_ms });
         }
         self.shared.offered.notify_one();
-        self.wait(pipes, log, |state| state.outcome.take()).await
+        self.wait(pipes, log, |_, seat| seat.outcome.take()).await
     }
 
     /// Reads the pipes until `look` finds something. The listener outlives the process, so that both pipes closed is
-    /// what tells that it is gone.
+    /// what tells that it is gone; where there are several seats, others read the pipes and watch the process.
     async fn wait<T>(
         &self,
         pipes: &mut Pipes,
         log: &mut InvocationLog,
-        look: impl Fn(&mut State) -> Option<Result<T, ChannelError>>,
+        look: impl Fn(bool, &mut Seat) -> Option<Result<T, ChannelError>>,
     ) -> Result<T, ChannelError> {
         poll_fn(|cx| {
             let gone = pipes.poll(cx, log).is_ready();
             let mut state = self.shared.lock();
-            if let Some(found) = look(&mut state) {
+            let (is_ready, is_only) = (state.is_ready, state.seats.len() == 1);
+            let seat = &mut state.seats[self.seat];
+            if let Some(found) = look(is_ready, seat) {
                 return Poll::Ready(found);
             }
-            if gone {
+            if gone && is_only {
                 return Poll::Ready(Err(ChannelError::Closed));
             }
-            state.waiter = Some(cx.waker().clone());
+            seat.waiter = Some(cx.waker().clone());
             Poll::Pending
         })
         .await
+    }
+}
+
+impl Drop for RuntimeApi {
+    fn drop(&mut self) {
+        // Nobody waits for it any more, and nobody is to begin with it.
+        self.shared.lock().seats[self.seat].event = None;
     }
 }
 
@@ -163,25 +191,34 @@ impl Shared {
 }
 
 impl State {
+    fn seat_of(&mut self, id: &str) -> Option<&mut Seat> {
+        self.seats.iter_mut().find(|seat| seat.under_way.as_deref() == Some(id))
+    }
+
+    /// Ends the event under way that is `id`.
+    fn answer(&mut self, id: &str, outcome: Result<Answer, ChannelError>) -> bool {
+        let Some(seat) = self.seat_of(id) else { return false };
+        let answered = seat.under_way.take();
+        seat.sink = None;
+        seat.end(outcome);
+        self.answered.extend(answered);
+        if self.answered.len() > ANSWERED_MAX.max(self.seats.len()) {
+            self.answered.pop_front();
+        }
+        true
+    }
+}
+
+impl Seat {
     fn wake(&mut self) {
         if let Some(waiter) = self.waiter.take() {
             waiter.wake();
         }
     }
 
-    /// Ends the event under way, if it is `id`.
-    fn answer(&mut self, id: &str, outcome: Result<Answer, ChannelError>) -> bool {
-        if self.under_way.as_deref() != Some(id) {
-            return false;
-        }
-        self.answered.extend(self.under_way.take());
-        if self.answered.len() > ANSWERED_MAX {
-            self.answered.pop_front();
-        }
-        self.sink = None;
+    fn end(&mut self, outcome: Result<Answer, ChannelError>) {
         self.outcome = Some(outcome);
         self.wake();
-        true
     }
 }
 
@@ -236,7 +273,7 @@ async fn handle(shared: &Shared, parts: &Parts, body: &mut Incoming) -> Response
             Err(refused) => refused.response(),
         },
         Call::Response { id } if parts.headers.get(RESPONSE_MODE).is_some_and(|mode| mode == "streaming") => {
-            let sink = shared.lock().sink.clone();
+            let sink = shared.lock().seat_of(id).and_then(|seat| seat.sink.clone());
             match sink {
                 Some(sink) => stream(shared, id, sink, parts.headers.get(header::CONTENT_TYPE), body).await,
                 None => answer(shared, id, body, Answer::Success).await,
@@ -267,7 +304,7 @@ async fn next(shared: &Shared) -> Response<Full<Bytes>> {
     loop {
         {
             let mut state = shared.lock();
-            if state.under_way.is_some() {
+            if state.seats.len() == 1 && state.seats[0].under_way.is_some() {
                 return refuse(
                     StatusCode::FORBIDDEN,
                     "InvalidStateTransition",
@@ -276,10 +313,11 @@ async fn next(shared: &Shared) -> Response<Full<Bytes>> {
             }
             if !state.is_ready {
                 state.is_ready = true;
-                state.wake();
+                state.seats.iter_mut().for_each(Seat::wake);
             }
-            if let Some(event) = state.event.take() {
-                state.under_way = Some(event.invocation.request_id.clone());
+            let free = state.seats.iter_mut().filter(|seat| seat.under_way.is_none());
+            if let Some((seat, event)) = free.filter_map(|seat| seat.event.take().map(|event| (seat, event))).next() {
+                seat.under_way = Some(event.invocation.request_id.clone());
                 return event.into_response();
             }
         }
@@ -317,8 +355,7 @@ fn init_error(shared: &Shared, error: Bytes) -> Response<Full<Bytes>> {
     if state.is_ready {
         return refuse(StatusCode::FORBIDDEN, "InvalidStateTransition", "initialisation is over");
     }
-    state.outcome = Some(Err(ChannelError::Init(error)));
-    state.wake();
+    state.seats[0].end(Err(ChannelError::Init(error)));
     accepted()
 }
 
@@ -328,7 +365,7 @@ async fn answer(
     body: &mut Incoming,
     make: impl FnOnce(Bytes) -> Answer,
 ) -> Response<Full<Bytes>> {
-    if shared.lock().under_way.as_deref() != Some(id) {
+    if shared.lock().seat_of(id).is_none() {
         return unknown_id(shared, id);
     }
     let outcome = match collect_with_trailers(shared, body).await {
@@ -360,7 +397,7 @@ async fn stream(
     content_type: Option<&HeaderValue>,
     body: &mut Incoming,
 ) -> Response<Full<Bytes>> {
-    if shared.lock().under_way.as_deref() != Some(id) {
+    if shared.lock().seat_of(id).is_none() {
         return unknown_id(shared, id);
     }
     sink.begin(content_type.and_then(|kind| kind.to_str().ok()).map(str::to_owned)).await;

@@ -4,9 +4,12 @@
 mod adapter;
 mod extension;
 
+use std::sync::LazyLock;
+
 use lambda_http::{IntoResponse, RequestExt, RequestPayloadExt};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::{Value, json};
+use tokio::sync::Barrier;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -15,11 +18,27 @@ async fn main() -> Result<(), Error> {
         Some("rust-extension") => extension::run().await,
         Some("web-adapter") => adapter::run().await,
         _ if std::env::var("ROLE").is_ok_and(|role| role == "http") => lambda_http::run(service_fn(greet)).await,
-        _ => lambda_runtime::run(service_fn(echo)).await,
+        // As many events at a time as the environment says.
+        _ => lambda_runtime::run_concurrent(service_fn(echo)).await,
     }
 }
 
+/// Where events wait until as many are here as the instance takes at a time.
+static MEETING: LazyLock<Barrier> = LazyLock::new(|| Barrier::new(seats()));
+
+fn seats() -> usize {
+    std::env::var("AWS_LAMBDA_MAX_CONCURRENCY").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
+}
+
 async fn echo(event: LambdaEvent<Value>) -> Result<Value, Error> {
+    if let Some(n) = event.payload["meet"].as_u64() {
+        println!("{n} is here");
+        MEETING.wait().await;
+        return Ok(json!({ "n": n, "id": event.context.request_id }));
+    }
+    if event.payload["hang"] == true {
+        std::future::pending::<()>().await;
+    }
     if let Some(path) = event.payload["look"].as_str() {
         let directory = std::env::current_dir()?;
         let arguments: Vec<String> = std::env::args().collect();
