@@ -39,15 +39,15 @@ impl Readers {
     pub(crate) async fn run<T: Send + 'static>(
         self: &Arc<Readers>,
         doing: &'static str,
-        is_short: bool,
+        size: Size,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T> {
-        if is_short
+        if size != Size::Long
             && self.pace.is_here()
             && let Ok(_permit) = self.permits.try_acquire()
         {
             let began = Instant::now();
-            let answer = self.with_connection(work);
+            let answer = self.with_connection(size, work);
             self.pace.took(began.elapsed().as_micros());
             return answer.map_err(|e| error::sqlite(doing, &e));
         }
@@ -55,7 +55,7 @@ impl Readers {
         let permit = permit.map_err(|_| Error::Closed)?;
         let readers = self.clone();
         let answer = tokio::task::spawn_blocking(move || {
-            let answer = readers.with_connection(work);
+            let answer = readers.with_connection(size, work);
             drop(permit);
             answer
         });
@@ -74,15 +74,24 @@ impl Readers {
     }
 
     /// A connection that failed is not used again.
-    fn with_connection<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    fn with_connection<T>(
+        &self,
+        size: Size,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
         let idle = self.idle().pop();
         let conn = match idle {
             Some(conn) => conn,
             None => format::open_reader(&self.file)?,
         };
-        conn.prepare_cached("begin")?.execute([])?;
+        // A statement alone is a transaction.
+        if size != Size::One {
+            conn.prepare_cached("begin")?.execute([])?;
+        }
         let answer = work(&conn)?;
-        conn.prepare_cached("commit")?.execute([])?;
+        if size != Size::One {
+            conn.prepare_cached("commit")?.execute([])?;
+        }
         self.idle().push(conn);
         Ok(answer)
     }
@@ -120,15 +129,36 @@ impl Pace {
     }
 }
 
-pub(crate) fn is_short(reads: &[Read]) -> bool {
-    let rows = reads.iter().map(|read| match read {
-        Read::Get(..) => 1,
-        Read::Range { limit, .. } => u64::from(*limit),
-    });
-    rows.sum::<u64>() <= STORE_READ_SHORT_ROWS_MAX
+/// How much a read may have to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Size {
+    /// One statement.
+    One,
+    Short,
+    Long,
+}
+
+impl Size {
+    pub(crate) fn of(reads: &[Read]) -> Size {
+        if let [Read::Get(..)] = reads {
+            return Size::One;
+        }
+        let rows = reads.iter().map(|read| match read {
+            Read::Get(..) => 1,
+            Read::Range { limit, .. } => u64::from(*limit),
+        });
+        Size::of_rows(rows.sum())
+    }
+
+    pub(crate) fn of_rows(count: u64) -> Size {
+        if count <= STORE_READ_SHORT_ROWS_MAX { Size::Short } else { Size::Long }
+    }
 }
 
 pub(crate) fn rows(conn: &Connection, shard: Shard, reads: &[Read]) -> rusqlite::Result<(Rev, Rows)> {
+    if let [Read::Get(space, key)] = reads {
+        return one(conn, shard, *space, key);
+    }
     let rev = conn
         .prepare_cached("select rev from shard where shard = ?1")?
         .query_row([shard.0], |row| row.get::<_, i64>(0))
@@ -136,6 +166,19 @@ pub(crate) fn rows(conn: &Connection, shard: Shard, reads: &[Read]) -> rusqlite:
         .unwrap_or(0);
     let rows = reads.iter().map(|read| answer(conn, shard, read));
     Ok((Rev(rev as u64), rows.collect::<rusqlite::Result<_>>()?))
+}
+
+/// A row and its shard's revision, as they are at one time.
+fn one(conn: &Connection, shard: Shard, space: Space, key: &Key) -> rusqlite::Result<(Rev, Rows)> {
+    conn.prepare_cached(
+        "select kv.key, kv.rev, kv.value, shard.rev from (select ?1 as n) left join shard on shard.shard = n
+         left join kv on kv.shard = n and space = ?2 and key = ?3",
+    )?
+    .query_row(params![shard.0, space.0, &key[..]], |row| {
+        let rev = row.get::<_, Option<i64>>(3)?.unwrap_or(0);
+        let found = row.get_ref(0)?.as_blob_or_null()?.map(|_| row_of(row)).transpose()?;
+        Ok((Rev(rev as u64), vec![found.into_iter().collect()]))
+    })
 }
 
 pub(crate) fn changes(conn: &Connection, shard: Shard, after: Rev, limit: u32) -> rusqlite::Result<Vec<Change>> {
@@ -220,8 +263,10 @@ mod tests {
             reverse: false,
         };
         let max = STORE_READ_SHORT_ROWS_MAX as u32;
-        assert!(is_short(&[get(), range(max - 1)]));
-        assert!(!is_short(&[get(), range(max)]));
-        assert!(!is_short(&[range(u32::MAX), range(u32::MAX)]));
+        assert_eq!(Size::of(&[get()]), Size::One);
+        assert_eq!(Size::of(&[range(1)]), Size::Short);
+        assert_eq!(Size::of(&[get(), range(max - 1)]), Size::Short);
+        assert_eq!(Size::of(&[get(), range(max)]), Size::Long);
+        assert_eq!(Size::of(&[range(u32::MAX), range(u32::MAX)]), Size::Long);
     }
 }
