@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use cumulet_base::limits::STORE_STATEMENTS_CACHED;
 use cumulet_store::{Error, Result, Rev, Shard};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use crate::error;
@@ -151,6 +152,8 @@ fn connect(file: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
     // Only start and end of the file's life lock readers and writer against each other, and briefly.
     conn.busy_timeout(std::time::Duration::from_secs(10))?;
     conn.set_prepared_statement_cache_capacity(STORE_STATEMENTS_CACHED);
+    // Otherwise statements are prepared anew when a bound value changes on which a plan might depend, such as a limit.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(conn)
 }
 
