@@ -162,6 +162,14 @@ pub const BLOB_BYTES_MAX: usize = 256 * 1024 * 1024;
 pub const BLOB_PIECE_BYTES: usize = 5 * 1024 * 1024;
 /// The same where the blobs are in a directory, which has no smallest part.
 pub const BLOB_PIECE_LOCAL_BYTES: usize = 1024 * 1024;
+/// A bucket that blobs are in: until it is connected, until an answer begins or goes on, and until nothing is tried again.
+pub const BLOB_BUCKET_CONNECT_TIMEOUT_MS: u64 = 10_000;
+pub const BLOB_BUCKET_ANSWER_TIMEOUT_MS: u64 = 60_000;
+pub const BLOB_BUCKET_RETRY_TIMEOUT_MS: u64 = 30_000;
+pub const BLOB_BUCKET_RETRIES_MAX: usize = 5;
+/// Connections to it that are kept while nothing goes over them.
+pub const BLOB_BUCKET_IDLE_CONNECTIONS_MAX: usize = 32;
+pub const BLOB_BUCKET_IDLE_MS: u64 = 20_000;
 
 /// S3 (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>): one PUT or part, and the smallest part but the last.
 pub const OBJECT_PUT_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;

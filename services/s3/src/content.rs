@@ -6,7 +6,6 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::{Bytes, BytesMut};
 use cumulet_base::limits;
-use cumulet_blobs::Writer;
 use futures_util::StreamExt;
 use md5::{Digest, Md5};
 use s3s::checksum::ChecksumHasher;
@@ -102,10 +101,7 @@ pub async fn receive(
     let (mut md5, mut hasher) = (Md5::new(), hasher(&algorithm));
     let mut size = 0_u64;
     let mut small = BytesMut::new();
-    let mut writer: Option<Writer> = None;
-    if always_blob {
-        writer = Some(storage.blobs.create(&name).await.map_err(errors::blobs)?);
-    }
+    let mut writer = always_blob.then(|| storage.blobs.create(&name));
     let mut body = body;
     let idle = Duration::from_millis(limits::REQUEST_BODY_IDLE_TIMEOUT_MS);
     while let Some(stream) = &mut body {
@@ -130,7 +126,7 @@ pub async fn receive(
             Some(writer) => writer.write(piece).await.map_err(errors::blobs)?,
             None if small.len() + piece.len() <= limits::OBJECT_INLINE_BYTES_MAX => small.extend_from_slice(&piece),
             None => {
-                let mut begun = storage.blobs.create(&name).await.map_err(errors::blobs)?;
+                let mut begun = storage.blobs.create(&name);
                 begun.write(small.split().freeze()).await.map_err(errors::blobs)?;
                 begun.write(piece).await.map_err(errors::blobs)?;
                 writer = Some(begun);

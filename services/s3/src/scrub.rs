@@ -45,7 +45,7 @@ mod tests {
 
     async fn put_down(storage: &Storage) -> String {
         let name = storage.blob_name("b", None);
-        let mut writer = storage.blobs.create(&name).await.unwrap();
+        let mut writer = storage.blobs.create(&name);
         writer.write("bytes".into()).await.unwrap();
         writer.finish().await.unwrap();
         name
