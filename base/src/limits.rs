@@ -178,10 +178,12 @@ pub const OBJECT_PARTS_MAX: i32 = 10_000;
 pub const OBJECT_METADATA_BYTES_MAX: usize = 2048;
 /// Objects up to this size live in the store, next to their records: as much as one value holds.
 pub const OBJECT_INLINE_BYTES_MAX: usize = STORE_VALUE_BYTES_MAX;
-/// Where a form's token is looked for: S3 takes 20,000 bytes of fields before the file.
-pub const OBJECT_FORM_FIELDS_BYTES_MAX: usize = 64 * 1024;
-/// A file that comes in a form is held until the form's policy has seen its size.
-pub const OBJECT_FORM_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// What stands before the file in a browser's form, and after it.
+pub const OBJECT_FORM_FIELDS_BYTES_MAX: usize = 20_000;
+/// How often blobs without a record are looked for, and how many names at a time before a pause.
+pub const OBJECT_SCRUB_MS: u64 = 60 * 60 * 1000;
+pub const OBJECT_SCRUB_NAMES: usize = 256;
+pub const OBJECT_SCRUB_PAUSE_MS: u64 = 50;
 /// How often a write that meets another one of the same key begins anew.
 pub const OBJECT_COMMIT_TRIES: usize = 64;
 /// A notification that its destination does not take is tried again for this long.

@@ -192,8 +192,12 @@ fn failed(doing: &'static str, source: object_store::Error) -> Error {
 
 /// Removes what was being written when the process before this one ended. Only at the start, when nothing is written.
 pub(crate) fn prepare(dir: &std::path::Path) -> std::io::Result<()> {
-    let dir = dir.join(FOLDER);
-    crate::make_durable(&dir)?;
+    crate::make_durable(&dir.join(FOLDER))?;
+    clear(&dir.join(crate::FOLDER))?;
+    clear(&dir.join(FOLDER))
+}
+
+fn clear(dir: &std::path::Path) -> std::io::Result<()> {
     for entry in std::fs::read_dir(dir)? {
         let entry = entry?;
         if entry.file_name().to_string_lossy().contains('#') {
@@ -239,9 +243,11 @@ mod tests {
     async fn a_torn_write_is_gone_after_the_next_start() {
         let dir = tempfile::tempdir().unwrap();
         Blobs::local(dir.path()).unwrap();
-        let torn = dir.path().join("stream/a-1#1");
-        std::fs::write(&torn, "torn").unwrap();
-        Blobs::local(dir.path()).unwrap();
-        assert!(!torn.exists());
+        for torn in ["stream/a-1#1", "sha256/ab#2"] {
+            let torn = dir.path().join(torn);
+            std::fs::write(&torn, "torn").unwrap();
+            Blobs::local(dir.path()).unwrap();
+            assert!(!torn.exists());
+        }
     }
 }

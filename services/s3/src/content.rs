@@ -94,14 +94,14 @@ pub async fn receive(
     body: Option<StreamingBlob>,
     expected: &Expected,
     default_algorithm: &str,
-    name: String,
+    name: &str,
     always_blob: bool,
 ) -> S3Result<Content> {
     let algorithm = expected.algorithm().unwrap_or(default_algorithm).to_owned();
     let (mut md5, mut hasher) = (Md5::new(), hasher(&algorithm));
     let mut size = 0_u64;
     let mut small = BytesMut::new();
-    let mut writer = always_blob.then(|| storage.blobs.create(&name));
+    let mut writer = always_blob.then(|| storage.blobs.create(name));
     let mut body = body;
     let idle = Duration::from_millis(limits::REQUEST_BODY_IDLE_TIMEOUT_MS);
     while let Some(stream) = &mut body {
@@ -126,7 +126,7 @@ pub async fn receive(
             Some(writer) => writer.write(piece).await.map_err(errors::blobs)?,
             None if small.len() + piece.len() <= limits::OBJECT_INLINE_BYTES_MAX => small.extend_from_slice(&piece),
             None => {
-                let mut begun = storage.blobs.create(&name);
+                let mut begun = storage.blobs.create(name);
                 begun.write(small.split().freeze()).await.map_err(errors::blobs)?;
                 begun.write(piece).await.map_err(errors::blobs)?;
                 writer = Some(begun);
@@ -143,7 +143,7 @@ pub async fn receive(
     let (inline, blob) = match writer {
         Some(writer) => {
             writer.finish().await.map_err(errors::blobs)?;
-            (None, Some(name))
+            (None, Some(name.to_owned()))
         }
         None => (Some(small.freeze()), None),
     };

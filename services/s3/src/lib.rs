@@ -28,9 +28,11 @@ mod tests;
 mod website;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use cumulet_base::clock::Clock;
+use cumulet_base::limits;
 use cumulet_blobs::Blobs;
 use cumulet_delivery::Delivery;
 use cumulet_engine::record::{Usage, UsageSink};
@@ -116,10 +118,11 @@ impl S3 {
         S3 { service: builder.build(), objects }
     }
 
-    /// Begins what goes on in the background: removing what a crash between a blob and its record left behind, carrying
-    /// out lifecycle rules, measuring what is stored.
+    /// Begins what goes on in the background: removing blobs without a record, carrying out lifecycle rules, measuring what
+    /// is stored.
     pub fn start(&self) {
-        tokio::spawn(scrub::run(self.objects.storage.clone()));
+        let every = Duration::from_millis(limits::OBJECT_SCRUB_MS);
+        tokio::spawn(scrub::keep(self.objects.storage.clone(), every));
         tokio::spawn(lifecycle::keep(self.objects.clone()));
         tokio::spawn(measure::keep(self.objects.clone()));
     }

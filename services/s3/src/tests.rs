@@ -288,8 +288,8 @@ async fn uploads_that_are_not_completed_are_aborted() {
     let storage = &world.s3.objects.storage;
     let under_way = || upload(world.clock.now_ms());
     let old = storage.create_upload("b-b-b", "tmp/old", &under_way()).await.unwrap();
-    let name = storage.blob_name("b-b-b", Some(&old));
-    let mut writer = storage.blobs.create(&name).await.unwrap();
+    let name = storage.new_blob("b-b-b", Some(&old));
+    let mut writer = storage.blobs.create(&name);
     writer.write("part".into()).await.unwrap();
     writer.finish().await.unwrap();
     storage.put_part("b-b-b", "tmp/old", &old, 1, &part(&name, 4)).await.unwrap();
@@ -329,7 +329,7 @@ async fn ten_thousand_parts_become_one_object_and_go_with_it() {
     let id = storage.create_upload("b-b-b", "k", &upload(1)).await.unwrap();
     let count = u64::try_from(limits::OBJECT_PARTS_MAX).unwrap();
     for number in 1..=count {
-        let name = storage.blob_name("b-b-b", Some(&id));
+        let name = storage.new_blob("b-b-b", Some(&id));
         storage.put_part("b-b-b", "k", &id, number, &part(&name, limits::OBJECT_PART_BYTES_MIN)).await.unwrap();
     }
     let tag = || Some(s3s::dto::ETag::Strong(hex::encode([7; 16])));

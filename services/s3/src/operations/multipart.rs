@@ -103,17 +103,17 @@ async fn take(s3: &Objects, to: &Target<'_>, body: Option<StreamingBlob>, expect
             "Checksum Type mismatch occurred: the part's algorithm is not the upload's."
         ));
     }
-    let name = s3.storage.blob_name(to.bucket, Some(to.upload));
-    let content = content::receive(&s3.storage, body, expected, &upload.algorithm, name.clone(), true).await?;
+    let name = s3.storage.new_blob(to.bucket, Some(to.upload));
+    let content = content::receive(&s3.storage, body, expected, &upload.algorithm, &name, true).await?;
     let part = PartRecord {
-        blob: name,
+        blob: name.clone(),
         size: content.size,
         etag: hex::encode(content.md5),
         modified_ms: s3.clock.now_ms(),
         sum: Some(content.sum),
     };
     let number = u64::try_from(to.number).unwrap_or_default();
-    let written = s3.storage.put_part(to.bucket, to.key, to.upload, number, &part).await;
+    let written = name.named_by(s3.storage.put_part(to.bucket, to.key, to.upload, number, &part)).await;
     if let Err(e) = written {
         s3.storage.give_up(&[part.blob], &e).await;
         return Err(e);

@@ -74,12 +74,12 @@ pub async fn put(s3: &Objects, request: S3Request<PutObjectInput>) -> S3Result<S
         redirect: redirect(input.website_redirect_location)?,
         storage_class: storage_class(input.storage_class)?,
     };
-    let name = s3.storage.blob_name(&input.bucket, None);
-    let content = content::receive(&s3.storage, input.body, &expected, "CRC64NVME", name, false).await?;
+    let name = s3.storage.new_blob(&input.bucket, None);
+    let content = content::receive(&s3.storage, input.body, &expected, "CRC64NVME", &name, false).await?;
     let new = new(content, attributes, marks, s3.clock.now_ms());
     let (if_match, if_none_match) = (input.if_match, input.if_none_match);
     let admit = |old: Option<&Record>| admit_write(old, if_match.as_ref(), if_none_match.as_ref());
-    let changed = write(s3, &input.bucket, &input.key, &new, event, admit).await?;
+    let changed = name.named_by(write(s3, &input.bucket, &input.key, &new, event, admit)).await?;
     s3.count_request("put-requests", &bucket, &input.bucket);
     let sum = content::shown(new.object.sum.as_ref());
     Ok(S3Response::new(PutObjectOutput {
@@ -466,10 +466,11 @@ pub async fn copy(s3: &Objects, request: S3Request<CopyObjectInput>) -> S3Result
     let algorithm = algorithm.or_else(|| object.sum.as_ref().map(|sum| sum.algorithm.clone()));
     let algorithm = algorithm.unwrap_or_else(|| "CRC64NVME".to_owned());
     let body = Pieces::of(s3, &from, &object, inline, 0..object.size).await?;
-    let name = s3.storage.blob_name(&input.bucket, None);
-    let content = content::receive(&s3.storage, Some(body), &expected, &algorithm, name, false).await?;
+    let name = s3.storage.new_blob(&input.bucket, None);
+    let content = content::receive(&s3.storage, Some(body), &expected, &algorithm, &name, false).await?;
     let new = new(content, attributes, marks, s3.clock.now_ms());
-    let changed = write(s3, &input.bucket, &input.key, &new, "ObjectCreated:Copy", |_| Ok(())).await?;
+    let written = write(s3, &input.bucket, &input.key, &new, "ObjectCreated:Copy", |_| Ok(()));
+    let changed = name.named_by(written).await?;
     s3.count_request("put-requests", &bucket, &input.bucket);
     let sum = content::shown(new.object.sum.as_ref());
     let result = CopyObjectResult {
