@@ -12,7 +12,7 @@ use s3s::checksum::ChecksumHasher;
 use s3s::dto::{Checksum, StreamingBlob};
 use s3s::{S3Request, S3Result, TrailingHeaders, s3_error};
 
-use crate::errors;
+use crate::{errors, form};
 use crate::model::Sum;
 use crate::storage::Storage;
 
@@ -173,6 +173,9 @@ fn compare(expected: &Expected, algorithm: &str, md5: &[u8; 16], value: &str) ->
 
 /// The body broke off or was not what its signature says: the client's affair in both cases.
 fn broken(e: s3s::StdError) -> s3s::S3Error {
+    if let Some(e) = form::failure(&e) {
+        return e;
+    }
     tracing::debug!(error = %e, "a body was not received whole");
     let text = e.to_string().to_lowercase();
     if text.contains("sha256") || text.contains("checksum") || text.contains("hash") {

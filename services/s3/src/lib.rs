@@ -96,6 +96,7 @@ impl Objects {
 pub struct S3 {
     service: S3Service,
     objects: Objects,
+    credentials: Arc<dyn Credentials>,
 }
 
 impl S3 {
@@ -111,11 +112,10 @@ impl S3 {
             usage: ports.usage,
         };
         let mut builder = S3ServiceBuilder::new(objects.clone());
-        builder.set_auth(Keys(ports.credentials));
+        builder.set_auth(Keys(ports.credentials.clone()));
         builder.set_access(Gate(objects.clone()));
         builder.set_host(host::Hosts);
-        builder.set_config(Arc::new(form::Bounds::new()));
-        S3 { service: builder.build(), objects }
+        S3 { service: builder.build(), objects, credentials: ports.credentials }
     }
 
     /// Begins what goes on in the background: removing blobs without a record, carrying out lifecycle rules, measuring what
@@ -133,18 +133,21 @@ impl S3 {
     }
 
     async fn answer(&self, head: Parts, body: Incoming, bucket: Option<&str>) -> Response<RawBody> {
-        let is_form = is_form(&head);
-        let (token, body) = if is_form { form::peek(body).await } else { (None, s3s::Body::from(body)) };
-        let session = Session::of(&head, is_form, token);
-        let request_id = session.request_id.clone();
-        if let (Some(bucket), true) = (bucket, head.method == http::Method::OPTIONS) {
-            let response = cors::preflight(&self.objects, bucket, &head.headers, &request_id).await;
-            return response.map(|body| Full::new(body).map_err(|never| match never {}).boxed_unsync());
-        }
         let (method, asked) = (head.method.clone(), head.headers.clone());
-        let request = Request::from_parts(head, body);
-        let mut response = match SESSION.scope(session, self.service.call(request)).await {
-            Ok(response) if is_form => form::refused(response).await.map(BodyExt::boxed_unsync),
+        let (session, answered) = match bucket.filter(|_| is_form(&head)) {
+            Some(bucket) => self.form(head, body, bucket).await,
+            None => {
+                let session = Session::of(&head, None);
+                if let (Some(bucket), true) = (bucket, method == http::Method::OPTIONS) {
+                    let response = cors::preflight(&self.objects, bucket, &asked, &session.request_id).await;
+                    return response.map(|body| Full::new(body).map_err(|never| match never {}).boxed_unsync());
+                }
+                let request = Request::from_parts(head, s3s::Body::from(body));
+                (session.clone(), SESSION.scope(session, self.service.call(request)).await)
+            }
+        };
+        let request_id = session.request_id.clone();
+        let mut response = match answered {
             Ok(response) => response.map(BodyExt::boxed_unsync),
             Err(e) => {
                 tracing::error!(error = %s3s::StdError::from(e), "an S3 request could not be answered");
@@ -164,6 +167,26 @@ impl S3 {
         response
     }
 }
+
+impl S3 {
+    /// A browser's upload is the put that its fields describe.
+    async fn form(&self, head: Parts, body: Incoming, bucket: &str) -> (Arc<Session>, Answered) {
+        let unknown = Session::of(&head, None);
+        match form::read(&*self.credentials, head, body, bucket, self.objects.clock.now_ms()).await {
+            Ok(upload) => {
+                let (request, signer, reply) = upload.split();
+                let (head, body) = request.into_parts();
+                let session = Session::of(&head, Some(signer));
+                let put = self.service.call(Request::from_parts(head, body));
+                (session.clone(), SESSION.scope(session, put).await.map(reply))
+            }
+            Err(e) => (unknown, e.to_http_response().map_err(|e| s3s::HttpError::new(Box::new(e)))),
+        }
+    }
+}
+
+/// What s3s makes of a request.
+type Answered = Result<s3s::HttpResponse, s3s::HttpError>;
 
 #[async_trait::async_trait]
 impl RawService for S3 {

@@ -85,10 +85,8 @@ impl Head {
         loop {
             let rest = &self.seen[at..];
             if rest.starts_with(b"--") {
-                return Err(s3_error!(
-                    InvalidArgument,
-                    "POST requires exactly one file upload per request."
-                ));
+                let message = "POST requires exactly one file upload per request.";
+                return Err(s3_error!(IncorrectNumberOfFilesInPostRequest, "{message}"));
             }
             let Some(end) = memmem::find(rest, b"\r\n\r\n") else { return Ok(None) };
             let (name, file_name) = disposition(&rest[..end]).ok_or_else(malformed)?;
@@ -213,10 +211,10 @@ mod tests {
     #[test]
     fn what_is_no_form_is_refused() {
         let refused = |form: &str| read(form.as_bytes(), 64).unwrap_err().code().as_str().to_owned();
-        assert_eq!(refused(&format!("{FIELD}--edge--\r\n")), "InvalidArgument");
+        assert_eq!(refused(&format!("{FIELD}--edge--\r\n")), "IncorrectNumberOfFilesInPostRequest");
         assert_eq!(refused("--edge\r\nContent-Type: a/b\r\n\r\nx\r\n--edge--"), "MalformedPOSTRequest");
         let long = format!("{FIELD}--edge\r\nContent-Disposition: form-data; name=y\r\n\r\n{}", "y".repeat(20_000));
-        assert_eq!(refused(&long), "MaxPostPreDataLengthExceeded");
+        assert_eq!(refused(&long), "MaxPostPreDataLengthExceededError");
         assert_eq!(boundary("multipart/form-data; charset=x; boundary=\"a b\"").unwrap(), b"a b");
         assert!(boundary("multipart/form-data").is_err() && boundary("multipart/form-data; boundary=").is_err());
     }

@@ -6,7 +6,7 @@ use s3s::dto::*;
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
 use super::locks::LockHeaders;
-use super::objects::{encrypted, is_foreign, metadata, redirect, shown_version, source, storage_class, unbuilt};
+use super::objects::{admit_encryption, encrypted, metadata, redirect, shown_version, source, storage_class, unbuilt};
 use super::{acls, admit_conditions, admit_write, etag, matches, precondition_failed, seconds, tags, timestamp};
 use crate::content::{self, Expected};
 use crate::model::{Attributes, Bucket, Object as Record, Part as PartRecord, Place, Upload, Version};
@@ -22,8 +22,8 @@ pub async fn create(
     unbuilt(&[
         (input.sse_customer_algorithm.is_some(), "SSECustomerAlgorithm"),
         (input.ssekms_key_id.is_some(), "SSEKMSKeyId"),
-        (is_foreign(input.server_side_encryption.as_ref()), "SSEKMSKeyId"),
     ])?;
+    admit_encryption(input.server_side_encryption.as_ref())?;
     let bucket = s3.storage.bucket(&input.bucket).await?;
     let now_ms = s3.clock.now_ms();
     let lock = LockHeaders {
