@@ -176,6 +176,8 @@ pub const OBJECT_PUT_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
 pub const OBJECT_PART_BYTES_MIN: u64 = 5 * 1024 * 1024;
 pub const OBJECT_PARTS_MAX: i32 = 10_000;
 pub const OBJECT_METADATA_BYTES_MAX: usize = 2048;
+/// A request that is a document and no object: a completion of ten thousand parts is one megabyte.
+pub const OBJECT_DOCUMENT_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Objects up to this size live in the store, next to their records: as much as one value holds.
 pub const OBJECT_INLINE_BYTES_MAX: usize = STORE_VALUE_BYTES_MAX;
 /// What stands before the file in a browser's form, and after it.

@@ -1,7 +1,9 @@
 """The errors that S3's reference names for the operations that are here, each with its code and status, as boto3 sees them."""
 import datetime
+import http.client
 import json
 import os
+import urllib.parse
 import urllib.request
 from urllib.error import HTTPError
 
@@ -260,13 +262,19 @@ fetch(200, address)
 fetch("403 SignatureDoesNotMatch", address.replace(f"/{B}/k", f"/{B}/parts"))
 fetch("400 AuthorizationQueryParametersError", address.replace("X-Amz-Expires=60", "X-Amz-Expires=604801"))
 # Requests as no client makes them: a header that says nothing, bytes that are not the signed ones, too long a document.
-fetch("400 AuthorizationHeaderMalformed", f"{endpoint}/{B}/k", Authorization="AWS4-HMAC-SHA256 nonsense")
+fetch("400 AuthorizationHeaderMalformed", f"{endpoint}/{B}/k", Authorization="AWS4-HMAC-SHA256 Credential=test/20261126/us-east-1/s3/aws4_request, SignedHeaders=host")
 put = s3.generate_presigned_url("put_object", {"Bucket": B, "Key": "signed"}, ExpiresIn=60)
 fetch("400 XAmzContentSHA256Mismatch", put, data=b"other", x_amz_content_sha256="0" * 64)
 tagging = s3.generate_presigned_url("put_bucket_tagging", {"Bucket": B}, ExpiresIn=60)
-fetch("400 MalformedXML", tagging, data=b"")
+fetch("400 MissingRequestBodyError", tagging, data=b"")
 fetch("400 MalformedXML", tagging, data=b"<Tagging><TagSet>")
-fetch("400 MaxMessageLengthExceeded", tagging, data=b"<Tagging>" + b" " * (21 * 2**20) + b"</Tagging>")
+at = urllib.parse.urlparse(tagging)
+long = http.client.HTTPConnection(at.netloc)
+long.putrequest("PUT", f"{at.path}?{at.query}")
+long.putheader("content-length", str(5 * 2**20))
+long.endheaders()
+answer = long.getresponse()
+assert answer.status == 400 and b"MaxMessageLengthExceeded" in answer.read(), answer.status
 # A session's key with another token, or without one.
 other = boto3.client("sts").assume_role(RoleArn=iam.create_role(RoleName="errors-token", AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}]}))["Role"]["Arn"], RoleSessionName="token")["Credentials"]
 for token, code in {"nonsense": "InvalidToken", None: "InvalidAccessKeyId"}.items():

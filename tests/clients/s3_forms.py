@@ -2,7 +2,7 @@
 import base64, boto3, http.client, json, re, sys, threading, urllib.parse
 from botocore.config import Config
 
-PATHS = Config(s3={"addressing_style": "path"})
+PATHS = Config(s3={"addressing_style": "path"}, signature_version="s3v4")
 s3 = boto3.client("s3", config=PATHS)
 B = "forms"
 s3.create_bucket(Bucket=B)

@@ -82,6 +82,13 @@ fn documented_errors() {
 }
 
 #[test]
+fn ten_thousand_parts_come_and_go() {
+    let cloud = Cloud::start();
+    let script = root().join("tests/clients/s3_parts.py");
+    succeed(cloud.command(root().join(".venv/bin/python")).arg(script).arg(cloud.folder.path().join("data")));
+}
+
+#[test]
 fn forms_stream() {
     let cloud = Cloud::start();
     let script = root().join("tests/clients/s3_forms.py");
@@ -418,8 +425,8 @@ for key, bytes in content.items():
 fn blobs_live_in_a_bucket() {
     let mut store = Cloud::start();
     store.aws(&["s3api", "create-bucket", "--bucket", "blobs"]);
+    let endpoint = format!("aws_endpoint={}", store.endpoint);
     let options = |folder: &str| -> Vec<String> {
-        let endpoint = format!("aws_endpoint={}", store.endpoint);
         let address = format!("s3://blobs/{folder}");
         let named = ["--blobs", &address, "--blobs-option", &endpoint, "--blobs-option", "aws_access_key_id=test"];
         named.iter().chain(&["--blobs-option", "aws_secret_access_key=test"]).map(|&one| one.to_owned()).collect()

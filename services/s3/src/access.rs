@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cumulet_base::id;
+use cumulet_base::{id, limits};
 use cumulet_wire::auth::{Authorizer, Caller, Credential, Credentials, Principal};
 use cumulet_wire::call::{Context, trace_of};
 use cumulet_wire::policy::condition::note_absent;
@@ -197,8 +197,9 @@ impl S3Auth for Keys {
 
 pub async fn credential(keys: &dyn Credentials, key_id: &str, token: Option<&str>) -> S3Result<Credential> {
     let found = keys.find(key_id, token).await.map_err(|e| errors::denied(&e))?;
-    found.ok_or_else(|| {
-        s3_error!(InvalidAccessKeyId, "The AWS Access Key Id you provided does not exist in our records.")
+    found.ok_or_else(|| match token {
+        Some(_) => s3_error!(InvalidToken, "The provided token is malformed or otherwise invalid."),
+        None => s3_error!(InvalidAccessKeyId, "The AWS Access Key Id you provided does not exist in our records."),
     })
 }
 
@@ -219,6 +220,11 @@ impl S3Access for Gate {
         }
         if let Some(name) = unknown_resource(operation, cx.uri().query().unwrap_or_default()) {
             return Err(s3_error!(NotImplemented, "not implemented: s3.{operation} with {name}"));
+        }
+        let header = |name: &str| cx.headers().get(name).and_then(|v| v.to_str().ok());
+        let length = header("content-length").and_then(|length| length.parse::<u64>().ok()).unwrap_or_default();
+        if length > limits::OBJECT_DOCUMENT_BYTES_MAX && !matches!(operation, "PutObject" | "UploadPart") {
+            return Err(s3_error!(MaxMessageLengthExceeded, "Your request was too large."));
         }
         // Each of their keys is asked for where they are known.
         if operation == "DeleteObjects" {

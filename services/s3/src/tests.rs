@@ -359,3 +359,29 @@ async fn ten_thousand_parts_become_one_object_and_go_with_it() {
     world.call("DeleteObject", json!({"Bucket": "b-b-b", "Key": "k"})).await;
     assert_eq!(storage.parts("b-b-b", &id, 0, u32::MAX).await.unwrap().len(), 0);
 }
+
+/// A write that always meets another one gives up, and says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_that_never_meet_a_quiet_moment_are_aborted() {
+    let world = World::new();
+    world.call("CreateBucket", json!({"Bucket": "b-b-b"})).await;
+    let storage = world.s3.objects.storage.clone();
+    let runtime = tokio::runtime::Handle::current();
+    let meanwhile = |_: &mut crate::model::Bucket| {
+        let other = storage.amend_bucket("b-b-b", None, |_| Ok(()));
+        tokio::task::block_in_place(|| runtime.block_on(other)).map(drop)
+    };
+    let refused = storage.amend_bucket("b-b-b", None, meanwhile).await.unwrap_err();
+    assert_eq!(refused.code().as_str(), "OperationAborted");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    let world = World::new();
+    let storage = &world.s3.objects.storage;
+    let name = storage.new_blob("b-b-b", None);
+    let never = futures_util::stream::pending::<Result<Bytes, std::io::Error>>();
+    let body = s3s::dto::StreamingBlob::wrap(never);
+    let received = crate::content::receive(storage, Some(body), &Default::default(), "CRC32", &name, true).await;
+    assert_eq!(received.err().unwrap().code().as_str(), "RequestTimeout");
+}

@@ -65,11 +65,13 @@ pub async fn read(keys: &dyn Credentials, head: Parts, mut body: Incoming, bucke
     let key = fields.get("key").filter(|key| !key.is_empty()).ok_or_else(|| missing("key"))?;
     let key = key.replace("${filename}", &fields.file_name);
     let policy = fields.get("policy").map(Policy::of).transpose()?;
+    let is_signed = ["x-amz-signature", "signature"].iter().any(|name| fields.get(name).is_some());
+    if is_signed && policy.is_none() {
+        return Err(missing("policy"));
+    }
     let caller = signer(keys, &fields).await?;
     if let Some(policy) = &policy {
         policy.admit(bucket, &fields, now_ms)?;
-    } else if caller.is_some() {
-        return Err(missing("policy"));
     }
     let reply = Reply::of(&head, &fields, bucket, &key);
     let range = policy.and_then(|policy| policy.bytes).unwrap_or((0, u64::MAX));
