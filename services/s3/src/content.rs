@@ -7,7 +7,6 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::{Bytes, BytesMut};
 use cumulet_base::limits;
 use futures_util::StreamExt;
-use md5::{Digest, Md5};
 use s3s::checksum::ChecksumHasher;
 use s3s::dto::{Checksum, StreamingBlob};
 use s3s::{S3Request, S3Result, TrailingHeaders, s3_error};
@@ -15,6 +14,7 @@ use s3s::{S3Request, S3Result, TrailingHeaders, s3_error};
 use crate::{errors, form};
 use crate::model::Sum;
 use crate::storage::Storage;
+use crate::sums::Sums;
 
 pub const ALGORITHMS: [&str; 5] = ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"];
 /// How many bytes each of them makes.
@@ -98,7 +98,7 @@ pub async fn receive(
     always_blob: bool,
 ) -> S3Result<Content> {
     let algorithm = expected.algorithm().unwrap_or(default_algorithm).to_owned();
-    let (mut md5, mut hasher) = (Md5::new(), hasher(&algorithm));
+    let mut sums = Sums::new(&algorithm);
     let mut size = 0_u64;
     let mut small = BytesMut::new();
     let mut writer = always_blob.then(|| storage.blobs.create(name));
@@ -120,8 +120,7 @@ pub async fn receive(
         if size > limits::OBJECT_PUT_BYTES_MAX {
             return Err(s3_error!(EntityTooLarge, "Your proposed upload exceeds the maximum allowed size"));
         }
-        md5.update(&piece);
-        hasher.update(&piece);
+        sums.update(piece.clone()).await?;
         match &mut writer {
             Some(writer) => writer.write(piece).await.map_err(errors::blobs)?,
             None if small.len() + piece.len() <= limits::OBJECT_INLINE_BYTES_MAX => small.extend_from_slice(&piece),
@@ -136,17 +135,28 @@ pub async fn receive(
     if expected.decoded_bytes.is_some_and(|said| size != said) {
         return Err(incomplete());
     }
-    let md5: [u8; 16] = md5.finalize().into();
-    let value = value_of(&algorithm, &hasher.finalize()).unwrap_or_default();
-    compare(expected, &algorithm, &md5, &value)?;
-    let sum = Sum { algorithm, value, is_composite: false };
-    let (inline, blob) = match writer {
-        Some(writer) => {
-            writer.finish().await.map_err(errors::blobs)?;
-            (None, Some(name.to_owned()))
-        }
-        None => (Some(small.freeze()), None),
+    let finish = async {
+        let Some(writer) = writer else { return Ok::<_, s3s::S3Error>(None) };
+        writer.finish().await.map_err(errors::blobs)?;
+        Ok(Some(name.to_owned()))
     };
+    // The last of it is hashed while the disk takes it.
+    let (summed, blob) = tokio::join!(sums.finish(), finish);
+    let compared = summed.and_then(|(md5, sums)| {
+        let value = value_of(&algorithm, &sums).unwrap_or_default();
+        compare(expected, &algorithm, &md5, &value)?;
+        Ok((md5, Sum { algorithm, value, is_composite: false }))
+    });
+    let (md5, sum) = match (compared, &blob) {
+        (Ok(compared), _) => compared,
+        (Err(e), Ok(Some(blob))) => {
+            storage.discard(std::slice::from_ref(blob)).await;
+            return Err(e);
+        }
+        (Err(e), _) => return Err(e),
+    };
+    let blob = blob?;
+    let inline = blob.is_none().then(|| small.freeze());
     Ok(Content { size, md5, sum, inline, blob })
 }
 

@@ -23,6 +23,7 @@ mod public;
 mod scrub;
 mod storage;
 mod stream;
+mod sums;
 #[cfg(test)]
 mod tests;
 mod website;
@@ -37,7 +38,7 @@ use cumulet_blobs::Blobs;
 use cumulet_delivery::Delivery;
 use cumulet_engine::record::{Usage, UsageSink};
 use cumulet_store::Store;
-use cumulet_wire::auth::{Authorizer, Credentials};
+use cumulet_wire::auth::{Authorizer, Credentials, sigv4};
 use cumulet_wire::client::Client;
 use cumulet_wire::data_plane::host_name;
 use cumulet_wire::raw::{RawBody, RawService};
@@ -143,7 +144,8 @@ impl S3 {
                     return response.map(|body| Full::new(body).map_err(|never| match never {}).boxed_unsync());
                 }
                 let request = Request::from_parts(head, s3s::Body::from(body));
-                (session.clone(), SESSION.scope(session, self.service.call(request)).await)
+                let answered = SESSION.scope(session.clone(), self.service.call(request)).await;
+                (session, answered.and_then(|answer| told_apart(answer, &asked)))
             }
         };
         let request_id = session.request_id.clone();
@@ -185,6 +187,17 @@ impl S3 {
     }
 }
 
+/// s3s has one code for all requests that it cannot read, and S3 another for those whose signature cannot be.
+fn told_apart(answer: s3s::HttpResponse, asked: &http::HeaderMap) -> Answered {
+    let is_newer = asked.get("authorization").is_some_and(|text| text.as_bytes().starts_with(b"AWS4"));
+    if answer.status() != http::StatusCode::BAD_REQUEST || !is_newer || sigv4::claim(asked, "").is_ok() {
+        return Ok(answer);
+    }
+    let message = "The authorization header that you provided is not valid.";
+    let refused = s3s::s3_error!(AuthorizationHeaderMalformed, "{message}");
+    refused.to_http_response().map_err(|e| s3s::HttpError::new(Box::new(e)))
+}
+
 /// What s3s makes of a request.
 type Answered = Result<s3s::HttpResponse, s3s::HttpError>;
 
@@ -195,7 +208,7 @@ impl RawService for S3 {
             Some(scope) => scope == "s3",
             None => {
                 let is_named = host::is_s3(host_name) || host::website(host_name).is_some();
-                is_named || is_form(head) || is_anyones(head)
+                is_named || is_form(head) || is_anyones(head) || is_torn(head)
             }
         }
     }
@@ -221,6 +234,12 @@ impl RawService for S3 {
 fn is_anyones(head: &Parts) -> bool {
     let is_call = head.headers.contains_key("x-amz-target") || head.headers.contains_key("authorization");
     head.method != http::Method::POST && !is_call && host::is_bucket_path(head.uri.path())
+}
+
+/// A signature that cannot be read whole, and is S3's by what can be read.
+fn is_torn(head: &Parts) -> bool {
+    let signature = head.headers.get("authorization").and_then(|v| v.to_str().ok());
+    signature.is_some_and(|text| text.contains("/s3/aws4_request"))
 }
 
 /// A browser's upload: its signature is in the form.
