@@ -147,6 +147,11 @@ pub const STORE_QUEUE_BYTES_MAX: usize = 128 * 1024 * 1024;
 pub const STORE_GROUP_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Reads of one store that run at the same time; further ones wait.
 pub const STORE_READERS_MAX: usize = 8;
+/// A read of up to so many rows runs on the thread that asks; one that took this long has waited for the disk or a
+/// processor, and sends up to so many of those after it to other threads.
+pub const STORE_READ_SHORT_ROWS_MAX: u64 = 16;
+pub const STORE_READ_SLOW_US: u128 = 500;
+pub const STORE_READS_AWAY_MAX: u32 = 1024;
 /// A transaction id is remembered until its shard is this many revisions further.
 pub const STORE_IDS_REVS: u64 = 8192;
 /// Log entries that one commit forgets; a longer trim takes several.
@@ -232,6 +237,11 @@ pub const TEMPLATES_MAX: usize = 256;
 pub const TEMPLATES_MEMORY_PERCENT: u64 = 50;
 /// Templates of one function version: one clones one instance after the other.
 pub const FUNCTION_TEMPLATES_MAX: usize = 2;
+/// Clones of one template that wait for somebody who wants them, and the memory that each copies meanwhile: what an
+/// earlier one wrote, as pages and as ranges of them.
+pub const CLONES_AHEAD_MAX: usize = 2;
+pub const CLONE_PAGES_AHEAD_MAX: usize = 512;
+pub const CLONE_RANGES_AHEAD_MAX: usize = 512;
 /// Function versions of which it is remembered whether they can be cloned.
 pub const TEMPLATES_KNOWN_MAX: usize = 10_000;
 /// Tasks of a template and all its clones together, where the kernel counts them by user; each clone has its own limit.

@@ -19,6 +19,7 @@ pub mod output;
 pub mod policy;
 mod pool;
 pub mod record;
+pub mod rounds;
 pub mod sandbox;
 pub mod stream;
 

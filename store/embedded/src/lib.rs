@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
-use cumulet_base::limits::{STORE_QUEUE_BYTES_MAX, STORE_QUEUE_MAX};
+use cumulet_base::limits::{STORE_QUEUE_BYTES_MAX, STORE_QUEUE_MAX, STORE_READ_SHORT_ROWS_MAX};
 use cumulet_store::{Change, Error, MultiOutcome, Outcome, Read, Result, Rev, Rows, Shard, Store, Txn};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
@@ -98,11 +98,15 @@ impl Store for EmbeddedStore {
 
     async fn read(&self, shard: Shard, reads: Vec<Read>) -> Result<(Rev, Rows)> {
         self.limits().admit_reads(&reads)?;
-        self.readers.run("reading rows", move |conn| readers::rows(conn, shard, &reads)).await
+        let is_short = readers::is_short(&reads);
+        self.readers.run("reading rows", is_short, move |conn| readers::rows(conn, shard, &reads)).await
     }
 
     async fn changes(&self, shard: Shard, after: Rev, limit: u32) -> Result<Vec<Change>> {
-        self.readers.run("reading the change log", move |conn| readers::changes(conn, shard, after, limit)).await
+        let is_short = u64::from(limit) <= STORE_READ_SHORT_ROWS_MAX;
+        self.readers
+            .run("reading the change log", is_short, move |conn| readers::changes(conn, shard, after, limit))
+            .await
     }
 
     fn watch(&self, shard: Shard) -> watch::Receiver<Rev> {

@@ -1,11 +1,15 @@
-//! Reads, each at one snapshot of SQLite's, on a bounded number of connections and blocking threads.
-//! There is no cache of rows: SQLite's page cache and the operating system's do that.
+//! Reads, each at one snapshot of SQLite's, on a bounded number of connections.
+//! There is no cache of rows: SQLite's page cache and the operating system's do that. Short reads therefore rarely
+//! wait for the disk, and run where they are asked for: handing one to another thread and back costs several times what the
+//! read does. When they do wait, the next ones go to blocking threads, as long reads always do.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use bytes::Bytes;
-use cumulet_base::limits::STORE_READERS_MAX;
+use cumulet_base::limits::{STORE_READ_SHORT_ROWS_MAX, STORE_READ_SLOW_US, STORE_READERS_MAX, STORE_READS_AWAY_MAX};
 use cumulet_store::{Change, Error, Key, Read, Result, Rev, Row, Rows, Shard, Space};
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::Semaphore;
@@ -18,19 +22,35 @@ pub(crate) struct Readers {
     file: PathBuf,
     idle: Mutex<Vec<Connection>>,
     permits: Arc<Semaphore>,
+    pace: Pace,
 }
 
 impl Readers {
     pub(crate) fn new(file: PathBuf) -> Readers {
-        Readers { file, idle: Mutex::default(), permits: Arc::new(Semaphore::new(STORE_READERS_MAX)) }
+        Readers {
+            file,
+            idle: Mutex::default(),
+            permits: Arc::new(Semaphore::new(STORE_READERS_MAX)),
+            pace: Pace::default(),
+        }
     }
 
     /// Runs the work inside one read transaction. It begins after the call, and so sees all that was acknowledged before.
     pub(crate) async fn run<T: Send + 'static>(
         self: &Arc<Readers>,
         doing: &'static str,
+        is_short: bool,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T> {
+        if is_short
+            && self.pace.is_here()
+            && let Ok(_permit) = self.permits.try_acquire()
+        {
+            let began = Instant::now();
+            let answer = self.with_connection(work);
+            self.pace.took(began.elapsed().as_micros());
+            return answer.map_err(|e| error::sqlite(doing, &e));
+        }
         let permit = self.permits.clone().acquire_owned().await;
         let permit = permit.map_err(|_| Error::Closed)?;
         let readers = self.clone();
@@ -70,6 +90,42 @@ impl Readers {
     fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether short reads come out of memory, as their times tell: after one that did not, some go to other threads, after the
+/// next twice as many.
+#[derive(Default)]
+struct Pace {
+    /// Reads yet to be sent away.
+    away: AtomicU32,
+    /// How many the last slow one sent away; 0 after a quick one.
+    last: AtomicU32,
+}
+
+impl Pace {
+    fn is_here(&self) -> bool {
+        let spend = |away: u32| away.checked_sub(1);
+        self.away.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend).is_err()
+    }
+
+    fn took(&self, micros: u128) {
+        let last = self.last.load(Ordering::Relaxed);
+        let next = if micros < STORE_READ_SLOW_US { 0 } else { (2 * last).clamp(4, STORE_READS_AWAY_MAX) };
+        if next != last {
+            self.last.store(next, Ordering::Relaxed);
+        }
+        if next > 0 {
+            self.away.store(next, Ordering::Relaxed);
+        }
+    }
+}
+
+pub(crate) fn is_short(reads: &[Read]) -> bool {
+    let rows = reads.iter().map(|read| match read {
+        Read::Get(..) => 1,
+        Read::Range { limit, .. } => u64::from(*limit),
+    });
+    rows.sum::<u64>() <= STORE_READ_SHORT_ROWS_MAX
 }
 
 pub(crate) fn rows(conn: &Connection, shard: Shard, reads: &[Read]) -> rusqlite::Result<(Rev, Rows)> {
@@ -129,4 +185,43 @@ fn answer(conn: &Connection, shard: Shard, read: &Read) -> rusqlite::Result<Vec<
         rows.push(row);
     }
     Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slow_reads_send_more_and_more_away_and_a_quick_one_ends_it() {
+        let pace = Pace::default();
+        assert!(pace.is_here());
+        for away in [4, 8, 16] {
+            pace.took(STORE_READ_SLOW_US);
+            assert_eq!((0..away).filter(|_| pace.is_here()).count(), 0);
+            assert!(pace.is_here());
+        }
+        (0..64).for_each(|_| pace.took(STORE_READ_SLOW_US));
+        let sent = std::iter::repeat_with(|| pace.is_here()).take_while(|is_here| !is_here).count();
+        assert_eq!(sent, STORE_READS_AWAY_MAX as usize);
+        pace.took(0);
+        pace.took(STORE_READ_SLOW_US);
+        assert_eq!((0..5).filter(|_| pace.is_here()).count(), 1);
+    }
+
+    #[test]
+    fn a_read_is_as_long_as_the_rows_it_may_answer() {
+        let get = || Read::Get(Space(1), Key::from_static(b"k"));
+        let range = |limit| Read::Range {
+            space: Space(1),
+            lo: Key::from_static(b"a"),
+            hi: Key::from_static(b"b"),
+            limit,
+            bytes: u32::MAX,
+            reverse: false,
+        };
+        let max = STORE_READ_SHORT_ROWS_MAX as u32;
+        assert!(is_short(&[get(), range(max - 1)]));
+        assert!(!is_short(&[get(), range(max)]));
+        assert!(!is_short(&[range(u32::MAX), range(u32::MAX)]));
+    }
 }
