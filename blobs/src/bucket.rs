@@ -95,10 +95,9 @@ macro_rules! build {
             .with_retry(retries());
         for (name, value) in &$access.environment {
             let key = name.to_ascii_lowercase();
-            if let (true, Ok(key)) = (
-                name.starts_with($variables) && !NOT_OF_THE_ENVIRONMENT.contains(&key.as_str()),
-                key.parse::<$key>(),
-            ) {
+            if let (true, Ok(key)) =
+                (name.starts_with($variables) && !NOT_OF_THE_ENVIRONMENT.contains(&key.as_str()), key.parse::<$key>())
+            {
                 builder = builder.with_config(key, value);
             }
         }
@@ -193,7 +192,8 @@ mod tests {
 
     #[tokio::test]
     async fn options_are_the_providers() {
-        for (address, other) in [("s3://b", "azure_storage_token"), ("gs://b", "aws_region"), ("az://b", "google_bucket")]
+        for (address, other) in
+            [("s3://b", "azure_storage_token"), ("gs://b", "aws_region"), ("az://b", "google_bucket")]
         {
             let refused = Blobs::bucket(&address.parse().unwrap(), &access(&[(other, "x")]), "me").await;
             assert!(matches!(refused, Err(Error::Option(name)) if name == other), "{address}");

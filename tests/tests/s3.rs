@@ -448,7 +448,8 @@ fn blobs_live_in_a_bucket() {
     let kept = named(&store);
     assert_eq!(kept.len(), 5, "{kept:?}");
     let files = cloud.folder.path().join("data/blobs");
-    let files: Vec<_> = std::fs::read_dir(files).expect("the folder").map(|one| one.expect("one").file_name()).collect();
+    let files: Vec<_> =
+        std::fs::read_dir(files).expect("the folder").map(|one| one.expect("one").file_name()).collect();
     assert_eq!(files, ["place"], "no bytes are beside the bucket");
     // The bytes are durable in the bucket when a put is answered: neither end may lose them.
     cloud.kill_and_restart();
@@ -466,7 +467,16 @@ fn blobs_live_in_a_bucket() {
     let put = |cloud: &Cloud| {
         let file = cloud.folder.path().join("file");
         std::fs::write(&file, vec![b'x'; 100_000]).expect("a file");
-        cloud.aws_output(&["s3api", "put-object", "--bucket", "kept", "--key", "late", "--body", &file.to_string_lossy()])
+        cloud.aws_output(&[
+            "s3api",
+            "put-object",
+            "--bucket",
+            "kept",
+            "--key",
+            "late",
+            "--body",
+            &file.to_string_lossy(),
+        ])
     };
     store.signal("STOP");
     store.signal("KILL");

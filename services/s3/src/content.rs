@@ -11,10 +11,10 @@ use s3s::checksum::ChecksumHasher;
 use s3s::dto::{Checksum, StreamingBlob};
 use s3s::{S3Request, S3Result, TrailingHeaders, s3_error};
 
-use crate::{errors, form};
 use crate::model::Sum;
 use crate::storage::Storage;
 use crate::sums::Sums;
+use crate::{errors, form};
 
 pub const ALGORITHMS: [&str; 5] = ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"];
 /// How many bytes each of them makes.

@@ -47,7 +47,13 @@ struct Reply {
 }
 
 /// Reads as far as the file begins.
-pub async fn read(keys: &dyn Credentials, head: Parts, mut body: Incoming, bucket: &str, now_ms: u64) -> S3Result<Upload> {
+pub async fn read(
+    keys: &dyn Credentials,
+    head: Parts,
+    mut body: Incoming,
+    bucket: &str,
+    now_ms: u64,
+) -> S3Result<Upload> {
     let kind = head.headers.get("content-type").and_then(|v| v.to_str().ok()).unwrap_or_default();
     let mut reader = Head::new(&parse::boundary(kind)?);
     let (fields, file) = loop {
@@ -96,7 +102,9 @@ async fn signer(keys: &dyn Credentials, fields: &Fields) -> S3Result<Option<Call
             return Err(bad("x-amz-algorithm"));
         }
         let scope: Vec<&str> = fields.get("x-amz-credential").unwrap_or_default().rsplitn(5, '/').collect();
-        let &["aws4_request", "s3", region, date, key_id] = scope.as_slice() else { return Err(bad("x-amz-credential")) };
+        let &["aws4_request", "s3", region, date, key_id] = scope.as_slice() else {
+            return Err(bad("x-amz-credential"));
+        };
         if !fields.get("x-amz-date").is_some_and(|at| at.starts_with(date)) {
             return Err(bad("x-amz-date"));
         }
@@ -139,10 +147,21 @@ fn headers(asked: &HeaderMap, fields: &Fields) -> S3Result<HeaderMap> {
         let (name, value) = match name {
             "acl" => ("x-amz-acl", value.to_owned()),
             "tagging" => ("x-amz-tagging", tags(value)?),
-            "cache-control" | "content-type" | "content-disposition" | "content-encoding" | "expires"
+            "cache-control"
+            | "content-type"
+            | "content-disposition"
+            | "content-encoding"
+            | "expires"
             | "content-md5" => (name, value.to_owned()),
-            "x-amz-signature" | "x-amz-credential" | "x-amz-algorithm" | "x-amz-date" | "x-amz-security-token"
-            | "x-amz-content-sha256" | "x-amz-trailer" | "x-amz-decoded-content-length" | "x-amz-copy-source" => continue,
+            "x-amz-signature"
+            | "x-amz-credential"
+            | "x-amz-algorithm"
+            | "x-amz-date"
+            | "x-amz-security-token"
+            | "x-amz-content-sha256"
+            | "x-amz-trailer"
+            | "x-amz-decoded-content-length"
+            | "x-amz-copy-source" => continue,
             name if name.starts_with("x-amz-") => (name, value.to_owned()),
             _ => continue,
         };
@@ -293,12 +312,7 @@ impl Reply {
             location = format!("{to}{separator}{}", pairs.finish());
             *response.status_mut() = StatusCode::SEE_OTHER;
         } else if self.status == StatusCode::CREATED {
-            let text = [
-                ("Location", location.as_str()),
-                ("Bucket", &self.bucket),
-                ("Key", &self.key),
-                ("ETag", &tag),
-            ];
+            let text = [("Location", location.as_str()), ("Bucket", &self.bucket), ("Key", &self.key), ("ETag", &tag)];
             let text: String = text.map(|(name, value)| format!("<{name}>{}</{name}>", escaped(value))).concat();
             let text = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<PostResponse>{text}</PostResponse>");
             response.headers_mut().insert("content-type", HeaderValue::from_static("application/xml"));

@@ -182,7 +182,10 @@ mod tests {
         Ok(file.has_ended.then_some((fields, content)))
     }
 
-    fn check(form: &[u8], expect: Option<(&[(&str, &str)], &str, &[u8])>) {
+    /// Fields, the file's name, and the file.
+    type Expect<'a> = Option<(&'a [(&'a str, &'a str)], &'a str, &'a [u8])>;
+
+    fn check(form: &[u8], expect: Expect<'_>) {
         for piece in 1..=form.len().min(70) {
             let seen = read(form, piece).unwrap();
             let expect = expect.map(|(pairs, file_name, content)| {
@@ -194,14 +197,16 @@ mod tests {
 
     const FIELD: &str = "--edge\r\nContent-Disposition: form-data; name=\"Key\"\r\n\r\na/${filename}\r\n";
     const EMPTY: &str = "--edge\r\ncontent-disposition: form-data; name=x\r\nContent-Type: text/plain\r\n\r\n\r\n";
-    const FILE: &str = "--edge\r\nContent-Type: a/b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f;=.txt\"\r\n\r\n";
+    const FILE: &str =
+        "--edge\r\nContent-Type: a/b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f;=.txt\"\r\n\r\n";
 
     #[test]
     fn fields_and_a_file_come_in_any_pieces() {
         let form = format!("{FIELD}{EMPTY}{FILE}by\r\n--edgy\r\ntes\r\n--edge--\r\n");
         let fields: &[(&str, &str)] = &[("key", "a/${filename}"), ("x", "")];
         check(form.as_bytes(), Some((fields, "f;=.txt", b"by\r\n--edgy\r\ntes")));
-        let later = format!("{FILE}\r\n--edge\r\nContent-Disposition: form-data; name=\"late\"\r\n\r\nx\r\n--edge--\r\n");
+        let later =
+            format!("{FILE}\r\n--edge\r\nContent-Disposition: form-data; name=\"late\"\r\n\r\nx\r\n--edge--\r\n");
         check(later.as_bytes(), Some((&[], "f;=.txt", b"")));
         check(format!("{FIELD}{FILE}broken off").as_bytes(), None);
         check(FIELD.as_bytes(), None);

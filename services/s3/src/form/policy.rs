@@ -39,8 +39,7 @@ impl Policy {
         let text = BASE64_STANDARD.decode(encoded).map_err(|_| invalid("Invalid Base64 Encoding"))?;
         let document: Value = serde_json::from_slice(&text).map_err(|_| invalid("Invalid JSON."))?;
         let expires = document["expiration"].as_str().ok_or_else(|| invalid("Policy missing expiration"))?;
-        let expires =
-            OffsetDateTime::parse(expires, &Rfc3339).map_err(|_| invalid("Invalid 'expiration' value"))?;
+        let expires = OffsetDateTime::parse(expires, &Rfc3339).map_err(|_| invalid("Invalid 'expiration' value"))?;
         let listed = document["conditions"].as_array().ok_or_else(|| invalid("Policy missing conditions"))?;
         let mut policy = Policy { expires, conditions: Vec::new(), bytes: None };
         for condition in listed {

@@ -43,7 +43,9 @@ pub async fn create(s3: &Objects, request: S3Request<CreateBucketInput>) -> S3Re
         return Err(errors::custom(
             "IllegalLocationConstraintException",
             400,
-            format!("The {named} location constraint is incompatible for the region specific endpoint this request was sent to."),
+            format!(
+                "The {named} location constraint is incompatible for the region specific endpoint this request was sent to."
+            ),
         ));
     }
     let mut record = Record::new(access::caller()?.account, region, s3.clock.now_ms());
