@@ -21,6 +21,7 @@ mod packed;
 pub mod policy;
 mod pool;
 pub mod record;
+pub mod rounds;
 pub mod sandbox;
 pub mod stream;
 

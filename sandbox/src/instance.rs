@@ -22,7 +22,7 @@ use cumulet_engine::sandbox::{Instance, InstanceSpec, Sandbox, StartError};
 use tokio::sync::Semaphore;
 
 use crate::channel::{ChannelError, Io, runtime_api, server};
-use crate::clone::Template;
+use crate::clone::{self, Template};
 use crate::config::{Clones, PlatformConnection, SandboxConfig};
 use crate::extensions::attendant::{self, Attendant, Task};
 use crate::extensions::telemetry::Telemetry;
@@ -33,6 +33,7 @@ use crate::interpreter::{Interpreter, Interpreters};
 use crate::launch::{CloneOrder, LaunchError, Launcher, Plan, failed};
 use crate::proof::Proofs;
 use crate::root;
+use crate::stock::Stock;
 use crate::sys;
 use crate::templates::{Kind, Live, Pending, Templates};
 
@@ -384,8 +385,14 @@ impl Inner {
         let mut environment = spec.environment.clone();
         set_initialisation(&mut environment, pending.0.kind);
         let first = difference(&pending.0.environment, &environment);
-        let order = CloneOrder { live: pending.0.clone(), memory_mb: spec.function.memory_mb, first };
-        let made = self.launcher.clone_of(order).await?;
+        let made = match self.take_from_stock(&pending.0, &first) {
+            Some(made) => made,
+            None => {
+                let order = CloneOrder { live: pending.0.clone(), memory_mb: spec.function.memory_mb, first };
+                let made = self.launcher.clone_of(order).await;
+                made.map_err(|error| pending.0.stock.failure().unwrap_or(error))?
+            }
+        };
         let io = Io::frames(made.channel, made.stdout, made.stderr).map_err(failed("opening the clone's channel"))?;
         let template = Some(pending.0.clone());
         Ok(Box::new(LinuxInstance {
@@ -395,9 +402,16 @@ impl Inner {
             template,
             attendant: None,
             state: Doing::Nothing,
+            has_answered: false,
             inner: self.clone(),
             spec: spec.clone(),
         }))
+    }
+
+    /// One that was made ahead, now let go. One that ends just now is none.
+    fn take_from_stock(&self, live: &Live, first: &[u8]) -> Option<clone::Clone> {
+        let mut made = live.stock.take()?;
+        made.go(first).is_ok().then_some(made)
     }
 
     async fn boot_template(self: &Arc<Self>, version: &str, spec: Arc<InstanceSpec>, kind: Kind) {
@@ -412,7 +426,9 @@ impl Inner {
             };
             next = match made.unwrap_or_else(|_| Err("its initialisation takes too long".to_owned())) {
                 Ok(live) => {
-                    self.templates.ready(version, &revision, live);
+                    let live = Arc::new(live);
+                    self.templates.ready(version, &revision, live.clone());
+                    self.launcher.restock(&live, spec.function.memory_mb);
                     None
                 }
                 Err(reason) => self.templates.refuse(version, &revision, kind, reason),
@@ -462,7 +478,8 @@ impl Inner {
         let mut environment = spec.environment.clone();
         set_initialisation(&mut environment, kind);
         let (pending, since) = (AtomicUsize::new(0), Instant::now());
-        Ok(Live { template, kind, environment, _tasks: [platform, watch], has_registered, bytes, pending, since })
+        let (stock, _tasks) = (Stock::new(self.config.clones_ahead), [platform, watch]);
+        Ok(Live { template, kind, environment, _tasks, has_registered, bytes, stock, pending, since })
     }
 
     async fn start_plainly(self: &Arc<Self>, spec: Arc<InstanceSpec>) -> Result<LinuxInstance, StartError> {
@@ -535,6 +552,7 @@ impl Inner {
             template: None,
             attendant: Some(attendant),
             state: Doing::Nothing,
+            has_answered: false,
             inner: self.clone(),
             spec,
         })

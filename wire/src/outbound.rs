@@ -50,11 +50,16 @@ pub fn trust(pem: &[u8]) -> Result<(), String> {
     TRUSTED.set(certificates).map_err(|_| "authorities were named before".to_owned())
 }
 
-static TLS: LazyLock<TlsConnector> = LazyLock::new(|| {
+static TLS: LazyLock<Arc<ClientConfig>> = LazyLock::new(|| {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     roots.add_parsable_certificates(TRUSTED.get().cloned().unwrap_or_default());
-    TlsConnector::from(Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()))
+    Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
 });
+
+/// Whom this cloud trusts, for those who keep connections of their own.
+pub fn tls() -> Arc<ClientConfig> {
+    TLS.clone()
+}
 
 /// The URI of the request names scheme and server.
 ///
@@ -96,7 +101,7 @@ async fn exchange(request: Request<Bytes>, bytes_max: usize) -> Result<Response<
     let _slower = stream.set_nodelay(true);
     if is_encrypted {
         let name = ServerName::try_from(host.to_owned()).map_err(|e| connecting(&e))?;
-        let stream = TLS.connect(name, stream).await.map_err(|e| connecting(&e))?;
+        let stream = TlsConnector::from(tls()).connect(name, stream).await.map_err(|e| connecting(&e))?;
         return over(stream, request, &uri, bytes_max).await;
     }
     over(stream, request, &uri, bytes_max).await

@@ -48,6 +48,7 @@ pub(super) struct LinuxInstance {
     /// Clones have none.
     pub(super) attendant: Option<Attendant>,
     pub(super) state: Doing,
+    pub(super) has_answered: bool,
     pub(super) inner: Arc<Inner>,
     pub(super) spec: Arc<InstanceSpec>,
 }
@@ -122,6 +123,23 @@ impl LinuxInstance {
         let before = std::mem::replace(self, next);
         Box::new(before).stop().await;
         self.initialise(log).await
+    }
+
+    /// After the first answer of a clone, or its end: until then it needs the processors more than those to come.
+    fn replace_in_stock(&mut self, teaches: bool) {
+        let Some(live) = self.template.as_ref().filter(|_| !std::mem::replace(&mut self.has_answered, true)) else {
+            return;
+        };
+        let memory_mb = self.spec.function.memory_mb;
+        if !teaches || !live.stock.wants_lesson() {
+            self.inner.launcher.restock(live, memory_mb);
+            return;
+        }
+        let (inner, live, pid) = (self.inner.clone(), live.clone(), self.process.pid());
+        tokio::task::spawn_blocking(move || {
+            live.stock.learn(pid);
+            inner.launcher.restock(&live, memory_mb);
+        });
     }
 
     /// What extensions are told of the initialisation.
@@ -245,10 +263,12 @@ impl Instance for LinuxInstance {
                     Some(extensions) => extensions.drain(log),
                     None => self.state = Doing::Nothing,
                 }
+                self.replace_in_stock(true);
                 return Ok(answer);
             }
             Err(broken) => broken,
         };
+        self.replace_in_stock(false);
         let failure = self.failure(broken).await;
         self.io.drain(log);
         if let Some(extensions) = &extensions {
@@ -306,7 +326,8 @@ impl Instance for LinuxInstance {
         attendant.extensions.drain(log);
     }
 
-    async fn seats(self: Box<Self>, count: usize) -> Result<Vec<Box<dyn Instance>>, StartError> {
+    async fn seats(mut self: Box<Self>, count: usize) -> Result<Vec<Box<dyn Instance>>, StartError> {
+        self.replace_in_stock(false);
         if self.is_attended() {
             self.stop().await;
             let what = "a function with extensions takes one event at a time: unset its setting for several";
@@ -343,7 +364,8 @@ impl Instance for LinuxInstance {
         self.process.usage()
     }
 
-    async fn stop(self: Box<Self>) {
+    async fn stop(mut self: Box<Self>) {
+        self.replace_in_stock(false);
         let LinuxInstance { io, process, platform, template, attendant, .. } = *self;
         drop((platform, attendant));
         process.stop().await;

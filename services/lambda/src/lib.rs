@@ -4,6 +4,7 @@
 
 mod absent;
 mod asynchronous;
+mod bucket;
 mod errors;
 pub mod functions;
 #[doc(hidden)]
