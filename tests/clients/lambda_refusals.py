@@ -314,6 +314,23 @@ for operation in built:
     for error in {shape.name for shape in model.operation_model(operation).error_shapes} - tried.get(operation, set()):
         if not (error in NEVER or (operation, error) in NEVER or error.startswith(NO_PART)):
             faults.append(f"{operation}: {error} has no case")
+
+# What is not built says so by its name, and so does each part of what is.
+for operation in ABSENT:
+    shape = model.operation_model(operation).input_shape
+    value = {"string": "x", "structure": {}, "list": [], "map": {}, "integer": 1, "long": 1, "blob": b"x", "timestamp": 1}
+    given = {name: value.get(shape.members[name].type_name, "x") for name in shape.required_members}
+    if "FunctionName" in given:
+        given["FunctionName"] = "there"
+    check(operation, given, "NotImplemented", 501, f"not implemented: lambda.{operation}")
+for parameters, part in (
+    ({"DurableConfig": {"ExecutionTimeout": 60}}, "DurableConfig"),
+    ({"KMSKeyArn": "arn:aws:kms:us-east-1:000000000000:key/k"}, "KMSKeyArn"),
+    ({"CodeSigningConfigArn": "arn:aws:lambda:us-east-1:000000000000:code-signing-config:csc-0123456789abcdef0"}, "CodeSigningConfigArn"),
+    ({"CapacityProviderConfig": {"LambdaManagedInstancesCapacityProviderConfig": {"CapacityProviderArn": "arn:aws:lambda:us-east-1:000000000000:capacity-provider:p"}}}, "CapacityProviderConfig"),
+):
+    check("CreateFunction", {**BASE, "FunctionName": "f", **parameters}, "NotImplemented", 501, f"not implemented: lambda: {part}")
+check("Invoke", {"FunctionName": "there", "DurableExecutionName": "d"}, "NotImplemented", 501, "Durable")
 assert not faults, "\n".join(faults)
 silent = set(built) - set(tried) - {"GetAccountSettings", "GetFunctionCodeSigningConfig", "ListLayerVersions", "DeleteLayerVersion",
                                     "ListEventSourceMappings", "ListFunctionsByCodeSigningConfig"}
