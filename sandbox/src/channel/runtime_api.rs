@@ -519,3 +519,71 @@ pub fn fuzz(bytes: &[u8]) {
     }
     let _either = stream_error(&trailers);
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::net::SocketAddr;
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    async fn call(to: SocketAddr, method: &str, path: &str, body: &str) -> String {
+        let mut stream = TcpStream::connect(to).await.unwrap();
+        let length = body.len();
+        let head =
+            format!("{method} {PREFIX}{path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}");
+        stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    fn event(id: &str) -> Invocation {
+        Invocation { request_id: id.to_owned(), payload: id.to_owned().into(), ..Invocation::default() }
+    }
+
+    async fn invoke(seat: &mut RuntimeApi, id: &str) -> Result<Answer, ChannelError> {
+        let deadline = Deadline { at: Instant::now() + Duration::from_secs(10), epoch_ms: 0 };
+        seat.invoke(&event(id), deadline, &mut Pipes::none(), &mut InvocationLog::new()).await
+    }
+
+    #[tokio::test]
+    async fn seats_have_an_event_each() {
+        let listener = StdTcpListener::bind("127.0.0.1:0").unwrap();
+        let to = listener.local_addr().unwrap();
+        let api = RuntimeApi::serve(listener, "f", None).unwrap();
+        let first = tokio::spawn(call(to, "GET", "invocation/next", ""));
+        api.readied().await.unwrap();
+        let mut seats = api.divide(2);
+        let mut right = seats.pop().unwrap();
+        let mut left = seats.pop().unwrap();
+        let runtime = async {
+            let taken = [first.await.unwrap(), call(to, "GET", "invocation/next", "").await];
+            assert!(taken[0].ends_with('a') && taken[1].ends_with('b'), "{taken:?}");
+            for id in ["b", "a"] {
+                let answer = call(to, "POST", &format!("invocation/{id}/response"), id).await;
+                assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
+            }
+            let again = call(to, "POST", "invocation/a/response", "a").await;
+            assert!(again.contains("answered already"), "{again}");
+        };
+        let (one, other, ()) = tokio::join!(invoke(&mut left, "a"), invoke(&mut right, "b"), runtime);
+        assert_eq!((one, other), (Ok(Answer::Success("a".into())), Ok(Answer::Success("b".into()))));
+
+        // What was given up before anybody took it is not begun with.
+        assert!(tokio::time::timeout(Duration::ZERO, invoke(&mut left, "late")).await.is_err());
+        drop(left);
+        let runtime = async {
+            let taken = call(to, "GET", "invocation/next", "").await;
+            assert!(taken.ends_with("last"), "{taken}");
+            call(to, "POST", "invocation/last/response", "1").await;
+        };
+        let (last, ()) = tokio::join!(invoke(&mut right, "last"), runtime);
+        assert_eq!(last, Ok(Answer::Success("1".into())));
+    }
+}
