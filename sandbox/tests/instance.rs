@@ -259,5 +259,5 @@ async fn what_is_missing_is_said() {
     };
     assert!(text.starts_with("runtime nodejs99.x needs Node.js 99; found "), "{text}");
     let start = lab.sandbox.start(lab.spec(PROVIDED, "h")).await;
-    assert!(matches!(start, Err(StartError::RuntimeMissing(_))));
+    assert!(matches!(start, Err(StartError::Unfit { kind: "Runtime.InvalidEntrypoint", .. })));
 }
