@@ -96,8 +96,14 @@ pub const IMAGE_LAYERS_MAX: usize = 127;
 pub const IMAGE_LAYER_BYTES_MAX: u64 = BLOB_BYTES_MAX as u64;
 pub const IMAGE_FILES_MAX: usize = 500_000;
 pub const IMAGE_BYTES_MAX: u64 = 10 * 1024 * 1024 * 1024;
+/// What of a layer packed with Zstandard is kept to refer back to; what its own program uses at the utmost.
+pub const IMAGE_WINDOW_BYTES_MAX: u64 = 128 * 1024 * 1024;
 /// A document of an image: manifest, configuration, index.
 pub const IMAGE_DOCUMENT_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Images fetched at a time, each with one layer of its in memory; how long a registry may take for a document and for a layer.
+pub const REGISTRY_PULLS_MAX: usize = 4;
+pub const REGISTRY_DOCUMENT_TIMEOUT_MS: u64 = 30_000;
+pub const REGISTRY_LAYER_TIMEOUT_MS: u64 = 15 * 60_000;
 /// What a function may say of an image: words of entry point and command, characters of the working directory; Lambda's.
 pub const IMAGE_WORDS_MAX: usize = 1500;
 pub const IMAGE_DIRECTORY_CHARS_MAX: usize = 1000;

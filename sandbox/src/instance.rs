@@ -30,7 +30,7 @@ use crate::extensions::{Extensions, api};
 use crate::inside;
 use crate::inspect;
 use crate::interpreter::{Interpreter, Interpreters};
-use crate::launch::{CloneOrder, LaunchError, Launcher, Plan};
+use crate::launch::{CloneOrder, LaunchError, Launcher, Plan, failed};
 use crate::proof::Proofs;
 use crate::root;
 use crate::stock::Stock;
@@ -223,18 +223,29 @@ fn set(environment: &mut Vec<(String, String)>, name: &str, value: String) {
 
 /// A custom runtime's program, as in Lambda an executable file named `bootstrap` in the code, or else in a layer.
 fn find_bootstrap(code_dir: &Path, layers_dir: Option<&Path>) -> Result<&'static str, StartError> {
-    let missing = |what: &str| Err(StartError::RuntimeMissing(what.to_owned()));
+    const KIND: &str = "Runtime.InvalidEntrypoint";
+    let missing = |message: &str| Err(StartError::Unfit { kind: KIND, message: message.to_owned() });
     let in_layers = layers_dir.map(|layers| layers.join("bootstrap")).filter(|path| path.symlink_metadata().is_ok());
     // A link's target is only meaningful inside, so links are taken as they are.
     match std::fs::symlink_metadata(code_dir.join("bootstrap")) {
-        Ok(kind) if kind.is_dir() => missing("`bootstrap` in the function's code is a directory"),
         Ok(kind) if kind.is_file() && kind.permissions().mode() & 0o001 == 0 => {
-            missing("`bootstrap` in the function's code is not executable")
+            missing("fork/exec /var/task/bootstrap: permission denied")
         }
-        Ok(_) => Ok("/var/task/bootstrap"),
-        Err(_) if in_layers.is_some() => Ok("/opt/bootstrap"),
-        Err(_) => missing("the function's code has no executable named `bootstrap`"),
+        Ok(kind) if !kind.is_dir() => Ok("/var/task/bootstrap"),
+        _ if in_layers.is_some() => Ok("/opt/bootstrap"),
+        _ => missing("Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]"),
     }
+}
+
+/// As Lambda says it.
+fn unfit(kind: &'static str, program: &str, directory: &str, error: &std::io::Error) -> StartError {
+    let text = error.to_string().to_ascii_lowercase();
+    let reason = text.split(" (os error").next().unwrap_or(&text);
+    let message = match kind {
+        "Runtime.InvalidWorkingDir" => format!("chdir {directory}: {reason}"),
+        _ => format!("fork/exec {program}: {reason}"),
+    };
+    StartError::Unfit { kind, message }
 }
 
 /// An interpreter beneath `/opt` needs a place in the layers' folder, which is attached there read-only; the folder is a
@@ -382,8 +393,7 @@ impl Inner {
                 made.map_err(|error| pending.0.stock.failure().unwrap_or(error))?
             }
         };
-        let io = Io::frames(made.channel, made.stdout, made.stderr)
-            .map_err(|source| LaunchError { doing: "opening the clone's channel".to_owned(), source })?;
+        let io = Io::frames(made.channel, made.stdout, made.stderr).map_err(failed("opening the clone's channel"))?;
         let template = Some(pending.0.clone());
         Ok(Box::new(LinuxInstance {
             io,
@@ -500,7 +510,12 @@ impl Inner {
         } else {
             plan.channel = theirs;
         }
-        let launched = self.launcher.launch(plan).await.map_err(|error| StartError::Platform(error.to_string()))?;
+        let (program, directory) = (plan.argv[0].clone(), plan.directory.clone());
+        let launched = self.launcher.launch(plan).await.map_err(|error| match error.unfit {
+            // Interpreters are the platform's.
+            Some(kind) if !is_managed && !is_of_many => unfit(kind, &program, &directory, &error.source),
+            _ => StartError::Platform(error.to_string()),
+        })?;
         let (stdout, stderr) = pipes.unwrap_or((launched.stdout, launched.stderr));
         let extensions = self.extensions(&spec, &names, launched.process.pidfd.clone());
         let mut attendant = match (control, runtime) {

@@ -16,7 +16,7 @@ use cumulet_base::limits;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::cgroup::{Cgroups, Group, Limits};
-use crate::child::{self, INNER_GID, INNER_UID, LISTEN_MAX, Orders, Route, STAGES};
+use crate::child::{self, INNER_GID, INNER_UID, LISTEN_MAX, Orders, Route, STAGES, Stage};
 use crate::clone::{self, Clone, Visitor};
 use crate::config::{Network, SDK_FOLDERS, SandboxConfig};
 use crate::network::{self, Gateway, Lease};
@@ -82,11 +82,13 @@ pub struct Launched {
 pub struct LaunchError {
     pub doing: String,
     pub source: io::Error,
+    /// Lambda's error type, where it may be that what is to be run cannot be.
+    pub unfit: Option<&'static str>,
 }
 
 pub(crate) fn failed(doing: impl Into<String>) -> impl FnOnce(io::Error) -> LaunchError {
     let doing = doing.into();
-    move |source| LaunchError { doing, source }
+    move |source| LaunchError { doing, source, unfit: None }
 }
 
 enum Job {
@@ -260,7 +262,7 @@ impl Launcher {
 }
 
 fn gone() -> LaunchError {
-    LaunchError { doing: "launching".to_owned(), source: io::Error::other("the launching threads are gone") }
+    failed("launching")(io::Error::other("the launching threads are gone"))
 }
 
 fn next_id() -> String {
@@ -310,12 +312,7 @@ fn make_clone(
 fn c_strings(values: impl IntoIterator<Item = String>) -> Result<Vec<CString>, LaunchError> {
     values
         .into_iter()
-        .map(|value| {
-            CString::new(value).map_err(|error| LaunchError {
-                doing: "passing arguments and environment".to_owned(),
-                source: error.into(),
-            })
-        })
+        .map(|value| CString::new(value).map_err(|error| failed("passing arguments and environment")(error.into())))
         .collect()
 }
 
@@ -497,7 +494,12 @@ fn follow(status: &std::os::unix::net::UnixStream, expected: usize) -> Result<Ve
             [b'E', stage, a, b, c, d] => {
                 let doing = STAGES.get(usize::from(*stage)).unwrap_or(&"starting");
                 let errno = i32::from_le_bytes([*a, *b, *c, *d]);
-                return Err(failed(*doing)(io::Error::from_raw_os_error(errno)));
+                let unfit = match *stage {
+                    stage if stage == Stage::Directory as u8 => Some("Runtime.InvalidWorkingDir"),
+                    stage if stage == Stage::Exec as u8 => Some("Runtime.InvalidEntrypoint"),
+                    _ => None,
+                };
+                return Err(LaunchError { unfit, ..failed(*doing)(io::Error::from_raw_os_error(errno)) });
             }
             [] if listeners.len() == expected => return Ok(listeners),
             _ => {

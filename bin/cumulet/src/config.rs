@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use cumulet_base::limits;
 use cumulet_base::telemetry;
+use cumulet_lambda::Registries;
 use serde::Deserialize;
 
 use crate::output::Failure;
@@ -82,6 +83,13 @@ pub struct Settings {
     /// A folder of container images: OCI layouts, and archives as `docker save` writes them
     #[arg(long, env = "CUMULET_IMAGES_DIR")]
     pub images_dir: Option<PathBuf>,
+    /// Registries that container images may be fetched from, such as ghcr.io or http://registry.lan:5000; `*` is any over TLS
+    /// [default: none]
+    #[arg(long, env = "CUMULET_REGISTRIES", value_delimiter = ',')]
+    pub registries: Option<Vec<String>>,
+    /// A file of credentials for registries, as `docker login` keeps them (`config.json`)
+    #[arg(long, env = "CUMULET_REGISTRY_CREDENTIALS")]
+    pub registry_credentials: Option<PathBuf>,
     /// Seconds after which an idle instance ends at the latest [default: 1800]
     #[arg(long, env = "CUMULET_IDLE_SECONDS")]
     pub idle_seconds: Option<u64>,
@@ -130,6 +138,7 @@ pub struct Config {
     pub stream_bytes_max: u64,
     pub timeout_seconds_max: u32,
     pub images_dir: Option<PathBuf>,
+    pub registries: Registries,
     pub idle_seconds: u64,
     pub prices: Option<PathBuf>,
     pub lenient_versions: bool,
@@ -196,6 +205,8 @@ impl Settings {
             event_retry_seconds: self.event_retry_seconds.or(file.event_retry_seconds),
             timeout_seconds_max: self.timeout_seconds_max.or(file.timeout_seconds_max),
             images_dir: self.images_dir.or(file.images_dir),
+            registries: self.registries.or(file.registries),
+            registry_credentials: self.registry_credentials.or(file.registry_credentials),
             idle_seconds: self.idle_seconds.or(file.idle_seconds),
             prices: self.prices.or(file.prices),
             lenient_versions: self.lenient_versions.or(file.lenient_versions),
@@ -263,6 +274,8 @@ impl Settings {
             event_retry_seconds,
             timeout_seconds_max: self.timeout_seconds_max.unwrap_or(limits::FUNCTION_TIMEOUT_S_MAX).max(1),
             images_dir: self.images_dir,
+            registries: Registries::new(&self.registries.unwrap_or_default(), self.registry_credentials)
+                .map_err(|name| Failure::usage(format!("the registry `{name}` is none")))?,
             idle_seconds: self.idle_seconds.unwrap_or(limits::INSTANCE_IDLE_MS / 1000),
             prices: self.prices,
             lenient_versions: self.lenient_versions.unwrap_or(false),

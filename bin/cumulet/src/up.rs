@@ -212,6 +212,7 @@ impl Cloud {
                 event_retry_ms: [config.event_retry_seconds[0] * 1000, config.event_retry_seconds[1] * 1000],
                 timeout_s_max: config.timeout_seconds_max,
                 images_dir: config.images_dir.clone(),
+                registries: config.registries.clone(),
             },
         );
         let lambda = Arc::new(lambda.with_mappings(mappings.clone()));

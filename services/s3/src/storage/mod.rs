@@ -6,6 +6,7 @@ mod pending;
 mod versions;
 
 use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -37,7 +38,11 @@ pub struct Storage {
     pending: Pending,
     /// Blobs whose record may be there or not: no commit said so.
     doubtful: Mutex<Vec<String>>,
+    /// Those who write under a key go one after the other: of two at once the later one would have to begin anew. By hash.
+    turns: Vec<tokio::sync::Mutex<()>>,
 }
+
+const TURNS: usize = 1024;
 
 pub use change::{Changed, Write};
 pub use pending::NewBlob;
@@ -154,7 +159,15 @@ fn decode<T: DeserializeOwned>(row: &Row) -> S3Result<T> {
 
 impl Storage {
     pub fn new(store: Arc<dyn Store>, blobs: Arc<Blobs>, delivery: Arc<Delivery>) -> Storage {
-        Storage { store, blobs, delivery, boot: id::hex(16), pending: Pending::default(), doubtful: Mutex::default() }
+        let turns = std::iter::repeat_with(Default::default).take(TURNS).collect();
+        let (pending, doubtful) = (Pending::default(), Mutex::default());
+        Storage { store, blobs, delivery, boot: id::hex(16), pending, doubtful, turns }
+    }
+
+    async fn turn(&self, bucket: &str, key: &str) -> tokio::sync::MutexGuard<'_, ()> {
+        let mut hasher = DefaultHasher::new();
+        (bucket, key).hash(&mut hasher);
+        self.turns[hasher.finish() as usize % TURNS].lock().await
     }
 
     /// A name for a blob of this bucket, in a group: an upload's, or its own.
