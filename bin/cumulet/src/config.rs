@@ -124,7 +124,7 @@ pub struct Settings {
 pub struct Config {
     pub listen: SocketAddr,
     pub data_dir: PathBuf,
-    pub blobs: Option<(cumulet_blobs::Address, Vec<(String, String)>)>,
+    pub blobs: Option<Keeper>,
     pub log_format: telemetry::Format,
     pub log_level: String,
     pub access_key_id: String,
@@ -287,10 +287,10 @@ impl Settings {
     }
 }
 
-fn blobs(
-    address: Option<&str>,
-    options: &[String],
-) -> Result<Option<(cumulet_blobs::Address, Vec<(String, String)>)>, Failure> {
+/// Where blobs are, and the options of who keeps them.
+pub type Keeper = (cumulet_blobs::Address, Vec<(String, String)>);
+
+fn blobs(address: Option<&str>, options: &[String]) -> Result<Option<Keeper>, Failure> {
     let Some(address) = address else {
         let is_alone = options.is_empty();
         return is_alone.then_some(None).ok_or_else(|| Failure::usage("--blobs-option goes with --blobs"));

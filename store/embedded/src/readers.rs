@@ -246,7 +246,7 @@ mod tests {
             let get = Read::Get(space, key.clone());
             let range =
                 |reverse| Read::Range { space, lo: key.clone(), hi: hi.clone(), limit: n, bytes: u32::MAX, reverse };
-            rows(conn, shard, &[get.clone()]).unwrap();
+            rows(conn, shard, std::slice::from_ref(&get)).unwrap();
             rows(conn, shard, &[get, range(true), range(false)]).unwrap();
             changes(conn, shard, Rev(n.into()), n).unwrap();
             let txn = cumulet_store::Txn::new(shard).put(space, key, vec![b'x'; n as usize]);
