@@ -192,7 +192,7 @@ pub const OBJECT_DOCUMENT_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Objects up to this size live in the store, next to their records: as much as one value holds.
 pub const OBJECT_INLINE_BYTES_MAX: usize = STORE_VALUE_BYTES_MAX;
 /// As much of a body is hashed at a time, beside the receiving of the next.
-pub const OBJECT_HASHED_BYTES: usize = 256 * 1024;
+pub const OBJECT_HASHED_BYTES: usize = 512 * 1024;
 /// What stands before the file in a browser's form, and after it.
 pub const OBJECT_FORM_FIELDS_BYTES_MAX: usize = 20_000;
 /// How often blobs without a record are looked for, and how many names at a time before a pause.

@@ -22,6 +22,11 @@ pub fn program() -> PathBuf {
     program
 }
 
+/// How often a checker kills the cloud: in a soak by hand as often as `SOAK_KILLS` says.
+pub fn kills() -> usize {
+    std::env::var("SOAK_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(50)
+}
+
 /// A running cloud. Killed when dropped.
 pub struct Cloud {
     child: Child,

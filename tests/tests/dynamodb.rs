@@ -1,8 +1,6 @@
 //! DynamoDB through its real clients, and what it keeps over a kill.
 
-use cumulet_tests::{Cloud, eventually, root, succeed};
-
-const KILLS: usize = 50;
+use cumulet_tests::{Cloud, eventually, kills, root, succeed};
 
 #[test]
 fn boto3() {
@@ -21,8 +19,8 @@ fn partiql() {
 fn what_was_acknowledged_outlives_fifty_kills() {
     let mut cloud = Cloud::start();
     let mut script = cloud.command(root().join(".venv/bin/python"));
-    script.arg(root().join("tests/clients/dynamodb_kills.py")).arg(KILLS.to_string());
-    assert_eq!(cloud.kill_under(script), KILLS);
+    script.arg(root().join("tests/clients/dynamodb_kills.py")).arg(kills().to_string());
+    assert_eq!(cloud.kill_under(script), kills());
 }
 
 /// Each error that AWS declares for an operation is produced, or it is said why it cannot happen.

@@ -1,8 +1,6 @@
 //! EventBridge through its real clients, and what it keeps over kills.
 
-use cumulet_tests::{Cloud, eventually, root, succeed};
-
-const KILLS: usize = 50;
+use cumulet_tests::{Cloud, eventually, kills, root, succeed};
 
 #[test]
 fn boto3() {
@@ -49,8 +47,8 @@ fn secrets_of_connections_are_encrypted_at_rest() {
 fn what_was_answered_is_delivered_or_buried_over_fifty_kills() {
     let mut cloud = Cloud::start();
     let mut script = cloud.command(root().join(".venv/bin/python"));
-    script.arg(root().join("tests/clients/events_kills.py")).arg(KILLS.to_string());
-    assert_eq!(cloud.kill_under(script), KILLS);
+    script.arg(root().join("tests/clients/events_kills.py")).arg(kills().to_string());
+    assert_eq!(cloud.kill_under(script), kills());
 }
 
 /// By CloudFormation: made, changed in place, and gone.

@@ -3,10 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use cumulet_tests::{Cloud, eventually, python_runtime, root, sdk, succeed};
+use cumulet_tests::{Cloud, eventually, kills, python_runtime, root, sdk, succeed};
 use serde_json::{Value, json};
-
-const KILLS: usize = 50;
 
 #[test]
 fn boto3() {
@@ -42,9 +40,9 @@ fn seen(cloud: &Cloud) -> BTreeSet<String> {
 fn what_was_acknowledged_is_handled_or_dead_over_fifty_kills() {
     let mut cloud = Cloud::start_with(&["--event-retry-seconds", "1,1"]);
     let mut script = cloud.command(root().join(".venv/bin/python"));
-    script.arg(root().join("tests/clients/functions_kills.py")).arg(KILLS.to_string()).arg(python_runtime());
+    script.arg(root().join("tests/clients/functions_kills.py")).arg(kills().to_string()).arg(python_runtime());
     script.arg(cloud.folder.path().join("data"));
-    assert_eq!(cloud.kill_under(script), KILLS);
+    assert_eq!(cloud.kill_under(script), kills());
 }
 
 /// Every message and every change that was acknowledged is handled at least once, whenever the platform is killed.

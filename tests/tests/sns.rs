@@ -1,8 +1,6 @@
 //! SNS through its real clients, with queues, functions and web endpoints behind it, and what is delivered over kills.
 
-use cumulet_tests::{Cloud, eventually, python_runtime, root, succeed};
-
-const KILLS: usize = 50;
+use cumulet_tests::{Cloud, eventually, kills, python_runtime, root, succeed};
 
 #[test]
 fn boto3() {
@@ -47,8 +45,8 @@ fn sdk_for_javascript_and_sqs_consumer() {
 fn what_was_acknowledged_is_delivered_over_fifty_kills() {
     let mut cloud = Cloud::start();
     let mut script = cloud.command(root().join(".venv/bin/python"));
-    script.arg(root().join("tests/clients/messages_kills.py")).arg(KILLS.to_string());
-    assert_eq!(cloud.kill_under(script), KILLS);
+    script.arg(root().join("tests/clients/messages_kills.py")).arg(kills().to_string());
+    assert_eq!(cloud.kill_under(script), kills());
 }
 
 /// A stack with a topic, a function and a queue that are subscribed to it, and the permissions they need.

@@ -140,8 +140,8 @@ pub async fn receive(
         writer.finish().await.map_err(errors::blobs)?;
         Ok(Some(name.to_owned()))
     };
-    // The last of it is hashed while the disk takes it.
-    let (summed, blob) = tokio::join!(sums.finish(), finish);
+    // The last of it is hashed while the disk takes it, which is therefore asked first.
+    let (blob, summed) = tokio::join!(biased; finish, sums.finish());
     let compared = summed.and_then(|(md5, sums)| {
         let value = value_of(&algorithm, &sums).unwrap_or_default();
         compare(expected, &algorithm, &md5, &value)?;

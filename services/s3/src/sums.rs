@@ -54,8 +54,8 @@ impl Sums {
     async fn hand_over(&mut self) -> S3Result<()> {
         let mut hashers = self.settled().await?;
         let pieces = std::mem::take(&mut self.waiting);
-        // What is soon done is done here.
-        if std::mem::take(&mut self.waiting_bytes) < limits::OBJECT_HASHED_BYTES / 4 {
+        // What is soon done is done here: handing it over takes as long where the machine is busy.
+        if std::mem::take(&mut self.waiting_bytes) < limits::OBJECT_HASHED_BYTES / 2 {
             hashers.update(&pieces);
             self.hashers = Some(hashers);
             return Ok(());
