@@ -150,22 +150,22 @@ fn osls() {
     assert_eq!(cloud.aws(&["s3api", "list-buckets"])["Buckets"], Value::Array(Vec::new()));
 }
 
+fn cdk_in(cloud: &Cloud, folder: &Path, arguments: &[&str], greeting: &str) -> String {
+    let modules = root().join("tests/clients/deploy/node_modules");
+    let environment = [
+        ("GREETING", greeting),
+        ("NODE_PATH", modules.to_str().expect("a path in UTF-8")),
+        ("CDK_DEFAULT_ACCOUNT", "000000000000"),
+        ("CDK_DEFAULT_REGION", "us-east-1"),
+    ];
+    run_in(cloud, folder, &modules.join(".bin/cdk"), arguments, &environment)
+}
+
 #[test]
 fn aws_cdk() {
     let cloud = Cloud::start();
     let folder = application("cdk");
-    let program = root().join("tests/clients/deploy/node_modules/.bin/cdk");
-    let modules = root().join("tests/clients/deploy/node_modules");
-    let modules = modules.to_str().expect("a path in UTF-8").to_owned();
-    let cdk = |arguments: &[&str], greeting: &str| {
-        let environment = [
-            ("GREETING", greeting),
-            ("NODE_PATH", modules.as_str()),
-            ("CDK_DEFAULT_ACCOUNT", "000000000000"),
-            ("CDK_DEFAULT_REGION", "us-east-1"),
-        ];
-        run_in(&cloud, folder.path(), &program, arguments, &environment)
-    };
+    let cdk = |arguments: &[&str], greeting: &str| cdk_in(&cloud, folder.path(), arguments, greeting);
     cdk(&["bootstrap", "aws://000000000000/us-east-1"], "hello");
     let roles = cloud.aws(&["iam", "list-roles"]);
     assert_eq!(roles["Roles"].as_array().map(Vec::len), Some(5), "{roles}");
@@ -193,6 +193,32 @@ fn aws_cdk() {
     cdk(&["destroy", "--force"], "other");
     assert_eq!(cloud.aws(&["lambda", "list-functions"])["Functions"], Value::Array(Vec::new()));
     assert_eq!(cloud.aws(&["dynamodb", "list-tables"])["TableNames"], Value::Array(Vec::new()));
+}
+
+/// The functions that the CDK brings along for what CloudFormation cannot do; they answer over HTTPS.
+#[test]
+fn providers_of_the_cdk() {
+    let sdk = cumulet_tests::sdk();
+    let cloud = Cloud::start_with(&["--sdk-dir", &sdk.to_string_lossy(), "--lenient-versions"]);
+    let folder = application("cdk-providers");
+    let cdk = |arguments: &[&str]| cdk_in(&cloud, folder.path(), arguments, "");
+    cdk(&["bootstrap", "aws://000000000000/us-east-1"]);
+    cdk(&["deploy", "--require-approval", "never"]);
+    let output = |name: &str| output_of(&cloud, "Providers", name);
+    let made = cloud.aws(&["s3api", "head-object", "--bucket", &output("Bucket"), "--key", "made"]);
+    assert_eq!(made["ETag"], output("Tag").as_str());
+    let group = format!("/aws/lambda/{}", output("Function"));
+    let groups = cloud.aws(&["logs", "describe-log-groups", "--log-group-name-prefix", &group]);
+    assert_eq!(groups["logGroups"][0]["retentionInDays"], 7, "{groups}");
+    upload(&cloud, &output("Bucket"));
+    eventually("the upload ran the function", || {
+        cloud.aws(&["logs", "filter-log-events", "--log-group-name", &group]).to_string().contains("uploaded file.txt")
+    });
+    // With the file still in its bucket.
+    cdk(&["destroy", "--force"]);
+    assert_eq!(cloud.aws(&["lambda", "list-functions"])["Functions"], Value::Array(Vec::new()));
+    let buckets = cloud.aws(&["s3api", "list-buckets"])["Buckets"].as_array().map(Vec::len);
+    assert_eq!(buckets, Some(1), "only the CDK's own bucket is left");
 }
 
 /// Stacks on their way in every direction, killed on it.

@@ -26,6 +26,7 @@ use cumulet_wire::error::ApiError;
 use cumulet_wire::front::{self, Front, Parts};
 use cumulet_wire::operation::Registry;
 use cumulet_wire::raw::RawService;
+use cumulet_wire::tls::{self, Authority};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -170,11 +171,16 @@ impl Cloud {
         let usage = cumulet_meter::UsageSums::start(store.clone());
         let meter: Arc<dyn MeterSink> = Arc::new(cumulet_meter::Sink::start(store.clone()));
 
+        let authority = Authority::open(&config.data_dir, clock.now_ms());
+        let authority = authority.map_err(|e| failed("opening the certificate authority", &e))?;
+        let tls = authority.server(clock.now_ms()).map_err(|e| failed("making a certificate", &e))?;
+        // For the hosts of runtimes that bring authorities of their own.
+        fs::copy(config.data_dir.join("authority.pem"), config.data_dir.join("runtime/authority.pem"))
+            .map_err(|e| failed("handing out the certificate authority", &e))?;
         let door: Arc<OnceLock<Arc<Front>>> = Arc::default();
-        let sandbox = Arc::new(
-            LinuxSandbox::new(sandbox_config(config, door.clone())?)
-                .map_err(|e| failed("preparing the sandbox", &e))?,
-        );
+        let mut sandbox = sandbox_config(config, door.clone())?;
+        sandbox.authority = Some(cumulet_sandbox::Authority { pem: authority.pem, openssl_hash: tls::OPENSSL_HASH });
+        let sandbox = Arc::new(LinuxSandbox::new(sandbox).map_err(|e| failed("preparing the sandbox", &e))?);
         let ports = Ports {
             sandbox,
             sessions: access.clone() as Arc<dyn Sessions>,
@@ -221,7 +227,7 @@ impl Cloud {
             store.clone(),
             clock.clone(),
             client.clone(),
-            &format!("http://127.0.0.1:{}", cumulet_sandbox::PLATFORM_PORT),
+            cumulet_sandbox::PLATFORM_TLS_ENDPOINT,
         ));
         let tables =
             Arc::new(cumulet_dynamodb::DynamoDb::new(store.clone(), clock.clone(), usage.clone(), client.clone()));
@@ -290,6 +296,7 @@ impl Cloud {
             credentials: access.clone() as Arc<dyn Credentials>,
             authorizer: access as Arc<dyn Authorizer>,
             clock,
+            tls: Some(tls),
         };
         let front = door.get_or_init(|| Arc::new(Front::new(parts))).clone();
         Ok(Cloud { front, engine, delivery, mappings, store, tables, usage })
