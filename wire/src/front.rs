@@ -285,6 +285,17 @@ impl Front {
         }
     }
 
+    /// The service of a signature's scope. Of two that are signed for alike, it is the one that knows the path.
+    fn signed_for(&self, scope: &str, path: &str) -> Option<&Arc<dyn Service>> {
+        let first = self.parts.registry.service(scope)?;
+        let is_other = |s: &&Arc<dyn Service>| s.signing_name() == scope && s.model().name != scope;
+        let knows = |s: &&Arc<dyn Service>| s.model().protocol == Protocol::RestJson && knows_path(&***s, path);
+        match self.parts.registry.services().find(is_other) {
+            Some(other) if !knows(&first) && knows(&other) => Some(other),
+            _ => Some(first),
+        }
+    }
+
     fn service(
         &self,
         claim: Option<&Claim>,
@@ -299,7 +310,7 @@ impl Front {
         });
         if let Some(claim) = claim {
             let signed = targeted.filter(|s| s.signing_name() == claim.scope.service);
-            return signed.or_else(|| self.parts.registry.service(&claim.scope.service));
+            return signed.or_else(|| self.signed_for(&claim.scope.service, path));
         }
         // Unsigned: found all the same, so that the refusal comes in the caller's own protocol.
         if target.is_some() {
@@ -313,11 +324,7 @@ impl Front {
             };
             return self.parts.registry.services().find(knows);
         }
-        let methods = ["GET", "POST", "PUT", "DELETE", "PATCH"];
-        let knows = |s: &&Arc<dyn Service>| {
-            s.model().protocol == Protocol::RestJson
-                && methods.iter().any(|m| protocol::match_rest(s.model(), m, path, "").is_some())
-        };
+        let knows = |s: &&Arc<dyn Service>| s.model().protocol == Protocol::RestJson && knows_path(&***s, path);
         self.parts.registry.services().find(knows)
     }
 
@@ -487,6 +494,12 @@ pub async fn caller_of(
         body: &request.body,
     };
     authenticate(credentials, claim, &signed, request.now_ms).await.map(|(caller, _)| caller)
+}
+
+/// Whether a REST service has the path, whatever the method.
+fn knows_path(service: &dyn Service, path: &str) -> bool {
+    let methods = ["GET", "POST", "PUT", "DELETE", "PATCH"];
+    methods.iter().any(|method| protocol::match_rest(service.model(), method, path, "").is_some())
 }
 
 /// The operation and its members, by the service's protocol.

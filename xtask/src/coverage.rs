@@ -7,10 +7,11 @@ use cumulet_wire::operation::ServiceModel;
 
 const PAGE: &str = "docs/reference/coverage.md";
 
-fn models() -> [&'static ServiceModel; 14] {
+fn models() -> [&'static ServiceModel; 15] {
     [
         &cumulet_lambda::MODEL,
         &cumulet_apigateway::MODEL,
+        &cumulet_apigateway::rest::MODEL,
         &cumulet_cloudformation::MODEL,
         &cumulet_logs::MODEL,
         &cumulet_iam::MODEL,

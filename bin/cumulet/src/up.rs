@@ -222,7 +222,12 @@ impl Cloud {
             },
         );
         let lambda = Arc::new(lambda.with_mappings(mappings.clone()));
-        let gateway = Arc::new(cumulet_apigateway::ApiGateway::new(store.clone(), invoker.clone(), logs));
+        let gateway = Arc::new(cumulet_apigateway::ApiGateway::new(
+            store.clone(),
+            invoker.clone(),
+            logs,
+            Arc::new(SignedRequests(access.clone())),
+        ));
         let stacks = Arc::new(cumulet_cloudformation::CloudFormation::new(
             store.clone(),
             clock.clone(),
@@ -271,6 +276,7 @@ impl Cloud {
             .with(Arc::new(tables.streams()))
             .with(Arc::new(cumulet_meter::Meter::new(store.clone(), prices(config)?)))
             .with(gateway.clone())
+            .with(Arc::new(gateway.rest_apis()))
             .with(stacks.clone())
             .with(Arc::new(cumulet_platform::Platform::new(blobs, engine.clone(), config.listen.ip())));
         stacks.connect(registry.clone(), access.clone());
@@ -458,6 +464,17 @@ impl cumulet_sts::Roles for Roles {
             arn: assumed.arn,
             user_id: assumed.user_id,
         })
+    }
+}
+
+/// The same of methods and routes of APIs.
+struct SignedRequests(Arc<cumulet_iam::Access>);
+
+#[async_trait]
+impl cumulet_apigateway::Verifier for SignedRequests {
+    async fn verify(&self, request: &HttpRequest, resource: &str) -> Option<Caller> {
+        let caller = front::caller_of(&*self.0, "execute-api", request).await.ok()?;
+        self.0.authorize(&caller, "execute-api:Invoke", resource).await.is_ok().then_some(caller)
     }
 }
 

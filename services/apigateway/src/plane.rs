@@ -17,14 +17,15 @@ use cumulet_wire::http_event::{self, EventParts};
 use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
 
-use crate::ready::{ReadyApi, ReadyRoute, ReadyStage};
+use crate::ready::{self, ReadyApi, ReadyRoute, ReadyStage};
 use crate::routing::{Match, RouteKey, function_of};
+use crate::shapes::AccessLogSettings;
 use crate::{ApiGateway, access_log, cors};
 
 const PATH_PREFIX: &str = "/_cumulet/api/";
 
 /// A message as API Gateway words it, `{"message":"Not Found"}`.
-fn message(status: StatusCode, text: &str) -> Response<Bytes> {
+pub(crate) fn message(status: StatusCode, text: &str) -> Response<Bytes> {
     let body = serde_json::json!({ "message": text }).to_string();
     let mut response = Response::new(Bytes::from(body));
     *response.status_mut() = status;
@@ -79,12 +80,20 @@ fn stage_of<'a>(api: &'a ReadyApi, path: &'a str) -> Option<(&'a ReadyStage, &'a
 
 /// What became of an integration, for the access log.
 #[derive(Default)]
-struct Trace {
-    route_key: String,
-    integration_ms: Option<u128>,
-    integration_status: Option<u16>,
-    integration_request_id: String,
-    error: String,
+pub(crate) struct Trace {
+    pub route_key: String,
+    pub integration_ms: Option<u128>,
+    pub integration_status: Option<u16>,
+    pub integration_request_id: String,
+    pub error: String,
+}
+
+/// Whose access log it is, if there is one.
+pub(crate) struct Logged<'a> {
+    pub account: &'a str,
+    pub api_id: &'a str,
+    pub stage: &'a str,
+    pub settings: Option<&'a AccessLogSettings>,
 }
 
 #[async_trait]
@@ -107,9 +116,12 @@ impl DataPlane for ApiGateway {
         let Some((api_id, path)) = api_of(&host_name, &request.path) else {
             return not_found();
         };
-        let api = match self.ready.get(&self.storage, &api_id).await {
+        if let Some(api) = self.rests.known(&api_id) {
+            return self.serve_rest(&api, &request, &path, started).await;
+        }
+        let api = match self.ready.get(&api_id, ready::make(&self.storage, &api_id)).await {
             Ok(Some(api)) => api,
-            Ok(None) => return not_found(),
+            Ok(None) => return self.serve_rest_anew(&api_id, &request, &path, started).await,
             Err(error) => {
                 tracing::error!(%error, api_id, "loading an API");
                 return internal();
@@ -127,7 +139,13 @@ impl DataPlane for ApiGateway {
         if let Ok(value) = HeaderValue::from_str(&request.request_id) {
             response.headers_mut().insert("apigw-requestid", value);
         }
-        self.log_access(&api, stage, &request, &path, &trace, &response, started).await;
+        let logged = Logged {
+            account: &api.api.account,
+            api_id: &api.api.api_id,
+            stage: &stage.stage.stage_name,
+            settings: stage.stage.access_log_settings.as_ref(),
+        };
+        self.log_access(&logged, &request, &path, &trace, &response, started).await;
         response
     }
 }
@@ -227,18 +245,16 @@ impl ApiGateway {
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
-    async fn log_access(
+    pub(crate) async fn log_access(
         &self,
-        api: &ReadyApi,
-        stage: &ReadyStage,
+        logged: &Logged<'_>,
         request: &HttpRequest,
         path: &str,
         trace: &Trace,
         response: &Response<Bytes>,
         started: Instant,
     ) {
-        let Some(settings) = &stage.stage.access_log_settings else {
+        let Some(settings) = logged.settings else {
             return;
         };
         let (Some(arn), Some(format)) = (&settings.destination_arn, &settings.format) else {
@@ -263,15 +279,16 @@ impl ApiGateway {
         let variables: access_log::Variables = vec![
             ("requestId", request.request_id.clone()),
             ("extendedRequestId", request.request_id.clone()),
-            ("accountId", api.api.account.clone()),
-            ("apiId", api.api.api_id.clone()),
-            ("stage", stage.stage.stage_name.clone()),
+            ("accountId", logged.account.to_owned()),
+            ("apiId", logged.api_id.to_owned()),
+            ("stage", logged.stage.to_owned()),
             ("domainName", domain),
             ("domainPrefix", prefix),
             ("httpMethod", request.method.as_str().to_owned()),
             ("path", path.to_owned()),
             ("protocol", request.protocol.to_owned()),
             ("routeKey", trace.route_key.clone()),
+            ("resourcePath", trace.route_key.clone()),
             ("status", response.status().as_u16().to_string()),
             ("responseLength", response.body().len().to_string()),
             ("responseLatency", started.elapsed().as_millis().to_string()),
@@ -291,7 +308,7 @@ impl ApiGateway {
             ("error.messageString", format!("\"{error}\"")),
         ];
         let event = LogEvent { timestamp_ms: request.now_ms, message: access_log::line(format, &variables) };
-        let stream = format!("{}/{}", clock::day(request.now_ms), stage.stage.stage_name);
+        let stream = format!("{}/{}", clock::day(request.now_ms), logged.stage);
         self.logs.append(&account, &region, &group, &stream, vec![event]).await;
     }
 }

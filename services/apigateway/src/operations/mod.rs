@@ -22,7 +22,7 @@ use crate::storage::{ApiRows, Change};
 type Decision = Result<(Vec<Change>, Answer), Error>;
 
 /// How often a change is decided anew because another one came first.
-const CHANGE_ATTEMPTS_MAX: usize = 8;
+pub(crate) const CHANGE_ATTEMPTS_MAX: usize = 8;
 const PAGE_MAX_DEFAULT: usize = 100;
 
 impl ApiGateway {
@@ -130,7 +130,7 @@ pub(crate) fn endpoint(ctx: &Context, api_id: &str) -> String {
 }
 
 /// A member that has to be there, as text.
-fn text<'a>(input: &'a Map<String, Value>, member: &str) -> Result<&'a str, Error> {
+pub(crate) fn text<'a>(input: &'a Map<String, Value>, member: &str) -> Result<&'a str, Error> {
     input.get(member).and_then(Value::as_str).ok_or_else(|| Error::Invalid(format!("{member} is required")))
 }
 
@@ -172,7 +172,7 @@ fn patched<T: Serialize + DeserializeOwned>(
     serde_json::from_value(Value::Object(value)).map_err(|e| Error::Invalid(e.to_string()))
 }
 
-fn answer(shape: &impl Serialize) -> Result<Answer, Error> {
+pub(crate) fn answer(shape: &impl Serialize) -> Result<Answer, Error> {
     let output = serde_json::to_value(shape).map_err(Error::Row)?;
     Ok(Answer { output, ..Answer::default() })
 }
@@ -199,14 +199,14 @@ fn page<T: Serialize>(items: impl Iterator<Item = T>, input: &Map<String, Value>
 }
 
 /// `2026-11-23T10:15:30Z`.
-fn now(ctx: &Context) -> String {
+pub(crate) fn now(ctx: &Context) -> String {
     let mut text = cumulet_base::clock::iso_ms(ctx.now_ms);
     text.truncate("2026-11-23T10:15:30".len());
     text.push('Z');
     text
 }
 
-fn given_tags(input: &Map<String, Value>) -> Result<Texts, Error> {
+pub(crate) fn given_tags(input: &Map<String, Value>) -> Result<Texts, Error> {
     match input.get("tags") {
         None | Some(Value::Null) => Ok(Texts::new()),
         Some(tags) => {
