@@ -1,9 +1,9 @@
 //! Tools that deploy, unmodified, and CloudFormation through its real clients.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
-use cumulet_tests::{Cloud, eventually, node_runtime, output, python_runtime, root, succeed};
+use cumulet_tests::deploy::{application, cdk_in, is_nothing_left, output_of, run_in};
+use cumulet_tests::{Cloud, eventually, node_runtime, python_runtime, root, succeed};
 use serde_json::{Value, json};
 
 fn tool(name: &str) -> PathBuf {
@@ -73,52 +73,11 @@ fn ask(cloud: &Cloud, queue: &str) {
     cloud.aws(&["sqs", "send-message", "--queue-url", queue, "--message-body", "work"]);
 }
 
-/// An output of a stack.
-fn output_of(cloud: &Cloud, stack: &str, name: &str) -> String {
-    let found = cloud.aws(&["cloudformation", "describe-stacks", "--stack-name", stack]);
-    let list = found["Stacks"][0]["Outputs"].as_array().cloned().unwrap_or_default();
-    let one = list.iter().find(|output| output["OutputKey"] == name).map(|output| output["OutputValue"].clone());
-    one.and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_else(|| panic!("no {name} in {list:?}"))
-}
-
-/// A copy of an application, which tools may leave their files in.
-fn application(name: &str) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().expect("a folder");
-    let from = root().join("tests/clients/deploy").join(name).join(".");
-    succeed(Command::new("cp").arg("-r").arg(from).arg(folder.path()));
-    folder
-}
-
-fn run_in(cloud: &Cloud, folder: &Path, program: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> String {
-    let mut command = cloud.command(program);
-    command.args(arguments).current_dir(folder).envs(environment.iter().copied());
-    command.env("CI", "1").env("NODE_RUNTIME", node_runtime()).env("NODE_NO_WARNINGS", "1");
-    command.env("SLS_TELEMETRY_DISABLED", "1").env("SLS_NOTIFICATIONS_MODE", "off");
-    command.env("CDK_DISABLE_VERSION_CHECK", "1");
-    let done = output(&mut command);
-    let text = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
-    assert!(done.status.success(), "{} {arguments:?}: {text}", program.display());
-    text
-}
-
 /// The body an API answers with.
 fn body_of(cloud: &Cloud, url: &str) -> String {
     let url = url.replacen("https://", "http://", 1);
     let answer = cloud.curl(&["--fail-with-body"], &url);
     String::from_utf8_lossy(&answer.stdout).into_owned()
-}
-
-fn is_nothing_left(cloud: &Cloud) {
-    for (arguments, member) in [
-        (["lambda", "list-functions"], "Functions"),
-        (["dynamodb", "list-tables"], "TableNames"),
-        (["iam", "list-roles"], "Roles"),
-        (["ssm", "describe-parameters"], "Parameters"),
-        (["apigatewayv2", "get-apis"], "Items"),
-    ] {
-        let left = cloud.aws(&arguments);
-        assert_eq!(left[member], Value::Array(Vec::new()), "{arguments:?}");
-    }
 }
 
 #[test]
@@ -148,17 +107,6 @@ fn osls() {
     assert!(osls(&["remove"], "other").contains("removed"));
     is_nothing_left(&cloud);
     assert_eq!(cloud.aws(&["s3api", "list-buckets"])["Buckets"], Value::Array(Vec::new()));
-}
-
-fn cdk_in(cloud: &Cloud, folder: &Path, arguments: &[&str], greeting: &str) -> String {
-    let modules = root().join("tests/clients/deploy/node_modules");
-    let environment = [
-        ("GREETING", greeting),
-        ("NODE_PATH", modules.to_str().expect("a path in UTF-8")),
-        ("CDK_DEFAULT_ACCOUNT", "000000000000"),
-        ("CDK_DEFAULT_REGION", "us-east-1"),
-    ];
-    run_in(cloud, folder, &modules.join(".bin/cdk"), arguments, &environment)
 }
 
 #[test]

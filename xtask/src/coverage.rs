@@ -7,7 +7,7 @@ use cumulet_wire::operation::ServiceModel;
 
 const PAGE: &str = "docs/reference/coverage.md";
 
-fn models() -> [&'static ServiceModel; 15] {
+fn models() -> [&'static ServiceModel; 16] {
     [
         &cumulet_lambda::MODEL,
         &cumulet_apigateway::MODEL,
@@ -16,6 +16,7 @@ fn models() -> [&'static ServiceModel; 15] {
         &cumulet_logs::MODEL,
         &cumulet_iam::MODEL,
         &cumulet_sts::MODEL,
+        &cumulet_kms::MODEL,
         &cumulet_events::MODEL,
         &cumulet_scheduler::MODEL,
         &cumulet_sns::MODEL,

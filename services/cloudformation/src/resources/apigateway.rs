@@ -24,7 +24,7 @@ fn part(kind: &str) -> Result<Part, ApiError> {
     }
 }
 
-fn lower(name: &str) -> String {
+pub(super) fn lower(name: &str) -> String {
     let mut letters = name.chars();
     letters.next().map_or(String::new(), |first| first.to_ascii_lowercase().to_string() + letters.as_str())
 }

@@ -5,10 +5,12 @@ mod apigateway;
 mod dynamodb;
 mod events;
 mod iam;
+mod kms;
 mod lambda;
 mod logs;
 mod messages;
 mod nested;
+mod rest;
 mod s3;
 mod secrets;
 mod ssm;
@@ -47,6 +49,19 @@ const fn tagged(name: &'static str, replacing: &'static [&'static str]) -> Type 
 }
 
 pub const TYPES: &[Type] = &[
+    of("AWS::ApiGateway::Account", &[]),
+    tagged("AWS::ApiGateway::ApiKey", &["Name", "Value", "GenerateDistinctId"]),
+    of("AWS::ApiGateway::Authorizer", &["RestApiId"]),
+    of("AWS::ApiGateway::Deployment", &["RestApiId", "StageName"]),
+    of("AWS::ApiGateway::GatewayResponse", &["RestApiId", "ResponseType"]),
+    of("AWS::ApiGateway::Method", &["RestApiId", "ResourceId", "HttpMethod"]),
+    of("AWS::ApiGateway::Model", &["RestApiId", "Name", "ContentType"]),
+    of("AWS::ApiGateway::RequestValidator", &["RestApiId", "Name"]),
+    of("AWS::ApiGateway::Resource", &["RestApiId", "ParentId", "PathPart"]),
+    tagged("AWS::ApiGateway::RestApi", &[]),
+    tagged("AWS::ApiGateway::Stage", &["RestApiId", "StageName"]),
+    tagged("AWS::ApiGateway::UsagePlan", &[]),
+    of("AWS::ApiGateway::UsagePlanKey", &["*"]),
     of("AWS::ApiGatewayV2::Api", &["ProtocolType", "Target", "RouteKey"]),
     of("AWS::ApiGatewayV2::Deployment", &["*"]),
     of("AWS::ApiGatewayV2::Integration", &["ApiId"]),
@@ -71,6 +86,8 @@ pub const TYPES: &[Type] = &[
     of("AWS::IAM::Policy", &[]),
     tagged("AWS::IAM::Role", &["RoleName", "Path"]),
     tagged("AWS::IAM::User", &["UserName"]),
+    of("AWS::KMS::Alias", &["AliasName"]),
+    tagged("AWS::KMS::Key", &["KeySpec", "KeyUsage", "MultiRegion", "Origin"]),
     of("AWS::Lambda::Alias", &["FunctionName", "Name"]),
     of("AWS::Lambda::EventInvokeConfig", &["FunctionName", "Qualifier"]),
     of(
@@ -262,6 +279,7 @@ fn is_gone(error: &ApiError) -> bool {
             error.code.as_str(),
             "NoSuchEntity"
                 | "ResourceNotFoundException"
+                | "NotFoundException"
                 | "ParameterNotFound"
                 | "NoSuchBucket"
                 | "NoSuchBucketPolicy"
@@ -289,6 +307,7 @@ fn is_taken(error: &ApiError) -> bool {
             | "ParameterAlreadyExists"
             | "ResourceExistsException"
             | "ConflictException"
+            | "AlreadyExistsException"
     )
 }
 
@@ -350,6 +369,7 @@ async fn make(at: &Whereabouts, kind: &str, properties: &Map<String, Value>) -> 
         "AWS::S3::Bucket" | "AWS::S3::BucketPolicy" => s3::create(at, kind, properties).await,
         "AWS::SSM::Parameter" => ssm::create(at, properties).await,
         _ if kind.starts_with("AWS::SecretsManager::") => secrets::create(at, kind, properties).await,
+        _ if kind.starts_with("AWS::KMS::") => kms::create(at, kind, properties).await,
         "AWS::ECR::Repository" => Ok(repository(at, properties)),
         "AWS::CloudFormation::Stack" => nested::create(at, properties).await,
         "AWS::CDK::Metadata" | "AWS::CloudFormation::WaitConditionHandle" => Ok(Made::new(at.name(128))),
@@ -357,6 +377,7 @@ async fn make(at: &Whereabouts, kind: &str, properties: &Map<String, Value>) -> 
         _ if kind.starts_with("AWS::SQS::") || kind.starts_with("AWS::SNS::") => {
             messages::create(at, kind, properties).await
         }
+        _ if kind.starts_with("AWS::ApiGateway::") => rest::create(at, kind, properties).await,
         _ => apigateway::create(at, kind, properties).await,
     }
 }
@@ -397,6 +418,7 @@ pub async fn update(
         "AWS::S3::Bucket" | "AWS::S3::BucketPolicy" => s3::update(at, kind, made, old, new).await,
         "AWS::SSM::Parameter" => ssm::update(at, made, old, new).await,
         _ if kind.starts_with("AWS::SecretsManager::") => secrets::update(at, kind, made, old, new).await,
+        _ if kind.starts_with("AWS::KMS::") => kms::update(at, kind, made, old, new).await,
         "AWS::CloudFormation::Stack" => nested::update(at, made, new).await,
         "AWS::CDK::Metadata" | "AWS::CloudFormation::WaitConditionHandle" | "AWS::ECR::Repository" => Ok(made.clone()),
         _ if is_custom(kind) => {
@@ -406,6 +428,7 @@ pub async fn update(
         _ if kind.starts_with("AWS::SQS::") || kind.starts_with("AWS::SNS::") => {
             messages::update(at, kind, made, old, new).await
         }
+        _ if kind.starts_with("AWS::ApiGateway::") => rest::update(at, kind, made, old, new).await,
         _ => apigateway::update(at, kind, made, old, new).await,
     }
 }
@@ -444,6 +467,7 @@ pub async fn delete(
         _ if kind.starts_with("AWS::SecretsManager::") => {
             gone_is_done(secrets::delete(at, kind, id).await.map(|()| Value::Null))
         }
+        _ if kind.starts_with("AWS::KMS::") => kms::delete(at, kind, made, properties).await,
         "AWS::CloudFormation::Stack" => nested::delete(at, made).await,
         "AWS::CDK::Metadata" | "AWS::CloudFormation::WaitConditionHandle" | "AWS::ECR::Repository" => Ok(()),
         _ if is_custom(kind) => {
@@ -453,6 +477,7 @@ pub async fn delete(
         _ if kind.starts_with("AWS::SQS::") || kind.starts_with("AWS::SNS::") => {
             messages::delete(at, kind, made, properties).await
         }
+        _ if kind.starts_with("AWS::ApiGateway::") => rest::delete(at, kind, made, properties).await,
         _ => apigateway::delete(at, kind, made, properties).await,
     }
 }

@@ -134,7 +134,7 @@ pub fn event(target: &Function<'_>, name: &str, given: &Map<String, Value>, out:
 }
 
 /// The path with `*` for its parameters, as in the ARN of a permission.
-fn starred(path: &str) -> String {
+pub(super) fn starred(path: &str) -> String {
     let segments: Vec<&str> =
         path.split('/').map(|segment| if segment.starts_with('{') { "*" } else { segment }).collect();
     segments.join("/")
