@@ -125,7 +125,7 @@ def assume(name, policy):
     role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
     if policy:
         iam.put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=json.dumps(policy))
-    session = sts.assume_role(RoleArn=role, RoleSessionName="s")["Credentials"]
+    session = sts.assume_role(RoleArn=role, RoleSessionName="session")["Credentials"]
     return role, boto3.client(
         "kms",
         aws_access_key_id=session["AccessKeyId"],

@@ -1,5 +1,8 @@
 //! REST APIs as the tools that people deploy them with make them, and as their callers see them.
 
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+
 use cumulet_tests::deploy::{application, cdk_in, is_nothing_left, no_stack, output_of, run_in, stack};
 use cumulet_tests::{Cloud, node_runtime, root};
 use serde_json::{Value, json};
@@ -95,4 +98,84 @@ fn of_osls() {
     osls(&["remove"]);
     is_nothing_left(&cloud);
     assert_eq!(cloud.aws(&["apigateway", "get-rest-apis"])["items"], json!([]));
+}
+
+/// An issuer of tokens, which ends when it is dropped.
+struct Issuer {
+    child: std::process::Child,
+    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
+    address: String,
+}
+
+impl Issuer {
+    fn start() -> Issuer {
+        let mut command = Command::new(root().join(".venv/bin/python"));
+        command.arg(root().join("tests/clients/issuer.py")).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("starting the issuer");
+        let mut lines = BufReader::new(child.stdout.take().expect("its output is piped")).lines();
+        let address = lines.next().expect("an address").expect("a line");
+        Issuer { child, lines, address }
+    }
+
+    fn token(&mut self, claims: &Value) -> String {
+        let input = self.child.stdin.as_mut().expect("its input is piped");
+        writeln!(input, "{claims}").expect("asking the issuer");
+        self.lines.next().expect("a token").expect("a line")
+    }
+}
+
+impl Drop for Issuer {
+    fn drop(&mut self) {
+        self.child.kill().expect("ending the issuer");
+        self.child.wait().expect("reaping the issuer");
+    }
+}
+
+#[test]
+fn routes_are_guarded_by_tokens_functions_and_signatures() {
+    let cloud = Cloud::start();
+    let mut issuer = Issuer::start();
+    let template = root().join("tests/clients/deploy/rest/guarded.yaml");
+    let parameters = [("Runtime", node_runtime()), ("Issuer", issuer.address.clone())];
+    let parameters: Vec<(&str, &str)> = parameters.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    stack(&cloud, "create", "guarded", &template, &parameters);
+    let url = output_of(&cloud, "guarded", "Url");
+    let get = |path: &str, headers: &[&str]| {
+        let arguments: Vec<&str> = headers.iter().flat_map(|header| ["-H", header]).collect();
+        ask(&cloud, &arguments, &format!("{url}{path}"))
+    };
+    assert_eq!(get("/open", &[]).0, 200);
+    assert_eq!(get("/token", &[]), (401, json!({"message": "Unauthorized"}).to_string()));
+    let mut bearer = |claims: Value| format!("authorization: Bearer {}", issuer.token(&claims));
+    let good = bearer(json!({"aud": "shop", "sub": "me", "scope": "read"}));
+    let answer = get("/token", &[&good]);
+    let said: Value = serde_json::from_str(&answer.1).unwrap_or_default();
+    assert_eq!((answer.0, &said["authorizer"]["jwt"]["claims"]["sub"]), (200, &json!("me")), "{answer:?}");
+    for bad in [
+        bearer(json!({"aud": "other"})),
+        bearer(json!({"aud": "shop", "lives": -1})),
+        bearer(json!({"aud": "shop", "iss": "https://example.com"})),
+        bearer(json!({"aud": "shop", "key": "foreign"})),
+        "authorization: Bearer no.token.at-all".to_owned(),
+    ] {
+        assert_eq!(get("/token", &[&bad]).0, 401, "{bad}");
+    }
+    assert_eq!(get("/scope", &[&good]).0, 403);
+    assert_eq!(get("/scope", &[&bearer(json!({"aud": "shop", "scope": "read write"}))]).0, 200);
+    let answer = get("/friend", &["who: friend"]);
+    assert_eq!(answer, ok(&json!({"authorizer": {"lambda": {"who": "friend"}}}).to_string()));
+    assert_eq!(get("/friend", &["who: foe"]).0, 403);
+    assert_eq!(get("/friend", &[]).0, 401);
+    assert_eq!(get("/signed", &[]).0, 403);
+    let signed = ["--aws-sigv4", "aws:amz:us-east-1:execute-api", "--user", "test:test"];
+    assert_eq!(ask(&cloud, &signed, &format!("{url}/signed")).0, 200);
+    let key = output_of(&cloud, "guarded", "Key");
+    let rotation = cloud.aws(&["kms", "get-key-rotation-status", "--key-id", &key]);
+    assert_eq!(rotation["KeyRotationEnabled"], true);
+    assert_eq!(cloud.aws(&["kms", "list-aliases"])["Aliases"][0]["AliasName"], "alias/shop");
+    no_stack(&cloud, "guarded");
+    is_nothing_left(&cloud);
+    assert_eq!(cloud.aws(&["kms", "list-aliases"])["Aliases"], json!([]));
+    let state = cloud.aws(&["kms", "describe-key", "--key-id", &key])["KeyMetadata"]["KeyState"].clone();
+    assert_eq!(state, "PendingDeletion");
 }

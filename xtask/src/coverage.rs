@@ -7,7 +7,7 @@ use cumulet_wire::operation::ServiceModel;
 
 const PAGE: &str = "docs/reference/coverage.md";
 
-fn models() -> [&'static ServiceModel; 16] {
+fn models() -> [&'static ServiceModel; 17] {
     [
         &cumulet_lambda::MODEL,
         &cumulet_apigateway::MODEL,
@@ -17,6 +17,7 @@ fn models() -> [&'static ServiceModel; 16] {
         &cumulet_iam::MODEL,
         &cumulet_sts::MODEL,
         &cumulet_kms::MODEL,
+        &cumulet_cloudwatch::MODEL,
         &cumulet_events::MODEL,
         &cumulet_scheduler::MODEL,
         &cumulet_sns::MODEL,

@@ -7,6 +7,8 @@ mod cors;
 mod errors;
 #[doc(hidden)]
 pub mod fuzz;
+mod guard;
+mod jwt;
 mod model;
 mod operations;
 mod plane;
@@ -39,10 +41,16 @@ pub struct ApiGateway {
     ready: ready::ReadyApis,
     rests: rest::ready::Rests,
     authorizations: authorizer::Authorizations,
+    issuers: jwt::Issuers,
     invoker: Arc<dyn Invoker>,
     logs: Arc<dyn LogSink>,
     verifier: Arc<dyn Verifier>,
+    /// Changes of one API one after the other, as stacks make many at once.
+    turns: Vec<tokio::sync::Mutex<()>>,
 }
+
+/// Changes that are made at a time, of different APIs.
+const TURNS: usize = 64;
 
 /// Who signed a request, and whether they may.
 #[async_trait]
@@ -64,10 +72,18 @@ impl ApiGateway {
             ready: ready::ReadyApis::default(),
             rests: rest::ready::Rests::default(),
             authorizations: authorizer::Authorizations::default(),
+            issuers: jwt::Issuers::default(),
             invoker,
             logs,
             verifier,
+            turns: (0..TURNS).map(|_| tokio::sync::Mutex::default()).collect(),
         }
+    }
+
+    /// Until it is the turn of a change of the API.
+    async fn turn(&self, api_id: &str) -> tokio::sync::MutexGuard<'_, ()> {
+        let at = api_id.bytes().fold(0usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into())) % TURNS;
+        self.turns[at].lock().await
     }
 
     /// The other of the two services that it is.

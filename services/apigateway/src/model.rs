@@ -53,6 +53,12 @@ const OPERATIONS: &[Operation] = &[
     rest("GetDeployment", "GET", "/v2/apis/{apiId}/deployments/{deploymentId}", 200),
     rest("GetDeployments", "GET", "/v2/apis/{apiId}/deployments", 200).query(PAGES),
     rest("DeleteDeployment", "DELETE", "/v2/apis/{apiId}/deployments/{deploymentId}", 204),
+    rest("CreateAuthorizer", "POST", "/v2/apis/{apiId}/authorizers", 201),
+    rest("DeleteAuthorizer", "DELETE", "/v2/apis/{apiId}/authorizers/{authorizerId}", 204),
+    rest("ResetAuthorizersCache", "DELETE", "/v2/apis/{apiId}/stages/{stageName}/cache/authorizers", 204),
+    rest("GetAuthorizer", "GET", "/v2/apis/{apiId}/authorizers/{authorizerId}", 200),
+    rest("GetAuthorizers", "GET", "/v2/apis/{apiId}/authorizers", 200).query(PAGES),
+    rest("UpdateAuthorizer", "PATCH", "/v2/apis/{apiId}/authorizers/{authorizerId}", 200),
     rest("TagResource", "POST", "/v2/tags/{resourceArn+}", 201),
     rest("UntagResource", "DELETE", "/v2/tags/{resourceArn+}", 204).query(&[("tagKeys", "tagKeys[]")]),
     rest("GetTags", "GET", "/v2/tags/{resourceArn+}", 200),
@@ -60,7 +66,6 @@ const OPERATIONS: &[Operation] = &[
 
 const ABSENT: &[Operation] = &[
     rest("CreateApiMapping", "POST", "/v2/domainnames/{domainName}/apimappings", 201),
-    rest("CreateAuthorizer", "POST", "/v2/apis/{apiId}/authorizers", 201),
     rest("CreateDomainName", "POST", "/v2/domainnames", 201),
     rest(
         "CreateIntegrationResponse",
@@ -77,7 +82,6 @@ const ABSENT: &[Operation] = &[
     rest("CreateRoutingRule", "POST", "/v2/domainnames/{domainName}/routingrules", 201),
     rest("CreateVpcLink", "POST", "/v2/vpclinks", 201),
     rest("DeleteApiMapping", "DELETE", "/v2/domainnames/{domainName}/apimappings/{apiMappingId}", 204),
-    rest("DeleteAuthorizer", "DELETE", "/v2/apis/{apiId}/authorizers/{authorizerId}", 204),
     rest("DeleteDomainName", "DELETE", "/v2/domainnames/{domainName}", 204),
     rest(
         "DeleteIntegrationResponse",
@@ -107,11 +111,8 @@ const ABSENT: &[Operation] = &[
     rest("DeleteVpcLink", "DELETE", "/v2/vpclinks/{vpcLinkId}", 202),
     rest("ExportApi", "GET", "/v2/apis/{apiId}/exports/{specification}", 200),
     rest("DisablePortal", "DELETE", "/v2/portals/{portalId}/publish", 204),
-    rest("ResetAuthorizersCache", "DELETE", "/v2/apis/{apiId}/stages/{stageName}/cache/authorizers", 204),
     rest("GetApiMapping", "GET", "/v2/domainnames/{domainName}/apimappings/{apiMappingId}", 200),
     rest("GetApiMappings", "GET", "/v2/domainnames/{domainName}/apimappings", 200),
-    rest("GetAuthorizer", "GET", "/v2/apis/{apiId}/authorizers/{authorizerId}", 200),
-    rest("GetAuthorizers", "GET", "/v2/apis/{apiId}/authorizers", 200),
     rest("GetDomainName", "GET", "/v2/domainnames/{domainName}", 200),
     rest("GetDomainNames", "GET", "/v2/domainnames", 200),
     rest(
@@ -151,7 +152,6 @@ const ABSENT: &[Operation] = &[
     rest("PutRoutingRule", "PUT", "/v2/domainnames/{domainName}/routingrules/{routingRuleId}", 200),
     rest("ReimportApi", "PUT", "/v2/apis/{apiId}", 201),
     rest("UpdateApiMapping", "PATCH", "/v2/domainnames/{domainName}/apimappings/{apiMappingId}", 200),
-    rest("UpdateAuthorizer", "PATCH", "/v2/apis/{apiId}/authorizers/{authorizerId}", 200),
     rest("UpdateDeployment", "PATCH", "/v2/apis/{apiId}/deployments/{deploymentId}", 200),
     rest("UpdateDomainName", "PATCH", "/v2/domainnames/{domainName}", 200),
     rest(

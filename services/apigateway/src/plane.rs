@@ -2,7 +2,6 @@
 //! where the rest of the path is what it would have been on the API's own host. In either way the first segment
 //! names the stage if the API has a stage of that name; otherwise the stage is `$default`.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +16,7 @@ use cumulet_wire::http_event::{self, EventParts};
 use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
 
+use crate::guard::Known;
 use crate::ready::{self, ReadyApi, ReadyRoute, ReadyStage};
 use crate::routing::{Match, RouteKey, function_of};
 use crate::shapes::AccessLogSettings;
@@ -205,7 +205,15 @@ impl ApiGateway {
             return internal();
         };
         let is_v1 = integration.payload_format_version == "1.0";
-        let payload = event(api, stage, route, &found.parameters, request, path, is_v1);
+        let asked = Asked { api, stage, route, found, request, path };
+        let known = match self.let_in(&asked).await {
+            Ok(known) => known,
+            Err((status, text)) => {
+                trace.error = text.to_owned();
+                return message(status, text);
+            }
+        };
+        let payload = event(&asked, known, is_v1);
         let access = Access::Service {
             principal: "apigateway.amazonaws.com".into(),
             source_arn: source_arn(api, stage, route, request),
@@ -313,15 +321,20 @@ impl ApiGateway {
     }
 }
 
-fn event(
-    api: &ReadyApi,
-    stage: &ReadyStage,
-    route: &ReadyRoute,
-    parameters: &BTreeMap<String, String>,
-    request: &HttpRequest,
-    path: &str,
-    is_v1: bool,
-) -> Vec<u8> {
+/// One request on its way.
+pub(crate) struct Asked<'a> {
+    pub api: &'a ReadyApi,
+    pub stage: &'a ReadyStage,
+    pub route: &'a ReadyRoute,
+    pub found: &'a Match,
+    pub request: &'a HttpRequest,
+    /// With the stage.
+    pub path: &'a str,
+}
+
+/// The event of a function; `known`: what is known of who asks, by the format.
+pub(crate) fn event(asked: &Asked<'_>, known: Known, is_v1: bool) -> Vec<u8> {
+    let Asked { api, stage, route, found, request, path } = *asked;
     let host_name = request.host_name();
     let parts = EventParts {
         request,
@@ -331,10 +344,10 @@ fn event(
         domain_prefix: host_name.split('.').next().unwrap_or_default(),
         route_key: &route.route.route_key,
         stage: &stage.stage.stage_name,
-        path_parameters: Some(parameters),
+        path_parameters: Some(&found.parameters),
         stage_variables: Some(&stage.stage.stage_variables),
         raw_path: path,
-        authorizer: None,
+        authorizer: known.shown(is_v1),
         resource: match &route.key {
             RouteKey::Default => "$default",
             RouteKey::Path { path, .. } => path,

@@ -9,7 +9,7 @@ use cumulet_base::limits;
 
 use crate::errors::Error;
 use crate::routing::{RouteKey, RouteTable};
-use crate::shapes::{Api, Integration, Route, Stage};
+use crate::shapes::{Api, Authorizer, Integration, Route, Stage};
 use crate::storage::Storage;
 use crate::throttle::Bucket;
 
@@ -17,6 +17,7 @@ use crate::throttle::Bucket;
 pub struct ReadyApi {
     pub api: Api,
     pub stages: BTreeMap<String, ReadyStage>,
+    pub authorizers: BTreeMap<String, Authorizer>,
     /// Zero of the buckets' time.
     pub since: Instant,
 }
@@ -113,7 +114,7 @@ pub async fn make(storage: &Storage, api_id: &str) -> Result<Option<ReadyApi>, E
         };
         stages.insert(name.clone(), stage_of(stage, routes));
     }
-    Ok(Some(ReadyApi { api: rows.api, stages, since: Instant::now() }))
+    Ok(Some(ReadyApi { api: rows.api, stages, authorizers: rows.authorizers, since: Instant::now() }))
 }
 
 fn stage_of(stage: &Stage, routes: Vec<(Route, Option<Integration>)>) -> ReadyStage {

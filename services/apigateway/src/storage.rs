@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::errors::Error;
-use crate::shapes::{Api, Deployment, Integration, Route, Stage};
+use crate::shapes::{Api, Authorizer, Deployment, Integration, Route, Stage};
 
 const SPACE: Space = Space(3);
 
@@ -24,6 +24,7 @@ pub struct ApiRows {
     pub routes: BTreeMap<String, Route>,
     pub integrations: BTreeMap<String, Integration>,
     pub deployments: BTreeMap<String, Deployment>,
+    pub authorizers: BTreeMap<String, Authorizer>,
     rev: Rev,
 }
 
@@ -34,12 +35,14 @@ pub enum Change {
     PutRoute(Route),
     PutIntegration(Integration),
     PutDeployment(Deployment),
+    PutAuthorizer(Authorizer),
     /// A route as a deployment froze it.
     Freeze(String, Route, Option<Integration>),
     DeleteStage(String),
     DeleteRoute(String),
     DeleteIntegration(String),
     DeleteDeployment(String),
+    DeleteAuthorizer(String),
 }
 
 #[derive(Clone)]
@@ -121,6 +124,7 @@ impl Storage {
             routes: BTreeMap::new(),
             integrations: BTreeMap::new(),
             deployments: BTreeMap::new(),
+            authorizers: BTreeMap::new(),
             rev: row.rev,
         };
         for row in parts {
@@ -134,6 +138,7 @@ impl Storage {
                 "route" => drop(found.routes.insert(name, read(&row.value)?)),
                 "integration" => drop(found.integrations.insert(name, read(&row.value)?)),
                 "deployment" => drop(found.deployments.insert(name, read(&row.value)?)),
+                "httpauthorizer" => drop(found.authorizers.insert(name, read(&row.value)?)),
                 _ => {}
             }
         }
@@ -225,6 +230,7 @@ fn apply(txn: &mut Txn, api_id: &str, change: Change) -> Result<(), Error> {
         Change::PutStage(stage) => put("stage", &stage.stage_name, write(&stage)?),
         Change::PutRoute(route) => put("route", &route.route_id, write(&route)?),
         Change::PutIntegration(i) => put("integration", &i.integration_id, write(&i)?),
+        Change::PutAuthorizer(a) => put("httpauthorizer", &a.authorizer_id, write(&a)?),
         Change::PutDeployment(d) => put("deployment", &d.deployment_id, write(&d)?),
         Change::Freeze(deployment_id, route, integration) => {
             let key = part(api_id, "frozen").text(&deployment_id).text(&route.route_id).key();
@@ -233,6 +239,7 @@ fn apply(txn: &mut Txn, api_id: &str, change: Change) -> Result<(), Error> {
         }
         Change::DeleteStage(name) => delete(txn, api_id, "stage", &name),
         Change::DeleteRoute(id) => delete(txn, api_id, "route", &id),
+        Change::DeleteAuthorizer(id) => delete(txn, api_id, "httpauthorizer", &id),
         Change::DeleteIntegration(id) => delete(txn, api_id, "integration", &id),
         Change::DeleteDeployment(id) => {
             delete(txn, api_id, "deployment", &id);

@@ -211,9 +211,20 @@ async fn what_is_refused() {
         ("CreateRoute", json!({"apiId": id, "routeKey": "$default"}), (409, "ConflictException")),
         (
             "CreateRoute",
-            json!({"apiId": id, "routeKey": "GET /a", "authorizationType": "JWT"}),
-            (501, "NotImplemented"),
+            json!({"apiId": id, "routeKey": "GET /a", "authorizationType": "JWT", "authorizerId": "none"}),
+            (400, "BadRequestException"),
         ),
+        (
+            "CreateAuthorizer",
+            json!({"apiId": id, "name": "a", "authorizerType": "JWT", "identitySource": ["$request.header.A"]}),
+            (400, "BadRequestException"),
+        ),
+        (
+            "CreateAuthorizer",
+            json!({"apiId": id, "name": "a", "authorizerType": "REQUEST", "authorizerUri": ARN}),
+            (400, "BadRequestException"),
+        ),
+        ("GetAuthorizer", json!({"apiId": id, "authorizerId": "none"}), (404, "NotFoundException")),
         (
             "CreateRoute",
             json!({"apiId": id, "routeKey": "GET /a", "target": "integrations/x"}),
@@ -238,6 +249,47 @@ async fn what_is_refused() {
     let integrations = f.call("GetIntegrations", json!({"apiId": id})).await;
     let integration = &integrations["items"][0]["integrationId"];
     assert_eq!(f.fails("DeleteIntegration", json!({"apiId": id, "integrationId": integration})).await.0, 409);
+}
+
+#[tokio::test]
+async fn functions_and_signatures_guard_routes() {
+    let f = Fixture::new();
+    let (id, host) = f.quick().await;
+    let target = f.call("GetRoutes", json!({"apiId": id})).await["items"][0]["target"].clone();
+    let authorizer = json!({
+        "apiId": id, "name": "a", "authorizerType": "REQUEST", "authorizerUri": format!("arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{ARN}/invocations"),
+        "authorizerPayloadFormatVersion": "2.0", "enableSimpleResponses": true, "authorizerResultTtlInSeconds": 60,
+        "identitySource": ["$request.header.Token"],
+    });
+    let authorizer = f.call("CreateAuthorizer", authorizer).await["authorizerId"].clone();
+    let route = json!({"apiId": id, "routeKey": "GET /guarded", "target": target, "authorizationType": "CUSTOM", "authorizerId": authorizer});
+    f.call("CreateRoute", route).await;
+    let route = json!({"apiId": id, "routeKey": "GET /signed", "target": target, "authorizationType": "AWS_IAM"});
+    f.call("CreateRoute", route).await;
+    let ask = async |path: &str, header: &'static str, value: &str| {
+        let mut asked = request(&host, "GET", path);
+        asked.headers.insert(header, value.parse().unwrap());
+        f.gateway.serve(asked).await.status().as_u16()
+    };
+    assert_eq!(ask("/guarded", "other", "x").await, 401);
+    let says = |is_authorized: bool| {
+        outcome(&json!({"isAuthorized": is_authorized, "context": {"who": "me"}, "statusCode": 204}), None)
+    };
+    *f.world.answer.lock().unwrap() = Some(Ok(says(true)));
+    assert_eq!(ask("/guarded", "token", "good").await, 204);
+    assert_eq!(ask("/guarded", "token", "good").await, 204);
+    let events: Vec<Value> = f.world.events.lock().unwrap().drain(..).map(|(_, event)| event).collect();
+    assert_eq!(events.len(), 3, "asked once, run twice");
+    assert_eq!((&events[0]["type"], &events[0]["identitySource"]), (&json!("REQUEST"), &json!(["good"])));
+    assert_eq!(events[0]["routeArn"], format!("arn:aws:execute-api:us-east-1:000000000000:{id}/$default/GET/guarded"));
+    assert_eq!(events[1]["requestContext"]["authorizer"], json!({"lambda": {"who": "me"}}));
+    *f.world.answer.lock().unwrap() = Some(Ok(says(false)));
+    assert_eq!(ask("/guarded", "token", "bad").await, 403);
+    *f.world.answer.lock().unwrap() = None;
+    assert_eq!(ask("/guarded", "token", "odd").await, 500, "neither form of answer");
+    assert_eq!(ask("/signed", "other", "x").await, 403);
+    assert_eq!(ask("/signed", "authorization", "x").await, 200);
+    assert_eq!(f.fails("DeleteAuthorizer", json!({"apiId": id, "authorizerId": authorizer})).await.0, 409);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 //! trying again after a conflict and telling the data plane are here.
 
 mod apis;
+mod authorizers;
 mod deployments;
 mod integrations;
 mod routes;
@@ -57,6 +58,16 @@ impl ApiGateway {
             "GetDeployment" => self.look(ctx, input, deployments::get).await,
             "GetDeployments" => self.look(ctx, input, deployments::list).await,
             "DeleteDeployment" => self.change(ctx, input, deployments::delete).await,
+            "CreateAuthorizer" => self.change(ctx, input, authorizers::create).await,
+            "GetAuthorizer" => self.look(ctx, input, authorizers::get).await,
+            "GetAuthorizers" => self.look(ctx, input, authorizers::list).await,
+            "UpdateAuthorizer" => self.change(ctx, input, authorizers::update).await,
+            "DeleteAuthorizer" => self.change(ctx, input, authorizers::delete).await,
+            "ResetAuthorizersCache" => {
+                let rows = self.load(ctx, text(input, "apiId")?).await?;
+                self.authorizations.forget(&rows.api.api_id);
+                Ok(Answer::empty())
+            }
             "TagResource" => self.tag_resource(ctx, input).await,
             "UntagResource" => self.untag_resource(ctx, input).await,
             "GetTags" => self.get_tags(ctx, input).await,
@@ -99,12 +110,14 @@ impl ApiGateway {
         api_id: &str,
         decide: impl Fn(&mut ApiRows) -> Decision + Send + Sync,
     ) -> Result<Answer, ApiError> {
+        let _turn = self.turn(api_id).await;
         for _ in 0..CHANGE_ATTEMPTS_MAX {
             let mut rows = self.load(ctx, api_id).await?;
             let (changes, answer) = decide(&mut rows)?;
             match self.storage.change(&rows, changes).await {
                 Ok(()) => {
                     self.ready.forget(api_id);
+                    self.authorizations.forget(api_id);
                     return Ok(answer);
                 }
                 Err(Error::Busy) => {}

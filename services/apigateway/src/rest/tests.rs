@@ -276,7 +276,11 @@ async fn refusals() {
         ("PutIntegration", at(json!({"type": "HTTP_PROXY", "uri": "http://example.com"})), 501),
         ("PutIntegration", at(json!({"type": "MOCK", "requestTemplates": {"application/json": "#set($a = 1)"}})), 501),
         ("PutIntegration", at(json!({"type": "AWS_PROXY", "uri": uri(), "timeoutInMillis": 30_000})), 400),
-        ("CreateRequestValidator", json!({"restapi_id": id, "validateRequestBody": true}), 501),
+        (
+            "PutMethod",
+            at(json!({"http_method": "PUT", "authorizationType": "NONE", "requestValidatorId": "none"})),
+            400,
+        ),
         ("CreateStage", json!({"restapi_id": id, "stageName": "x", "deploymentId": "none"}), 400),
         ("CreateStage", json!({"restapi_id": id, "stageName": "dev", "deploymentId": "none"}), 409),
         ("CreateAuthorizer", json!({"restapi_id": id, "name": "a", "type": "COGNITO_USER_POOLS"}), 501),

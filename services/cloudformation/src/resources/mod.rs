@@ -4,6 +4,7 @@
 mod apigateway;
 mod dynamodb;
 mod events;
+mod global_table;
 mod iam;
 mod kms;
 mod lambda;
@@ -14,6 +15,7 @@ mod rest;
 mod s3;
 mod secrets;
 mod ssm;
+mod watch;
 
 use std::collections::BTreeMap;
 
@@ -63,6 +65,7 @@ pub const TYPES: &[Type] = &[
     tagged("AWS::ApiGateway::UsagePlan", &[]),
     of("AWS::ApiGateway::UsagePlanKey", &["*"]),
     of("AWS::ApiGatewayV2::Api", &["ProtocolType", "Target", "RouteKey"]),
+    of("AWS::ApiGatewayV2::Authorizer", &["ApiId", "AuthorizerType"]),
     of("AWS::ApiGatewayV2::Deployment", &["*"]),
     of("AWS::ApiGatewayV2::Integration", &["ApiId"]),
     of("AWS::ApiGatewayV2::Route", &["ApiId"]),
@@ -71,6 +74,10 @@ pub const TYPES: &[Type] = &[
     of("AWS::CloudFormation::CustomResource", &["ServiceToken"]),
     tagged("AWS::CloudFormation::Stack", &[]),
     of("AWS::CloudFormation::WaitConditionHandle", &[]),
+    tagged("AWS::CloudWatch::Alarm", &["AlarmName"]),
+    tagged("AWS::CloudWatch::CompositeAlarm", &["AlarmName"]),
+    of("AWS::CloudWatch::Dashboard", &["DashboardName"]),
+    of("AWS::DynamoDB::GlobalTable", &["TableName", "KeySchema", "LocalSecondaryIndexes"]),
     tagged("AWS::DynamoDB::Table", &["TableName", "KeySchema", "LocalSecondaryIndexes"]),
     tagged("AWS::ECR::Repository", &["RepositoryName"]),
     of("AWS::Events::ApiDestination", &["Name"]),
@@ -131,7 +138,14 @@ pub fn replaces(kind: &str, property: &str) -> bool {
 
 /// Whether the attributes of a resource may be others after an update in place.
 pub fn answers(kind: &str) -> bool {
-    is_custom(kind) || matches!(kind, "AWS::CloudFormation::Stack" | "AWS::SSM::Parameter" | "AWS::DynamoDB::Table")
+    is_custom(kind)
+        || matches!(
+            kind,
+            "AWS::CloudFormation::Stack"
+                | "AWS::SSM::Parameter"
+                | "AWS::DynamoDB::Table"
+                | "AWS::DynamoDB::GlobalTable"
+        )
 }
 
 pub fn tags_of(kind: &str) -> Tags {
@@ -280,6 +294,7 @@ fn is_gone(error: &ApiError) -> bool {
             "NoSuchEntity"
                 | "ResourceNotFoundException"
                 | "NotFoundException"
+                | "ResourceNotFound"
                 | "ParameterNotFound"
                 | "NoSuchBucket"
                 | "NoSuchBucketPolicy"
@@ -321,7 +336,7 @@ async fn sweep(at: &Whereabouts, kind: &str, properties: &Map<String, Value>) ->
         "AWS::IAM::Group" => ("GroupName", 128),
         "AWS::IAM::ManagedPolicy" => ("ManagedPolicyName", 128),
         "AWS::IAM::InstanceProfile" => ("InstanceProfileName", 128),
-        "AWS::DynamoDB::Table" => ("TableName", 255),
+        "AWS::DynamoDB::Table" | "AWS::DynamoDB::GlobalTable" => ("TableName", 255),
         "AWS::Logs::LogGroup" => ("LogGroupName", 512),
         "AWS::S3::Bucket" => ("BucketName", 63),
         "AWS::SSM::Parameter" => ("Name", 1024),
@@ -366,9 +381,11 @@ async fn make(at: &Whereabouts, kind: &str, properties: &Map<String, Value>) -> 
         "AWS::Logs::LogGroup" => logs::create_group(at, properties).await,
         _ if events::is_here(kind) => events::create(at, kind, properties).await,
         "AWS::DynamoDB::Table" => dynamodb::create_table(at, properties).await,
+        "AWS::DynamoDB::GlobalTable" => dynamodb::create_table(at, &global_table::as_table(at, properties)?).await,
         "AWS::S3::Bucket" | "AWS::S3::BucketPolicy" => s3::create(at, kind, properties).await,
         "AWS::SSM::Parameter" => ssm::create(at, properties).await,
         _ if kind.starts_with("AWS::SecretsManager::") => secrets::create(at, kind, properties).await,
+        _ if kind.starts_with("AWS::CloudWatch::") => watch::create(at, kind, properties).await,
         _ if kind.starts_with("AWS::KMS::") => kms::create(at, kind, properties).await,
         "AWS::ECR::Repository" => Ok(repository(at, properties)),
         "AWS::CloudFormation::Stack" => nested::create(at, properties).await,
@@ -415,9 +432,14 @@ pub async fn update(
         "AWS::Logs::LogGroup" => logs::update_group(at, made, old, new).await,
         _ if events::is_here(kind) => events::update(at, kind, made, old, new).await,
         "AWS::DynamoDB::Table" => dynamodb::update_table(at, made, old, new).await,
+        "AWS::DynamoDB::GlobalTable" => {
+            let (old, new) = (global_table::as_table(at, old)?, global_table::as_table(at, new)?);
+            dynamodb::update_table(at, made, &old, &new).await
+        }
         "AWS::S3::Bucket" | "AWS::S3::BucketPolicy" => s3::update(at, kind, made, old, new).await,
         "AWS::SSM::Parameter" => ssm::update(at, made, old, new).await,
         _ if kind.starts_with("AWS::SecretsManager::") => secrets::update(at, kind, made, old, new).await,
+        _ if kind.starts_with("AWS::CloudWatch::") => watch::update(at, kind, made, old, new).await,
         _ if kind.starts_with("AWS::KMS::") => kms::update(at, kind, made, old, new).await,
         "AWS::CloudFormation::Stack" => nested::update(at, made, new).await,
         "AWS::CDK::Metadata" | "AWS::CloudFormation::WaitConditionHandle" | "AWS::ECR::Repository" => Ok(made.clone()),
@@ -456,7 +478,9 @@ pub async fn delete(
         "AWS::IAM::Role" => iam::delete_role(at, made, properties).await,
         _ if kind.starts_with("AWS::IAM::") => iam::others::delete(at, kind, made, properties).await,
         _ if events::is_here(kind) => events::delete(at, kind, made, properties).await,
-        "AWS::DynamoDB::Table" => call("dynamodb", "DeleteTable", json!({ "TableName": id })).await,
+        "AWS::DynamoDB::Table" | "AWS::DynamoDB::GlobalTable" => {
+            call("dynamodb", "DeleteTable", json!({ "TableName": id })).await
+        }
         "AWS::Logs::LogGroup" => call("logs", "DeleteLogGroup", json!({ "logGroupName": id })).await,
         "AWS::S3::Bucket" => call("s3", "DeleteBucket", json!({ "Bucket": id })).await,
         "AWS::S3::BucketPolicy" => {
@@ -467,6 +491,7 @@ pub async fn delete(
         _ if kind.starts_with("AWS::SecretsManager::") => {
             gone_is_done(secrets::delete(at, kind, id).await.map(|()| Value::Null))
         }
+        _ if kind.starts_with("AWS::CloudWatch::") => watch::delete(at, kind, made).await,
         _ if kind.starts_with("AWS::KMS::") => kms::delete(at, kind, made, properties).await,
         "AWS::CloudFormation::Stack" => nested::delete(at, made).await,
         "AWS::CDK::Metadata" | "AWS::CloudFormation::WaitConditionHandle" | "AWS::ECR::Repository" => Ok(()),

@@ -144,7 +144,7 @@ const PLAIN: &[(&str, Plain)] = &[
         "AWS::ApiGateway::ApiKey",
         Plain {
             noun: "ApiKey",
-            known: &["Name", "Description", "Enabled", "CustomerId", "Value", "GenerateDistinctId", "Tags"],
+            known: &["Name", "Description", "Enabled", "CustomerId", "Value", "GenerateDistinctId", "StageKeys", "Tags"],
             member: "api_Key",
             id: "id",
             attribute: "APIKeyId",
@@ -263,7 +263,7 @@ async fn create_plain(at: &Whereabouts, kind: &str, properties: &Properties) -> 
         let member = match name.as_str() {
             "RestApiId" => "restapi_id".to_owned(),
             "ParentId" => "parent_id".to_owned(),
-            "Tags" => continue,
+            "Tags" | "StageKeys" => continue,
             name => lower(name),
         };
         let value = match (name.as_str(), value) {

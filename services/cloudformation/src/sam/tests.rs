@@ -91,7 +91,11 @@ fn what_is_refused_is_named() {
             "DeploymentPreference",
         ),
         ("{Type: AWS::Serverless::Function, Properties: {CodeUri: ./src}}", "CodeUri"),
-        ("{Type: AWS::Serverless::HttpApi, Properties: {Auth: {}}}", "Auth"),
+        ("{Type: AWS::Serverless::HttpApi, Properties: {Domain: {}}}", "Domain"),
+        (
+            "{Type: AWS::Serverless::HttpApi, Properties: {Auth: {Authorizers: {A: {OpenIdConnectUrl: x}}}}}",
+            "OpenIdConnectUrl",
+        ),
     ] {
         let text = format!("Transform: AWS::Serverless-2016-10-31\nResources:\n  X: {resource}\n");
         let error = prepared::processed_by_defaults(&text).unwrap_err().to_string();

@@ -24,6 +24,10 @@ pub(super) fn create(rows: &mut RestRows, input: &Input, ctx: &Context) -> Decis
     if methods.any(|method| method.method_integration.is_none()) {
         return Err(Error::Invalid("No integration defined for method".into()));
     }
+    // What they name may be another than when they were made.
+    for method in rows.now.resources.values().flat_map(|resource| resource.resource_methods.values()) {
+        super::methods::check(method, &rows.now)?;
+    }
     if rows.deployments.len() >= limits::HTTP_API_DEPLOYMENTS_MAX {
         return Err(Error::Quota("deployments", limits::HTTP_API_DEPLOYMENTS_MAX));
     }

@@ -173,9 +173,6 @@ impl ApiGateway {
     }
 
     async fn create_key(&self, ctx: &Context, input: &Input) -> Result<Answer, ApiError> {
-        if input.get("stageKeys").and_then(Value::as_array).is_some_and(|keys| !keys.is_empty()) {
-            return Err(Error::NotBuilt("stageKeys of API keys: usage plans have taken their place".into()).into());
-        }
         let known: Vec<ApiKey> = self.storage.list_owned(ctx.account(), &ctx.region, KEY).await?;
         room(known.len(), "API keys")?;
         let value = optional(input, "value").unwrap_or_else(|| id::short(40));
@@ -186,6 +183,7 @@ impl ApiGateway {
             return Err(Error::Conflict("API Key already exists".into()).into());
         }
         let mut members = input.clone();
+        // Stage keys have no effect any more: usage plans have taken their place.
         members.remove("value");
         let key = ApiKey {
             id: id::short(10),

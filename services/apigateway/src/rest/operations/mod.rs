@@ -104,6 +104,7 @@ impl ApiGateway {
         id: &str,
         decide: impl Fn(&mut RestRows) -> Decision + Send + Sync,
     ) -> Result<Answer, ApiError> {
+        let _turn = self.turn(id).await;
         for _ in 0..CHANGE_ATTEMPTS_MAX {
             let mut rows = self.load_rest(ctx, id).await?;
             let (changes, answer) = decide(&mut rows)?;
