@@ -174,7 +174,7 @@ def cold_starts(node, python):
         for label, runtime, folder, argv, cwd in folders:
             alone = plain(argv, cwd)
             rows.append([label, "interpreter alone, no sandbox", *ms(alone), "1.0"])
-            for kind, words in (("on", "clone of the initialised function"), ("runtime", "clone of the booted runtime"), ("start", "plain start")):
+            for kind, words in (("on", "clone of the initialised function"), ("alone", "the same, none made ahead"), ("runtime", "clone of the booted runtime"), ("start", "plain start")):
                 found = instances("cold", runtime, folder, kind, COUNT if kind != "start" else max(20, COUNT // 5))
                 if found:
                     values = [found["min_us"] / 1000, found["p50_us"] / 1000, found["p99_us"] / 1000]

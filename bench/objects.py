@@ -20,9 +20,10 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
+from botocore.exceptions import BotoCoreError, ClientError
 
 from run import KEYS, ROOT, TARGET, server
-from tables import syncs_per_second
+from tables import Stuck, load, syncs_per_second
 
 SECONDS = float(os.environ.get("BENCH_SECONDS", "5"))
 LISTED = int(os.environ.get("BENCH_KEYS", "100000"))
@@ -56,14 +57,6 @@ def signed(endpoint, method, key, size=None):
     return json.dumps(line)
 
 
-def load(endpoint, clients, seconds, method, lines, folder):
-    path = os.path.join(folder, "requests")
-    with open(path, "w") as file:
-        file.write("\n".join(lines))
-    out = subprocess.check_output([f"{TARGET}/cumulet-bench", endpoint + "/", str(clients), str(seconds), method, "@" + path], text=True)
-    return json.loads(out)
-
-
 def peak_mib(pid):
     """The most that a process and its children have held."""
     pids, total = [pid], 0
@@ -77,7 +70,7 @@ def peak_mib(pid):
 
 def client(endpoint):
     keys = {**KEYS, "aws_access_key_id": owner(endpoint), "aws_secret_access_key": owner(endpoint)}
-    config = Config(s3={"addressing_style": "path"}, request_checksum_calculation="when_required", response_checksum_validation="when_required", read_timeout=300)
+    config = Config(s3={"addressing_style": "path"}, request_checksum_calculation="when_required", response_checksum_validation="when_required", read_timeout=60, retries={"total_max_attempts": 1})
     return boto3.client("s3", endpoint_url=endpoint, config=config, **keys)
 
 
@@ -90,11 +83,11 @@ def measure(name, endpoint, process, rows, facts, folder):
             keys = [f"{size}/{n}" for n in range(16 * max(clients, 16) if size < 2**20 else max(clients, 2))]
             lines = [signed(endpoint, "PUT", key, size) for key in keys]
             seconds = SECONDS if size < 2**25 else 2 * SECONDS
-            rows.append((size_name, "put", clients, name, size, load(endpoint, clients, seconds, "PUT", lines, folder)))
+            rows.append((size_name, "put", clients, name, size, load(endpoint, clients, seconds, lines, folder, "PUT")))
             # Whatever the time left out is there too.
-            load(endpoint, clients, 0, "PUT", lines, folder)
+            load(endpoint, clients, 0, lines, folder, "PUT")
             gets = [signed(endpoint, "GET", key) for key in keys]
-            rows.append((size_name, "get", clients, name, size, load(endpoint, clients, seconds, "GET", gets, folder)))
+            rows.append((size_name, "get", clients, name, size, load(endpoint, clients, seconds, gets, folder, "GET")))
         facts.append((name, f"MiB at peak after {size_name}", f"{peak_mib(process.pid):.0f}"))
     checked = s3.get_object(Bucket=BUCKET, Key=f"{2**20}/0")["Body"].read()
     assert checked == PIECE.encode() * (2**20 // len(PIECE)), f"{name} lost what it was given"
@@ -109,7 +102,7 @@ def listing(name, endpoint, facts, folder):
     began = time.monotonic()
     for start in range(0, LISTED, 10_000):
         lines = [signed(endpoint, "PUT", f"listed/{n:08}", 64) for n in range(start, min(start + 10_000, LISTED))]
-        done = load(endpoint, 16, 0, "PUT", lines, folder)
+        done = load(endpoint, 16, 0, lines, folder, "PUT")
         if time.monotonic() - began > LISTING_SECONDS_MAX:
             break
     there = start + len(lines)
@@ -153,7 +146,7 @@ def beside_nginx(cumulet, folder):
         for clients in (1, 4):
             for _ in range(3):
                 for name, at, lines in (("cumulet", endpoint, get), ("nginx", "http://127.0.0.1:4616", plain)):
-                    rate = load(at, clients, SECONDS, "GET", lines, folder)["per_second"]
+                    rate = load(at, clients, SECONDS, lines, folder, "GET")["per_second"]
                     seen[name, clients] = max(rate, seen.get((name, clients), 0))
     return seen
 
@@ -179,8 +172,12 @@ def main():
             continue
         endpoint = f"http://127.0.0.1:{port}"
         with answering(argv, env, endpoint + health) as process:
-            measure(name, endpoint, process, rows, facts, folder)
-            listing(name, endpoint, facts, folder)
+            # Whoever cannot go on is told of with what there is by then.
+            for part in (lambda: measure(name, endpoint, process, rows, facts, folder), lambda: listing(name, endpoint, facts, folder)):
+                try:
+                    part()
+                except (Stuck, BotoCoreError, ClientError, AssertionError) as error:
+                    facts.append((name, "gave up", str(error)[:200]))
             facts.append((name, "MiB at peak, listing and all", f"{peak_mib(process.pid):.0f}"))
     cpu = re.search(r"model name\s*: (.*)", open("/proc/cpuinfo").read())
     machine = f"{os.cpu_count()} x {cpu.group(1) if cpu else platform.processor()}, Linux {platform.release()}"

@@ -1,7 +1,8 @@
-"""Cumulet and ministack side by side in one run: warm invocations through Invoke and through an HTTP API, start-up time
-and idle memory. Both serve the same functions on loopback; one after the other, so that neither has the other's load.
+"""Cumulet and ministack side by side in one run: warm invocations through Invoke and through an HTTP API, the first bytes of
+streamed answers, start-up time and idle memory. Both serve the same functions on loopback; one after the other, so that neither has the other's load.
 Prints a Markdown table and the machine's name."""
 import contextlib
+import http.client
 import io
 import json
 import os
@@ -9,10 +10,12 @@ import platform
 import re
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
 import urllib.request
 import zipfile
 
@@ -27,6 +30,15 @@ SECONDS = float(os.environ.get("BENCH_SECONDS", "5"))
 KEYS = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
 NODE = "exports.handler = async () => ({ statusCode: 200, body: JSON.stringify([{ id: 1, name: 'Product A' }]) });"
 PYTHON = "import json\ndef handler(event, context):\n    return {'statusCode': 200, 'body': json.dumps([{'id': 1, 'name': 'Product A'}])}\n"
+
+# Its answer is whole only this long after it has begun.
+STREAM_MS = 300
+STREAM = f"""exports.handler = awslambda.streamifyResponse(async (event, stream) => {{
+  stream.write('first;');
+  await new Promise((resolve) => setTimeout(resolve, {STREAM_MS}));
+  stream.end('last');
+}});"""
+STREAMS = 30
 
 
 def versions():
@@ -85,6 +97,47 @@ def signed(url, body):
     return dict(request.headers.items())
 
 
+def streamed(endpoint, method, path, body, headers):
+    """Milliseconds to the first bytes that the function wrote, and to the last."""
+    firsts, lasts = [], []
+    for _ in range(1 + STREAMS):
+        connection = http.client.HTTPConnection(endpoint.removeprefix("http://"), timeout=20)
+        began = time.monotonic()
+        connection.request(method, path, body, headers)
+        answer, seen = connection.getresponse(), b""
+        while piece := answer.read1(65536):
+            if b"first;" in piece and b"first;" not in seen:
+                firsts.append((time.monotonic() - began) * 1000)
+            seen += piece
+        lasts.append((time.monotonic() - began) * 1000)
+        connection.close()
+        if answer.status != 200 or b"last" not in seen:
+            raise ValueError(f"{path} answered {answer.status} {seen[:200]!r}")
+    # The first one may have found no instance yet.
+    return statistics.median(firsts[1:]), max(firsts[1:]), statistics.median(lasts[1:])
+
+
+def measure_streams(endpoint, name):
+    lam = boto3.client("lambda", endpoint_url=endpoint, **KEYS)
+    lam.create_function(FunctionName="bench-stream", Runtime=versions()[0], Handler="index.handler", Role="arn:aws:iam::000000000000:role/bench",
+                        Code={"ZipFile": zipped("index.js", STREAM)}, MemorySize=512, Timeout=10)
+    lam.get_waiter("function_active_v2").wait(FunctionName="bench-stream")
+    address = lam.create_function_url_config(FunctionName="bench-stream", AuthType="NONE", InvokeMode="RESPONSE_STREAM")["FunctionUrl"]
+    lam.add_permission(FunctionName="bench-stream", StatementId="url", Action="lambda:InvokeFunctionUrl", Principal="*", FunctionUrlAuthType="NONE")
+    path = "/2021-11-15/functions/bench-stream/response-streaming-invocations"
+    host = urllib.parse.urlsplit(address).hostname
+    ways = [
+        ("InvokeWithResponseStream", "POST", path, "{}", signed(endpoint + path, "{}")),
+        ("function URL", "GET", "/", None, {"host": f"{host}:{endpoint.rsplit(':', 1)[1]}"}),
+    ]
+    for way, *request in ways:
+        try:
+            yield name, way, *(f"{ms:.1f}" for ms in streamed(endpoint, *request))
+        except (OSError, ValueError, http.client.HTTPException, statistics.StatisticsError) as error:
+            print(f"{name} does not stream through {way}: {error}", file=sys.stderr)
+            yield name, way, "-", "-", "-"
+
+
 def measure(endpoint, rows, name):
     lam = boto3.client("lambda", endpoint_url=endpoint, **KEYS)
     api = boto3.client("apigatewayv2", endpoint_url=endpoint, **KEYS)
@@ -113,7 +166,7 @@ def measure(endpoint, rows, name):
 
 
 def main():
-    rows, facts = [], []
+    rows, facts, streams = [], [], []
     data = tempfile.mkdtemp()
     ministack = os.path.join(ROOT, ".venv-bench", "bin", "ministack")
     subjects = [
@@ -124,6 +177,7 @@ def main():
         with server(argv, env, endpoint + health) as (process, seconds):
             time.sleep(1)
             facts.append((name, seconds * 1000, rss_mib(process.pid)))
+            streams += measure_streams(endpoint, name)
             measure(endpoint, rows, name)
     shutil.rmtree(data, ignore_errors=True)
     cpu = re.search(r"model name\s*: (.*)", open("/proc/cpuinfo").read())
@@ -134,6 +188,10 @@ def main():
     print("\n| function | way | clients | | per second | p50 ms | p99 ms | errors |\n| --- | --- | --- | --- | --- | --- | --- | --- |")
     for name, language, way, clients, r in sorted(rows, key=lambda r: (r[1], r[2], r[3], r[0])):
         print(f"| {language} | {way} | {clients} | {name} | {r['per_second']:.0f} | {r['p50_us'] / 1000:.2f} | {r['p99_us'] / 1000:.2f} | {r['errors']} |")
+    print(f"\nAn answer that begins at once and ends {STREAM_MS} ms later, {STREAMS} times:\n")
+    print("| way | | first bytes after ms | at most | last bytes after ms |\n| --- | --- | --- | --- | --- |")
+    for name, way, *figures in sorted(streams, key=lambda row: (row[1], row[0])):
+        print(f"| {way} | {name} | {' | '.join(figures)} |")
 
 
 if __name__ == "__main__":

@@ -43,6 +43,10 @@ def key(n):
     return {name: item(n)[name] for name in ("pk", "sk")}
 
 
+# None hangs the run.
+CELL_SECONDS_MAX = 120
+
+
 def signed(endpoint, target, body, prefix="DynamoDB_20120810", scope="dynamodb"):
     text = json.dumps(body)
     headers = {"content-type": "application/x-amz-json-1.0", "x-amz-target": f"{prefix}.{target}"}
@@ -51,12 +55,21 @@ def signed(endpoint, target, body, prefix="DynamoDB_20120810", scope="dynamodb")
     return json.dumps({"headers": dict(request.headers.items()), "body": text})
 
 
-def load(endpoint, clients, seconds, lines, folder):
+class Stuck(Exception):
+    """A subject that does not come to the end of a cell."""
+
+
+def load(endpoint, clients, seconds, lines, folder, method="POST"):
     path = os.path.join(folder, "requests")
     with open(path, "w") as file:
         file.write("\n".join(lines))
-    out = subprocess.check_output([f"{TARGET}/cumulet-bench", endpoint + "/", str(clients), str(seconds), "POST", "@" + path], text=True)
-    return json.loads(out)
+    argv = [f"{TARGET}/cumulet-bench", endpoint + "/", str(clients), str(seconds), method, "@" + path]
+    try:
+        return json.loads(subprocess.check_output(argv, text=True, timeout=CELL_SECONDS_MAX + 4 * seconds))
+    except subprocess.TimeoutExpired:
+        raise Stuck(f"no end after {CELL_SECONDS_MAX + 4 * seconds:.0f} s") from None
+    except subprocess.CalledProcessError:
+        raise Stuck("it no longer answers") from None
 
 
 def kinds(endpoint):

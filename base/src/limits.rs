@@ -96,8 +96,14 @@ pub const IMAGE_LAYERS_MAX: usize = 127;
 pub const IMAGE_LAYER_BYTES_MAX: u64 = BLOB_BYTES_MAX as u64;
 pub const IMAGE_FILES_MAX: usize = 500_000;
 pub const IMAGE_BYTES_MAX: u64 = 10 * 1024 * 1024 * 1024;
+/// What of a layer packed with Zstandard is kept to refer back to; what its own program uses at the utmost.
+pub const IMAGE_WINDOW_BYTES_MAX: u64 = 128 * 1024 * 1024;
 /// A document of an image: manifest, configuration, index.
 pub const IMAGE_DOCUMENT_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Images fetched at a time, each with one layer of its in memory; how long a registry may take for a document and for a layer.
+pub const REGISTRY_PULLS_MAX: usize = 4;
+pub const REGISTRY_DOCUMENT_TIMEOUT_MS: u64 = 30_000;
+pub const REGISTRY_LAYER_TIMEOUT_MS: u64 = 15 * 60_000;
 /// What a function may say of an image: words of entry point and command, characters of the working directory; Lambda's.
 pub const IMAGE_WORDS_MAX: usize = 1500;
 pub const IMAGE_DIRECTORY_CHARS_MAX: usize = 1000;
@@ -166,6 +172,11 @@ pub const STORE_QUEUE_BYTES_MAX: usize = 128 * 1024 * 1024;
 pub const STORE_GROUP_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Reads of one store that run at the same time; further ones wait.
 pub const STORE_READERS_MAX: usize = 8;
+/// A read of up to so many rows runs on the thread that asks; one that took this long has waited for the disk or a
+/// processor, and sends up to so many of those after it to other threads.
+pub const STORE_READ_SHORT_ROWS_MAX: u64 = 16;
+pub const STORE_READ_SLOW_US: u128 = 500;
+pub const STORE_READS_AWAY_MAX: u32 = 1024;
 /// A transaction id is remembered until its shard is this many revisions further.
 pub const STORE_IDS_REVS: u64 = 8192;
 /// Log entries that one commit forgets; a longer trim takes several.
@@ -181,18 +192,32 @@ pub const BLOB_BYTES_MAX: usize = 256 * 1024 * 1024;
 pub const BLOB_PIECE_BYTES: usize = 5 * 1024 * 1024;
 /// The same where the blobs are in a directory, which has no smallest part.
 pub const BLOB_PIECE_LOCAL_BYTES: usize = 1024 * 1024;
+/// A bucket that blobs are in: until it is connected, until an answer begins or goes on, and until nothing is tried again.
+pub const BLOB_BUCKET_CONNECT_TIMEOUT_MS: u64 = 10_000;
+pub const BLOB_BUCKET_ANSWER_TIMEOUT_MS: u64 = 60_000;
+pub const BLOB_BUCKET_RETRY_TIMEOUT_MS: u64 = 30_000;
+pub const BLOB_BUCKET_RETRIES_MAX: usize = 5;
+/// Connections to it that are kept while nothing goes over them.
+pub const BLOB_BUCKET_IDLE_CONNECTIONS_MAX: usize = 32;
+pub const BLOB_BUCKET_IDLE_MS: u64 = 20_000;
 
 /// S3 (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>): one PUT or part, and the smallest part but the last.
 pub const OBJECT_PUT_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
 pub const OBJECT_PART_BYTES_MIN: u64 = 5 * 1024 * 1024;
 pub const OBJECT_PARTS_MAX: i32 = 10_000;
 pub const OBJECT_METADATA_BYTES_MAX: usize = 2048;
+/// A request that is a document and no object: a completion of ten thousand parts is one megabyte.
+pub const OBJECT_DOCUMENT_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Objects up to this size live in the store, next to their records: as much as one value holds.
 pub const OBJECT_INLINE_BYTES_MAX: usize = STORE_VALUE_BYTES_MAX;
-/// Where a form's token is looked for: S3 takes 20,000 bytes of fields before the file.
-pub const OBJECT_FORM_FIELDS_BYTES_MAX: usize = 64 * 1024;
-/// A file that comes in a form is held until the form's policy has seen its size.
-pub const OBJECT_FORM_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// As much of a body is hashed at a time, beside the receiving of the next.
+pub const OBJECT_HASHED_BYTES: usize = 256 * 1024;
+/// What stands before the file in a browser's form, and after it.
+pub const OBJECT_FORM_FIELDS_BYTES_MAX: usize = 20_000;
+/// How often blobs without a record are looked for, and how many names at a time before a pause.
+pub const OBJECT_SCRUB_MS: u64 = 60 * 60 * 1000;
+pub const OBJECT_SCRUB_NAMES: usize = 256;
+pub const OBJECT_SCRUB_PAUSE_MS: u64 = 50;
 /// How often a write that meets another one of the same key begins anew.
 pub const OBJECT_COMMIT_TRIES: usize = 64;
 /// A notification that its destination does not take is tried again for this long.
@@ -237,6 +262,11 @@ pub const TEMPLATES_MAX: usize = 256;
 pub const TEMPLATES_MEMORY_PERCENT: u64 = 50;
 /// Templates of one function version: one clones one instance after the other.
 pub const FUNCTION_TEMPLATES_MAX: usize = 2;
+/// Clones of one template that wait for somebody who wants them, and the memory that each copies meanwhile: what an
+/// earlier one wrote, as pages and as ranges of them.
+pub const CLONES_AHEAD_MAX: usize = 2;
+pub const CLONE_PAGES_AHEAD_MAX: usize = 512;
+pub const CLONE_RANGES_AHEAD_MAX: usize = 512;
 /// Function versions of which it is remembered whether they can be cloned.
 pub const TEMPLATES_KNOWN_MAX: usize = 10_000;
 /// Tasks of a template and all its clones together, where the kernel counts them by user; each clone has its own limit.

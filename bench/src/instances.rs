@@ -2,7 +2,8 @@
 //! one line of JSON. Needs root, and a kernel that clones, for all kinds but `start`.
 //!
 //! `cumulet-bench-instances cold|burst|warm|soak RUNTIME FOLDER KIND COUNT [INTERPRETER]`: the code in FOLDER, for a soak
-//! `runtimes/proof`, has `index.handler`; KIND is `on` (clones of the initialised function), `runtime` (of the booted runtime) or `start`.
+//! `runtimes/proof`, has `index.handler`; KIND is `on` (clones of the initialised function), `alone` (the same, none of them made
+//! ahead), `runtime` (of the booted runtime) or `start`.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -24,6 +25,8 @@ const COUNT_MAX: usize = 1_000_000;
 /// Clones at a time in a soak.
 const SOAK_WIDTH: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two demands that are measured: those who want an instance do not come in step with how long one takes.
+const BETWEEN: Duration = Duration::from_millis(20);
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -42,19 +45,20 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: &[String]) -> Result<Value, Failed> {
     let [what, runtime, folder, kind, count, rest @ ..] = arguments else {
-        return Err("usage: cold|burst|warm|soak RUNTIME FOLDER on|runtime|start COUNT [INTERPRETER]".into());
+        return Err("usage: cold|burst|warm|soak RUNTIME FOLDER on|alone|runtime|start COUNT [INTERPRETER]".into());
     };
     let count: usize = count.parse()?;
     if !(1..=COUNT_MAX).contains(&count) {
         return Err(format!("COUNT is not between 1 and {COUNT_MAX}").into());
     }
     let clones = match kind.as_str() {
-        "on" => Clones::On,
+        "on" | "alone" => Clones::On,
         "runtime" => Clones::Runtime,
         "start" => Clones::Off,
-        other => return Err(format!("`{other}` is none of on, runtime, start").into()),
+        other => return Err(format!("`{other}` is none of on, alone, runtime, start").into()),
     };
-    let lab = Arc::new(Lab::new(runtime, Path::new(folder), clones, rest)?);
+    let is_alone = kind == "alone";
+    let lab = Arc::new(Lab::new(runtime, Path::new(folder), clones, is_alone, rest)?);
     lab.settle(clones).await?;
     match what.as_str() {
         "cold" => cold(&lab, count).await,
@@ -75,7 +79,7 @@ struct Lab {
 }
 
 impl Lab {
-    fn new(runtime: &str, code: &Path, clones: Clones, interpreters: &[String]) -> Result<Lab, Failed> {
+    fn new(runtime: &str, code: &Path, clones: Clones, is_alone: bool, interpreters: &[String]) -> Result<Lab, Failed> {
         let scratch = tempfile::tempdir()?;
         let runtimes = scratch.path().join("runtime");
         let texts = cumulet_runtimes::FILES.iter().map(|(path, text)| (*path, text.as_bytes()));
@@ -86,6 +90,9 @@ impl Lab {
         }
         let mut config = SandboxConfig::new(scratch.path().join("data"), runtimes);
         config.clones = clones;
+        if is_alone {
+            config.clones_ahead = 0;
+        }
         config.interpreters = interpreters.iter().map(PathBuf::from).collect();
         let function = FunctionVersion {
             account: "000000000000".to_owned(),
@@ -199,7 +206,7 @@ fn quantiles(mut times: Vec<Duration>) -> Value {
     json!({ "count": times.len(), "min_us": at(0.0), "p50_us": at(0.5), "p99_us": at(0.99) })
 }
 
-/// One after the other, each ended before the next.
+/// One after the other, each ended some time before the next.
 async fn cold(lab: &Lab, count: usize) -> Result<Value, Failed> {
     let mut times = Vec::new();
     for turn in 0..count + 5 {
@@ -209,6 +216,7 @@ async fn cold(lab: &Lab, count: usize) -> Result<Value, Failed> {
             times.push(took);
         }
         instance.stop().await;
+        tokio::time::sleep(BETWEEN).await;
     }
     Ok(quantiles(times))
 }

@@ -2,6 +2,9 @@
 //! Knows not who refers to a blob: it exists for the world only when a committed record names it, and only the owner of the
 //! records may delete it. Those named by digest are in memory whole; `stream` is for larger ones, under names of their own.
 
+mod bucket;
+mod client;
+mod crypto;
 mod digest;
 mod stream;
 
@@ -15,6 +18,7 @@ use cumulet_base::limits::{BLOB_BYTES_MAX, BLOB_PIECE_BYTES, BLOB_PIECE_LOCAL_BY
 use object_store::local::LocalFileSystem;
 use object_store::{ObjectStore, ObjectStoreExt};
 
+pub use bucket::{Access, Address, NotAnAddress};
 pub use digest::{Digest, NotADigest};
 pub use stream::Writer;
 
@@ -29,6 +33,10 @@ pub enum Error {
     Damaged(Digest),
     #[error("a blob of {bytes} bytes is more than {max}")]
     TooLarge { bytes: usize, max: usize },
+    #[error("`{0}` is no option of such a bucket")]
+    Option(String),
+    #[error("the bucket's folder has another cloud's blobs in it")]
+    Taken,
     #[error("{doing}")]
     Backend { doing: &'static str, source: object_store::Error },
     #[error("{doing}")]

@@ -19,11 +19,15 @@ const FOLDER: &str = "stream";
 const READ_BYTES: u64 = 256 * 1024;
 
 /// A blob being written; nothing of it can be read before [`Writer::finish`]. Dropped unfinished, it leaves nothing but
-/// what a crash leaves: rubbish that the next start removes.
+/// what a crash leaves: rubbish that the next start removes from a directory, and that a bucket's own rule on unfinished
+/// uploads removes from a bucket.
 pub struct Writer {
-    upload: Box<dyn MultipartUpload>,
+    store: Arc<dyn ObjectStore>,
+    path: Path,
     pending: BytesMut,
     piece_bytes: usize,
+    /// None while all there is fits into one piece, which is put at once.
+    upload: Option<Box<dyn MultipartUpload>>,
     /// The piece before, on its way to the disk while the next one is gathered.
     under_way: Option<JoinHandle<object_store::Result<()>>>,
 }
@@ -35,11 +39,11 @@ impl Writer {
     /// [`Error::Backend`].
     pub async fn write(&mut self, mut bytes: Bytes) -> Result<()> {
         while !bytes.is_empty() {
-            let room = self.piece_bytes - self.pending.len();
-            self.pending.extend_from_slice(&bytes.split_to(room.min(bytes.len())));
             if self.pending.len() == self.piece_bytes {
                 self.flush().await?;
             }
+            let room = self.piece_bytes - self.pending.len();
+            self.pending.extend_from_slice(&bytes.split_to(room.min(bytes.len())));
         }
         Ok(())
     }
@@ -49,15 +53,31 @@ impl Writer {
     /// # Errors
     /// [`Error::Backend`].
     pub async fn finish(mut self) -> Result<()> {
+        if self.upload.is_none() {
+            let all = PutPayload::from(self.pending.split().freeze());
+            let put = self.store.put(&self.path, all).await;
+            return put.map(drop).map_err(|source| failed("writing a blob", source));
+        }
         self.flush().await?;
         self.settle().await?;
-        self.upload.complete().await.map(drop).map_err(|source| failed("finishing a blob", source))
+        if let Some(upload) = &mut self.upload {
+            upload.complete().await.map_err(|source| failed("finishing a blob", source))?;
+        }
+        self.upload = None;
+        Ok(())
     }
 
     async fn flush(&mut self) -> Result<()> {
         self.settle().await?;
         let piece = PutPayload::from(self.pending.split().freeze());
-        self.under_way = Some(tokio::spawn(self.upload.put_part(piece)));
+        let upload = match &mut self.upload {
+            Some(upload) => upload,
+            None => {
+                let begun = self.store.put_multipart(&self.path).await;
+                self.upload.insert(begun.map_err(|source| failed("beginning a blob", source))?)
+            }
+        };
+        self.under_way = Some(tokio::spawn(upload.put_part(piece)));
         Ok(())
     }
 
@@ -68,15 +88,35 @@ impl Writer {
     }
 }
 
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let (Some(mut upload), Ok(runtime)) = (self.upload.take(), tokio::runtime::Handle::try_current()) else {
+            return;
+        };
+        let under_way = self.under_way.take();
+        runtime.spawn(async move {
+            if let Some(under_way) = under_way {
+                // Whatever became of it, it has ended, and nothing comes after it.
+                let _ended = under_way.await;
+            }
+            if let Err(e) = upload.abort().await {
+                tracing::warn!(error = %e, "ending the upload of a blob that was not finished");
+            }
+        });
+    }
+}
+
 impl Blobs {
     /// Begins a blob. `name` is letters, digits and `-`, and never used before.
-    ///
-    /// # Errors
-    /// [`Error::Backend`].
-    pub async fn create(&self, name: &str) -> Result<Writer> {
-        let upload =
-            self.store.put_multipart(&path(name)).await.map_err(|source| failed("beginning a blob", source))?;
-        Ok(Writer { upload, pending: BytesMut::new(), piece_bytes: self.piece_bytes, under_way: None })
+    pub fn create(&self, name: &str) -> Writer {
+        Writer {
+            store: self.store.clone(),
+            path: path(name),
+            pending: BytesMut::new(),
+            piece_bytes: self.piece_bytes,
+            upload: None,
+            under_way: None,
+        }
     }
 
     /// The bytes of a half-open range, in pieces.
@@ -152,8 +192,12 @@ fn failed(doing: &'static str, source: object_store::Error) -> Error {
 
 /// Removes what was being written when the process before this one ended. Only at the start, when nothing is written.
 pub(crate) fn prepare(dir: &std::path::Path) -> std::io::Result<()> {
-    let dir = dir.join(FOLDER);
-    crate::make_durable(&dir)?;
+    crate::make_durable(&dir.join(FOLDER))?;
+    clear(&dir.join(crate::FOLDER))?;
+    clear(&dir.join(FOLDER))
+}
+
+fn clear(dir: &std::path::Path) -> std::io::Result<()> {
     for entry in std::fs::read_dir(dir)? {
         let entry = entry?;
         if entry.file_name().to_string_lossy().contains('#') {
@@ -176,7 +220,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let blobs = Blobs::local(dir.path()).unwrap();
         let bytes: Vec<u8> = (0..2 * PIECE + 17).map(|n| (n % 251) as u8).collect();
-        let mut writer = blobs.create("a-1").await.unwrap();
+        let mut writer = blobs.create("a-1");
         for piece in bytes.chunks(100_003) {
             writer.write(Bytes::copy_from_slice(piece)).await.unwrap();
         }
@@ -199,9 +243,11 @@ mod tests {
     async fn a_torn_write_is_gone_after_the_next_start() {
         let dir = tempfile::tempdir().unwrap();
         Blobs::local(dir.path()).unwrap();
-        let torn = dir.path().join("stream/a-1#1");
-        std::fs::write(&torn, "torn").unwrap();
-        Blobs::local(dir.path()).unwrap();
-        assert!(!torn.exists());
+        for torn in ["stream/a-1#1", "sha256/ab#2"] {
+            let torn = dir.path().join(torn);
+            std::fs::write(&torn, "torn").unwrap();
+            Blobs::local(dir.path()).unwrap();
+            assert!(!torn.exists());
+        }
     }
 }

@@ -23,6 +23,7 @@ use tokio::time::Instant;
 use crate::account::{Account, Admission};
 use crate::catalog::{Access, Catalog, Invoker, Sessions, Target};
 use crate::code::{BadZip, CodeCache};
+use crate::events::{self, InitEnd};
 use crate::function::FunctionVersion;
 use crate::inspect::Inspections;
 use crate::invocation::{Invocation, InvokeError, Outcome};
@@ -34,8 +35,8 @@ use crate::policy::machine::{Answer, Bounds};
 use crate::policy::reason;
 use crate::pool::{Admitted, After, Born, Common, Init, NotReady, Pool, Ready, Started};
 use crate::record::{LogSink, MeterSink};
-use crate::sandbox::{Deadline, InstanceSpec, Sandbox, StartError};
-use crate::stream::{self, Streaming};
+use crate::sandbox::{Deadline, Failure, InstanceSpec, Sandbox, StartError, Usage};
+use crate::stream::{self, Sink, Streaming};
 use conclusion::Ending;
 
 /// What the engine works with.
@@ -638,9 +639,20 @@ impl Inner {
         // Once within the limit for initialisation; if that is too short, again within the function's own timeout, as Lambda does.
         let mut limit =
             if spec.is_inspected { Duration::from_millis(limits::INSPECTED_MS) } else { self.config.init_timeout };
+        let mut said = Vec::new();
         for attempt in 0..2 {
             let began = Instant::now();
-            let mut instance = self.ports.sandbox.start(spec.clone()).await.map_err(NotReady::Start)?;
+            let mut instance = match self.ports.sandbox.start(spec.clone()).await {
+                Ok(instance) => instance,
+                Err(StartError::Unfit { kind, message }) => {
+                    let failure = Some(Failure::Unfit { kind, message });
+                    let us = micros(began);
+                    said.extend(outcome::init_report(function, self.ports.clock.now_ms(), us, failure.as_ref()));
+                    let init = Init { us, log: said };
+                    return Err(NotReady::Failed { failure, init, instance_id, log_stream, usage: Usage::default() });
+                }
+                Err(error) => return Err(NotReady::Start(error)),
+            };
             if let Some(debugger) = instance.debugger() {
                 self.inspections.lead_to(function, debugger);
             }
@@ -651,7 +663,8 @@ impl Inner {
             let result = tokio::time::timeout(limit, instance.init(&mut log)).await;
             let us = micros(began);
             if matches!(result, Ok(Ok(()))) {
-                let init = Some(Init { us, log: log.take().0 });
+                said.extend(log.take().0);
+                let init = Some(Init { us, log: said });
                 place.born();
                 let ready = Ready { id: 0, instance, instance_id, log_stream, init, common: Common::new(place) };
                 // A debugger looks at one event at a time.
@@ -660,15 +673,23 @@ impl Inner {
             }
             instance.drain(&mut log);
             let usage = instance.usage();
+            if result.is_err() && instance.is_told() {
+                for (what, record) in events::init_records(function, us, &InitEnd::TimedOut) {
+                    instance.tell(self.ports.clock.now_ms(), what, record);
+                }
+            }
             if instance.is_attended() {
                 instance.shut_down(&mut log).await;
             }
             instance.stop().await;
-            match result {
-                Err(_) if attempt == 0 => limit = Duration::from_millis(function.timeout_ms),
-                result => {
-                    let failure = result.ok().and_then(Result::err);
-                    let init = Init { us, log: log.take().0 };
+            let is_late = result.is_err();
+            let failure = result.ok().and_then(Result::err);
+            said.extend(log.take().0);
+            said.extend(outcome::init_report(function, self.ports.clock.now_ms(), us, failure.as_ref()));
+            match is_late {
+                true if attempt == 0 => limit = Duration::from_millis(function.timeout_ms),
+                _ => {
+                    let init = Init { us, log: said };
                     return Err(NotReady::Failed { failure, init, instance_id, log_stream, usage });
                 }
             }
@@ -691,13 +712,14 @@ impl Inner {
         let deadline = Deadline { at: began + timeout, epoch_ms: started_ms + timeout_ms };
         let mut log = InvocationLog::new();
         if ready.instance.is_told() {
-            let mut record = outcome::start_record(function, &invocation.request_id);
-            record["tracing"] = serde_json::json!({ "type": "X-Amzn-Trace-Id", "value": invocation.trace });
+            let record = events::start_record(function, &invocation.request_id);
+            let record = events::traced(record, &invocation.trace);
             ready.instance.tell(started_ms, "platform.start", record);
         }
         let result = tokio::time::timeout_at(deadline.at, ready.instance.invoke(invocation, deadline, &mut log)).await;
         // What comes after the deadline is the platform's own, and nobody pays for it.
         let duration_us = micros(began).min(timeout_ms * 1000);
+        let response_us = invocation.sink.as_ref().and_then(Sink::begun).map_or(0, micros).min(duration_us);
         let usage = ready.instance.usage();
         let init = ready.init.take();
         let before = ready.common.used_before(usage);
@@ -708,6 +730,8 @@ impl Inner {
             log_stream: ready.log_stream.clone(),
             started_ms,
             duration_us,
+            response_us,
+            extensions_us: None,
             init,
             usage,
             before,

@@ -9,8 +9,9 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
 
 use cumulet_base::limits;
-use flate2::read::GzDecoder;
 use tar::{Archive, Entry, EntryType};
+
+use crate::packed;
 
 /// Why an image cannot be unpacked.
 #[derive(Debug, thiserror::Error)]
@@ -39,27 +40,52 @@ impl Default for Left {
     }
 }
 
+impl Left {
+    /// Counts an entry, whose path it answers.
+    fn take<R: Read>(&mut self, entry: &Entry<'_, R>) -> Result<PathBuf, BadImage> {
+        self.files = self.files.checked_sub(1).ok_or(BadImage::TooManyFiles)?;
+        self.bytes = self.bytes.checked_sub(entry.size()).ok_or(BadImage::TooLarge)?;
+        clean(&entry.path().map_err(BadImage::Unreadable)?)
+    }
+}
+
 const WHITEOUT: &str = ".wh.";
 /// Takes away all that lower layers have in its folder.
 const OPAQUE: &str = ".wh..wh..opq";
 /// Links that one path leads through.
 const LINKS_MAX: usize = 40;
 
-/// Unpacks one layer, packed with gzip or not, over what is in `root`.
+/// Looks through a layer without unpacking it, so that what could never be unpacked is told when the image is taken.
+///
+/// # Errors
+/// What is packed wrongly, cut off, too large, or leads out of the image.
+pub fn check_layer(layer: &[u8], left: &mut Left) -> Result<(), BadImage> {
+    let mut archive = Archive::new(packed::unpacked(layer));
+    for entry in archive.entries().map_err(BadImage::Unreadable)? {
+        let mut entry = entry.map_err(BadImage::Unreadable)?;
+        let path = left.take(&entry)?;
+        if entry.header().entry_type() == EntryType::Link {
+            clean(&link_of(&mut entry, &path)?)?;
+        }
+    }
+    // What follows upon the end of the archive says whether the packing is whole.
+    let mut rest = archive.into_inner().take(left.bytes.saturating_add(1));
+    let more = io::copy(&mut rest, &mut io::sink()).map_err(BadImage::Unreadable)?;
+    left.bytes = left.bytes.checked_sub(more).ok_or(BadImage::TooLarge)?;
+    Ok(())
+}
+
+/// Unpacks one layer over what is in `root`.
 ///
 /// # Errors
 /// What is in `root` afterwards is of no use.
 pub fn unpack_layer(layer: &[u8], root: &Path, left: &mut Left) -> Result<(), BadImage> {
-    let is_packed = layer.starts_with(&[0x1f, 0x8b]);
-    let reader: Box<dyn Read> = if is_packed { Box::new(GzDecoder::new(layer)) } else { Box::new(layer) };
     // Files of this layer, which its own whiteouts do not concern.
     let mut own = std::collections::HashSet::new();
-    let mut archive = Archive::new(reader);
+    let mut archive = Archive::new(packed::unpacked(layer));
     for entry in archive.entries().map_err(BadImage::Unreadable)? {
         let mut entry = entry.map_err(BadImage::Unreadable)?;
-        left.files = left.files.checked_sub(1).ok_or(BadImage::TooManyFiles)?;
-        left.bytes = left.bytes.checked_sub(entry.size()).ok_or(BadImage::TooLarge)?;
-        let path = clean(&entry.path().map_err(BadImage::Unreadable)?)?;
+        let path = left.take(&entry)?;
         let Some(name) = path.file_name().map(|name| name.to_string_lossy().into_owned()) else { continue };
         let parent = folder(root, path.parent().unwrap_or(Path::new("")))?;
         if name == OPAQUE {
@@ -174,8 +200,7 @@ fn write<R: Read>(entry: &mut Entry<'_, R>, place: &Path, root: &Path, path: &Pa
             file.set_permissions(fs::Permissions::from_mode(open_to_all(mode))).map_err(failed(path))
         }
         EntryType::Symlink | EntryType::Link => {
-            let target = entry.link_name().map_err(BadImage::Unreadable)?;
-            let target = target.ok_or_else(|| BadImage::Astray(path.display().to_string()))?;
+            let target = link_of(entry, path)?;
             if kind == EntryType::Symlink {
                 return symlink(&target, place).map_err(failed(path));
             }
@@ -187,6 +212,11 @@ fn write<R: Read>(entry: &mut Entry<'_, R>, place: &Path, root: &Path, path: &Pa
         // Devices and pipes: an instance has devices of its own.
         _ => Ok(()),
     }
+}
+
+fn link_of<R: Read>(entry: &mut Entry<'_, R>, path: &Path) -> Result<PathBuf, BadImage> {
+    let target = entry.link_name().map_err(BadImage::Unreadable)?;
+    target.map(std::borrow::Cow::into_owned).ok_or_else(|| BadImage::Astray(path.display().to_string()))
 }
 
 /// Everybody has what the owner has, but for writing.
@@ -323,6 +353,22 @@ mod tests {
         assert!(unpack(&[&[File("a/../../b", "x", 0o644)]]).1.is_err());
         assert!(unpack(&[&[Soft("l", "l"), File("l/x", "x", 0o644)]]).1.is_err());
         assert!(unpack(&[&[Soft("h", "/etc/passwd"), Hard("g", "../../etc/passwd")]]).1.is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_unpacked_is_seen_before() {
+        let check = |layer: &[u8]| check_layer(layer, &mut Left::default());
+        let good = layer(&[Folder("a"), File("a/one", "1", 0o644), Hard("two", "a/one"), Soft("up", "../..")]);
+        assert!(check(&good).is_ok());
+        assert!(check(&good[..good.len() / 2]).is_err());
+        assert!(check(b"no archive at all, whatever it may be").is_err());
+        for wrong in [File("a/../../b", "x", 0o644), Hard("g", "../../etc/passwd")] {
+            assert!(matches!(check(&layer(&[wrong])), Err(BadImage::Astray(_))));
+        }
+        let mut left = Left { bytes: 1, files: 10 };
+        assert!(matches!(check_layer(&layer(&[File("a", "12", 0o644)]), &mut left), Err(BadImage::TooLarge)));
+        let mut left = Left { bytes: 1 << 20, files: 1 };
+        assert!(matches!(check_layer(&good, &mut left), Err(BadImage::TooManyFiles)));
     }
 
     #[test]

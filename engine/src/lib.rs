@@ -7,6 +7,7 @@ pub mod catalog;
 pub mod code;
 pub mod engine;
 mod environment;
+pub mod events;
 pub mod function;
 #[doc(hidden)]
 pub mod fuzz;
@@ -16,9 +17,11 @@ pub mod invocation;
 mod machine;
 pub mod outcome;
 pub mod output;
+mod packed;
 pub mod policy;
 mod pool;
 pub mod record;
+pub mod rounds;
 pub mod sandbox;
 pub mod stream;
 

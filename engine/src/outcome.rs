@@ -4,6 +4,7 @@ use bytes::Bytes;
 use cumulet_base::{clock, limits};
 use serde_json::{Value, json};
 
+use crate::events::{self, InitEnd};
 use crate::function::FunctionVersion;
 use crate::output::LogEvent;
 use crate::record::Ending;
@@ -82,7 +83,9 @@ pub fn verdict(finish: Finish, request_id: &str, timeout_ms: u64, is_init: bool)
             verdict
         }
         Finish::Failed(Failure::Protocol(reason)) => error(crash, "Runtime.InvalidResponse", reason),
-        Finish::Failed(Failure::Extension { kind, message }) => error(crash, kind, message),
+        Finish::Failed(Failure::Extension { kind, message } | Failure::Unfit { kind, message }) => {
+            error(crash, kind, message)
+        }
     }
 }
 
@@ -112,11 +115,16 @@ pub fn billed_ms(duration_us: u64, init_us: Option<u64>) -> u64 {
 }
 
 /// The figures of a REPORT line.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Report {
     pub started_ms: u64,
     pub ended_ms: u64,
     pub duration_us: u64,
+    /// Of it, since the first of a streamed answer came.
+    pub response_us: u64,
+    /// Of it, what extensions took after the answer; none where there are none.
+    pub extensions_us: Option<u64>,
+    pub produced_bytes: u64,
     pub billed_ms: u64,
     pub init_us: Option<u64>,
     pub memory_peak_bytes: u64,
@@ -135,7 +143,7 @@ pub fn log_lines(
     let mut lines = before;
     if function.logs.is_json {
         lines.extend(system_line(function, report.started_ms, "platform.start", INFO, || {
-            start_record(function, request_id)
+            events::start_record(function, request_id)
         }));
         lines.extend(printed);
         lines.extend(json_end(function, request_id, verdict, report));
@@ -188,17 +196,25 @@ fn system_line(
 /// The first line of an instance.
 pub fn init_line(function: &FunctionVersion, at_ms: u64) -> Option<LogEvent> {
     if function.logs.is_json {
-        return system_line(function, at_ms, "platform.initStart", INFO, || {
-            json!({
-                "initializationType": if function.provisioned() > 0 { "provisioned-concurrency" } else { "on-demand" },
-                "phase": "init",
-                "runtimeVersion": function.runtime.to_string(),
-                "functionName": function.name,
-                "functionVersion": function.version,
-            })
-        });
+        return system_line(function, at_ms, "platform.initStart", INFO, || events::init_start_record(function));
     }
     Some(LogEvent { timestamp_ms: at_ms, message: format!("INIT_START Runtime Version: {}", function.runtime) })
+}
+
+/// The log's line of an initialisation that failed, or with no failure took too long; Lambda has none of others.
+pub fn init_report(function: &FunctionVersion, at_ms: u64, us: u64, failure: Option<&Failure>) -> Option<LogEvent> {
+    let end = failure.map_or(InitEnd::TimedOut, InitEnd::Failed);
+    if function.logs.is_json {
+        let [_, (what, record)] = events::init_records(function, us, &end);
+        return system_line(function, at_ms, what, "WARN", || record);
+    }
+    let (status, kind) = end.status();
+    let kind = kind.map(|kind| format!("\tError Type: {kind}")).unwrap_or_default();
+    let took = format!("{}.{:02} ms", us / 1000, us % 1000 / 10);
+    Some(LogEvent {
+        timestamp_ms: at_ms,
+        message: format!("INIT_REPORT Init Duration: {took}\tPhase: init\tStatus: {status}{kind}"),
+    })
 }
 
 fn json_end(
@@ -210,56 +226,13 @@ fn json_end(
     let is_fine = verdict.ending == Ending::Success;
     let done =
         system_line(function, report.ended_ms, "platform.runtimeDone", if is_fine { "DEBUG" } else { "WARN" }, || {
-            done_record(request_id, verdict, report)
+            events::done_record(request_id, verdict, report)
         });
     let level = if is_fine { INFO } else { "WARN" };
     let last = system_line(function, report.ended_ms, "platform.report", level, || {
-        report_record(function, request_id, verdict, report)
+        events::report_record(function, request_id, verdict, report)
     });
     done.into_iter().chain(last)
-}
-
-/// What `platform.start` says of an invocation
-/// (<https://docs.aws.amazon.com/lambda/latest/dg/telemetry-schema-reference.html>).
-pub fn start_record(function: &FunctionVersion, request_id: &str) -> Value {
-    json!({"requestId": request_id, "version": function.version})
-}
-
-/// What `platform.runtimeDone` says.
-pub fn done_record(request_id: &str, verdict: &Verdict, report: &Report) -> Value {
-    end_record(request_id, verdict, json!({"durationMs": ms(report.duration_us)}))
-}
-
-/// What `platform.report` says.
-pub fn report_record(function: &FunctionVersion, request_id: &str, verdict: &Verdict, report: &Report) -> Value {
-    let mut metrics = json!({
-        "durationMs": ms(report.duration_us),
-        "billedDurationMs": report.billed_ms,
-        "memorySizeMB": function.memory_mb,
-        "maxMemoryUsedMB": report.memory_peak_bytes.div_ceil(1 << 20).min(u64::from(function.memory_mb)),
-    });
-    if let Some(init) = report.init_us {
-        metrics["initDurationMs"] = json!(ms(init));
-    }
-    end_record(request_id, verdict, metrics)
-}
-
-fn end_record(request_id: &str, verdict: &Verdict, metrics: Value) -> Value {
-    let status = match verdict.ending {
-        Ending::Success => "success",
-        Ending::Timeout => "timeout",
-        Ending::Error => "error",
-        Ending::OutOfMemory | Ending::Crash | Ending::InitError => "failure",
-    };
-    let mut record = json!({"requestId": request_id, "status": status, "metrics": metrics});
-    if let Some(kind) = verdict.error_type {
-        record["errorType"] = json!(kind);
-    }
-    record
-}
-
-fn ms(us: u64) -> f64 {
-    us as f64 / 1000.0
 }
 
 fn report_line(function: &FunctionVersion, request_id: &str, verdict: &Verdict, report: &Report) -> String {
@@ -325,10 +298,22 @@ mod tests {
     }
 
     #[test]
+    fn an_initialisation_that_failed_has_a_line() {
+        let function = FunctionVersion::default();
+        let line = |failure| init_report(&function, 0, 1_234_560, failure).unwrap().message;
+        let start = "INIT_REPORT Init Duration: 1234.56 ms\tPhase: init\tStatus: ";
+        assert_eq!(line(None), format!("{start}timeout"));
+        let exited = Failure::Exited { code: Some(1), signal: None };
+        assert_eq!(line(Some(&exited)), format!("{start}error\tError Type: Runtime.ExitError"));
+        let told = Failure::Init(r#"{"errorType":"A.B"}"#.into());
+        assert_eq!(line(Some(&told)), format!("{start}error\tError Type: A.B"));
+        assert!(line(Some(&Failure::Init("no JSON".into()))).ends_with("Error Type: Runtime.Unknown"));
+    }
+
+    #[test]
     fn lines_as_objects_by_their_level() {
         use crate::function::Logs;
-        let report =
-            Report { started_ms: 0, ended_ms: 1, duration_us: 1500, billed_ms: 2, init_us: None, memory_peak_bytes: 1 };
+        let report = Report { duration_us: 1500, ..Report::default() };
         let types = |level: &str, finish: Finish| -> Vec<String> {
             let logs = Logs { is_json: true, system_level: Some(level.to_owned()), application_level: None };
             let function = FunctionVersion { logs, ..FunctionVersion::default() };

@@ -34,6 +34,9 @@ pub enum StartError {
     /// The machine has no such interpreter, or the code has no `bootstrap`; a sentence for the user.
     #[error("{0}")]
     RuntimeMissing(String),
+    /// What the function says is to be run cannot be; `kind` is Lambda's error type.
+    #[error("{message}")]
+    Unfit { kind: &'static str, message: String },
     /// The platform could not build the sandbox.
     #[error("{0}")]
     Platform(String),
@@ -54,6 +57,8 @@ pub enum Failure {
     Protocol(String),
     /// An extension failed, or ended; `kind` is Lambda's error type.
     Extension { kind: &'static str, message: String },
+    /// It never ran; `kind` is Lambda's error type.
+    Unfit { kind: &'static str, message: String },
 }
 
 /// What the handler made of the event.

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use cumulet_base::limits;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use crate::invocation::{InvokeError, Outcome};
 
@@ -29,7 +30,9 @@ pub struct TooLong(pub usize);
 #[derive(Clone, Debug)]
 pub struct Sink {
     pieces: mpsc::Sender<Piece>,
+    bytes_max: u64,
     left: Arc<AtomicU64>,
+    begun: Arc<OnceLock<Instant>>,
     version: Arc<OnceLock<String>>,
 }
 
@@ -54,7 +57,8 @@ pub struct Streaming {
 pub fn pair(bytes_max: u64) -> (Sink, Source) {
     let (sender, receiver) = mpsc::channel(limits::STREAM_PIECES_MAX);
     let version = Arc::new(OnceLock::new());
-    let sink = Sink { pieces: sender, left: Arc::new(AtomicU64::new(bytes_max)), version: version.clone() };
+    let left = Arc::new(AtomicU64::new(bytes_max));
+    let sink = Sink { pieces: sender, bytes_max, left, begun: Arc::default(), version: version.clone() };
     (sink, Source { pieces: receiver, version })
 }
 
@@ -69,6 +73,16 @@ impl Sink {
         drop(self.pieces.send(Piece::Begin { content_type }).await);
     }
 
+    /// When the first of it came, if any has.
+    pub fn begun(&self) -> Option<Instant> {
+        self.begun.get().copied()
+    }
+
+    /// What has come of it so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes_max.saturating_sub(self.left.load(Ordering::Relaxed))
+    }
+
     /// Waits while the reader is behind.
     ///
     /// # Errors
@@ -79,6 +93,7 @@ impl Sink {
         if self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_err() {
             return Err(TooLong(data.len()));
         }
+        self.begun.get_or_init(Instant::now);
         drop(self.pieces.send(Piece::Data(data)).await);
         Ok(())
     }
@@ -130,9 +145,12 @@ mod tests {
     async fn pieces_come_in_order_and_too_many_bytes_do_not() {
         let (sink, mut source) = pair(3);
         sink.begin(Some("text/plain".to_owned())).await;
+        assert_eq!((sink.begun(), sink.bytes()), (None, 0));
         sink.send("ab".into()).await.unwrap();
+        let begun = sink.begun().unwrap();
         assert_eq!(sink.send("cd".into()).await, Err(TooLong(2)));
         sink.send("e".into()).await.unwrap();
+        assert_eq!((sink.begun(), sink.bytes()), (Some(begun), 3));
         drop(sink);
         assert_eq!(source.begun().await, Some(Some("text/plain".to_owned())));
         assert_eq!(source.next().await.unwrap(), "ab");

@@ -1,8 +1,8 @@
 /* Clones of a live process. The template parks: each of its other threads sits in a signal handler, the calling one waits
  * for commands on its control socket (docs/formats/frames.md, "Templates"). For each command it makes a raw clone in new
- * namespaces. The clone joins its control group, gives up every capability, waits until the host has mounted its /tmp and
- * /proc, installs the full system call filter, renews what it would share with the template (event sets, event
- * counters, inner pipes, sockets), and brings every thread back onto its own stack.
+ * namespaces. The clone joins its control group, gives up every capability, installs the full system call filter, renews
+ * what it would share with the template (event sets, event counters, inner pipes, sockets), takes copies of the pages it
+ * will write, and waits for the host's word; then it brings every thread back onto its own stack.
  *
  * Serves any runtime that loads it: Node.js through Node-API, Python through ctypes. Neither mounts nor decides anything.
  * Between the clone and the return of the threads nothing allocates: a parked thread may hold the allocator's lock. */
@@ -42,8 +42,9 @@
 #define WATCHES_MAX 1024
 #define FILTER_MAX 4096
 #define PASSED_MAX 16
+#define RANGES_MAX 1024
 #define SEATS_MAX 100
-#define MAGIC 0x31454c43u /* "CLE1" */
+#define MAGIC 0x32454c43u /* "CLE2" */
 
 struct thread {
   pid_t tid;
@@ -59,6 +60,11 @@ struct thread {
 struct command {
   uint32_t magic;
   uint32_t instructions;
+  uint32_t ranges;
+};
+/* Of memory, by addresses. */
+struct range {
+  uint64_t start, end;
 };
 struct reply {
   int32_t pid;
@@ -433,7 +439,6 @@ static void answer(int control, int pid, int pidfd) {
 static void become_instance(int control, const int *passed, int count, const struct program *filter) {
   struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
   struct __user_cap_data_struct none[2] = {{0}};
-  char go;
   if (count < 3) _exit(97);
   for (int index = 3; index < count; index++) {
     if (write(passed[index], "0", 1) != 1) _exit(97);
@@ -444,9 +449,14 @@ static void become_instance(int control, const int *passed, int count, const str
   fcntl(control, F_SETFD, FD_CLOEXEC);
   setsid();
   if (syscall(SYS_capset, &header, none)) _exit(97);
-  /* The host mounts /tmp and /proc now. */
-  if (read_all(control, &go, 1)) _exit(0);
   if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, filter)) _exit(97);
+}
+
+/* Copies what is written again and again, all at once, instead of at one fault for each page. What is no longer mapped, or
+ * by an older kernel not done, is left to the faults. */
+static void take_pages(const struct range *ranges, uint32_t count) {
+  for (uint32_t index = 0; index < count; index++)
+    madvise((void *)ranges[index].start, ranges[index].end - ranges[index].start, MADV_POPULATE_WRITE);
 }
 
 static void restore_threads(void) {
@@ -464,6 +474,7 @@ static void restore_threads(void) {
  * why. When the host closes the control socket, the template ends. */
 __attribute__((visibility("default"))) const char *cumulet_park(int control) {
   static struct instruction instructions[FILTER_MAX];
+  static struct range ranges[RANGES_MAX];
   struct action ignore = {(void *)SIG_IGN, RESTORER_FLAG, (void *)signal_return, 0};
   void (*seed)(void) = (void (*)(void))dlsym(RTLD_DEFAULT, "RAND_poll");
   sigset_t all, before;
@@ -490,7 +501,8 @@ __attribute__((visibility("default"))) const char *cumulet_park(int control) {
     struct command command;
     int passed[PASSED_MAX], count, pidfd = -1;
     if (receive(control, &command, passed, &count) || command.magic != MAGIC || command.instructions > FILTER_MAX ||
-        read_all(control, instructions, command.instructions * sizeof *instructions))
+        command.ranges > RANGES_MAX || read_all(control, instructions, command.instructions * sizeof *instructions) ||
+        read_all(control, ranges, command.ranges * sizeof *ranges))
       _exit(0);
     struct program filter = {(uint16_t)command.instructions, instructions};
     sigprocmask(SIG_SETMASK, &all, &before);
@@ -503,6 +515,10 @@ __attribute__((visibility("default"))) const char *cumulet_park(int control) {
       set_action(SIGCHLD, &child_before, NULL);
       set_action(PARK_SIGNAL, &signal_before, NULL);
       renew_files();
+      take_pages(ranges, command.ranges);
+      /* /tmp and /proc are mounted when it comes, and somebody waits for an answer. */
+      char go;
+      if (read_all(control, &go, 1)) _exit(0);
       restore_threads();
       sigprocmask(SIG_SETMASK, &before, NULL);
       if (seed) seed();

@@ -4,9 +4,12 @@
 
 mod clone_lab;
 
-use std::time::Instant;
+use std::collections::BTreeSet;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
-use clone_lab::{PATIENCE, ask, invoke, lab, node, python};
+use clone_lab::{PATIENCE, ask, children, invoke, lab, node, python};
+use cumulet_base::limits::CLONES_AHEAD_MAX;
 use cumulet_engine::policy::Birth;
 use cumulet_engine::sandbox::Sandbox;
 
@@ -47,6 +50,68 @@ def handler(event, context): return [did, os.environ["AWS_LAMBDA_INITIALIZATION_
     let found = ask(&mut instance, "{}").await;
     assert_eq!(found, serde_json::json!([["before 2", "before 1!", "after 1 mine", "after 2"], "snap-start"]));
     instance.stop().await;
+}
+
+/// The template's clones that wait, when there are as many as there should be: their other threads are not back yet.
+async fn in_stock(template: u32) -> BTreeSet<u32> {
+    let since = Instant::now();
+    let threads = |pid: &u32| std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+    loop {
+        let waiting: BTreeSet<u32> = children(template).into_iter().filter(|pid| threads(pid) == 1).collect();
+        if waiting.len() == CLONES_AHEAD_MAX {
+            return waiting;
+        }
+        assert!(since.elapsed() < PATIENCE, "{} of {CLONES_AHEAD_MAX} clones", waiting.len());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clones_wait_for_those_who_want_them_and_are_replaced() {
+    let code = r#"
+const fs = require('fs');
+let calls = 0;
+fs.writeFileSync('/tmp/of-the-template', '');
+exports.handler = async () => [++calls, fs.readdirSync('/tmp'), process.env.AWS_LAMBDA_LOG_STREAM_NAME, crypto.randomUUID()];"#;
+    let Some(lab) = lab(node(), "index.js", code) else { return };
+    assert_eq!(lab.settled().await, "cloned");
+    let since = Instant::now();
+    let template = loop {
+        let found = children(std::process::id()).into_iter().find(|pid| !children(*pid).is_empty());
+        match found {
+            Some(template) => break template,
+            None => assert!(since.elapsed() < PATIENCE, "no clone was made ahead"),
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    let (mut seen, mut instances) = (BTreeSet::new(), Vec::new());
+    for turn in 0..4 {
+        let before = in_stock(template).await;
+        let all = children(template).len();
+        let mut instance = lab.start(&format!("stream {turn}")).await;
+        assert_eq!(children(template).len(), all, "one of those there was taken, and none made");
+        let answer = ask(&mut instance, "{}").await;
+        assert_eq!(answer[0], 1);
+        assert_eq!(answer[1], serde_json::json!([]), "its /tmp is its own");
+        assert_eq!(answer[2], format!("stream {turn}"));
+        assert!(seen.insert(answer[3].to_string()), "{answer}");
+        assert_ne!(in_stock(template).await, before, "another one waits in its place");
+        instances.push(instance);
+    }
+    // Those that end while they wait are not handed out.
+    for pid in in_stock(template).await {
+        assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
+        while children(template).contains(&pid) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    let mut instance = lab.start("last").await;
+    assert_eq!(instance.birth(), Birth::Clone);
+    assert_eq!(ask(&mut instance, "{}").await[0], 1);
+    instances.push(instance);
+    for instance in instances {
+        instance.stop().await;
+    }
 }
 
 /// What is open, under way or shared at initialisation, and how the function is served then.

@@ -1,9 +1,10 @@
 //! Instances as clones of live templates, host's side: tells a parked template to clone itself, puts the clone into its
-//! control group, mounts its `/tmp` and `/proc`, and lets it go. The template has run the function's code and is believed
+//! control group, mounts its `/tmp` and `/proc`, and, when an instance is wanted, lets it go. The template has run the function's code and is believed
 //! nothing: what it answers is looked up in the kernel. Which functions have templates is decided in `templates`.
 #![allow(unsafe_code)]
 
 use std::io::{self, IoSlice, Write};
+use std::ops::Range;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -18,7 +19,7 @@ use crate::root::{Root, Step};
 use crate::seccomp::Instruction;
 use crate::sys;
 
-const MAGIC: u32 = 0x3145_4c43;
+const MAGIC: u32 = 0x3245_4c43;
 /// A template that does not answer for this long is taken for broken.
 const ANSWER_MS: u64 = 2_000;
 
@@ -32,12 +33,24 @@ pub(crate) struct Template {
     mount_namespace: PathBuf,
 }
 
-/// A clone that waits for nothing any more.
+/// A clone that has everything of its own and waits to be let go, or runs.
 pub(crate) struct Clone {
     pub process: Process,
     pub channel: UnixStream,
     pub stdout: OwnedFd,
     pub stderr: OwnedFd,
+}
+
+impl Clone {
+    /// Lets it run. `first`: what it reads first from its channel.
+    ///
+    /// # Errors
+    /// When it has ended meanwhile.
+    pub(crate) fn go(&mut self, first: &[u8]) -> Result<(), LaunchError> {
+        let length = (first.len() as u32).to_le_bytes();
+        let greeting = [b"g".as_slice(), &length, first].concat();
+        self.channel.write_all(&greeting).map_err(failed("letting the clone go"))
+    }
 }
 
 impl Template {
@@ -163,22 +176,22 @@ pub(crate) fn is_possible() -> bool {
     }
 }
 
-/// Makes one clone; it runs when this returns. `first`: what it reads first from its channel.
+/// Makes one clone, which then waits to be let go. `written`: the memory that it will write.
 pub(crate) fn make(
     visitor: &Visitor,
     template: &Template,
     group: Option<Group>,
     filter: &[Instruction],
-    first: &[u8],
+    written: &[Range<u64>],
 ) -> Result<Clone, LaunchError> {
     let (stdout, stdout_clone) = sys::pipe().map_err(failed("making a pipe"))?;
     let (stderr, stderr_clone) = sys::pipe().map_err(failed("making a pipe"))?;
-    let (mut channel, channel_clone) = UnixStream::pair().map_err(failed("making a channel"))?;
+    let (channel, channel_clone) = UnixStream::pair().map_err(failed("making a channel"))?;
     let mut passed = vec![channel_clone.as_raw_fd(), stdout_clone.as_raw_fd(), stderr_clone.as_raw_fd()];
     passed.extend(group.iter().flat_map(Group::join_fds));
     let pidfd = {
         let control = template.control.lock().unwrap_or_else(PoisonError::into_inner);
-        command(&control, &passed, filter).map_err(failed("telling the template to clone itself"))?
+        command(&control, &passed, filter, written).map_err(failed("telling the template to clone itself"))?
     };
     drop((channel_clone, stdout_clone, stderr_clone));
     let pid = pid_of(&pidfd).map_err(failed("looking at the clone"))?;
@@ -189,21 +202,28 @@ pub(crate) fn make(
         group.started();
     }
     visitor.mount(&process.pidfd, pid, &template.steps).map_err(failed("mounting /tmp and /proc for the clone"))?;
-    let length = (first.len() as u32).to_le_bytes();
-    let greeting = [b"g".as_slice(), &length, first].concat();
-    channel.write_all(&greeting).map_err(failed("letting the clone go"))?;
     Ok(Clone { process, channel, stdout, stderr })
 }
 
 /// One command, and the descriptor of the process that came of it.
-fn command(control: &UnixStream, passed: &[RawFd], filter: &[Instruction]) -> io::Result<OwnedFd> {
-    let mut bytes = Vec::with_capacity(8 + 8 * filter.len());
+fn command(
+    control: &UnixStream,
+    passed: &[RawFd],
+    filter: &[Instruction],
+    written: &[Range<u64>],
+) -> io::Result<OwnedFd> {
+    let mut bytes = Vec::with_capacity(12 + 8 * filter.len() + 16 * written.len());
     bytes.extend(MAGIC.to_le_bytes());
     bytes.extend((filter.len() as u32).to_le_bytes());
+    bytes.extend((written.len() as u32).to_le_bytes());
     for Instruction { code, jt, jf, k } in filter {
         bytes.extend(code.to_le_bytes());
         bytes.extend([*jt, *jf]);
         bytes.extend(k.to_le_bytes());
+    }
+    for Range { start, end } in written {
+        bytes.extend(start.to_le_bytes());
+        bytes.extend(end.to_le_bytes());
     }
     let ended = |error: io::Error| match error.kind() {
         io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => io::Error::other("the template has ended"),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use cumulet_base::limits;
 use cumulet_engine::sandbox::InstanceSpec;
 
 /// What instances reach beyond their own loopback.
@@ -119,6 +120,8 @@ pub struct SandboxConfig {
     pub templates_at_deploy: bool,
     /// Memory of all templates together.
     pub templates_bytes_max: u64,
+    /// Clones of each template that are made before anybody asks for them; at most [`limits::CLONES_AHEAD_MAX`].
+    pub clones_ahead: usize,
     /// First of the 2^24 user numbers of the host that functions run under, where the platform is root.
     pub uid_base: u32,
 }
@@ -159,6 +162,7 @@ impl SandboxConfig {
             clones: Clones::Off,
             templates_at_deploy: false,
             templates_bytes_max: TEMPLATES_BYTES,
+            clones_ahead: limits::CLONES_AHEAD_MAX,
             uid_base: UID_BASE,
         }
     }
@@ -179,6 +183,7 @@ impl fmt::Debug for SandboxConfig {
             .field("clones", &self.clones)
             .field("templates_at_deploy", &self.templates_at_deploy)
             .field("templates_bytes_max", &self.templates_bytes_max)
+            .field("clones_ahead", &self.clones_ahead)
             .field("uid_base", &self.uid_base)
             .finish()
     }

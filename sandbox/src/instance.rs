@@ -22,7 +22,7 @@ use cumulet_engine::sandbox::{Instance, InstanceSpec, Sandbox, StartError};
 use tokio::sync::Semaphore;
 
 use crate::channel::{ChannelError, Io, runtime_api, server};
-use crate::clone::Template;
+use crate::clone::{self, Template};
 use crate::config::{Clones, PlatformConnection, SandboxConfig};
 use crate::extensions::attendant::{self, Attendant, Task};
 use crate::extensions::telemetry::Telemetry;
@@ -30,9 +30,10 @@ use crate::extensions::{Extensions, api};
 use crate::inside;
 use crate::inspect;
 use crate::interpreter::{Interpreter, Interpreters};
-use crate::launch::{CloneOrder, LaunchError, Launcher, Plan};
+use crate::launch::{CloneOrder, LaunchError, Launcher, Plan, failed};
 use crate::proof::Proofs;
 use crate::root;
+use crate::stock::Stock;
 use crate::sys;
 use crate::templates::{Kind, Live, Pending, Templates};
 
@@ -225,18 +226,29 @@ fn set(environment: &mut Vec<(String, String)>, name: &str, value: String) {
 
 /// A custom runtime's program, as in Lambda an executable file named `bootstrap` in the code, or else in a layer.
 fn find_bootstrap(code_dir: &Path, layers_dir: Option<&Path>) -> Result<&'static str, StartError> {
-    let missing = |what: &str| Err(StartError::RuntimeMissing(what.to_owned()));
+    const KIND: &str = "Runtime.InvalidEntrypoint";
+    let missing = |message: &str| Err(StartError::Unfit { kind: KIND, message: message.to_owned() });
     let in_layers = layers_dir.map(|layers| layers.join("bootstrap")).filter(|path| path.symlink_metadata().is_ok());
     // A link's target is only meaningful inside, so links are taken as they are.
     match std::fs::symlink_metadata(code_dir.join("bootstrap")) {
-        Ok(kind) if kind.is_dir() => missing("`bootstrap` in the function's code is a directory"),
         Ok(kind) if kind.is_file() && kind.permissions().mode() & 0o001 == 0 => {
-            missing("`bootstrap` in the function's code is not executable")
+            missing("fork/exec /var/task/bootstrap: permission denied")
         }
-        Ok(_) => Ok("/var/task/bootstrap"),
-        Err(_) if in_layers.is_some() => Ok("/opt/bootstrap"),
-        Err(_) => missing("the function's code has no executable named `bootstrap`"),
+        Ok(kind) if !kind.is_dir() => Ok("/var/task/bootstrap"),
+        _ if in_layers.is_some() => Ok("/opt/bootstrap"),
+        _ => missing("Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]"),
     }
+}
+
+/// As Lambda says it.
+fn unfit(kind: &'static str, program: &str, directory: &str, error: &std::io::Error) -> StartError {
+    let text = error.to_string().to_ascii_lowercase();
+    let reason = text.split(" (os error").next().unwrap_or(&text);
+    let message = match kind {
+        "Runtime.InvalidWorkingDir" => format!("chdir {directory}: {reason}"),
+        _ => format!("fork/exec {program}: {reason}"),
+    };
+    StartError::Unfit { kind, message }
 }
 
 /// An interpreter beneath `/opt` needs a place in the layers' folder, which is attached there read-only; the folder is a
@@ -376,10 +388,15 @@ impl Inner {
         let mut environment = spec.environment.clone();
         set_initialisation(&mut environment, pending.0.kind);
         let first = difference(&pending.0.environment, &environment);
-        let order = CloneOrder { live: pending.0.clone(), memory_mb: spec.function.memory_mb, first };
-        let made = self.launcher.clone_of(order).await?;
-        let io = Io::frames(made.channel, made.stdout, made.stderr)
-            .map_err(|source| LaunchError { doing: "opening the clone's channel".to_owned(), source })?;
+        let made = match self.take_from_stock(&pending.0, &first) {
+            Some(made) => made,
+            None => {
+                let order = CloneOrder { live: pending.0.clone(), memory_mb: spec.function.memory_mb, first };
+                let made = self.launcher.clone_of(order).await;
+                made.map_err(|error| pending.0.stock.failure().unwrap_or(error))?
+            }
+        };
+        let io = Io::frames(made.channel, made.stdout, made.stderr).map_err(failed("opening the clone's channel"))?;
         let template = Some(pending.0.clone());
         Ok(Box::new(LinuxInstance {
             io,
@@ -388,9 +405,16 @@ impl Inner {
             template,
             attendant: None,
             state: Doing::Nothing,
+            has_answered: false,
             inner: self.clone(),
             spec: spec.clone(),
         }))
+    }
+
+    /// One that was made ahead, now let go. One that ends just now is none.
+    fn take_from_stock(&self, live: &Live, first: &[u8]) -> Option<clone::Clone> {
+        let mut made = live.stock.take()?;
+        made.go(first).is_ok().then_some(made)
     }
 
     async fn boot_template(self: &Arc<Self>, version: &str, spec: Arc<InstanceSpec>, kind: Kind) {
@@ -405,7 +429,9 @@ impl Inner {
             };
             next = match made.unwrap_or_else(|_| Err("its initialisation takes too long".to_owned())) {
                 Ok(live) => {
-                    self.templates.ready(version, &revision, live);
+                    let live = Arc::new(live);
+                    self.templates.ready(version, &revision, live.clone());
+                    self.launcher.restock(&live, spec.function.memory_mb);
                     None
                 }
                 Err(reason) => self.templates.refuse(version, &revision, kind, reason),
@@ -455,7 +481,8 @@ impl Inner {
         let mut environment = spec.environment.clone();
         set_initialisation(&mut environment, kind);
         let (pending, since) = (AtomicUsize::new(0), Instant::now());
-        Ok(Live { template, kind, environment, _tasks: [platform, watch], has_registered, bytes, pending, since })
+        let (stock, _tasks) = (Stock::new(self.config.clones_ahead), [platform, watch]);
+        Ok(Live { template, kind, environment, _tasks, has_registered, bytes, stock, pending, since })
     }
 
     async fn start_plainly(self: &Arc<Self>, spec: Arc<InstanceSpec>) -> Result<LinuxInstance, StartError> {
@@ -486,7 +513,12 @@ impl Inner {
         } else {
             plan.channel = theirs;
         }
-        let launched = self.launcher.launch(plan).await.map_err(|error| StartError::Platform(error.to_string()))?;
+        let (program, directory) = (plan.argv[0].clone(), plan.directory.clone());
+        let launched = self.launcher.launch(plan).await.map_err(|error| match error.unfit {
+            // Interpreters are the platform's.
+            Some(kind) if !is_managed && !is_of_many => unfit(kind, &program, &directory, &error.source),
+            _ => StartError::Platform(error.to_string()),
+        })?;
         let (stdout, stderr) = pipes.unwrap_or((launched.stdout, launched.stderr));
         let extensions = self.extensions(&spec, &names, launched.process.pidfd.clone());
         let mut attendant = match (control, runtime) {
@@ -522,6 +554,7 @@ impl Inner {
             template: None,
             attendant: Some(attendant),
             state: Doing::Nothing,
+            has_answered: false,
             inner: self.clone(),
             spec,
         })

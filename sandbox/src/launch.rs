@@ -16,7 +16,7 @@ use cumulet_base::limits;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::cgroup::{Cgroups, Group, Limits};
-use crate::child::{self, INNER_GID, INNER_UID, LISTEN_MAX, Orders, Route, STAGES};
+use crate::child::{self, INNER_GID, INNER_UID, LISTEN_MAX, Orders, Route, STAGES, Stage};
 use crate::clone::{self, Clone, Visitor};
 use crate::config::{Network, SDK_FOLDERS, SandboxConfig};
 use crate::network::{self, Gateway, Lease};
@@ -82,16 +82,20 @@ pub struct Launched {
 pub struct LaunchError {
     pub doing: String,
     pub source: io::Error,
+    /// Lambda's error type, where it may be that what is to be run cannot be.
+    pub unfit: Option<&'static str>,
 }
 
 pub(crate) fn failed(doing: impl Into<String>) -> impl FnOnce(io::Error) -> LaunchError {
     let doing = doing.into();
-    move |source| LaunchError { doing, source }
+    move |source| LaunchError { doing, source, unfit: None }
 }
 
 enum Job {
     Launch(Box<Plan>, oneshot::Sender<Result<Launched, LaunchError>>),
     Clone(CloneOrder, oneshot::Sender<Result<Clone, LaunchError>>),
+    /// For the template's stock; with the memory limit of its clones.
+    Ahead(Arc<Live>, u32),
 }
 
 /// What a clone is made of.
@@ -240,6 +244,16 @@ impl Launcher {
         self.shared.can_clone
     }
 
+    /// Sees to it that clones are made ahead where some are lacking. Who waits for one comes first.
+    pub(crate) fn restock(&self, live: &Arc<Live>, memory_mb: u32) {
+        while live.stock.wants() {
+            if self.jobs.try_send(Job::Ahead(live.clone(), memory_mb)).is_err() {
+                live.stock.not_now();
+                return;
+            }
+        }
+    }
+
     /// Makes a clone; it runs when this returns.
     pub(crate) async fn clone_of(&self, order: CloneOrder) -> Result<Clone, LaunchError> {
         let (reply, answer) = oneshot::channel();
@@ -249,7 +263,7 @@ impl Launcher {
 }
 
 fn gone() -> LaunchError {
-    LaunchError { doing: "launching".to_owned(), source: io::Error::other("the launching threads are gone") }
+    failed("launching")(io::Error::other("the launching threads are gone"))
 }
 
 fn next_id() -> String {
@@ -269,36 +283,37 @@ fn work(shared: &Shared, queue: &Mutex<mpsc::Receiver<Job>>) {
             None => return,
             Some(Job::Launch(plan, reply)) => drop(reply.send(launch(shared, *plan))),
             Some(Job::Clone(order, reply)) => {
-                let result = match &visitor {
-                    Ok(visitor) => make_clone(shared, visitor, &order),
-                    Err(error) => Err(failed("cloning")(io::Error::other(error.to_string()))),
-                };
-                drop(reply.send(result));
-                shared.cgroups.stock(next_id, limits_of_clone(&order));
+                let made = make_clone(shared, &visitor, &order.live, order.memory_mb);
+                drop(reply.send(made.and_then(|mut clone| clone.go(&order.first).map(|()| clone))));
+                shared.cgroups.stock(next_id, limits_of_clone(order.memory_mb));
+            }
+            Some(Job::Ahead(live, memory_mb)) => {
+                live.stock.made(make_clone(shared, &visitor, &live, memory_mb));
+                shared.cgroups.stock(next_id, limits_of_clone(memory_mb));
             }
         }
     }
 }
 
-fn limits_of_clone(order: &CloneOrder) -> Limits {
-    Limits { memory_mb: order.memory_mb, tasks: limits::INSTANCE_TASKS_MAX }
+fn limits_of_clone(memory_mb: u32) -> Limits {
+    Limits { memory_mb, tasks: limits::INSTANCE_TASKS_MAX }
 }
 
-fn make_clone(shared: &Shared, visitor: &Visitor, order: &CloneOrder) -> Result<Clone, LaunchError> {
-    let limits = limits_of_clone(order);
-    let group = shared.cgroups.take(next_id, limits).map_err(failed("making the control group"))?;
-    clone::make(visitor, &order.live.template, group, &shared.filter, &order.first)
+fn make_clone(
+    shared: &Shared,
+    visitor: &io::Result<Visitor>,
+    live: &Live,
+    memory_mb: u32,
+) -> Result<Clone, LaunchError> {
+    let visitor = visitor.as_ref().map_err(|error| failed("cloning")(io::Error::other(error.to_string())))?;
+    let group = shared.cgroups.take(next_id, limits_of_clone(memory_mb)).map_err(failed("making the control group"))?;
+    clone::make(visitor, &live.template, group, &shared.filter, live.stock.written())
 }
 
 fn c_strings(values: impl IntoIterator<Item = String>) -> Result<Vec<CString>, LaunchError> {
     values
         .into_iter()
-        .map(|value| {
-            CString::new(value).map_err(|error| LaunchError {
-                doing: "passing arguments and environment".to_owned(),
-                source: error.into(),
-            })
-        })
+        .map(|value| CString::new(value).map_err(|error| failed("passing arguments and environment")(error.into())))
         .collect()
 }
 
@@ -480,7 +495,12 @@ fn follow(status: &std::os::unix::net::UnixStream, expected: usize) -> Result<Ve
             [b'E', stage, a, b, c, d] => {
                 let doing = STAGES.get(usize::from(*stage)).unwrap_or(&"starting");
                 let errno = i32::from_le_bytes([*a, *b, *c, *d]);
-                return Err(failed(*doing)(io::Error::from_raw_os_error(errno)));
+                let unfit = match *stage {
+                    stage if stage == Stage::Directory as u8 => Some("Runtime.InvalidWorkingDir"),
+                    stage if stage == Stage::Exec as u8 => Some("Runtime.InvalidEntrypoint"),
+                    _ => None,
+                };
+                return Err(LaunchError { unfit, ..failed(*doing)(io::Error::from_raw_os_error(errno)) });
             }
             [] if listeners.len() == expected => return Ok(listeners),
             _ => {

@@ -23,6 +23,7 @@ mod proof;
 mod relay;
 mod root;
 mod seccomp;
+mod stock;
 mod sys;
 mod templates;
 

@@ -13,6 +13,7 @@ use cumulet_base::limits;
 use cumulet_engine::policy::templates::{BYTES_GUESSED, Cache};
 
 use crate::clone::Template;
+use crate::stock::Stock;
 
 /// What a template has behind it when it parks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub(crate) struct Live {
     pub has_registered: Arc<AtomicBool>,
     /// What it holds for itself.
     pub bytes: u64,
+    /// Clones made ahead.
+    pub stock: Stock,
     /// Clones being made of it.
     pub pending: AtomicUsize,
     pub since: Instant,
@@ -184,12 +187,12 @@ impl Templates {
     }
 
     /// The template is ready, unless the function has changed meanwhile.
-    pub(crate) fn ready(&self, version: &str, revision: &str, live: Live) {
+    pub(crate) fn ready(&self, version: &str, revision: &str, live: Arc<Live>) {
         let bytes = live.bytes;
         let is_kept = self.with(version, revision, |entry| {
             let slot = entry.slot(live.kind);
             slot.is_booting = false;
-            slot.live.push(Arc::new(live));
+            slot.live.push(live);
         });
         if is_kept.is_none() {
             return;

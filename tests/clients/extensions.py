@@ -75,6 +75,8 @@ PYTHON = {"app.py": """
 import os
 def handler(event, context):
     print('handled', event['n'])
+    if event['n'] < 0:
+        os._exit(3)
     with open('/tmp/marks', 'a') as file:
         file.write('x')
     observed = len(open('/tmp/observed').read()) if os.path.exists('/tmp/observed') else 0
@@ -116,6 +118,17 @@ def beside(both):
     assert [record for kind, record in events if kind == "function"] == [f"handled {n}" for n in range(3)], events
     reports = [record for kind, record in events if kind == "platform.report"]
     assert len(reports) == 3 and reports[0]["metrics"]["initDurationMs"] > 0 and reports[0]["status"] == "success", reports
+    assert [span["name"] for span in reports[0]["spans"]] == ["extensionOverhead"], reports
+    done = [record for kind, record in events if kind == "platform.runtimeDone"]
+    assert [span["name"] for span in done[0]["spans"]] == ["responseLatency", "responseDuration"], done
+    # What the handler answers, without blanks or with them.
+    assert all(len(json.dumps(result, separators=(",", ":"))) <= one["metrics"]["producedBytes"] <= len(json.dumps(result)) for one in done), done
+    traces = {record["tracing"]["value"] for kind, record in events if kind in ("platform.start", "platform.runtimeDone", "platform.report")}
+    assert len(traces) == 3 and all(trace.startswith("Root=1-") for trace in traces), traces
+    init = next(record for kind, record in events if kind == "platform.initReport")
+    assert (init["status"], init["phase"], init["initializationType"]) == ("success", "init", "on-demand") and init["metrics"]["durationMs"] > 0
+    begun = next(record for kind, record in events if kind == "platform.initStart")
+    assert begun["functionName"] == "beside" and begun["instanceMaxMemory"] % (1 << 20) == 0 and begun["instanceId"], begun
     assert "platform.end" not in kinds
     instances = [line for line in lines("beside") if line.startswith("REPORT")]
     assert len(instances) == 3, instances
@@ -124,9 +137,12 @@ def beside(both):
 def older(both):
     create("older", PYTHON, [both], {"OBSERVER_SCHEMA": "2021-03-18"})
     invoke("older", {"n": 1})
+    assert invoke("older", {"n": -1})[1]["errorType"] == "Runtime.ExitError"
     functions.update_function_configuration(FunctionName="older", Description="another revision")
     eventually("the Logs API tells of the end", lambda: any("OBSERVER SHUTDOWN" in line for line in lines("older")))
     kinds = [kind for kind, _ in told("older")]
+    faults = [record for kind, record in told("older") if kind == "platform.fault"]
+    assert len(faults) == 1 and faults[0].endswith("Error: Runtime exited with error: exit status 3"), faults
     for kind in ["platform.logsSubscription", "platform.start", "function", "platform.end", "platform.report"]:
         assert kind in kinds, (kind, kinds)
     assert not [kind for kind in kinds if kind.startswith("platform.init")], kinds
@@ -143,6 +159,13 @@ def failures(both):
         LayerName="broken", Content={"ZipFile": archive({"extensions/none": "#!/no/such/interpreter\n"})}
     )
     check("no-launch", {}, "Extension.LaunchError", [broken["LayerVersionArn"]])
+    # The function's own initialisation, of which the extension is told.
+    create("breaks", {"app.py": "import none"}, [both])
+    assert invoke("breaks")[1]["errorType"] == "Runtime.ImportModuleError"
+    eventually("the extension is told", lambda: any(kind == "platform.initReport" for kind, _ in told("breaks")))
+    init = next(record for kind, record in told("breaks") if kind == "platform.initReport")
+    assert (init["status"], init["errorType"]) == ("error", "Runtime.ImportModuleError"), init
+    assert any(line.startswith("INIT_REPORT Init Duration: ") and line.endswith("Status: error\tError Type: Runtime.ImportModuleError") for line in lines("breaks")), lines("breaks")
     # One that ends after the answer: the caller has it, and the next one meets a new instance.
     create("ends", PYTHON, [both], {"OBSERVER_FAILS": "invoke"})
     for n in range(2):

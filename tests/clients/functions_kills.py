@@ -1,14 +1,15 @@
 """Functions under load over many kills: says `kill` when it is under way, and goes on when it hears `up`.
 
 Every event that was acknowledged, by a queue, a FIFO queue, a topic or an asynchronous invocation, was handled at least once
-or lies in a dead letter queue; those that no attempt can handle lie there. Functions fail, are slow, and have their instance
-killed under them. Of the FIFO queue, what was handled came in the order of its group."""
+or lies in a dead letter queue; those that no attempt can handle lie there. Functions fail, are slow, end their own instance, and
+have it and the templates it is cloned of killed from outside. Of the FIFO queue, what was handled came in the order of its group."""
 
 import collections
 import io
 import json
 import os
 import random
+import signal
 import sys
 import threading
 import time
@@ -18,7 +19,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-ROUNDS, runtime = int(sys.argv[1]), sys.argv[2]
+ROUNDS, runtime, data = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 PER_ROUND = 8
 KINDS = ["fine"] * 6 + ["slow", "flaky", "crash", "poison"]
 here = os.path.dirname(os.path.abspath(__file__))
@@ -155,7 +156,44 @@ def producer(way, seed):
         is_over.wait(0.05)
 
 
-threads = [threading.Thread(target=producer, args=(way, n), daemon=True) for n, way in enumerate(send)]
+def of_proc(pid, file):
+    try:
+        return open(f"/proc/{pid}/{file}").read()
+    except OSError:
+        return ""
+
+
+def instances():
+    """The processes of functions: those below the platform that run an interpreter."""
+    pids = [pid for pid in os.listdir("/proc") if pid.isdigit()]
+    parents = {}
+    for pid in pids:
+        if stat := of_proc(pid, "stat"):
+            parents[pid] = stat.rpartition(")")[2].split()[1]
+    below = {pid for pid in pids if f"{data}\0" in of_proc(pid, "cmdline") + "\0" and "\0up\0" in of_proc(pid, "cmdline")}
+    while more := {pid for pid, parent in parents.items() if parent in below and pid not in below}:
+        below |= more
+    return [int(pid) for pid in below if "python" in of_proc(pid, "cmdline")]
+
+
+reaped = 0
+
+
+def reaper(seed):
+    global reaped
+    chance = random.Random(seed)
+    while not is_over.is_set():
+        is_over.wait(0.4)
+        if up.is_set() and (found := instances()):
+            try:
+                os.kill(chance.choice(found), signal.SIGKILL)
+                reaped += 1
+            except OSError:
+                pass
+
+
+threads = [threading.Thread(target=reaper, args=(7,), daemon=True)]
+threads += [threading.Thread(target=producer, args=(way, n), daemon=True) for n, way in enumerate(send)]
 for thread in threads:
     thread.start()
 for round_ in range(ROUNDS):
@@ -209,6 +247,8 @@ for group, handled in by_group.items():
     times = [at for _, at in sorted(handled)]
     if times != sorted(times):
         problems.append(f"the group {group} was out of order: {sorted(handled)}")
-print(f"{len(wanted)} events, {len(seen)} handled, {sum(letters.values())} dead letters", flush=True)
+print(f"{len(wanted)} events, {len(seen)} handled, {sum(letters.values())} dead letters, {reaped} instances killed", flush=True)
+if not reaped and os.geteuid() == 0:
+    problems.append("no instance was found that could be killed")
 if problems:
     raise SystemExit("\n".join(problems[:20]))

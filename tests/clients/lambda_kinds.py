@@ -1,19 +1,17 @@
-"""Kinds of functions beside zips in Node.js and Python: container images, functions with files of their own, Ruby; and what
-the operator sets. The image is built here, as builders build it."""
-import gzip
-import hashlib
+"""Kinds of functions beside zips in Node.js and Python: container images, functions with files of their own, Ruby, a program in C; and what
+the operator sets."""
 import io
 import json
 import os
 import pathlib
-import re
 import subprocess
 import sys
-import tarfile
 import zipfile
 
 import boto3
 from botocore.exceptions import ClientError
+
+import images
 
 ROLE = "arn:aws:iam::000000000000:role/test"
 functions = boto3.client("lambda")
@@ -45,87 +43,11 @@ def refused(code, call, **arguments):
     raise AssertionError(f"{arguments} was taken")
 
 
-def tar_of(items):
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as tar:
-        for name, data, mode in items:
-            info = tarfile.TarInfo(name)
-            info.mode = mode
-            if data is None:
-                info.type = tarfile.DIRTYPE
-                tar.addfile(info)
-            elif isinstance(data, tuple):
-                info.type, info.linkname = tarfile.SYMTYPE, data[0]
-                tar.addfile(info)
-            else:
-                info.size = len(data)
-                tar.addfile(info, io.BytesIO(data))
-    return out.getvalue()
-
-
-def layers():
-    """A program with the libraries it is linked to, and a layer that takes away and adds."""
-    program = pathlib.Path(os.environ["PROGRAM"])
-    listed = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
-    libraries = sorted(set(re.findall(r"(/\S+\.so\S*)", listed)))
-    base = [("usr/bin/function", program.read_bytes(), 0o755), ("bin", ("usr/bin",), 0o777)]
-    base += [(path.lstrip("/"), pathlib.Path(path).read_bytes(), 0o755) for path in libraries]
-    base += [("data/kept", b"kept", 0o600), ("data/gone", b"gone", 0o644), ("data/old/file", b"old", 0o644)]
-    above = [("data/.wh.gone", b"", 0o644), ("data/old/.wh..wh..opq", b"", 0o644), ("data/old/new", b"new", 0o644)]
-    above += [("work", None, 0o755), ("opt/extensions/observer", b"#!/no/such\n", 0o755), ("opt/extensions/.wh.observer", b"", 0o644)]
-    # The extension is taken away again, by a third layer.
-    return [tar_of(base), tar_of(above[:-1]), tar_of(above[-1:])]
-
-
-def digest(data):
-    return hashlib.sha256(data).hexdigest()
-
-
-CONFIGURATION = {
-    "architecture": "amd64" if os.uname().machine == "x86_64" else "arm64",
-    "os": "linux",
-    "config": {"Entrypoint": ["function"], "Cmd": ["of", "image"], "WorkingDir": "/work", "Env": ["PATH=/bin", "OF_IMAGE=yes"]},
-    "rootfs": {"type": "layers", "diff_ids": []},
-}
-
-
-def layout(folder):
-    """An OCI layout, its layers packed."""
-    blobs = folder / "blobs" / "sha256"
-    blobs.mkdir(parents=True)
-
-    def blob(data, kind):
-        (blobs / digest(data)).write_bytes(data)
-        return {"mediaType": kind, "digest": f"sha256:{digest(data)}", "size": len(data)}
-
-    kind = "application/vnd.oci.image."
-    packed = [blob(gzip.compress(layer, 1), kind + "layer.v1.tar+gzip") for layer in layers()]
-    configuration = blob(json.dumps(CONFIGURATION).encode(), kind + "config.v1+json")
-    manifest = {"schemaVersion": 2, "config": configuration, "layers": packed}
-    named = blob(json.dumps(manifest).encode(), kind + "manifest.v1+json")
-    named["annotations"] = {"org.opencontainers.image.ref.name": "v1"}
-    (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [named]}))
-    (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
-    return named["digest"]
-
-
-def saved(path):
-    """An archive as `docker save` writes it."""
-    configuration = json.dumps(CONFIGURATION).encode()
-    items = [(f"{digest(configuration)}.json", configuration, 0o644)]
-    names = []
-    for layer in layers():
-        names.append(f"{digest(layer)}/layer.tar")
-        items.append((names[-1], layer, 0o644))
-    manifest = [{"Config": f"{digest(configuration)}.json", "RepoTags": ["team/saved:latest"], "Layers": names}]
-    path.write_bytes(tar_of(items + [("manifest.json", json.dumps(manifest).encode(), 0o644)]))
-
-
 def image():
     folder = pathlib.Path(os.environ["IMAGES"])
-    wanted = layout(folder / "app")
+    wanted = images.layout(folder / "app")
     (folder / "team").mkdir()
-    saved(folder / "team" / "saved.tar")
+    images.saved(folder / "team" / "saved.tar")
     host = "000000000000.dkr.ecr.us-east-1.amazonaws.com"
 
     def create(name, uri, **more):
@@ -151,6 +73,8 @@ def image():
     assert look("layout", "/data/gone")["text"] is None and look("layout", "/data/old/file")["text"] is None
     assert look("layout", "/data/old/new")["text"] == "new"
     assert look("layout", "/etc/passwd")["text"] is None, "the host's files are not the image's"
+    # The image says another, as whom nothing runs on Lambda either.
+    assert "Uid:\t0\t" not in look("layout", "/proc/self/status")["text"]
     # What the archive held stays when it is gone.
     for path in sorted((folder / "app").rglob("*"), reverse=True):
         path.unlink() if path.is_file() else path.rmdir()
@@ -167,8 +91,10 @@ def image():
     version = functions.publish_version(FunctionName="layout")["Version"]
     assert invoke(f"layout:{version}", {"look": "/data/kept"})["text"] == "kept"
     invalid = "InvalidParameterValueException"
-    for uri in ("none:v1", "app:v2", "../secret", f"{host}/team/saved:other"):
+    for uri in ("none:v1", "app:v2", f"{host}/team/saved:other", f"team/saved@sha256:{'0' * 64}"):
         assert "does not exist" in refused(invalid, create, name="no", uri=uri)
+    for uri in ("../secret", "/etc/passwd", "app:", f"{host}/app@sha256:0"):
+        assert "is not valid" in refused(invalid, create, name="no", uri=uri)
     refused(invalid, create, name="no", uri="team/saved", Layers=["arn:aws:lambda:us-east-1:000000000000:layer:x:1"])
     refused(invalid, functions.update_function_code, FunctionName="layout", ZipFile=archive({"a": ""}))
     refused(invalid, functions.update_function_configuration, FunctionName="layout", Handler="a.b")
@@ -275,5 +201,19 @@ def limits():
     refused("TooManyRequestsException", functions.invoke, FunctionName="long", Qualifier="1")
 
 
+def compiled():
+    """Any program that speaks to the Runtime API is a function."""
+    program = pathlib.Path(os.environ["FOLDER"]) / "bootstrap"
+    source = pathlib.Path(__file__).with_name("bootstrap.c")
+    subprocess.run(["cc", "-O2", "-o", program, source], check=True)
+    for runtime in ("provided.al2", "provided.al2023"):
+        name = runtime.replace(".", "-")
+        functions.create_function(
+            FunctionName=name, Runtime=runtime, Role=ROLE, Handler="any.thing", Code={"ZipFile": archive({"bootstrap": program.read_bytes()})},
+        )
+        for n in range(1, 4):
+            assert invoke(name, {"n": n}) == {"count": n, "handler": "any.thing", "event": {"n": n}}
+
+
 part, *rest = sys.argv[1:]
-{"image": image, "files": files, "ruby": ruby, "limits": limits}[part](*rest)
+{"image": image, "compiled": compiled, "files": files, "ruby": ruby, "limits": limits}[part](*rest)

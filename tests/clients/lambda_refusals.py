@@ -21,10 +21,11 @@ EVERYWHERE = {"ValidationException", "SerializationException", "NotImplemented"}
 tried = {}
 
 
-def zipped(text="def handler(event, context):\n    return event\n"):
+def zipped(text="def handler(event, context):\n    return event\n", names=("app.py",)):
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as archive:
-        archive.writestr("app.py", text)
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in names:
+            archive.writestr(name, text)
     return out.getvalue()
 
 
@@ -160,6 +161,8 @@ TABLE = [
     ("CreateFunction", {"FunctionName": "f", "TracingConfig": {"Mode": "On"}}, "ValidationException", 400, "enum value set"),
     ("CreateFunction", {"FunctionName": "f", "LoggingConfig": {"SystemLogLevel": "INFO"}}, "InvalidParameterValueException", 400, "JSON"),
     ("CreateFunction", {"FunctionName": "f", "Code": {"ZipFile": b"no zip"}}, "InvalidParameterValueException", 400, "zip"),
+    ("CreateFunction", {"FunctionName": "f", "Code": {"ZipFile": zipped("x", ["../../etc/passwd"])}}, "InvalidParameterValueException", 400, "Could not unzip uploaded file"),
+    ("CreateFunction", {"FunctionName": "f", "Code": {"ZipFile": zipped(bytes(100_000_000), "abc")}}, "InvalidParameterValueException", 400, "Unzipped size must be smaller than 262144000 bytes"),
     ("CreateFunction", {"FunctionName": "f", "Tags": {f"k{n}": "" for n in range(51)}}, "InvalidParameterValueException", 400, "50"),
     ("UpdateFunctionConfiguration", {"FunctionName": "there", "MemorySize": 10241}, "ValidationException", 400, "10240"),
     ("UpdateFunctionCode", {"FunctionName": "there"}, "InvalidParameterValueException", 400, "source for function code"),
@@ -214,8 +217,11 @@ TABLE = [
     ("UpdateEventSourceMapping", {"UUID": "none"}, "ResourceNotFoundException", 404, ""),
     ("UpdateEventSourceMapping", {"UUID": mapping, "BatchSize": 10001}, "ValidationException", 400, "batchSize"),
     ("DeleteEventSourceMapping", {"UUID": "none"}, "ResourceNotFoundException", 404, ""),
+    ("ListEventSourceMappings", {"MaxItems": 10001}, "ValidationException", 400, "10000"),
     ("Invoke", {"FunctionName": "there", "InvocationType": "Later"}, "ValidationException", 400, "invocationType"),
     ("Invoke", {"FunctionName": "there", "Payload": b"{no"}, "InvalidRequestContentException", 400, "Could not parse"),
+    ("Invoke", {"FunctionName": "there", "Payload": b'"%s"' % (b"x" * (6 * 1024 * 1024 - 1))}, "RequestTooLargeException", 413, "too large"),
+    ("Invoke", {"FunctionName": "there", "InvocationType": "Event", "Payload": b'"%s"' % (b"x" * (1024 * 1024 - 1))}, "RequestTooLargeException", 413, "too large"),
     ("Invoke", {"FunctionName": "there", "LogType": "Head"}, "ValidationException", 400, "logType"),
     ("Invoke", {"FunctionName": "there", "TenantId": "t"}, "InvalidParameterValueException", 400, "tenan"),
     ("InvokeWithResponseStream", {"FunctionName": "there", "Payload": b"{no"}, "InvalidRequestContentException", 400, "Could not parse"),
@@ -223,8 +229,92 @@ TABLE = [
 BASE = {"Runtime": os.environ["RUNTIME"], "Role": ROLE, "Handler": "app.handler", "Code": {"ZipFile": zipped()}}
 for operation, parameters, code, status, part in TABLE:
     check(operation, {**BASE, **parameters} if operation == "CreateFunction" else parameters, code, status, part)
-assert not faults, "\n".join(faults)
+
+# What the table lacks of the errors that the model declares.
+INVALID, CONFLICT, MISSING, LATE = (
+    "InvalidParameterValueException", "ResourceConflictException", "ResourceNotFoundException", "PreconditionFailedException"
+)
+big = b'"%s"' % (b"x" * (6 * 1024 * 1024 - 1))
+for operation in on_functions:
+    rest = REST.get(operation, {})
+    if "Qualifier" in model.operation_model(operation).input_shape.members and operation not in ("DeleteFunctionEventInvokeConfig", "DeleteFunctionUrlConfig"):
+        other = "2" if "Url" not in operation else "other"
+        if operation not in ("AddPermission", "RemovePermission"):
+            check(operation, {"FunctionName": "there:1", **rest, "Qualifier": other}, INVALID, 400, "derived qualifier from the function name")
+for operation in ("ListAliases", "ListFunctionEventInvokeConfigs", "ListFunctionUrlConfigs", "ListProvisionedConcurrencyConfigs", "ListVersionsByFunction"):
+    check(operation, {"FunctionName": "there", "Marker": "made up"}, INVALID, 400, "Marker")
+for operation, rest in (("ListLayers", {}), ("ListLayerVersions", {"LayerName": "kept"}), ("ListEventSourceMappings", {})):
+    check(operation, {"Marker": "made up", **rest}, INVALID, 400, "Marker")
+client.add_permission(FunctionName="there", StatementId="once", Action="lambda:InvokeFunction", Principal="sns.amazonaws.com")
+once = {"FunctionName": "there", "StatementId": "once", "Action": "lambda:InvokeFunction", "Principal": "sns.amazonaws.com"}
+check("AddPermission", once, CONFLICT, 409, "The statement id (once) provided already exists")
+check("RemovePermission", {"FunctionName": "there", "StatementId": "once", "RevisionId": "another"}, LATE, 412)
+client.create_function_url_config(FunctionName="there", AuthType="NONE")
+check("CreateFunctionUrlConfig", {"FunctionName": "there", "AuthType": "NONE"}, CONFLICT, 409, "exists for this Lambda function")
+on_layer = {"LayerName": "kept", "VersionNumber": layer, "StatementId": "once"}
+grant = {**on_layer, "Action": "lambda:GetLayerVersion", "Principal": "*"}
+client.add_layer_version_permission(**grant)
+check("AddLayerVersionPermission", grant, CONFLICT, 409, "already exists")
+check("AddLayerVersionPermission", {**grant, "StatementId": "late", "RevisionId": "another"}, LATE, 412)
+check("AddLayerVersionPermission", {**grant, "VersionNumber": 99}, MISSING, 404)
+check("RemoveLayerVersionPermission", {**on_layer, "RevisionId": "another"}, LATE, 412)
+check("GetLayerVersionByArn", {"Arn": f"{LAYER}kept:99"}, MISSING, 404)
+for operation, parameters in (("AddPermission", once), ("AddLayerVersionPermission", grant)):
+    try:
+        for n in range(300):
+            getattr(client, methods[operation])(**{**parameters, "StatementId": f"{n}-{'s' * 90}"})
+    except client.exceptions.PolicyLengthExceededException:
+        check(operation, {**parameters, "StatementId": "s" * 100}, "PolicyLengthExceededException", 400, "bigger than the limit (20480)")
+check("InvokeAsync", {"FunctionName": "there", "InvokeArgs": b"{no"}, "InvalidRequestContentException", 400, "Could not parse")
+check("InvokeWithResponseStream", {"FunctionName": "there", "Payload": big}, "RequestTooLargeException", 413, "too large")
+check("InvokeWithResponseStream", {"FunctionName": "there", "TenantId": "t"}, INVALID, 400, "tenan")
+check("ListFunctionEventInvokeConfigs", {"FunctionName": "gone"}, MISSING, 404, "unction not found")
+create("never-runs")
+client.put_function_concurrency(FunctionName="never-runs", ReservedConcurrentExecutions=0)
+for operation in ("Invoke", "InvokeWithResponseStream"):
+    check(operation, {"FunctionName": "never-runs"}, "TooManyRequestsException", 429, "Rate Exceeded")
+    check(operation, {"FunctionName": "never-runs", "Qualifier": "$LATEST.PUBLISHED"}, "NoPublishedVersionException", 400, "published")
+check("TagResource", {"Resource": f"{ARN}there", "Tags": {f"k{n}": "" for n in range(51)}}, INVALID, 400, "50")
+check("PutFunctionEventInvokeConfig", {"FunctionName": "there", "DestinationConfig": {"OnFailure": {"Destination": "arn:aws:dynamodb:us-east-1:000000000000:table/t"}}}, INVALID, 400, "")
+check("UpdateFunctionEventInvokeConfig", {"FunctionName": "there", "DestinationConfig": {"OnFailure": {"Destination": "arn:aws:dynamodb:us-east-1:000000000000:table/t"}}}, INVALID, 400, "")
+check("CreateAlias", {"FunctionName": "there", "Name": "x", "FunctionVersion": "$LATEST", "RoutingConfig": {"AdditionalVersionWeights": {"1": 0.5}}}, INVALID, 400, "$LATEST")
+check("CreateEventSourceMapping", {"FunctionName": "there", "EventSourceArn": f"{source}-not"}, INVALID, 400, "")
+check("UpdateEventSourceMapping", {"UUID": mapping, "FilterCriteria": {"Filters": [{"Pattern": "{"}]}}, INVALID, 400, "filter")
+check("UpdateFunctionConfiguration", {"FunctionName": "there", "Layers": [f"{LAYER}kept:99"]}, INVALID, 400, "")
+check("PutFunctionScalingConfig", {"FunctionName": "there", "Qualifier": "1", "FunctionScalingConfig": {"MinExecutionEnvironments": 3, "MaxExecutionEnvironments": 2}}, INVALID, 400, "")
+
+at_once = "changes are done at once, so that none is found under way"
+by_constraint = "what it could be is a ValidationException"
+NEVER = {
+    "ServiceException": "only a fault of the platform",
+    "TooManyRequestsException": "calls that run nothing are not throttled",
+    "CodeStorageExceededException": "the disk is the bound",
+    "ResourceInUseException": at_once,
+    CONFLICT: at_once,
+    INVALID: by_constraint,
+    "ResourceNotReadyException": "a function is ready when it is there",
+    "UnsupportedMediaTypeException": "events are taken whatever they are called",
+    "SerializedRequestEntityTooLargeException": "what is too large is so before it is serialized",
+    "InvalidZipFileException": "zips are looked through when they come",
+    "InvalidRuntimeException": "only where an interpreter is taken away",
+    "RecursiveInvocationException": "tests/clients/loops.py",
+    "NoPublishedVersionException": "said of $LATEST.PUBLISHED",
+    **{f"{of}Exception": "code signing is absent" for of in ("CodeSigningConfigNotFound", "CodeVerificationFailed", "InvalidCodeSignature")},
+    "FunctionVersionsPerCapacityProviderLimitExceededException": "capacity providers are absent",
+    "DurableExecutionAlreadyStartedException": "durable functions are absent",
+    ("CreateFunction", MISSING): "a layer that is not there is a wrong parameter",
+    ("PublishLayerVersion", MISSING): "an object that is not there is a wrong parameter",
+    ("GetFunctionCodeSigningConfig", MISSING): "said of functions above",
+    ("ListEventSourceMappings", MISSING): "a function that is not there has none",
+    ("ListLayerVersions", MISSING): "a layer that is not there has none",
+}
+NO_PART = ("EC2", "ENI", "Subnet", "InvalidSubnet", "InvalidSecurityGroup", "EFS", "S3Files", "KMS", "SnapStart")
 built = [name for name in model.operation_names if is_built(name)]
+for operation in built:
+    for error in {shape.name for shape in model.operation_model(operation).error_shapes} - tried.get(operation, set()):
+        if not (error in NEVER or (operation, error) in NEVER or error.startswith(NO_PART)):
+            faults.append(f"{operation}: {error} has no case")
+assert not faults, "\n".join(faults)
 silent = set(built) - set(tried) - {"GetAccountSettings", "GetFunctionCodeSigningConfig", "ListLayerVersions", "DeleteLayerVersion",
                                     "ListEventSourceMappings", "ListFunctionsByCodeSigningConfig"}
 assert not silent, f"nothing is refused by {sorted(silent)}"

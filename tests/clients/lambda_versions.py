@@ -137,3 +137,21 @@ stream = lambda **event: list(lam.invoke_with_response_stream(FunctionName="yiel
 pieces = [e["PayloadChunk"]["Payload"] for e in stream() if "PayloadChunk" in e]
 assert b"".join(pieces) == b'one;two;{"three": 3}\n', pieces
 assert stream(fail=True)[-1]["InvokeComplete"]["ErrorCode"] == "ValueError"
+
+# Its first piece is here while it runs: it goes on only when another function has made a file.
+point = "arn:aws:elasticfilesystem:us-east-1:000000000000:access-point/fsap-0123456789abcdef0"
+mount = {"FileSystemConfigs": [{"Arn": point, "LocalMountPath": "/mnt/shared"}], "Timeout": 20}
+create("waits", "import os, time\ndef handler(event, context):\n    yield 'one;'\n    while not os.path.exists('/mnt/shared/go'):\n        time.sleep(0.005)\n    yield 'two'\n", **mount)
+create("goes-on", "def handler(event, context):\n    open('/mnt/shared/go', 'w').close()\n", **mount)
+pieces = (e["PayloadChunk"]["Payload"] for e in lam.invoke_with_response_stream(FunctionName="waits")["EventStream"] if "PayloadChunk" in e)
+assert next(pieces) == b"one;"
+call("goes-on")
+assert b"".join(pieces) == b"two"
+
+# A configuration has the same digest in whatever version it is, and another one has another.
+sha = lambda **more: lam.get_function_configuration(FunctionName="waits", **more)["ConfigSha256"]
+before = sha()
+version = lam.publish_version(FunctionName="waits")["Version"]
+assert sha(Qualifier=version) == before
+lam.update_function_configuration(FunctionName="waits", Timeout=21)
+assert sha() != before and sha(Qualifier=version) == before

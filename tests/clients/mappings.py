@@ -3,11 +3,13 @@
 import io
 import json
 import os
+import re
 import sys
 import time
 import zipfile
 
 import boto3
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 here = os.path.dirname(os.path.abspath(__file__))
@@ -66,7 +68,7 @@ def function(name, role_arn, timeout=20):
     )
 
 
-reader = role("reader", "sqs:*", "dynamodb:*")
+reader = role("reader", "sqs:*", "dynamodb:*", "s3:*")
 function("f", reader)
 function("poor", role("poor", "logs:*"))
 
@@ -185,3 +187,26 @@ report = json.loads(letter[0]["Body"])
 assert report["requestContext"]["condition"] == "RetryAttemptsExhausted", report
 assert report["DDBStreamBatchInfo"]["batchSize"] == 1 and report["DDBStreamBatchInfo"]["streamArn"] == stream, report
 assert report["responseContext"]["functionError"] == "Unhandled", report
+
+# A bucket takes the records themselves, too.
+buckets = boto3.client("s3", config=Config(s3={"addressing_style": "path"}))
+buckets.create_bucket(Bucket="dead-records")
+functions.update_event_source_mapping(UUID=made["UUID"], DestinationConfig={"OnFailure": {"Destination": "arn:aws:s3:::dead-records"}})
+eventually("it goes there", lambda: functions.get_event_source_mapping(UUID=made["UUID"])["DestinationConfig"]["OnFailure"]["Destination"].endswith("dead-records"))
+tables.put_item(TableName="things", Item={"id": {"S": "bad"}, "n": {"N": "2"}})
+kept = eventually("the bad one is kept", lambda: buckets.list_objects_v2(Bucket="dead-records").get("Contents"))
+assert len(kept) == 1, kept
+_, _, uuid, shard, stamp = kept[0]["Key"].split("/")
+assert uuid == made["UUID"] and shard.startswith("shardId-") and re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d\.\d\d\.\d\d-[0-9a-f-]{36}", stamp), kept
+report = json.loads(buckets.get_object(Bucket="dead-records", Key=kept[0]["Key"])["Body"].read())
+assert report["DDBStreamBatchInfo"]["shardId"] == shard and report["requestContext"]["condition"] == "RetryAttemptsExhausted", report
+records = json.loads(report["payload"])["Records"]
+assert [record["dynamodb"]["Keys"] for record in records] == [{"id": {"S": "bad"}}], records
+refused(invalid, "invalid", functions.update_event_source_mapping, UUID=made["UUID"], DestinationConfig={"OnFailure": {"Destination": "arn:aws:s3:::a/key"}})
+# There is no Kinesis here to read.
+for source in ("arn:aws:kinesis:us-east-1:000000000000:stream/s", "arn:aws:kafka:us-east-1:000000000000:cluster/c/1"):
+    try:
+        create(EventSourceArn=source, FunctionName="f", StartingPosition="LATEST")
+        raise AssertionError(f"{source} was taken")
+    except ClientError as e:
+        assert f"not implemented: lambda: event source mappings of {source}" in str(e), e

@@ -1,7 +1,9 @@
 """The errors that S3's reference names for the operations that are here, each with its code and status, as boto3 sees them."""
 import datetime
+import http.client
 import json
 import os
+import urllib.parse
 import urllib.request
 from urllib.error import HTTPError
 
@@ -107,7 +109,13 @@ for name in ("ab", "UPPER", "under_score", "a" * 64, "192.168.0.1", "-dash", "da
     check("InvalidBucketName", 400, "create_bucket", Bucket=name)
 check("BucketAlreadyOwnedByYou", 409, "create_bucket", Bucket=B, client=boto3.client("s3", region_name="eu-west-1", config=PATHS), CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
 check("InvalidLocationConstraint", 400, "create_bucket", Bucket="errors-elsewhere", CreateBucketConfiguration={"LocationConstraint": "nowhere"})
+elsewhere = boto3.client("s3", region_name="eu-west-1", config=PATHS)
+check("IllegalLocationConstraintException", 400, "create_bucket", Bucket="errors-elsewhere", client=elsewhere)
+check("IllegalLocationConstraintException", 400, "create_bucket", Bucket="errors-elsewhere", client=elsewhere, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
 check("BucketNotEmpty", 409, "delete_bucket", Bucket=B)
+check("InvalidTargetBucketForLogging", 400, "put_bucket_logging", Bucket=B, BucketLoggingStatus={"LoggingEnabled": {"TargetBucket": NONE, "TargetPrefix": ""}})
+check("MissingSecurityHeader", 400, "put_bucket_acl", Bucket=B)
+check("MissingSecurityHeader", 400, "put_object_acl", Bucket=B, Key="k")
 
 # Objects.
 check("PreconditionFailed", 412, "get_object", Bucket=B, Key="k", IfMatch='"other"')
@@ -130,6 +138,9 @@ check("KeyTooLongError", 400, "put_object", Bucket=B, Key="x" * 1025, Body=b"")
 check("InvalidStorageClass", 400, "put_object", Bucket=B, Key="k", Body=b"", StorageClass="LUKEWARM")
 check("InvalidRedirectLocation", 400, "put_object", Bucket=B, Key="k", Body=b"", WebsiteRedirectLocation="elsewhere")
 check("InvalidDigest", 400, "put_object", Bucket=B, Key="k", Body=b"", ContentMD5="x")
+check("InvalidEncryptionAlgorithmError", 400, "put_object", Bucket=B, Key="k", Body=b"", ServerSideEncryption="AES512")
+check("InvalidEncryptionAlgorithmError", 400, "copy_object", Bucket=B, Key="c", CopySource=source, ServerSideEncryption="AES512")
+check("InvalidEncryptionAlgorithmError", 400, "create_multipart_upload", Bucket=B, Key="c", ServerSideEncryption="AES512")
 check("BadDigest", 400, "put_object", Bucket=B, Key="k", Body=b"y", ContentMD5="1B2M2Y8AsgTpgAmY7PhCfg==")
 check("BadDigest", 400, "put_object", Bucket=B, Key="k", Body=b"y", ChecksumSHA1="qUqP5cyxm6YcTAhz05Hph5gvu9A=")
 check("BadRequest", 400, "put_object", Bucket=B, Key="k", Body=b"", Tagging="&".join(f"{n}=x" for n in range(11)))
@@ -188,6 +199,7 @@ check("InvalidRequest", 400, "put_object_retention", Bucket=B, Key="k", Retentio
 check("InvalidRequest", 400, "get_object_retention", Bucket=B, Key="k")
 check("InvalidRequest", 400, "get_object_legal_hold", Bucket=B, Key="k")
 check("InvalidRequest", 400, "put_object_legal_hold", Bucket=B, Key="k", LegalHold={"Status": "ON"})
+check("NoSuchObjectLockConfiguration", 404, "get_object_legal_hold", Bucket=L, Key="free")
 check("MalformedXML", 400, "put_object_legal_hold", Bucket=L, Key="free", LegalHold={"Status": "MAYBE"})
 check("InvalidArgument", 400, "put_object_retention", Bucket=L, Key="free", Retention={"Mode": "GOVERNANCE", "RetainUntilDate": EARLIER})
 locked = s3.put_object(Bucket=L, Key="held", Body=b"", ObjectLockMode="COMPLIANCE", ObjectLockRetainUntilDate=LATER)["VersionId"]
@@ -233,6 +245,7 @@ check("403", 403, "head_bucket", client=powerless, Bucket=B)
 
 
 def fetch(expect, url, data=None, **headers):
+    headers = {name.replace("_", "-"): value for name, value in headers.items()}
     try:
         urllib.request.urlopen(urllib.request.Request(url, data=data, headers=headers, method="PUT" if data is not None else "GET"))
         seen = 200
@@ -248,6 +261,25 @@ address = s3.generate_presigned_url("get_object", {"Bucket": B, "Key": "k"}, Exp
 fetch(200, address)
 fetch("403 SignatureDoesNotMatch", address.replace(f"/{B}/k", f"/{B}/parts"))
 fetch("400 AuthorizationQueryParametersError", address.replace("X-Amz-Expires=60", "X-Amz-Expires=604801"))
+# Requests as no client makes them: a header that says nothing, bytes that are not the signed ones, too long a document.
+fetch("400 AuthorizationHeaderMalformed", f"{endpoint}/{B}/k", Authorization="AWS4-HMAC-SHA256 Credential=test/20261126/us-east-1/s3/aws4_request, SignedHeaders=host")
+put = s3.generate_presigned_url("put_object", {"Bucket": B, "Key": "signed"}, ExpiresIn=60)
+fetch("400 XAmzContentSHA256Mismatch", put, data=b"other", x_amz_content_sha256="0" * 64)
+tagging = s3.generate_presigned_url("put_bucket_tagging", {"Bucket": B}, ExpiresIn=60)
+fetch("400 MissingRequestBodyError", tagging, data=b"")
+fetch("400 MalformedXML", tagging, data=b"<Tagging><TagSet>")
+at = urllib.parse.urlparse(tagging)
+long = http.client.HTTPConnection(at.netloc)
+long.putrequest("PUT", f"{at.path}?{at.query}")
+long.putheader("content-length", str(5 * 2**20))
+long.endheaders()
+answer = long.getresponse()
+assert answer.status == 400 and b"MaxMessageLengthExceeded" in answer.read(), answer.status
+# A session's key with another token, or without one.
+other = boto3.client("sts").assume_role(RoleArn=iam.create_role(RoleName="errors-token", AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}]}))["Role"]["Arn"], RoleSessionName="token")["Credentials"]
+for token, code in {"nonsense": "InvalidToken", None: "InvalidAccessKeyId"}.items():
+    torn = boto3.client("s3", config=PATHS, aws_access_key_id=other["AccessKeyId"], aws_secret_access_key=other["SecretAccessKey"], aws_session_token=token)
+    check(code, 400 if token else 403, "list_buckets", client=torn)
 # Not built, and said to be.
 for call, more in {
     "list_bucket_analytics_configurations": {"Bucket": B}, "get_bucket_replication": {"Bucket": B}, "restore_object": {"Bucket": B, "Key": "k", "RestoreRequest": {"Days": 1}},

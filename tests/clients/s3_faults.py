@@ -221,6 +221,27 @@ for kind in ("list_objects", "list_objects_v2", "list_objects_v2", "list_object_
 ends.set()
 [writer.join() for writer in writers]
 
+# Many at one key: each is answered, and the last one stands; what they say of the object beside its bytes meets no refusal either.
+one_try = boto3.client("s3", config=Config(retries={"total_max_attempts": 1}, max_pool_connections=64, s3={"addressing_style": "path"}))
+wrong = []
+
+
+def hammer(n):
+    try:
+        for turn in range(4):
+            one_try.put_object(Bucket=B, Key="hot", Body=f"{n} {turn}".encode())
+            one_try.put_object_tagging(Bucket=B, Key="hot", Tagging={"TagSet": [{"Key": "n", "Value": str(n)}]})
+    except ClientError as error:
+        wrong.append(error)
+
+
+hammers = [threading.Thread(target=hammer, args=(n,)) for n in range(64)]
+[one.start() for one in hammers]
+[one.join() for one in hammers]
+assert not wrong, wrong[:3]
+assert s3.get_object(Bucket=B, Key="hot")["Body"].read().decode() in {f"{n} 3" for n in range(64)}
+s3.delete_object(Bucket=B, Key="hot")
+
 # Parts: as many as there may be, and not one more.
 upload = s3.create_multipart_upload(Bucket=B, Key="many")["UploadId"]
 for number in (0, 10_001, -1):

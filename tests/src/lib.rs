@@ -246,6 +246,34 @@ fn spawn(folder: &Path, listen: &str, options: &[String]) -> (Child, String) {
     (child, endpoint)
 }
 
+/// Something else that has to run beside a cloud and says where it is. Killed when dropped.
+pub struct Server {
+    child: Child,
+    says: BufReader<std::process::ChildStdout>,
+}
+
+impl Server {
+    pub fn start(command: &mut Command) -> Server {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap_or_else(|e| panic!("starting {command:?}: {e}"));
+        let says = BufReader::new(child.stdout.take().expect("its standard output is piped"));
+        Server { child, says }
+    }
+
+    /// The next line it says.
+    pub fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.says.read_line(&mut line).expect("reading what it says");
+        line.trim_end().to_owned()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ended_already = self.child.kill();
+        let _ended_already = self.child.wait();
+    }
+}
+
 /// A small disk of its own, taken away when dropped.
 pub struct SmallDisk(PathBuf);
 

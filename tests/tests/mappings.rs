@@ -43,6 +43,7 @@ fn what_was_acknowledged_is_handled_or_dead_over_fifty_kills() {
     let mut cloud = Cloud::start_with(&["--event-retry-seconds", "1,1"]);
     let mut script = cloud.command(root().join(".venv/bin/python"));
     script.arg(root().join("tests/clients/functions_kills.py")).arg(KILLS.to_string()).arg(python_runtime());
+    script.arg(cloud.folder.path().join("data"));
     assert_eq!(cloud.kill_under(script), KILLS);
 }
 

@@ -81,6 +81,20 @@ fn documented_errors() {
     python("s3_errors.py");
 }
 
+#[test]
+fn ten_thousand_parts_come_and_go() {
+    let cloud = Cloud::start();
+    let script = root().join("tests/clients/s3_parts.py");
+    succeed(cloud.command(root().join(".venv/bin/python")).arg(script).arg(cloud.folder.path().join("data")));
+}
+
+#[test]
+fn forms_stream() {
+    let cloud = Cloud::start();
+    let script = root().join("tests/clients/s3_forms.py");
+    succeed(cloud.command(root().join(".venv/bin/python")).arg(script).arg(cloud.pid().to_string()));
+}
+
 /// A folder with what a backup meets: names with spaces, an empty file, one of several parts.
 fn folder(cloud: &Cloud, name: &str) -> std::path::PathBuf {
     let folder = cloud.folder.path().join(name);
@@ -383,4 +397,110 @@ fn what_a_crash_leaves_on_the_disk_is_removed() {
     let got = cloud.folder.path().join("got");
     succeed(cloud.command(root().join(".venv/bin/aws")).args(["s3", "cp", "s3://kept/k"]).arg(&got));
     assert_eq!(std::fs::read(got).expect("the object"), vec![b'x'; 200_000]);
+}
+
+/// Objects of every kind, and that they are as they were put.
+const KEPT_IN_A_BUCKET: &str = r#"
+s3 = boto3.client("s3", config=Config(s3={"addressing_style": "path"}))
+content = {"inline": b"i", "one": body("x/1") * 300, "large": body("x/9") * 3}
+if sys.argv[1] == "put":
+    s3.create_bucket(Bucket="kept")
+    for key, bytes in content.items():
+        s3.put_object(Bucket="kept", Key=key, Body=bytes)
+    upload = {"Bucket": "kept", "Key": "parts"}
+    upload["UploadId"] = s3.create_multipart_upload(**upload)["UploadId"]
+    parts = [s3.upload_part(**upload, PartNumber=n, Body=content["large"][:6_000_000])["ETag"] for n in (1, 2)]
+    s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": [{"PartNumber": n, "ETag": tag} for n, tag in enumerate(parts, 1)]})
+    s3.copy_object(Bucket="kept", Key="copy", CopySource="kept/large")
+    s3.put_object(Bucket="kept", Key="gone", Body=content["large"])
+    s3.delete_object(Bucket="kept", Key="gone")
+content["copy"], content["parts"] = content["large"], content["large"][:6_000_000] * 2
+for key, bytes in content.items():
+    assert s3.get_object(Bucket="kept", Key=key)["Body"].read() == bytes, key
+    middle = s3.get_object(Bucket="kept", Key=key, Range=f"bytes={len(bytes) // 2}-{len(bytes) // 2 + 99}")["Body"].read()
+    assert middle == bytes[len(bytes) // 2:][:100], key
+"#;
+
+#[test]
+fn blobs_live_in_a_bucket() {
+    let mut store = Cloud::start();
+    store.aws(&["s3api", "create-bucket", "--bucket", "blobs"]);
+    let endpoint = format!("aws_endpoint={}", store.endpoint);
+    let options = |folder: &str| -> Vec<String> {
+        let address = format!("s3://blobs/{folder}");
+        let named = ["--blobs", &address, "--blobs-option", &endpoint, "--blobs-option", "aws_access_key_id=test"];
+        named.iter().chain(&["--blobs-option", "aws_secret_access_key=test"]).map(|&one| one.to_owned()).collect()
+    };
+    let borrowed = options("mine");
+    let borrowed: Vec<&str> = borrowed.iter().map(String::as_str).collect();
+    let mut cloud = Cloud::start_with(&borrowed);
+    let python = |cloud: &Cloud, what: &str| {
+        let script = format!("{BODY}{KEPT_IN_A_BUCKET}");
+        succeed(cloud.command(root().join(".venv/bin/python")).args(["-c", &script, what]));
+    };
+    python(&cloud, "put");
+    let named = |store: &Cloud| -> Vec<String> {
+        let listed = store.aws(&["s3api", "list-objects-v2", "--bucket", "blobs", "--prefix", "mine/stream/"]);
+        let listed = listed["Contents"].as_array().cloned().unwrap_or_default();
+        listed.iter().filter_map(|one| one["Key"].as_str().map(str::to_owned)).collect()
+    };
+    // Two parts, a copy, and two objects that the store has no room for; nothing of the one that is gone.
+    let kept = named(&store);
+    assert_eq!(kept.len(), 5, "{kept:?}");
+    let files = cloud.folder.path().join("data/blobs");
+    let files: Vec<_> =
+        std::fs::read_dir(files).expect("the folder").map(|one| one.expect("one").file_name()).collect();
+    assert_eq!(files, ["place"], "no bytes are beside the bucket");
+    // The bytes are durable in the bucket when a put is answered: neither end may lose them.
+    cloud.kill_and_restart();
+    python(&cloud, "look");
+    store.kill_and_restart();
+    python(&cloud, "look");
+    // What a crash left between a blob and its record.
+    let (head, _) = kept[0].rsplit_once('-').expect("a name of four parts");
+    let orphan = format!("{head}-{}", "0".repeat(16));
+    store.aws(&["s3api", "put-object", "--bucket", "blobs", "--key", &orphan]);
+    cloud.kill_and_restart();
+    eventually("only what is named is left", || named(&store) == kept);
+    python(&cloud, "look");
+    // Without the bucket, what needs it is refused, and comes back with it.
+    let put = |cloud: &Cloud| {
+        let file = cloud.folder.path().join("file");
+        std::fs::write(&file, vec![b'x'; 100_000]).expect("a file");
+        cloud.aws_output(&[
+            "s3api",
+            "put-object",
+            "--bucket",
+            "kept",
+            "--key",
+            "late",
+            "--body",
+            &file.to_string_lossy(),
+        ])
+    };
+    store.signal("STOP");
+    store.signal("KILL");
+    store.wait();
+    let refused = put(&cloud);
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && told.contains("InternalError"), "{told}");
+    store.restart();
+    assert!(put(&cloud).status.success());
+    // Another cloud may not have the same folder, and this one not another.
+    let fresh = tempfile::tempdir().expect("a folder");
+    let data = cloud.folder.path().join("data");
+    cloud.signal("TERM");
+    cloud.wait();
+    let refuses = |data: &std::path::Path, options: &[String], why: &str| {
+        let mut command = Command::new(cumulet_tests::program());
+        command.args(["up", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data).args(options);
+        let ran = command.output().expect("starting it");
+        let told = String::from_utf8_lossy(&ran.stderr).into_owned();
+        assert!(!ran.status.success() && told.contains(why), "{told}");
+    };
+    refuses(fresh.path(), &options("mine"), "another cloud's blobs");
+    refuses(&data, &options("other"), "are in s3://blobs/mine");
+    refuses(&data, &[], "are in s3://blobs/mine");
+    cloud.restart();
+    python(&cloud, "look");
 }

@@ -50,23 +50,40 @@ pub fn trust(pem: &[u8]) -> Result<(), String> {
     TRUSTED.set(certificates).map_err(|_| "authorities were named before".to_owned())
 }
 
-static TLS: LazyLock<TlsConnector> = LazyLock::new(|| {
+static TLS: LazyLock<Arc<ClientConfig>> = LazyLock::new(|| {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     roots.add_parsable_certificates(TRUSTED.get().cloned().unwrap_or_default());
-    TlsConnector::from(Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()))
+    Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
 });
+
+/// Whom this cloud trusts, for those who keep connections of their own.
+pub fn tls() -> Arc<ClientConfig> {
+    TLS.clone()
+}
 
 /// The URI of the request names scheme and server.
 ///
 /// # Errors
 /// When there was no answer; one with any status is an answer.
 pub async fn send(request: Request<Bytes>, timeout: Duration) -> Result<Response<Bytes>, NoAnswer> {
+    send_for(request, timeout, limits::OUTBOUND_ANSWER_BYTES_MAX).await
+}
+
+/// As [`send`], for an answer of up to so many bytes.
+///
+/// # Errors
+/// As [`send`]'s.
+pub async fn send_for(
+    request: Request<Bytes>,
+    timeout: Duration,
+    bytes_max: usize,
+) -> Result<Response<Bytes>, NoAnswer> {
     let server = request.uri().authority().map(ToString::to_string).unwrap_or_default();
-    let answer = tokio::time::timeout(timeout, exchange(request)).await;
+    let answer = tokio::time::timeout(timeout, exchange(request, bytes_max)).await;
     answer.unwrap_or_else(|_| Err(NoAnswer::Late(server, timeout.as_millis())))
 }
 
-async fn exchange(request: Request<Bytes>) -> Result<Response<Bytes>, NoAnswer> {
+async fn exchange(request: Request<Bytes>, bytes_max: usize) -> Result<Response<Bytes>, NoAnswer> {
     let uri = request.uri().clone();
     let (Some(scheme), Some(host)) = (uri.scheme_str(), uri.host()) else {
         return Err(NoAnswer::Address(uri.to_string()));
@@ -84,13 +101,13 @@ async fn exchange(request: Request<Bytes>) -> Result<Response<Bytes>, NoAnswer> 
     let _slower = stream.set_nodelay(true);
     if is_encrypted {
         let name = ServerName::try_from(host.to_owned()).map_err(|e| connecting(&e))?;
-        let stream = TLS.connect(name, stream).await.map_err(|e| connecting(&e))?;
-        return over(stream, request, &uri).await;
+        let stream = TlsConnector::from(tls()).connect(name, stream).await.map_err(|e| connecting(&e))?;
+        return over(stream, request, &uri, bytes_max).await;
     }
-    over(stream, request, &uri).await
+    over(stream, request, &uri, bytes_max).await
 }
 
-async fn over<S>(stream: S, request: Request<Bytes>, uri: &Uri) -> Result<Response<Bytes>, NoAnswer>
+async fn over<S>(stream: S, request: Request<Bytes>, uri: &Uri, bytes_max: usize) -> Result<Response<Bytes>, NoAnswer>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -108,7 +125,7 @@ where
     head.headers.insert(HOST, HeaderValue::from_str(host).map_err(|e| failed(&e))?);
     let answer = sender.send_request(Request::from_parts(head, Full::new(body))).await.map_err(|e| failed(&e))?;
     let (head, body) = answer.into_parts();
-    let body = Limited::new(body, limits::OUTBOUND_ANSWER_BYTES_MAX).collect().await.map_err(|e| failed(&e))?;
+    let body = Limited::new(body, bytes_max).collect().await.map_err(|e| failed(&e))?;
     Ok(Response::from_parts(head, body.to_bytes()))
 }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use cumulet_base::limits;
 use cumulet_base::telemetry;
+use cumulet_lambda::Registries;
 use serde::Deserialize;
 
 use crate::output::Failure;
@@ -31,6 +32,15 @@ pub struct Settings {
     /// Where everything is kept [default: ~/.cumulet]
     #[arg(long, env = "CUMULET_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
+    /// Where the bytes of objects and code are kept: s3://BUCKET/FOLDER, gs://BUCKET/FOLDER or az://CONTAINER/FOLDER
+    /// [default: `blobs` in the data folder]
+    #[arg(long, env = "CUMULET_BLOBS")]
+    pub blobs: Option<String>,
+    /// How that bucket is reached: `NAME=VALUE` in the words of the crate object_store, such as aws_endpoint; may be
+    /// repeated. What is not named comes from the provider's variables, such as AWS_REGION
+    #[arg(long = "blobs-option", env = "CUMULET_BLOBS_OPTIONS", value_delimiter = ',', hide_env_values = true)]
+    #[serde(default)]
+    pub blobs_options: Vec<String>,
     /// `text` or `json` [default: text]
     #[arg(long, env = "CUMULET_LOG_FORMAT", value_parser = clap::value_parser!(telemetry::Format))]
     pub log_format: Option<telemetry::Format>,
@@ -73,6 +83,13 @@ pub struct Settings {
     /// A folder of container images: OCI layouts, and archives as `docker save` writes them
     #[arg(long, env = "CUMULET_IMAGES_DIR")]
     pub images_dir: Option<PathBuf>,
+    /// Registries that container images may be fetched from, such as ghcr.io or http://registry.lan:5000; `*` is any over TLS
+    /// [default: none]
+    #[arg(long, env = "CUMULET_REGISTRIES", value_delimiter = ',')]
+    pub registries: Option<Vec<String>>,
+    /// A file of credentials for registries, as `docker login` keeps them (`config.json`)
+    #[arg(long, env = "CUMULET_REGISTRY_CREDENTIALS")]
+    pub registry_credentials: Option<PathBuf>,
     /// Seconds after which an idle instance ends at the latest [default: 1800]
     #[arg(long, env = "CUMULET_IDLE_SECONDS")]
     pub idle_seconds: Option<u64>,
@@ -107,6 +124,7 @@ pub struct Settings {
 pub struct Config {
     pub listen: SocketAddr,
     pub data_dir: PathBuf,
+    pub blobs: Option<Keeper>,
     pub log_format: telemetry::Format,
     pub log_level: String,
     pub access_key_id: String,
@@ -120,6 +138,7 @@ pub struct Config {
     pub stream_bytes_max: u64,
     pub timeout_seconds_max: u32,
     pub images_dir: Option<PathBuf>,
+    pub registries: Registries,
     pub idle_seconds: u64,
     pub prices: Option<PathBuf>,
     pub lenient_versions: bool,
@@ -169,6 +188,9 @@ impl Settings {
         Settings {
             listen: self.listen.or(file.listen),
             data_dir: self.data_dir.or(file.data_dir),
+            blobs: self.blobs.or(file.blobs),
+            // The later one of a name goes first.
+            blobs_options: [file.blobs_options, self.blobs_options].concat(),
             log_format: self.log_format.or(file.log_format),
             log_level: self.log_level.or(file.log_level),
             access_key_id: self.access_key_id.or(file.access_key_id),
@@ -183,6 +205,8 @@ impl Settings {
             event_retry_seconds: self.event_retry_seconds.or(file.event_retry_seconds),
             timeout_seconds_max: self.timeout_seconds_max.or(file.timeout_seconds_max),
             images_dir: self.images_dir.or(file.images_dir),
+            registries: self.registries.or(file.registries),
+            registry_credentials: self.registry_credentials.or(file.registry_credentials),
             idle_seconds: self.idle_seconds.or(file.idle_seconds),
             prices: self.prices.or(file.prices),
             lenient_versions: self.lenient_versions.or(file.lenient_versions),
@@ -226,6 +250,7 @@ impl Settings {
             }
         };
         let data_dir = self.data_dir.map_or_else(default_data_dir, Ok)?;
+        let blobs = blobs(self.blobs.as_deref(), &self.blobs_options)?;
         let event_retry_seconds = match self.event_retry_seconds.as_deref() {
             None => [60, 120],
             Some([first, second]) => [*first, *second],
@@ -235,6 +260,7 @@ impl Settings {
             listen,
             sdk_dir: self.sdk_dir.unwrap_or_else(|| data_dir.join("sdk")),
             data_dir,
+            blobs,
             log_format: self.log_format.unwrap_or(telemetry::Format::Text),
             log_level: self.log_level.unwrap_or_else(|| "warn".into()),
             access_key_id,
@@ -248,6 +274,8 @@ impl Settings {
             event_retry_seconds,
             timeout_seconds_max: self.timeout_seconds_max.unwrap_or(limits::FUNCTION_TIMEOUT_S_MAX).max(1),
             images_dir: self.images_dir,
+            registries: Registries::new(&self.registries.unwrap_or_default(), self.registry_credentials)
+                .map_err(|name| Failure::usage(format!("the registry `{name}` is none")))?,
             idle_seconds: self.idle_seconds.unwrap_or(limits::INSTANCE_IDLE_MS / 1000),
             prices: self.prices,
             lenient_versions: self.lenient_versions.unwrap_or(false),
@@ -257,6 +285,22 @@ impl Settings {
             interpreters: self.interpreters,
         })
     }
+}
+
+/// Where blobs are, and the options of who keeps them.
+pub type Keeper = (cumulet_blobs::Address, Vec<(String, String)>);
+
+fn blobs(address: Option<&str>, options: &[String]) -> Result<Option<Keeper>, Failure> {
+    let Some(address) = address else {
+        let is_alone = options.is_empty();
+        return is_alone.then_some(None).ok_or_else(|| Failure::usage("--blobs-option goes with --blobs"));
+    };
+    let address = address.parse().map_err(|e: cumulet_blobs::NotAnAddress| Failure::usage(e.to_string()))?;
+    let pairs = options.iter().map(|option| {
+        let pair = option.split_once('=').ok_or_else(|| Failure::usage("--blobs-option takes NAME=VALUE"));
+        pair.map(|(name, value)| (name.trim().to_owned(), value.to_owned()))
+    });
+    Ok(Some((address, pairs.collect::<Result<_, _>>()?)))
 }
 
 pub fn default_data_dir() -> Result<PathBuf, Failure> {
@@ -287,6 +331,18 @@ mod tests {
         let file = Settings { idle_seconds: Some(2), account: Some("123456789012".into()), ..Settings::default() };
         let config = Settings { data_dir: Some("/d".into()), ..flags }.or(file).config().unwrap();
         assert_eq!((config.idle_seconds, config.account.as_str()), (1, "123456789012"));
+    }
+
+    #[test]
+    fn a_bucket_for_blobs() {
+        let of = |toml: &str| settings(&format!("data-dir = '/d'\n{toml}")).map(|config| config.blobs);
+        assert_eq!(of(""), Ok(None));
+        let (address, options) = of("blobs = 's3://b/f'\nblobs-options = ['aws_region=x', 'a=b=c']").unwrap().unwrap();
+        assert_eq!(address.to_string(), "s3://b/f");
+        assert_eq!(options[1], ("a".to_owned(), "b=c".to_owned()));
+        for bad in ["blobs = '/d/blobs'", "blobs = 's3://b'\nblobs-options = ['x']", "blobs-options = ['a=b']"] {
+            assert!(of(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -153,8 +153,7 @@ impl Cloud {
         let store: Arc<dyn Store> =
             EmbeddedStore::open(&config.data_dir).map_err(|e| failed("opening the store", &e))?;
         forget_code(&config.data_dir).map_err(|e| failed("clearing the unpacked code", &e))?;
-        let blobs =
-            Arc::new(Blobs::local(&config.data_dir.join("blobs")).map_err(|e| failed("opening the blobs", &e))?);
+        let blobs = Arc::new(open_blobs(config, &secret).await?);
         let object_blobs = blobs.clone();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
 
@@ -219,6 +218,7 @@ impl Cloud {
                 event_retry_ms: [config.event_retry_seconds[0] * 1000, config.event_retry_seconds[1] * 1000],
                 timeout_s_max: config.timeout_seconds_max,
                 images_dir: config.images_dir.clone(),
+                registries: config.registries.clone(),
             },
         );
         let lambda = Arc::new(lambda.with_mappings(mappings.clone()));
@@ -309,6 +309,62 @@ impl Cloud {
         let front = door.get_or_init(|| Arc::new(Front::new(parts))).clone();
         Ok(Cloud { front, engine, delivery, mappings, store, tables, usage })
     }
+}
+
+/// In the data folder, or in the bucket that was named. Which of them is written down: with another one, everything that
+/// is named would be missing.
+async fn open_blobs(config: &Config, secret: &[u8; 32]) -> Result<Blobs, Failure> {
+    let folder = config.data_dir.join("blobs");
+    let failed = |e: &dyn std::fmt::Display| Failure::new(format!("opening the blobs: {e}"));
+    let place = folder.join("place");
+    let named = config.blobs.as_ref().map(|(address, _)| address.to_string());
+    let before = match fs::read_to_string(&place) {
+        Ok(text) => Some(text.trim().to_owned()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+        Err(e) => return Err(failed(&e)),
+    };
+    let has_files = || ["sha256", "stream"].iter().any(|kind| has_entries(&folder.join(kind)));
+    if before != named && (before.is_some() || has_files()) {
+        let there = before.unwrap_or_else(|| folder.display().to_string());
+        let told = place.display();
+        return Err(failed(&format!(
+            "those of this data folder are in {there}: move them, and have {told} say where they are"
+        )));
+    }
+    let Some((address, options)) = &config.blobs else { return Blobs::local(&folder).map_err(|e| failed(&e)) };
+    let access = cumulet_blobs::Access {
+        options: options.clone(),
+        environment: environment(),
+        tls: cumulet_wire::outbound::tls(),
+    };
+    // Not the secret itself: others may read the bucket.
+    let owner = cumulet_blobs::Digest::of(&[b"owner of blobs", secret.as_slice()].concat()).to_string();
+    let blobs = Blobs::bucket(address, &access, &owner).await.map_err(|e| failed(&told_whole(&e)))?;
+    fs::write(&place, format!("{address}\n")).map_err(|e| failed(&e))?;
+    Ok(blobs)
+}
+
+/// Variables that are text, as the others are nobody's settings.
+fn environment() -> Vec<(String, String)> {
+    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    std::env::vars_os().filter_map(text).collect()
+}
+
+fn has_entries(folder: &Path) -> bool {
+    fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some())
+}
+
+/// An error with what it comes from.
+fn told_whole(e: &dyn std::error::Error) -> String {
+    let mut told = e.to_string();
+    let mut source = e.source();
+    while let Some(e) = source {
+        told = format!("{told}: {e}");
+        source = e.source();
+    }
+    told
 }
 
 /// Folders that only their owner may read; the runtimes' files are laid out anew, so that they are this program's.

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::{Ending, Flight, Inner, micros};
 use crate::account::Admission;
+use crate::events;
 use crate::function::FunctionVersion;
 use crate::invocation::Outcome;
 use crate::outcome::{self, Finish, Verdict};
@@ -41,7 +42,7 @@ impl Inner {
     ) -> Outcome {
         let function = ending.function.clone();
         let invocation = ending.invocation.clone();
-        let report = self.report(&ending);
+        let report = self.report(&ending, &verdict);
         let before = ending.init.as_ref().map(|init| init.log.clone()).unwrap_or_default();
         let printed = (log.events().to_vec(), 0);
         let lines = outcome::log_lines(&function, &invocation.request_id, before, printed, &verdict, &report);
@@ -52,7 +53,8 @@ impl Inner {
             log_tail: outcome::tail(&lines),
             duration_us: ending.duration_us,
         };
-        let Ending { instance_id, log_stream, started_ms, init, before, .. } = ending;
+        let Ending { instance_id, log_stream, started_ms, init, before, duration_us: answered_us, response_us, .. } =
+            ending;
         self.in_flight.send_modify(|count| *count += 1);
         let (inner, pool, flight) = (self.clone(), pool.clone(), Flight(self.clone()));
         tokio::spawn(async move {
@@ -61,8 +63,19 @@ impl Inner {
             let usage = ready.instance.usage();
             ready.common.used_before(usage);
             let (function, invocation) = (&function, &invocation);
-            let ending =
-                Ending { function, invocation, instance_id, log_stream, started_ms, duration_us, init, usage, before };
+            let ending = Ending {
+                function,
+                invocation,
+                instance_id,
+                log_stream,
+                started_ms,
+                duration_us,
+                response_us,
+                extensions_us: Some(duration_us.saturating_sub(answered_us)),
+                init,
+                usage,
+                before,
+            };
             let broken = match settled {
                 Ok(Ok(())) => None,
                 Ok(Err(failure)) => Some(Finish::Failed(failure)),
@@ -88,8 +101,9 @@ impl Inner {
     /// Tells the extensions that want to know that the runtime is done.
     pub(super) fn tell_done(&self, ready: &mut Ready, ending: &Ending<'_>, verdict: &Verdict) {
         if ready.instance.is_told() {
-            let report = self.report(ending);
-            let record = outcome::done_record(&ending.invocation.request_id, verdict, &report);
+            let report = self.report(ending, verdict);
+            let record = events::done_record(&ending.invocation.request_id, verdict, &report);
+            let record = events::traced(record, &ending.invocation.trace);
             ready.instance.tell(report.ended_ms, "platform.runtimeDone", record);
         }
     }
@@ -97,9 +111,13 @@ impl Inner {
     /// And that the invocation is over.
     pub(super) fn tell_report(&self, ready: &mut Ready, ending: &Ending<'_>, verdict: &Verdict) {
         if ready.instance.is_told() {
-            let (report, id) = (self.report(ending), &ending.invocation.request_id);
+            let (report, id) = (self.report(ending, verdict), &ending.invocation.request_id);
+            if let Some(fault) = events::fault(verdict) {
+                ready.instance.tell(report.ended_ms, "platform.fault", fault.into());
+            }
             ready.instance.tell(report.ended_ms, "platform.end", serde_json::json!({ "requestId": id }));
-            let record = outcome::report_record(ending.function, id, verdict, &report);
+            let record = events::report_record(ending.function, id, verdict, &report);
+            let record = events::traced(record, &ending.invocation.trace);
             ready.instance.tell(report.ended_ms, "platform.report", record);
         }
     }

@@ -10,6 +10,7 @@ use crate::output::InvocationLog;
 use crate::pool::{Init, NotReady};
 use crate::record::Record;
 use crate::sandbox::{StartError, Usage};
+use crate::stream::Sink;
 
 /// What is known when an invocation is over.
 pub(super) struct Ending<'a> {
@@ -19,6 +20,10 @@ pub(super) struct Ending<'a> {
     pub(super) log_stream: String,
     pub(super) started_ms: u64,
     pub(super) duration_us: u64,
+    /// Of it, since the first of a streamed answer came.
+    pub(super) response_us: u64,
+    /// Of it, what extensions took after the answer; none where there are none.
+    pub(super) extensions_us: Option<u64>,
     pub(super) init: Option<Init>,
     pub(super) usage: Usage,
     pub(super) before: Usage,
@@ -32,7 +37,9 @@ impl Inner {
         invocation: &Invocation,
     ) -> Result<Outcome, InvokeError> {
         match reason {
-            NotReady::Start(StartError::RuntimeMissing(message)) => Err(InvokeError::InvalidRuntime { message }),
+            NotReady::Start(StartError::RuntimeMissing(message) | StartError::Unfit { message, .. }) => {
+                Err(InvokeError::InvalidRuntime { message })
+            }
             NotReady::Start(StartError::Platform(message)) => {
                 tracing::error!(function = %function.name, reason = %message, "an instance could not be started");
                 Err(InvokeError::Internal { message: "the function's instance could not be started".into() })
@@ -50,6 +57,8 @@ impl Inner {
                     log_stream,
                     started_ms: now,
                     duration_us: 0,
+                    response_us: 0,
+                    extensions_us: None,
                     init: Some(init),
                     usage,
                     before: Usage::default(),
@@ -59,12 +68,16 @@ impl Inner {
         }
     }
 
-    pub(super) fn report(&self, ending: &Ending<'_>) -> Report {
+    pub(super) fn report(&self, ending: &Ending<'_>, verdict: &Verdict) -> Report {
         let init_us = ending.init.as_ref().map(|init| init.us);
+        let streamed = ending.invocation.sink.as_ref().map_or(0, Sink::bytes);
         Report {
             started_ms: ending.started_ms,
             ended_ms: self.ports.clock.now_ms(),
             duration_us: ending.duration_us,
+            response_us: ending.response_us,
+            extensions_us: ending.extensions_us,
+            produced_bytes: streamed + verdict.payload.len() as u64,
             billed_ms: outcome::billed_ms(ending.duration_us, init_us),
             init_us,
             memory_peak_bytes: ending.usage.memory_peak_bytes,
@@ -73,10 +86,11 @@ impl Inner {
 
     /// Log, record and the caller's outcome.
     pub(super) async fn conclude(&self, ending: Ending<'_>, verdict: Verdict, mut log: InvocationLog) -> Outcome {
-        let report = self.report(&ending);
+        let report = self.report(&ending, &verdict);
         let Report { billed_ms, init_us, .. } = report;
-        let Ending { function, invocation, instance_id, log_stream, started_ms, duration_us, init, usage, before } =
-            ending;
+        let Ending {
+            function, invocation, instance_id, log_stream, started_ms, duration_us, init, usage, before, ..
+        } = ending;
         let printed_before = init.map(|init| init.log).unwrap_or_default();
         let lines = outcome::log_lines(function, &invocation.request_id, printed_before, log.take(), &verdict, &report);
         let log_tail = outcome::tail(&lines);

@@ -98,11 +98,6 @@ impl Lab {
 
     /// The template: the one process of this test with processes below it, none of which is the test's own child.
     pub fn template_pid(&self) -> u32 {
-        let children = |pid: u32| -> Vec<u32> {
-            let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-            let texts = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
-            texts.flat_map(|text| text.split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<_>>()).collect()
-        };
         let mut parents = children(std::process::id()).into_iter().filter(|pid| !children(*pid).is_empty());
         parents.next_back().expect("a clone is a child of its template")
     }
@@ -151,6 +146,12 @@ impl Lab {
         first.stop().await;
         how
     }
+}
+
+pub fn children(pid: u32) -> Vec<u32> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let texts = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+    texts.flat_map(|text| text.split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<_>>()).collect()
 }
 
 pub async fn invoke(instance: &mut Box<dyn Instance>, payload: &str) -> (Result<Answer, Failure>, InvocationLog) {

@@ -342,10 +342,11 @@ impl Subscriber {
         }
     }
 
-    /// The event as the subscriber's API has it. The Logs API knows fewer, and one more: `platform.end`.
+    /// The event as the subscriber's API has it. The Logs API knows fewer, and two more: `platform.end` and
+    /// `platform.fault`.
     fn translated(&self, value: &Value) -> Option<Value> {
         if self.wanted.schema == Schema::Telemetry {
-            return (value["type"] != "platform.end").then(|| value.clone());
+            return (value["type"] != "platform.end" && value["type"] != "platform.fault").then(|| value.clone());
         }
         let kind = value["type"].as_str().unwrap_or_default();
         let is_known = !kind.starts_with("platform.init") && kind != "platform.telemetrySubscription";

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use cumulet_base::clock::{Clock, SystemClock};
-use cumulet_engine::function::FunctionVersion;
+use cumulet_engine::events::{self, InitEnd};
 use cumulet_engine::invocation::Invocation;
 use cumulet_engine::output::InvocationLog;
 use cumulet_engine::policy::Birth;
@@ -48,6 +48,7 @@ pub(super) struct LinuxInstance {
     /// Clones have none.
     pub(super) attendant: Option<Attendant>,
     pub(super) state: Doing,
+    pub(super) has_answered: bool,
     pub(super) inner: Arc<Inner>,
     pub(super) spec: Arc<InstanceSpec>,
 }
@@ -124,27 +125,32 @@ impl LinuxInstance {
         self.initialise(log).await
     }
 
+    /// After the first answer of a clone, or its end: until then it needs the processors more than those to come.
+    fn replace_in_stock(&mut self, teaches: bool) {
+        let Some(live) = self.template.as_ref().filter(|_| !std::mem::replace(&mut self.has_answered, true)) else {
+            return;
+        };
+        let memory_mb = self.spec.function.memory_mb;
+        if !teaches || !live.stock.wants_lesson() {
+            self.inner.launcher.restock(live, memory_mb);
+            return;
+        }
+        let (inner, live, pid) = (self.inner.clone(), live.clone(), self.process.pid());
+        tokio::task::spawn_blocking(move || {
+            live.stock.learn(pid);
+            inner.launcher.restock(&live, memory_mb);
+        });
+    }
+
     /// What extensions are told of the initialisation.
     fn tell_of_init(&self, began: Instant, result: &Result<(), Failure>) {
         let Some(attendant) = &self.attendant else { return };
-        let telemetry = &attendant.extensions.telemetry;
-        let now = SystemClock.now_ms();
-        let status = if result.is_ok() { "success" } else { "error" };
-        let mut record = init_record(&self.spec.function);
-        record["status"] = status.into();
-        if let Err(Failure::Extension { kind, .. }) = result {
-            record["errorType"] = (*kind).into();
+        let us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let end = result.as_ref().map_or_else(InitEnd::Failed, |()| InitEnd::Done);
+        for (what, record) in events::init_records(&self.spec.function, us, &end) {
+            attendant.extensions.telemetry.say(SystemClock.now_ms(), what, record);
         }
-        telemetry.say(now, "platform.initRuntimeDone", record.clone());
-        record["metrics"] = serde_json::json!({ "durationMs": began.elapsed().as_micros() as f64 / 1000.0 });
-        telemetry.say(now, "platform.initReport", record);
     }
-}
-
-/// What all of the platform's events about an initialisation say.
-fn init_record(function: &FunctionVersion) -> serde_json::Value {
-    let initialisation = if function.provisioned() > 0 { "provisioned-concurrency" } else { "on-demand" };
-    serde_json::json!({ "initializationType": initialisation, "phase": "init" })
 }
 
 /// What the channel comes to, or `Closed` when the process ends without it: a custom runtime may end without ever having
@@ -219,10 +225,7 @@ impl Instance for LinuxInstance {
         self.state = Doing::Work;
         if let Some(attendant) = &self.attendant {
             attendant.tap(log);
-            let mut record = init_record(&self.spec.function);
-            record["functionName"] = self.spec.function.name.clone().into();
-            record["functionVersion"] = self.spec.function.version.clone().into();
-            record["runtimeVersion"] = self.spec.function.runtime.to_string().into();
+            let mut record = events::init_start_record(&self.spec.function);
             record["instanceId"] = self.spec.instance_id.clone().into();
             record["instanceMaxMemory"] = (u64::from(self.spec.function.memory_mb) << 20).into();
             attendant.extensions.telemetry.say(SystemClock.now_ms(), "platform.initStart", record);
@@ -260,10 +263,12 @@ impl Instance for LinuxInstance {
                     Some(extensions) => extensions.drain(log),
                     None => self.state = Doing::Nothing,
                 }
+                self.replace_in_stock(true);
                 return Ok(answer);
             }
             Err(broken) => broken,
         };
+        self.replace_in_stock(false);
         let failure = self.failure(broken).await;
         self.io.drain(log);
         if let Some(extensions) = &extensions {
@@ -321,7 +326,8 @@ impl Instance for LinuxInstance {
         attendant.extensions.drain(log);
     }
 
-    async fn seats(self: Box<Self>, count: usize) -> Result<Vec<Box<dyn Instance>>, StartError> {
+    async fn seats(mut self: Box<Self>, count: usize) -> Result<Vec<Box<dyn Instance>>, StartError> {
+        self.replace_in_stock(false);
         if self.is_attended() {
             self.stop().await;
             let what = "a function with extensions takes one event at a time: unset its setting for several";
@@ -358,7 +364,8 @@ impl Instance for LinuxInstance {
         self.process.usage()
     }
 
-    async fn stop(self: Box<Self>) {
+    async fn stop(mut self: Box<Self>) {
+        self.replace_in_stock(false);
         let LinuxInstance { io, process, platform, template, attendant, .. } = *self;
         drop((platform, attendant));
         process.stop().await;

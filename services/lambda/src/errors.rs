@@ -27,6 +27,10 @@ pub fn function_not_found(arn: &str) -> ApiError {
     not_found(format!("Function not found: {arn}"))
 }
 
+pub fn no_published_version(arn: &str) -> ApiError {
+    user(400, "NoPublishedVersionException", format!("The function has no published version: {arn}"))
+}
+
 pub fn alias_not_found(arn: &str) -> ApiError {
     not_found(format!("Cannot find alias arn: {arn}"))
 }
@@ -41,6 +45,38 @@ pub fn access_denied(message: String) -> ApiError {
 
 pub fn not_found(message: impl Into<String>) -> ApiError {
     user(404, "ResourceNotFoundException", message)
+}
+
+pub fn no_image_uri(uri: &str) -> ApiError {
+    invalid_parameter(format!("Source image {uri} is not valid. Provide a valid source image."))
+}
+
+pub fn no_image(uri: &str, why: &str) -> ApiError {
+    invalid_parameter(format!("Source image {uri} does not exist. Provide a valid source image. {why}"))
+}
+
+pub fn bad_image(uri: &str, why: &str) -> ApiError {
+    invalid_parameter(format!("The image {uri} cannot be used: {why}."))
+}
+
+pub fn image_not_supported(uri: &str, why: &str) -> ApiError {
+    invalid_parameter(format!(
+        "The image manifest, config or layer media type for the source image {uri} is not supported. {why}"
+    ))
+}
+
+pub fn image_of_another_machine(uri: &str, of_image: &str, wanted: &str) -> ApiError {
+    invalid_parameter(format!("The image {uri} is for {of_image}, the function for {wanted}."))
+}
+
+/// AWS's sentence, whatever the registry is.
+pub fn image_denied(why: &str) -> ApiError {
+    access_denied(format!("Lambda does not have permission to access the ECR image. Check the ECR permissions. {why}"))
+}
+
+pub fn no_registry(why: &str) -> ApiError {
+    tracing::warn!(why, "an image was not fetched");
+    service(500, "ServiceException", format!("The image was not fetched: {why}."))
 }
 
 /// AWS's sentence for a policy or URL configuration that is not there.

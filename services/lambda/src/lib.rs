@@ -1,9 +1,10 @@
 //! AWS Lambda's API: functions, versions, aliases and layers, policies, URLs, tags, concurrency, and invocation.
-//! Deliberately absent: registries of container images, KMS keys, capacity providers, durable executions, code signing;
+//! Deliberately absent: KMS keys, capacity providers, durable executions, code signing;
 //! each is refused by name. VPC configurations are kept and shown. Running functions is the engine's.
 
 mod absent;
 mod asynchronous;
+mod bucket;
 mod errors;
 pub mod functions;
 #[doc(hidden)]
@@ -39,6 +40,7 @@ use cumulet_wire::policy::guard;
 
 use asynchronous::Events;
 pub use functions::Functions;
+pub use images::Registries;
 use layers::storage::Layers;
 pub use links::{CodePlane, Links};
 use model::{Function, UrlOwner};
@@ -52,6 +54,8 @@ pub trait CodeStore: Send + Sync + 'static {
     async fn put(&self, zip: Bytes) -> Result<String, String>;
 
     async fn get(&self, digest: &str) -> Result<Option<Bytes>, String>;
+
+    async fn has(&self, digest: &str) -> Result<bool, String>;
 }
 
 #[async_trait]
@@ -68,6 +72,13 @@ impl CodeStore for cumulet_blobs::Blobs {
             Ok(zip) => Ok(Some(zip)),
             Err(cumulet_blobs::Error::NotFound(_)) => Ok(None),
             Err(e) => Err(chain(&e)),
+        }
+    }
+
+    async fn has(&self, digest: &str) -> Result<bool, String> {
+        match digest.parse::<cumulet_blobs::Digest>() {
+            Ok(digest) => self.exists(&digest).await.map_err(|e| chain(&e)),
+            Err(_) => Ok(false),
         }
     }
 }
@@ -221,6 +232,8 @@ pub struct Settings {
     pub timeout_s_max: u32,
     /// Where container images are looked for.
     pub images_dir: Option<std::path::PathBuf>,
+    /// Where else.
+    pub registries: Registries,
 }
 
 pub struct Lambda {
@@ -231,6 +244,8 @@ pub struct Lambda {
     links: Links,
     client: Client,
     settings: Settings,
+    /// Turns to fetch an image.
+    pulls: Arc<tokio::sync::Semaphore>,
     events: Events,
     mappings: Option<mappings::Mappings>,
 }
@@ -248,7 +263,18 @@ impl Lambda {
             clock,
             retry_ms: settings.event_retry_ms,
         });
-        Lambda { functions, layers, code, invoker, links, client, settings, events, mappings: None }
+        Lambda {
+            functions,
+            layers,
+            code,
+            invoker,
+            links,
+            client,
+            settings,
+            pulls: images::gate(),
+            events,
+            mappings: None,
+        }
     }
 
     /// Makes the instances ready that versions and aliases ask for, after a start.

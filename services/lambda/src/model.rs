@@ -239,6 +239,25 @@ pub struct UrlOwner {
 }
 
 /// A digest as AWS gives it.
+/// What tells configurations apart, whatever version has one, in the form of `CodeSha256`.
+fn config_sha256(shape: &Value) -> String {
+    const OF_THE_VERSION: &[&str] = &[
+        "CodeSha256",
+        "CodeSize",
+        "FunctionArn",
+        "LastModified",
+        "LastUpdateStatus",
+        "RevisionId",
+        "State",
+        "Version",
+    ];
+    let members = shape.as_object().into_iter().flatten();
+    let config: BTreeMap<&String, &Value> =
+        members.filter(|(name, _)| !OF_THE_VERSION.contains(&name.as_str())).collect();
+    let text = serde_json::to_vec(&config).unwrap_or_default();
+    STANDARD.encode(sha2::Sha256::digest(text))
+}
+
 pub fn sha256_base64(hexadecimal: &str) -> String {
     hex::decode(hexadecimal).map(|bytes| STANDARD.encode(bytes)).unwrap_or_default()
 }
@@ -412,6 +431,7 @@ impl Function {
         if let Some(mode) = &self.tenant_isolation {
             shape["TenancyConfig"] = json!({"TenantIsolationMode": mode});
         }
+        shape["ConfigSha256"] = json!(config_sha256(&shape));
         shape
     }
 

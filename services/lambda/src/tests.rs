@@ -73,6 +73,10 @@ impl CodeStore for Zips {
     async fn get(&self, digest: &str) -> Result<Option<Bytes>, String> {
         Ok(self.0.lock().unwrap().get(digest).cloned())
     }
+
+    async fn has(&self, digest: &str) -> Result<bool, String> {
+        Ok(self.0.lock().unwrap().contains_key(digest))
+    }
 }
 
 /// Answers every event with itself.
@@ -173,8 +177,13 @@ impl Fixture {
             delivery: delivery.clone(),
             clock: Arc::new(SystemClock),
         };
-        let settings =
-            Settings { account_concurrency: 1000, event_retry_ms: [1, 1], timeout_s_max: 900, images_dir: None };
+        let settings = Settings {
+            account_concurrency: 1000,
+            event_retry_ms: [1, 1],
+            timeout_s_max: 900,
+            images_dir: None,
+            registries: crate::Registries::default(),
+        };
         Fixture { lambda: Lambda::new(ports, settings), echo, functions, delivery }
     }
 

@@ -1,5 +1,4 @@
-//! Takes log events from the engine and writes them by batches: what arrives while a commit is under way goes into the
-//! next one. Events are tried again while the store fails and dropped when it refuses them, and said so; producers
+//! Takes log events from the engine and writes them by rounds, as `cumulet_engine::rounds` has it. Events are tried again while the store fails and dropped when it refuses them, and said so; producers
 //! wait when the queue is full, by jobs or by bytes.
 
 use std::collections::BTreeMap;
@@ -12,6 +11,7 @@ use cumulet_base::limits;
 use cumulet_delivery::Delivery;
 use cumulet_engine::output::LogEvent;
 use cumulet_engine::record::LogSink;
+use cumulet_engine::rounds::Rounds;
 use cumulet_store::Store;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
@@ -89,6 +89,7 @@ fn size(events: &[LogEvent]) -> usize {
 }
 
 async fn write(storage: Storage, clock: Arc<dyn Clock>, mut jobs: mpsc::Receiver<Job>) {
+    let mut rounds = Rounds::default();
     while let Some(first) = jobs.recv().await {
         let mut next = Some(first);
         let mut bytes = 0;
@@ -110,8 +111,10 @@ async fn write(storage: Storage, clock: Arc<dyn Clock>, mut jobs: mpsc::Receiver
                     streams += of_group.len() - known;
                 }
             }
-            next = if bytes < ROUND_BYTES_MAX && streams < ROUND_STREAMS_MAX { jobs.try_recv().ok() } else { None };
+            let is_over = bytes >= ROUND_BYTES_MAX || streams >= ROUND_STREAMS_MAX || !waiting.is_empty();
+            next = if is_over { None } else { rounds.more(&mut jobs).await };
         }
+        rounds.begin();
         for (place, streams) in round {
             let batches: Vec<Batch> = streams.into_iter().map(|(stream, events)| Batch { stream, events }).collect();
             append(&storage, clock.as_ref(), &place, &batches).await;

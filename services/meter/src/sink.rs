@@ -1,5 +1,4 @@
-//! Takes the records of invocations from the engine and writes them by batches: what arrives while a commit is under
-//! way goes into the next one. Producers wait when the queue is full; records are never dropped while the store works.
+//! Takes the records of invocations from the engine and writes them by rounds, as `cumulet_engine::rounds` has it. Producers wait when the queue is full; records are never dropped while the store works.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cumulet_base::limits;
 use cumulet_engine::record::{MeterSink, Record};
+use cumulet_engine::rounds::Rounds;
 use cumulet_store::{Error, Store};
 use tokio::sync::{mpsc, oneshot};
 
@@ -53,6 +53,7 @@ impl MeterSink for Sink {
 }
 
 async fn write(storage: Storage, mut jobs: mpsc::Receiver<Job>) {
+    let mut rounds = Rounds::default();
     while let Some(first) = jobs.recv().await {
         let mut next = Some(first);
         let mut records = Vec::new();
@@ -62,8 +63,10 @@ async fn write(storage: Storage, mut jobs: mpsc::Receiver<Job>) {
                 Job::Record(record) => records.push(*record),
                 Job::Flush(done) => waiting.push(done),
             }
-            next = if records.len() < ROUND_RECORDS_MAX { jobs.try_recv().ok() } else { None };
+            let is_over = records.len() >= ROUND_RECORDS_MAX || !waiting.is_empty();
+            next = if is_over { None } else { rounds.more(&mut jobs).await };
         }
+        rounds.begin();
         if !records.is_empty() {
             put(&storage, &records).await;
         }

@@ -4,16 +4,15 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cumulet_base::id;
-use cumulet_wire::auth::{Authorizer, Caller, Credentials, Principal};
+use cumulet_base::{id, limits};
+use cumulet_wire::auth::{Authorizer, Caller, Credential, Credentials, Principal};
 use cumulet_wire::call::{Context, trace_of};
 use cumulet_wire::policy::condition::note_absent;
 use cumulet_wire::policy::{self, Circumstances};
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::{S3Auth, SecretKey};
-use s3s::dto::PostObjectInput;
 use s3s::path::S3Path;
-use s3s::{S3Request, S3Result, s3_error};
+use s3s::{S3Result, s3_error};
 
 use crate::model::{Bucket, Ownership};
 use crate::notify::Cause;
@@ -39,10 +38,10 @@ tokio::task_local! {
 }
 
 impl Session {
-    /// `token` is what a form has of one.
-    pub fn of(head: &http::request::Parts, is_form: bool, token: Option<String>) -> Arc<Session> {
+    /// A form's signer is known before its session begins.
+    pub fn of(head: &http::request::Parts, form_signer: Option<Caller>) -> Arc<Session> {
         let header = head.headers.get("x-amz-security-token").and_then(|v| v.to_str().ok()).map(str::to_owned);
-        let token = token.or(header).or_else(|| {
+        let token = header.or_else(|| {
             let query = head.uri.query().unwrap_or_default();
             let found = form_urlencoded::parse(query.as_bytes())
                 .find(|(name, _)| name.eq_ignore_ascii_case("x-amz-security-token"));
@@ -51,9 +50,9 @@ impl Session {
         let peer = head.extensions.get::<SocketAddr>().map(|peer| peer.ip().to_string());
         Arc::new(Session {
             token,
-            is_form,
+            is_form: form_signer.is_some(),
             lasts_too_long: lasts_too_long(head.uri.query().unwrap_or_default()),
-            caller: Mutex::default(),
+            caller: Mutex::new(form_signer),
             // Sixteen characters, as S3's are.
             request_id: id::hex(16).to_ascii_uppercase(),
             known: known(head, peer.as_deref()),
@@ -140,6 +139,11 @@ pub fn caller() -> S3Result<Caller> {
     known.ok_or_else(denied)
 }
 
+/// Whether the put that is being served was a browser's form.
+pub fn is_form() -> bool {
+    session().is_ok_and(|session| session.is_form)
+}
+
 pub fn request_id() -> S3Result<String> {
     session().map(|session| session.request_id.clone())
 }
@@ -185,13 +189,18 @@ impl S3Auth for Keys {
             let message = "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than 604800 seconds";
             return Err(errors::custom("AuthorizationQueryParametersError", 400, message));
         }
-        let found = self.0.find(access_key, session.token.as_deref()).await.map_err(|e| errors::denied(&e))?;
-        let found = found.ok_or_else(|| {
-            s3_error!(InvalidAccessKeyId, "The AWS Access Key Id you provided does not exist in our records.")
-        })?;
+        let found = credential(&*self.0, access_key, session.token.as_deref()).await?;
         session.set(found.caller);
         Ok(SecretKey::from(found.secret_access_key))
     }
+}
+
+pub async fn credential(keys: &dyn Credentials, key_id: &str, token: Option<&str>) -> S3Result<Credential> {
+    let found = keys.find(key_id, token).await.map_err(|e| errors::denied(&e))?;
+    found.ok_or_else(|| match token {
+        Some(_) => s3_error!(InvalidToken, "The provided token is malformed or otherwise invalid."),
+        None => s3_error!(InvalidAccessKeyId, "The AWS Access Key Id you provided does not exist in our records."),
+    })
 }
 
 pub struct Gate(pub Objects);
@@ -199,8 +208,10 @@ pub struct Gate(pub Objects);
 #[async_trait::async_trait]
 impl S3Access for Gate {
     async fn check(&self, cx: &mut S3AccessContext<'_>) -> S3Result<()> {
-        if cx.credentials().is_none() {
-            session()?.set(anonymous());
+        let session = session()?;
+        // A form's signer is known by then; s3s sees the put that it became.
+        if cx.credentials().is_none() && !session.is_form {
+            session.set(anonymous());
         }
         let operation = cx.s3_op().name();
         // What would give rights away, or keep them, is not passed over in silence.
@@ -210,8 +221,13 @@ impl S3Access for Gate {
         if let Some(name) = unknown_resource(operation, cx.uri().query().unwrap_or_default()) {
             return Err(s3_error!(NotImplemented, "not implemented: s3.{operation} with {name}"));
         }
+        let header = |name: &str| cx.headers().get(name).and_then(|v| v.to_str().ok());
+        let length = header("content-length").and_then(|length| length.parse::<u64>().ok()).unwrap_or_default();
+        if length > limits::OBJECT_DOCUMENT_BYTES_MAX && !matches!(operation, "PutObject" | "UploadPart") {
+            return Err(s3_error!(MaxMessageLengthExceeded, "Your request was too large."));
+        }
         // Each of their keys is asked for where they are known.
-        if matches!(operation, "DeleteObjects" | "PostObject") {
+        if operation == "DeleteObjects" {
             return Ok(());
         }
         let (bucket, key) = match cx.s3_path() {
@@ -224,23 +240,6 @@ impl S3Access for Gate {
         may(&self.0, action(operation, has_version), Some(bucket), key).await?;
         for further in further(operation, |header| cx.headers().contains_key(header)) {
             may(&self.0, further, Some(bucket), key).await?;
-        }
-        Ok(())
-    }
-
-    async fn post_object(&self, request: &mut S3Request<PostObjectInput>) -> S3Result<()> {
-        let input = &request.input;
-        let (bucket, key) = (Some(&*input.bucket), Some(&*input.key));
-        may(&self.0, "s3:PutObject", bucket, key).await?;
-        let has = |field: &str| match field {
-            "x-amz-tagging" => input.tagging.is_some(),
-            "x-amz-acl" => input.acl.is_some(),
-            "x-amz-object-lock-mode" => input.object_lock_mode.is_some(),
-            "x-amz-object-lock-legal-hold" => input.object_lock_legal_hold_status.is_some(),
-            _ => false,
-        };
-        for further in further("PutObject", has) {
-            may(&self.0, further, bucket, key).await?;
         }
         Ok(())
     }

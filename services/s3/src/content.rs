@@ -6,16 +6,15 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::{Bytes, BytesMut};
 use cumulet_base::limits;
-use cumulet_blobs::Writer;
 use futures_util::StreamExt;
-use md5::{Digest, Md5};
 use s3s::checksum::ChecksumHasher;
 use s3s::dto::{Checksum, StreamingBlob};
 use s3s::{S3Request, S3Result, TrailingHeaders, s3_error};
 
-use crate::errors;
 use crate::model::Sum;
 use crate::storage::Storage;
+use crate::sums::Sums;
+use crate::{errors, form};
 
 pub const ALGORITHMS: [&str; 5] = ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"];
 /// How many bytes each of them makes.
@@ -95,17 +94,14 @@ pub async fn receive(
     body: Option<StreamingBlob>,
     expected: &Expected,
     default_algorithm: &str,
-    name: String,
+    name: &str,
     always_blob: bool,
 ) -> S3Result<Content> {
     let algorithm = expected.algorithm().unwrap_or(default_algorithm).to_owned();
-    let (mut md5, mut hasher) = (Md5::new(), hasher(&algorithm));
+    let mut sums = Sums::new(&algorithm);
     let mut size = 0_u64;
     let mut small = BytesMut::new();
-    let mut writer: Option<Writer> = None;
-    if always_blob {
-        writer = Some(storage.blobs.create(&name).await.map_err(errors::blobs)?);
-    }
+    let mut writer = always_blob.then(|| storage.blobs.create(name));
     let mut body = body;
     let idle = Duration::from_millis(limits::REQUEST_BODY_IDLE_TIMEOUT_MS);
     while let Some(stream) = &mut body {
@@ -124,13 +120,12 @@ pub async fn receive(
         if size > limits::OBJECT_PUT_BYTES_MAX {
             return Err(s3_error!(EntityTooLarge, "Your proposed upload exceeds the maximum allowed size"));
         }
-        md5.update(&piece);
-        hasher.update(&piece);
+        sums.update(piece.clone()).await?;
         match &mut writer {
             Some(writer) => writer.write(piece).await.map_err(errors::blobs)?,
             None if small.len() + piece.len() <= limits::OBJECT_INLINE_BYTES_MAX => small.extend_from_slice(&piece),
             None => {
-                let mut begun = storage.blobs.create(&name).await.map_err(errors::blobs)?;
+                let mut begun = storage.blobs.create(name);
                 begun.write(small.split().freeze()).await.map_err(errors::blobs)?;
                 begun.write(piece).await.map_err(errors::blobs)?;
                 writer = Some(begun);
@@ -140,17 +135,28 @@ pub async fn receive(
     if expected.decoded_bytes.is_some_and(|said| size != said) {
         return Err(incomplete());
     }
-    let md5: [u8; 16] = md5.finalize().into();
-    let value = value_of(&algorithm, &hasher.finalize()).unwrap_or_default();
-    compare(expected, &algorithm, &md5, &value)?;
-    let sum = Sum { algorithm, value, is_composite: false };
-    let (inline, blob) = match writer {
-        Some(writer) => {
-            writer.finish().await.map_err(errors::blobs)?;
-            (None, Some(name))
-        }
-        None => (Some(small.freeze()), None),
+    let finish = async {
+        let Some(writer) = writer else { return Ok::<_, s3s::S3Error>(None) };
+        writer.finish().await.map_err(errors::blobs)?;
+        Ok(Some(name.to_owned()))
     };
+    // The last of it is hashed while the disk takes it.
+    let (summed, blob) = tokio::join!(sums.finish(), finish);
+    let compared = summed.and_then(|(md5, sums)| {
+        let value = value_of(&algorithm, &sums).unwrap_or_default();
+        compare(expected, &algorithm, &md5, &value)?;
+        Ok((md5, Sum { algorithm, value, is_composite: false }))
+    });
+    let (md5, sum) = match (compared, &blob) {
+        (Ok(compared), _) => compared,
+        (Err(e), Ok(Some(blob))) => {
+            storage.discard(std::slice::from_ref(blob)).await;
+            return Err(e);
+        }
+        (Err(e), _) => return Err(e),
+    };
+    let blob = blob?;
+    let inline = blob.is_none().then(|| small.freeze());
     Ok(Content { size, md5, sum, inline, blob })
 }
 
@@ -177,6 +183,9 @@ fn compare(expected: &Expected, algorithm: &str, md5: &[u8; 16], value: &str) ->
 
 /// The body broke off or was not what its signature says: the client's affair in both cases.
 fn broken(e: s3s::StdError) -> s3s::S3Error {
+    if let Some(e) = form::failure(&e) {
+        return e;
+    }
     tracing::debug!(error = %e, "a body was not received whole");
     let text = e.to_string().to_lowercase();
     if text.contains("sha256") || text.contains("checksum") || text.contains("hash") {

@@ -16,10 +16,20 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "s3-form",
         seeds: &[
-            b"--b\r\nContent-Disposition: form-data; name=\"x-amz-security-token\"\r\n\r\nt\r\n--b; name=\"file\"",
+            b"--edge\r\nContent-Disposition: form-data; name=\"key\"\r\n\r\nt\r\n--edge\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\nx\r\n--edge--",
         ],
         run: |bytes| {
-            let _either = crate::form::token(bytes);
+            let mut head = crate::form::parse::Head::new(b"edge");
+            if let Ok(std::ops::ControlFlow::Break((_, mut file))) = head.feed(bytes) {
+                let _bytes = file.take();
+            }
+        },
+    },
+    Target {
+        name: "s3-policy",
+        seeds: &[b"eyJleHBpcmF0aW9uIjoiMjAyNi0xMi0wMVQxMjowMDowMFoiLCJjb25kaXRpb25zIjpbeyJhIjoiYiJ9XX0="],
+        run: |bytes| {
+            let _either = crate::form::policy::Policy::of(&String::from_utf8_lossy(bytes));
         },
     },
 ];

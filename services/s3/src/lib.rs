@@ -23,19 +23,22 @@ mod public;
 mod scrub;
 mod storage;
 mod stream;
+mod sums;
 #[cfg(test)]
 mod tests;
 mod website;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use cumulet_base::clock::Clock;
+use cumulet_base::limits;
 use cumulet_blobs::Blobs;
 use cumulet_delivery::Delivery;
 use cumulet_engine::record::{Usage, UsageSink};
 use cumulet_store::Store;
-use cumulet_wire::auth::{Authorizer, Credentials};
+use cumulet_wire::auth::{Authorizer, Credentials, sigv4};
 use cumulet_wire::client::Client;
 use cumulet_wire::data_plane::host_name;
 use cumulet_wire::raw::{RawBody, RawService};
@@ -94,6 +97,7 @@ impl Objects {
 pub struct S3 {
     service: S3Service,
     objects: Objects,
+    credentials: Arc<dyn Credentials>,
 }
 
 impl S3 {
@@ -109,17 +113,17 @@ impl S3 {
             usage: ports.usage,
         };
         let mut builder = S3ServiceBuilder::new(objects.clone());
-        builder.set_auth(Keys(ports.credentials));
+        builder.set_auth(Keys(ports.credentials.clone()));
         builder.set_access(Gate(objects.clone()));
         builder.set_host(host::Hosts);
-        builder.set_config(Arc::new(form::Bounds::new()));
-        S3 { service: builder.build(), objects }
+        S3 { service: builder.build(), objects, credentials: ports.credentials }
     }
 
-    /// Begins what goes on in the background: removing what a crash between a blob and its record left behind, carrying
-    /// out lifecycle rules, measuring what is stored.
+    /// Begins what goes on in the background: removing blobs without a record, carrying out lifecycle rules, measuring what
+    /// is stored.
     pub fn start(&self) {
-        tokio::spawn(scrub::run(self.objects.storage.clone()));
+        let every = Duration::from_millis(limits::OBJECT_SCRUB_MS);
+        tokio::spawn(scrub::keep(self.objects.storage.clone(), every));
         tokio::spawn(lifecycle::keep(self.objects.clone()));
         tokio::spawn(measure::keep(self.objects.clone()));
     }
@@ -130,18 +134,22 @@ impl S3 {
     }
 
     async fn answer(&self, head: Parts, body: Incoming, bucket: Option<&str>) -> Response<RawBody> {
-        let is_form = is_form(&head);
-        let (token, body) = if is_form { form::peek(body).await } else { (None, s3s::Body::from(body)) };
-        let session = Session::of(&head, is_form, token);
-        let request_id = session.request_id.clone();
-        if let (Some(bucket), true) = (bucket, head.method == http::Method::OPTIONS) {
-            let response = cors::preflight(&self.objects, bucket, &head.headers, &request_id).await;
-            return response.map(|body| Full::new(body).map_err(|never| match never {}).boxed_unsync());
-        }
         let (method, asked) = (head.method.clone(), head.headers.clone());
-        let request = Request::from_parts(head, body);
-        let mut response = match SESSION.scope(session, self.service.call(request)).await {
-            Ok(response) if is_form => form::refused(response).await.map(BodyExt::boxed_unsync),
+        let (session, answered) = match bucket.filter(|_| is_form(&head)) {
+            Some(bucket) => self.form(head, body, bucket).await,
+            None => {
+                let session = Session::of(&head, None);
+                if let (Some(bucket), true) = (bucket, method == http::Method::OPTIONS) {
+                    let response = cors::preflight(&self.objects, bucket, &asked, &session.request_id).await;
+                    return response.map(|body| Full::new(body).map_err(|never| match never {}).boxed_unsync());
+                }
+                let request = Request::from_parts(head, s3s::Body::from(body));
+                let answered = SESSION.scope(session.clone(), self.service.call(request)).await;
+                (session, answered.and_then(|answer| told_apart(answer, &asked)))
+            }
+        };
+        let request_id = session.request_id.clone();
+        let mut response = match answered {
             Ok(response) => response.map(BodyExt::boxed_unsync),
             Err(e) => {
                 tracing::error!(error = %s3s::StdError::from(e), "an S3 request could not be answered");
@@ -162,6 +170,37 @@ impl S3 {
     }
 }
 
+impl S3 {
+    /// A browser's upload is the put that its fields describe.
+    async fn form(&self, head: Parts, body: Incoming, bucket: &str) -> (Arc<Session>, Answered) {
+        let unknown = Session::of(&head, None);
+        match form::read(&*self.credentials, head, body, bucket, self.objects.clock.now_ms()).await {
+            Ok(upload) => {
+                let (request, signer, reply) = upload.split();
+                let (head, body) = request.into_parts();
+                let session = Session::of(&head, Some(signer));
+                let put = self.service.call(Request::from_parts(head, body));
+                (session.clone(), SESSION.scope(session, put).await.map(reply))
+            }
+            Err(e) => (unknown, e.to_http_response().map_err(|e| s3s::HttpError::new(Box::new(e)))),
+        }
+    }
+}
+
+/// s3s has one code for all requests that it cannot read, and S3 another for those whose signature cannot be.
+fn told_apart(answer: s3s::HttpResponse, asked: &http::HeaderMap) -> Answered {
+    let is_newer = asked.get("authorization").is_some_and(|text| text.as_bytes().starts_with(b"AWS4"));
+    if answer.status() != http::StatusCode::BAD_REQUEST || !is_newer || sigv4::claim(asked, "").is_ok() {
+        return Ok(answer);
+    }
+    let message = "The authorization header that you provided is not valid.";
+    let refused = s3s::s3_error!(AuthorizationHeaderMalformed, "{message}");
+    refused.to_http_response().map_err(|e| s3s::HttpError::new(Box::new(e)))
+}
+
+/// What s3s makes of a request.
+type Answered = Result<s3s::HttpResponse, s3s::HttpError>;
+
 #[async_trait::async_trait]
 impl RawService for S3 {
     fn claims(&self, head: &Parts, host_name: &str, scope: Option<&str>) -> bool {
@@ -169,7 +208,7 @@ impl RawService for S3 {
             Some(scope) => scope == "s3",
             None => {
                 let is_named = host::is_s3(host_name) || host::website(host_name).is_some();
-                is_named || is_form(head) || is_anyones(head)
+                is_named || is_form(head) || is_anyones(head) || is_torn(head)
             }
         }
     }
@@ -195,6 +234,12 @@ impl RawService for S3 {
 fn is_anyones(head: &Parts) -> bool {
     let is_call = head.headers.contains_key("x-amz-target") || head.headers.contains_key("authorization");
     head.method != http::Method::POST && !is_call && host::is_bucket_path(head.uri.path())
+}
+
+/// A signature that cannot be read whole, and is S3's by what can be read.
+fn is_torn(head: &Parts) -> bool {
+    let signature = head.headers.get("authorization").and_then(|v| v.to_str().ok());
+    signature.is_some_and(|text| text.contains("/s3/aws4_request"))
 }
 
 /// A browser's upload: its signature is in the form.

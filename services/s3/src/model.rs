@@ -149,6 +149,9 @@ pub struct Marks {
     pub retention: Option<Retention>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_held: bool,
+    /// It was said at one time whether there is a hold: only then can it be asked.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_hold: bool,
 }
 
 impl Marks {

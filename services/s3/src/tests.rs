@@ -288,8 +288,8 @@ async fn uploads_that_are_not_completed_are_aborted() {
     let storage = &world.s3.objects.storage;
     let under_way = || upload(world.clock.now_ms());
     let old = storage.create_upload("b-b-b", "tmp/old", &under_way()).await.unwrap();
-    let name = storage.blob_name("b-b-b", Some(&old));
-    let mut writer = storage.blobs.create(&name).await.unwrap();
+    let name = storage.new_blob("b-b-b", Some(&old));
+    let mut writer = storage.blobs.create(&name);
     writer.write("part".into()).await.unwrap();
     writer.finish().await.unwrap();
     storage.put_part("b-b-b", "tmp/old", &old, 1, &part(&name, 4)).await.unwrap();
@@ -329,7 +329,7 @@ async fn ten_thousand_parts_become_one_object_and_go_with_it() {
     let id = storage.create_upload("b-b-b", "k", &upload(1)).await.unwrap();
     let count = u64::try_from(limits::OBJECT_PARTS_MAX).unwrap();
     for number in 1..=count {
-        let name = storage.blob_name("b-b-b", Some(&id));
+        let name = storage.new_blob("b-b-b", Some(&id));
         storage.put_part("b-b-b", "k", &id, number, &part(&name, limits::OBJECT_PART_BYTES_MIN)).await.unwrap();
     }
     let tag = || Some(s3s::dto::ETag::Strong(hex::encode([7; 16])));
@@ -358,4 +358,30 @@ async fn ten_thousand_parts_become_one_object_and_go_with_it() {
     assert_eq!(storage.parts("b-b-b", &id, 0, u32::MAX).await.unwrap().len(), 10_000);
     world.call("DeleteObject", json!({"Bucket": "b-b-b", "Key": "k"})).await;
     assert_eq!(storage.parts("b-b-b", &id, 0, u32::MAX).await.unwrap().len(), 0);
+}
+
+/// A write that always meets another one gives up, and says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_that_never_meet_a_quiet_moment_are_aborted() {
+    let world = World::new();
+    world.call("CreateBucket", json!({"Bucket": "b-b-b"})).await;
+    let storage = world.s3.objects.storage.clone();
+    let runtime = tokio::runtime::Handle::current();
+    let meanwhile = |_: &mut crate::model::Bucket| {
+        let other = storage.amend_bucket("b-b-b", None, |_| Ok(()));
+        tokio::task::block_in_place(|| runtime.block_on(other)).map(drop)
+    };
+    let refused = storage.amend_bucket("b-b-b", None, meanwhile).await.unwrap_err();
+    assert_eq!(refused.code().as_str(), "OperationAborted");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    let world = World::new();
+    let storage = &world.s3.objects.storage;
+    let name = storage.new_blob("b-b-b", None);
+    let never = futures_util::stream::pending::<Result<Bytes, std::io::Error>>();
+    let body = s3s::dto::StreamingBlob::wrap(never);
+    let received = crate::content::receive(storage, Some(body), &Default::default(), "CRC32", &name, true).await;
+    assert_eq!(received.err().unwrap().code().as_str(), "RequestTimeout");
 }

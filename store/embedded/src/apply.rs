@@ -1,35 +1,38 @@
 //! One transaction inside the writer's SQLite transaction: its id, its checks, then its changes.
 //! All checks come before the first change, so that a conflict leaves no trace and needs no savepoint.
 
-use cumulet_base::limits::{STORE_IDS_REVS, STORE_TRIM_ROWS_MAX};
+use cumulet_base::limits::STORE_TRIM_ROWS_MAX;
 use cumulet_store::{Check, Key, MultiOutcome, Op, Outcome, Rev, Row, Shard, Space, Txn};
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
+use crate::ids::Ids;
 use crate::readers::{get, row_of};
 
-/// Forgotten ids are deleted this many revisions at a time, to spare most commits the search.
-const IDS_SWEEP_REVS: u64 = 256;
-
 /// `last` is the shard's revision so far; what was applied has the one after it.
-pub(crate) fn commit(conn: &Connection, last: Rev, txn: &Txn) -> Result<Applied> {
+pub(crate) fn commit(conn: &Connection, ids: &mut Ids, last: Rev, txn: &Txn) -> Result<Applied> {
     if let Some(id) = &txn.id
-        && let Some(rev) = committed(conn, txn.shard, id)?
+        && let Some(rev) = ids.committed(conn, txn.shard, id)?
     {
         return Ok(Applied::Nothing(Outcome::Done(rev)));
     }
     if let Some((failed, current)) = conflict(conn, txn)? {
         return Ok(Applied::Nothing(Outcome::Conflict { failed, current }));
     }
-    write(conn, last, txn, txn.id.as_ref()).map(Applied::At)
+    write(conn, ids, last, txn, txn.id.as_ref()).map(Applied::At)
 }
 
 /// As `commit`, for several shards: every check of every transaction comes before the first change of any.
-pub(crate) fn commit_multi(conn: &Connection, last: impl Fn(Shard) -> Rev, txns: &[Txn]) -> Result<AppliedMulti> {
+pub(crate) fn commit_multi(
+    conn: &Connection,
+    ids: &mut Ids,
+    last: impl Fn(Shard) -> Rev,
+    txns: &[Txn],
+) -> Result<AppliedMulti> {
     let id = txns.first().and_then(|txn| txn.id);
     if let (Some(id), Some(first)) = (&id, txns.first())
-        && committed(conn, first.shard, id)?.is_some()
+        && ids.committed(conn, first.shard, id)?.is_some()
     {
-        let revs = txns.iter().map(|txn| Ok(committed(conn, txn.shard, id)?.unwrap_or_default()));
+        let revs = txns.iter().map(|txn| Ok(ids.committed(conn, txn.shard, id)?.unwrap_or_default()));
         return Ok(AppliedMulti::Nothing(MultiOutcome::Done(revs.collect::<Result<_>>()?)));
     }
     for (n, txn) in txns.iter().enumerate() {
@@ -37,7 +40,7 @@ pub(crate) fn commit_multi(conn: &Connection, last: impl Fn(Shard) -> Rev, txns:
             return Ok(AppliedMulti::Nothing(MultiOutcome::Conflict { txn: n, failed, current }));
         }
     }
-    let revs = txns.iter().map(|txn| write(conn, last(txn.shard), txn, id.as_ref()));
+    let revs = txns.iter().map(|txn| write(conn, ids, last(txn.shard), txn, id.as_ref()));
     revs.collect::<Result<_>>().map(AppliedMulti::At)
 }
 
@@ -51,7 +54,7 @@ fn conflict(conn: &Connection, txn: &Txn) -> Result<Option<(usize, Option<Row>)>
     Ok(None)
 }
 
-fn write(conn: &Connection, last: Rev, txn: &Txn, id: Option<&[u8; 16]>) -> Result<Rev> {
+fn write(conn: &Connection, ids: &mut Ids, last: Rev, txn: &Txn, id: Option<&[u8; 16]>) -> Result<Rev> {
     let rev = Rev(last.0 + 1);
     for (index, op) in txn.ops.iter().enumerate() {
         change(conn, txn.shard, rev, index as u16, op)?;
@@ -64,7 +67,7 @@ fn write(conn: &Connection, last: Rev, txn: &Txn, id: Option<&[u8; 16]>) -> Resu
         ])?;
     }
     if let Some(id) = id {
-        remember(conn, txn.shard, id, rev)?;
+        ids.remember(conn, txn.shard, id, rev)?;
     }
     Ok(rev)
 }
@@ -101,26 +104,6 @@ pub(crate) fn trim(conn: &Connection, shard: Shard, upto: Rev) -> Result<bool> {
 /// SQLite's integers are signed; no revision that exists is cut by this.
 pub(crate) fn int(rev: Rev) -> i64 {
     i64::try_from(rev.0).unwrap_or(i64::MAX)
-}
-
-fn committed(conn: &Connection, shard: Shard, id: &[u8; 16]) -> Result<Option<Rev>> {
-    conn.prepare_cached("select rev from done where shard = ?1 and id = ?2")?
-        .query_row(params![shard.0, &id[..]], |row| Ok(Rev(row.get::<_, i64>(0)? as u64)))
-        .optional()
-}
-
-fn remember(conn: &Connection, shard: Shard, id: &[u8; 16], rev: Rev) -> Result<()> {
-    // A commit of several shards looks its id up in the first only: in another it may have been there.
-    conn.prepare_cached("insert or replace into done(shard, id, rev) values(?1, ?2, ?3)")?.execute(params![
-        shard.0,
-        &id[..],
-        int(rev)
-    ])?;
-    if rev.0 > STORE_IDS_REVS && rev.0.is_multiple_of(IDS_SWEEP_REVS) {
-        conn.prepare_cached("delete from done where shard = ?1 and rev <= ?2")?
-            .execute(params![shard.0, int(Rev(rev.0 - STORE_IDS_REVS))])?;
-    }
-    Ok(())
 }
 
 /// The inner error is the row that stands against the check.

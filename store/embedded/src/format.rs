@@ -1,11 +1,12 @@
 //! The directory, its lock, the file's identity and schema. `docs/formats/store.md` is the same in words.
-//! There is no migration yet: version 1 is the first.
+//! A file of version 1, in which ids were in their own order, is brought to version 2 when it is opened.
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use cumulet_base::limits::STORE_STATEMENTS_CACHED;
 use cumulet_store::{Error, Result, Rev, Shard};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use crate::error;
@@ -14,7 +15,7 @@ const FILE: &str = "store.db";
 const LOCK: &str = "store.lock";
 /// "CMLT", in bytes 68 to 71 of the file.
 const APPLICATION_ID: i32 = 0x434d_4c54;
-const VERSION: i32 = 1;
+const VERSION: i32 = 2;
 
 /// `rev` stands before `value` so that a check never walks a long value's overflow pages.
 const SCHEMA: &str = "
@@ -23,9 +24,17 @@ create table kv(shard integer not null, space integer not null, key blob not nul
   value blob not null, primary key(shard, space, key)) strict, without rowid;
 create table log(shard integer not null, rev integer not null, data blob not null,
   primary key(shard, rev)) strict, without rowid;
-create table done(shard integer not null, id blob not null, rev integer not null,
-  primary key(shard, id)) strict, without rowid;
-create index done_rev on done(shard, rev);
+create table done(shard integer not null, rev integer not null, id blob not null,
+  primary key(shard, rev)) strict, without rowid;
+";
+
+/// From version 1: the same ids in the order of their commits.
+const FROM_1: &str = "
+alter table done rename to done_1;
+create table done(shard integer not null, rev integer not null, id blob not null,
+  primary key(shard, rev)) strict, without rowid;
+insert or replace into done(shard, rev, id) select shard, rev, id from done_1;
+drop table done_1;
 ";
 
 /// What the writer starts with.
@@ -49,6 +58,11 @@ pub(crate) fn open(dir: &Path) -> Result<Opened> {
     match identity {
         Identity::Empty => create(&mut conn).map_err(|e| error::sqlite("making the store's file", &e))?,
         Identity::Ours => set_up_writer(&conn).map_err(|e| error::sqlite(doing, &e))?,
+        Identity::Older => {
+            set_up_writer(&conn)
+                .and_then(|()| migrate(&mut conn))
+                .map_err(|e| error::sqlite("bringing the store's file to this version", &e))?;
+        }
         Identity::Refused(why) => return Err(Error::Format(why)),
     }
     if is_new {
@@ -74,6 +88,8 @@ pub(crate) fn revs(conn: &Connection) -> rusqlite::Result<Vec<(Shard, Rev)>> {
 enum Identity {
     Empty,
     Ours,
+    /// Of version 1.
+    Older,
     Refused(String),
 }
 
@@ -89,6 +105,7 @@ fn identify(conn: &Connection, file: &Path) -> rusqlite::Result<Identity> {
     Ok(match read() {
         Ok((0, 0, 0)) => Identity::Empty,
         Ok((APPLICATION_ID, VERSION, _)) => Identity::Ours,
+        Ok((APPLICATION_ID, 1, _)) => Identity::Older,
         Ok((APPLICATION_ID, version, _)) => Identity::Refused(format!(
             "{file} has format version {version}, and this program knows only version {VERSION}"
         )),
@@ -115,6 +132,14 @@ fn create(conn: &mut Connection) -> rusqlite::Result<()> {
     txn.commit()
 }
 
+/// A crash on the way leaves the file as it was.
+fn migrate(conn: &mut Connection) -> rusqlite::Result<()> {
+    let txn = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    txn.execute_batch(FROM_1)?;
+    txn.pragma_update(None, "user_version", VERSION)?;
+    txn.commit()
+}
+
 fn set_up_writer(conn: &Connection) -> rusqlite::Result<()> {
     conn.execute_batch(
         "pragma journal_mode = wal; pragma synchronous = full; pragma cache_size = -16384;
@@ -127,6 +152,8 @@ fn connect(file: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
     // Only start and end of the file's life lock readers and writer against each other, and briefly.
     conn.busy_timeout(std::time::Duration::from_secs(10))?;
     conn.set_prepared_statement_cache_capacity(STORE_STATEMENTS_CACHED);
+    // Otherwise statements are prepared anew when a bound value changes on which a plan might depend, such as a limit.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(conn)
 }
 

@@ -6,6 +6,7 @@ mod apply;
 mod checkpoint;
 mod error;
 mod format;
+mod ids;
 mod readers;
 mod writer;
 
@@ -19,7 +20,7 @@ use cumulet_base::limits::{STORE_QUEUE_BYTES_MAX, STORE_QUEUE_MAX};
 use cumulet_store::{Change, Error, MultiOutcome, Outcome, Read, Result, Rev, Rows, Shard, Store, Txn};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
-use crate::readers::Readers;
+use crate::readers::{Readers, Size};
 use crate::writer::{Job, Writer};
 
 /// A store in a directory of its own. Dropping it without [`Store::close`] waits for what is under way, too.
@@ -98,11 +99,13 @@ impl Store for EmbeddedStore {
 
     async fn read(&self, shard: Shard, reads: Vec<Read>) -> Result<(Rev, Rows)> {
         self.limits().admit_reads(&reads)?;
-        self.readers.run("reading rows", move |conn| readers::rows(conn, shard, &reads)).await
+        let size = Size::of(&reads);
+        self.readers.run("reading rows", size, move |conn| readers::rows(conn, shard, &reads)).await
     }
 
     async fn changes(&self, shard: Shard, after: Rev, limit: u32) -> Result<Vec<Change>> {
-        self.readers.run("reading the change log", move |conn| readers::changes(conn, shard, after, limit)).await
+        let size = Size::of_rows(limit.into());
+        self.readers.run("reading the change log", size, move |conn| readers::changes(conn, shard, after, limit)).await
     }
 
     fn watch(&self, shard: Shard) -> watch::Receiver<Rev> {

@@ -85,7 +85,36 @@ fn foreign_and_newer_files_are_refused_and_left_alone() {
         "is not a database",
     );
     check(sql("create table theirs(a)"), "belongs to another program");
-    check(sql("pragma application_id = 1129139284; pragma user_version = 2"), "format version 2");
+    check(sql("pragma application_id = 1129139284; pragma user_version = 3"), "format version 3");
+}
+
+#[tokio::test]
+async fn a_file_of_the_first_version_is_brought_to_this_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut txn = Txn::new(SHARD).put(SPACE, "k", "v");
+    txn.id = Some([5; 16]);
+    let store = EmbeddedStore::open(dir.path()).unwrap();
+    let done = store.commit(txn.clone()).await.unwrap();
+    drop(store);
+    let conn = rusqlite::Connection::open(dir.path().join("store.db")).unwrap();
+    conn.execute_batch(
+        "alter table done rename to later;
+         create table done(shard integer not null, id blob not null, rev integer not null,
+           primary key(shard, id)) strict, without rowid;
+         create index done_rev on done(shard, rev);
+         insert into done select shard, id, rev from later;
+         drop table later;
+         pragma user_version = 1;",
+    )
+    .unwrap();
+    drop(conn);
+    let store = EmbeddedStore::open(dir.path()).unwrap();
+    assert_eq!(store.get(SHARD, SPACE, "k").await.unwrap().unwrap().value, "v");
+    assert_eq!(store.commit(txn).await.unwrap(), done, "it is known, and not done again");
+    drop(store);
+    EmbeddedStore::open(dir.path()).unwrap();
+    let conn = format::open_reader(&dir.path().join("store.db")).unwrap();
+    assert_eq!(conn.query_row("pragma user_version", [], |row| row.get::<_, i64>(0)).unwrap(), 2);
 }
 
 /// Items of a kilobyte share pages, and files made before with smaller ones go on.

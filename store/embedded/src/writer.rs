@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use crate::apply::{self, Applied, AppliedMulti};
 use crate::checkpoint::Checkpoints;
 use crate::format::{self, Opened};
+use crate::ids::Ids;
 use crate::{Revs, error};
 
 const DOING: &str = "writing to the store";
@@ -53,6 +54,7 @@ pub(crate) struct Writer {
     checkpoints: Checkpoints,
     lock: File,
     queue: mpsc::Receiver<Job>,
+    ids: Ids,
     /// Durable revisions; a batch works on a copy of those it touches.
     last: HashMap<Shard, Rev>,
     revs: Arc<Revs>,
@@ -90,6 +92,7 @@ impl Writer {
             checkpoints,
             lock: opened.lock,
             queue,
+            ids: Ids::default(),
             last: opened.revs.into_iter().collect(),
             revs,
             stopped,
@@ -158,16 +161,8 @@ impl Writer {
     }
 
     /// All jobs in one SQLite transaction, each seeing those before it.
-    fn group(&self, batch: &[Job], touched: &mut HashMap<Shard, Rev>) -> std::result::Result<Vec<Done>, Failure> {
-        let mut work = || -> rusqlite::Result<Vec<Done>> {
-            self.conn.prepare_cached("begin immediate")?.execute([])?;
-            let done = batch.iter().map(|job| self.job(job, touched)).collect::<rusqlite::Result<_>>()?;
-            for (shard, rev) in touched.iter() {
-                apply::set_rev(&self.conn, *shard, *rev)?;
-            }
-            Ok(done)
-        };
-        let done = work().map_err(|error| Failure { error, is_unknown: false })?;
+    fn group(&mut self, batch: &[Job], touched: &mut HashMap<Shard, Rev>) -> std::result::Result<Vec<Done>, Failure> {
+        let done = self.apply(batch, touched).map_err(|error| Failure { error, is_unknown: false })?;
         self.conn
             .prepare_cached("commit")
             .and_then(|mut commit| commit.execute([]))
@@ -175,10 +170,20 @@ impl Writer {
         Ok(done)
     }
 
-    fn job(&self, job: &Job, touched: &mut HashMap<Shard, Rev>) -> rusqlite::Result<Done> {
+    fn apply(&mut self, batch: &[Job], touched: &mut HashMap<Shard, Rev>) -> rusqlite::Result<Vec<Done>> {
+        self.conn.prepare_cached("begin immediate")?.execute([])?;
+        let done = batch.iter().map(|job| self.job(job, touched)).collect::<rusqlite::Result<_>>()?;
+        for (shard, rev) in touched.iter() {
+            apply::set_rev(&self.conn, *shard, *rev)?;
+        }
+        Ok(done)
+    }
+
+    fn job(&mut self, job: &Job, touched: &mut HashMap<Shard, Rev>) -> rusqlite::Result<Done> {
         match job {
             Job::Commit { txn, .. } => {
-                Ok(Done::Outcome(match apply::commit(&self.conn, self.last(touched, txn.shard), txn)? {
+                let last = self.last(touched, txn.shard);
+                Ok(Done::Outcome(match apply::commit(&self.conn, &mut self.ids, last, txn)? {
                     Applied::At(rev) => {
                         touched.insert(txn.shard, rev);
                         Outcome::Done(rev)
@@ -187,7 +192,8 @@ impl Writer {
                 }))
             }
             Job::CommitMulti { txns, .. } => {
-                let applied = apply::commit_multi(&self.conn, |shard| self.last(touched, shard), txns)?;
+                let Writer { conn, ids, last, .. } = self;
+                let applied = apply::commit_multi(conn, ids, |shard| latest(last, touched, shard), txns)?;
                 Ok(Done::Multi(match applied {
                     AppliedMulti::At(revs) => {
                         touched.extend(txns.iter().map(|txn| txn.shard).zip(revs.iter().copied()));
@@ -208,7 +214,7 @@ impl Writer {
 
     /// A shard's revision as this batch has it so far.
     fn last(&self, touched: &HashMap<Shard, Rev>, shard: Shard) -> Rev {
-        touched.get(&shard).or_else(|| self.last.get(&shard)).copied().unwrap_or_default()
+        latest(&self.last, touched, shard)
     }
 
     /// Nothing of the batch stays, as far as this process can tell.
@@ -269,6 +275,10 @@ impl Writer {
             drop(reply.send(answer.clone()));
         }
     }
+}
+
+fn latest(durable: &HashMap<Shard, Rev>, touched: &HashMap<Shard, Rev>, shard: Shard) -> Rev {
+    touched.get(&shard).or_else(|| durable.get(&shard)).copied().unwrap_or_default()
 }
 
 fn checkpoint(conn: Connection) -> rusqlite::Result<()> {

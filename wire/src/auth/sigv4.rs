@@ -308,11 +308,16 @@ fn signature(secret: &str, scope: &Scope, timestamp: &str, canonical: &str) -> S
     let Scope { date, region, service, .. } = scope;
     let hash = hex::encode(Sha256::digest(canonical.as_bytes()));
     let to_sign = format!("{ALGORITHM}\n{timestamp}\n{date}/{region}/{service}/aws4_request\n{hash}");
+    sign_text(secret, [date, region, service], to_sign.as_bytes())
+}
+
+/// The signature of a text, under the key of a day, a region and a service.
+pub fn sign_text(secret: &str, [date, region, service]: [&str; 3], text: &[u8]) -> String {
     let mut key = hmac(format!("AWS4{secret}").as_bytes(), date.as_bytes());
-    for part in [region.as_str(), service.as_str(), "aws4_request"] {
+    for part in [region, service, "aws4_request"] {
         key = hmac(&key, part.as_bytes());
     }
-    hex::encode(hmac(&key, to_sign.as_bytes()))
+    hex::encode(hmac(&key, text))
 }
 
 /// Comparison that takes as long wherever the difference is.

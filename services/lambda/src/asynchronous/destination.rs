@@ -4,10 +4,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use cumulet_base::arn::Arn;
-use cumulet_base::clock::{self, Clock};
-use cumulet_base::id;
+use cumulet_base::clock::Clock;
 use cumulet_delivery::target::{Parcel, deliver, is_worth_another};
 use cumulet_delivery::{Handler, NewTask, Next, Task};
 use cumulet_wire::auth::Caller;
@@ -18,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::event::{Ended, Event};
+use crate::bucket;
 use crate::model::Function;
 
 pub const OWNER: &str = "lambda-destination";
@@ -107,9 +105,8 @@ impl Destinations {
     async fn send(&self, letter: &Letter) -> Result<(), ApiError> {
         let caller = Caller::role(&letter.role, &letter.function)
             .ok_or_else(|| ApiError::new(400, "InvalidParameterValue", "The function's role is not one."))?;
-        let arn: Arn = letter.arn.parse().map_err(|_| ApiError::new(400, "InvalidParameterValue", "No ARN."))?;
-        if arn.service == "s3" {
-            return self.put(letter, &caller, &arn.resource).await;
+        if let Some(bucket) = bucket::of(&letter.arn) {
+            return self.put(letter, &caller, &bucket).await;
         }
         let parcel = Parcel {
             payload: letter.payload.clone().into(),
@@ -123,16 +120,12 @@ impl Destinations {
     }
 
     async fn put(&self, letter: &Letter, caller: &Caller, bucket: &str) -> Result<(), ApiError> {
-        let now = clock::iso_ms(self.clock.now_ms());
-        let (day, time) = now.split_once('T').unwrap_or((&now, ""));
-        let time: String = time.chars().take(8).map(|c| if c == ':' { '.' } else { c }).collect();
-        let folder = day.replace('-', "/");
-        let key = format!("aws/lambda/async/{}/{folder}/{day}T{time}-{}", letter.function, id::uuid());
+        let stamp = bucket::stamp(self.clock.now_ms());
+        let folder = stamp[..10].replace('-', "/");
+        let key = format!("aws/lambda/async/{}/{folder}/{stamp}", letter.function);
         let region = letter.function_arn.split(':').nth(3).unwrap_or_default();
-        let input = json!({"Bucket": bucket, "Key": key, "ContentType": "application/json"});
-        let payload = Bytes::from(letter.payload.clone());
         let context = Context { trace: Some(letter.trace.clone()), ..Client::context(caller, region) };
-        self.client.call_in(context, "s3", "PutObject", input, payload).await.map(|_| ())
+        bucket::put(&self.client, context, bucket, &key, letter.payload.clone().into()).await
     }
 }
 

@@ -201,7 +201,8 @@ pub fn apply(input: &Input, mapping: &mut Mapping, source: Source) -> Result<(),
 }
 
 fn is_failure_destination(arn: &str) -> bool {
-    cumulet_delivery::target::is_target(arn) && (arn.starts_with("arn:aws:sqs:") || arn.starts_with("arn:aws:sns:"))
+    let is_told = arn.starts_with("arn:aws:sqs:") || arn.starts_with("arn:aws:sns:");
+    is_told && cumulet_delivery::target::is_target(arn) || crate::bucket::of(arn).is_some()
 }
 
 fn queue_settings(input: &Input, mapping: &mut Mapping, source: Source) -> Result<(), ApiError> {

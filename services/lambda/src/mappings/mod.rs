@@ -29,6 +29,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::functions::Functions;
+use crate::operations::{page_size, read_marker, write_marker};
 use crate::{errors, names};
 use input::Input;
 use model::{FORMAT, Mapping, Source, source_of};
@@ -69,7 +70,7 @@ pub const fn delete() -> Operation {
 }
 
 const UPDATE_ATTEMPTS_MAX: usize = 16;
-const PAGE_DEFAULT: usize = 100;
+const PAGE_MAX: usize = 100;
 const NOTHING_YET: &str = "No records processed";
 const FINE: &str = "OK";
 const FAILED: &str = "PROBLEM: Function call failed";
@@ -390,8 +391,8 @@ impl Mappings {
 
     async fn list(&self, context: &cumulet_wire::call::Context, input: &Input) -> Result<Answer, ApiError> {
         let named = input.function_name.as_deref().map(|name| names::read(context, name, None)).transpose()?;
-        let max = input.max_items.as_ref().and_then(|max| max.as_u64().or_else(|| max.as_str()?.parse().ok()));
-        let max = max.map_or(PAGE_DEFAULT, |max| usize::try_from(max).unwrap_or(PAGE_DEFAULT)).clamp(1, 10_000);
+        let max = page_size(input.max_items.as_ref(), 10_000, PAGE_MAX)?;
+        let after = input.marker.as_deref().map(read_marker).transpose()?;
         let mut found = self.0.storage.all().await?;
         found.retain(|mapping| {
             mapping.account == context.account()
@@ -401,14 +402,14 @@ impl Mappings {
                     named.name == mapping.function
                         && (named.qualifier.is_none() || named.qualifier == mapping.qualifier)
                 })
-                && input.marker.as_ref().is_none_or(|marker| mapping.uuid > *marker)
+                && after.as_ref().is_none_or(|after| mapping.uuid > *after)
         });
         let has_more = found.len() > max;
         found.truncate(max);
         let mut answer =
             json!({"EventSourceMappings": found.iter().map(|mapping| self.shape(mapping)).collect::<Vec<_>>()});
         if let Some(last) = found.last().filter(|_| has_more) {
-            answer["NextMarker"] = json!(last.uuid);
+            answer["NextMarker"] = json!(write_marker(&last.uuid));
         }
         Answer::json(answer)
     }

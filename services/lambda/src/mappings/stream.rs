@@ -22,6 +22,7 @@ use super::batch::{self, Ended, Failure};
 use super::filter::Filters;
 use super::model::{Mapping, Position, StreamSettings};
 use super::{FAILED, Work};
+use crate::bucket;
 
 const SERVICE: &str = "dynamodbstreams";
 /// What GetRecords answers at most.
@@ -487,12 +488,23 @@ async fn give_up(
             "functionError": failure.function_error,
         });
     }
+    let bucket = bucket::of(to);
+    if bucket.is_some() {
+        // Only there the records themselves have room.
+        message["payload"] = json!(json!({"Records": records}).to_string());
+    }
     let parcel = Parcel::new(message.to_string());
+    let key = format!("aws/lambda/{}/{shard}/{}", work.mapping.uuid, bucket::stamp(now_ms));
+    let client = work.inner.ports.client.clone();
     let mut failures = 0;
     loop {
-        let told = match work.caller().await {
-            Ok(caller) => target::deliver(&work.inner.ports.client, &caller, to, &parcel).await,
-            Err(error) => Err(error),
+        let told = match (work.caller().await, &bucket) {
+            (Ok(caller), None) => target::deliver(&client, &caller, to, &parcel).await.map(drop),
+            (Ok(caller), Some(bucket)) => {
+                let context = Client::context(&caller, &work.mapping.region);
+                bucket::put(&client, context, bucket, &key, parcel.payload.clone()).await
+            }
+            (Err(error), _) => Err(error),
         };
         let Err(error) = told else { return Some(()) };
         tracing::warn!(mapping = work.mapping.uuid, destination = to, %error, "records that failed could not be reported");

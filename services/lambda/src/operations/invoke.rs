@@ -97,7 +97,10 @@ pub async fn run(lambda: &Lambda, mut call: Call) -> Result<Answer, ApiError> {
     let mut invocation = input.invocation(&context, &named, payload, limits::INVOKE_PAYLOAD_BYTES_MAX)?;
     lambda.functions.count(&named, &mut invocation).await?;
     let outcome = lambda.invoker.invoke(&target_of(&named), &Access::Authorised, invocation).await;
-    let outcome = outcome.map_err(errors::from_invoke)?;
+    let outcome = match outcome {
+        Ok(outcome) => outcome,
+        Err(error) => return Err(refusal(lambda, &named, error).await),
+    };
     let mut headers = vec![("x-amz-executed-version", outcome.executed_version)];
     if let Some(error) = outcome.function_error {
         headers.push(("x-amz-function-error", error.to_owned()));
@@ -106,6 +109,19 @@ pub async fn run(lambda: &Lambda, mut call: Call) -> Result<Answer, ApiError> {
         headers.push(("x-amz-log-result", STANDARD.encode(&outcome.log_tail)));
     }
     Ok(Answer { payload: Some(outcome.payload), headers, ..Answer::empty() })
+}
+
+/// Why the function did not run; that it has no published version is an error of its own.
+pub async fn refusal(lambda: &Lambda, named: &Named, error: InvokeError) -> ApiError {
+    let is_missing = matches!(error, InvokeError::NotFound { .. });
+    if is_missing && named.qualifier.as_deref() == Some(names::PUBLISHED) {
+        match lambda.functions.find(&named.account, &named.region, &named.name).await {
+            Ok(Some(_)) => return errors::no_published_version(&named.qualified_arn()),
+            Ok(None) => {}
+            Err(error) => return error,
+        }
+    }
+    errors::from_invoke(error)
 }
 
 /// The event is durable when this answers.

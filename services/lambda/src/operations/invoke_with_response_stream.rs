@@ -9,8 +9,8 @@ use cumulet_wire::error::ApiError;
 use cumulet_wire::event_stream;
 
 use super::input;
-use super::invoke::{InvokeInput, target_of};
-use crate::{Lambda, errors, names, streaming};
+use super::invoke::{InvokeInput, refusal, target_of};
+use crate::{Lambda, names, streaming};
 
 pub async fn run(lambda: &Lambda, mut call: Call) -> Result<Answer, ApiError> {
     let context = call.context.clone();
@@ -25,7 +25,10 @@ pub async fn run(lambda: &Lambda, mut call: Call) -> Result<Answer, ApiError> {
     let mut invocation = input.invocation(&context, &named, payload, limits::INVOKE_PAYLOAD_BYTES_MAX)?;
     lambda.functions.count(&named, &mut invocation).await?;
     let streaming = lambda.invoker.invoke_streaming(&target_of(&named), &Access::Authorised, invocation).await;
-    let streaming = streaming.map_err(errors::from_invoke)?;
+    let streaming = match streaming {
+        Ok(streaming) => streaming,
+        Err(error) => return Err(refusal(lambda, &named, error).await),
+    };
     let content_type = streaming.content_type.clone().unwrap_or_else(|| "application/octet-stream".to_owned());
     let headers = vec![
         ("content-type", event_stream::CONTENT_TYPE.to_owned()),

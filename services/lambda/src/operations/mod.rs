@@ -87,7 +87,7 @@ fn check_revision(revision_id: &str, expected: Option<&str>) -> Result<(), ApiEr
 }
 
 /// `MaxItems`, which comes as text from a query string; never more than `page_max`.
-fn page_size(value: Option<&Value>, allowed_max: i64, page_max: usize) -> Result<usize, ApiError> {
+pub fn page_size(value: Option<&Value>, allowed_max: i64, page_max: usize) -> Result<usize, ApiError> {
     let number = match value {
         None | Some(Value::Null) => return Ok(page_max),
         Some(Value::String(text)) => text.parse().ok(),
@@ -102,11 +102,11 @@ fn page_size(value: Option<&Value>, allowed_max: i64, page_max: usize) -> Result
     Ok(page_max.min(usize::try_from(number).unwrap_or(page_max)))
 }
 
-fn write_marker(last: &str) -> String {
+pub fn write_marker(last: &str) -> String {
     URL_SAFE_NO_PAD.encode(last)
 }
 
-fn read_marker(text: &str) -> Result<String, ApiError> {
+pub fn read_marker(text: &str) -> Result<String, ApiError> {
     URL_SAFE_NO_PAD
         .decode(text)
         .ok()

@@ -1,7 +1,6 @@
 //! PutFunctionEventInvokeConfig (<https://docs.aws.amazon.com/lambda/latest/api/API_PutFunctionEventInvokeConfig.html>),
 //! which replaces what was there, and UpdateFunctionEventInvokeConfig, which leaves what is not given.
 
-use cumulet_base::arn::Arn;
 use cumulet_delivery::target::is_target;
 use cumulet_wire::call::{Answer, Call};
 use cumulet_wire::error::ApiError;
@@ -12,7 +11,7 @@ use serde_json::{Value, json};
 use super::input;
 use crate::model::{EventInvoke, Row};
 use crate::names::{LATEST, Named};
-use crate::{Lambda, errors, names};
+use crate::{Lambda, bucket, errors, names};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -51,8 +50,7 @@ impl Input {
         let text = |one: &Option<Destination>| one.as_ref().and_then(|one| one.destination.clone());
         for (arn, is_failure) in [(text(&config.on_success), false), (text(&config.on_failure), true)] {
             let Some(arn) = arn.filter(|arn| !arn.is_empty()) else { continue };
-            let is_bucket = arn.parse::<Arn>().is_ok_and(|arn| arn.service == "s3" && !arn.resource.is_empty());
-            if !(is_target(&arn) || is_bucket && is_failure) {
+            if !(is_target(&arn) || is_failure && bucket::of(&arn).is_some()) {
                 return Err(errors::invalid_parameter(format!(
                     "The provided destination config DestinationConfig(onSuccess={}, onFailure={}) is invalid.",
                     text(&config.on_success).unwrap_or_default(),

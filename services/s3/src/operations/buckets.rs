@@ -5,7 +5,7 @@ use s3s::{S3Request, S3Response, S3Result, s3_error};
 
 use super::{acls, timestamp};
 use crate::model::{Bucket as Record, Lock, Versioning};
-use crate::{Objects, access};
+use crate::{Objects, access, errors};
 
 const HOME: &str = "us-east-1";
 
@@ -28,6 +28,7 @@ fn is_region(name: &str) -> bool {
 pub async fn create(s3: &Objects, request: S3Request<CreateBucketInput>) -> S3Result<S3Response<CreateBucketOutput>> {
     let input = request.input;
     let asked = input.create_bucket_configuration.and_then(|c| c.location_constraint).map(|c| c.as_str().to_owned());
+    let named = asked.clone().unwrap_or_else(|| "unspecified".to_owned());
     let region = asked.unwrap_or_else(|| HOME.to_owned());
     if RESERVED_ENDS.iter().any(|end| input.bucket.ends_with(end))
         || RESERVED_BEGINNINGS.iter().any(|beginning| input.bucket.starts_with(beginning))
@@ -36,6 +37,16 @@ pub async fn create(s3: &Objects, request: S3Request<CreateBucketInput>) -> S3Re
     }
     if !is_region(&region) {
         return Err(s3_error!(InvalidLocationConstraint, "The specified location-constraint is not valid"));
+    }
+    // The oldest region's endpoint makes buckets everywhere, the others only their own.
+    if request.region.as_ref().is_some_and(|signed| *signed.as_str() != *HOME && *signed.as_str() != *region) {
+        return Err(errors::custom(
+            "IllegalLocationConstraintException",
+            400,
+            format!(
+                "The {named} location constraint is incompatible for the region specific endpoint this request was sent to."
+            ),
+        ));
     }
     let mut record = Record::new(access::caller()?.account, region, s3.clock.now_ms());
     if let Some(ownership) = &input.object_ownership {

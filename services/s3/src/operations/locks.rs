@@ -25,6 +25,7 @@ impl LockHeaders<'_> {
             return if is_asked { Err(no_lock()) } else { Ok(marks) };
         };
         marks.is_held = self.hold.is_some_and(|hold| hold.as_str() == "ON");
+        marks.has_hold = self.hold.is_some();
         marks.retention = match (self.mode, self.until) {
             (Some(mode), Some(until)) => Some(retention(mode.as_str(), until, now_ms)?),
             (None, None) => lock.mode.map(|mode| Retention { mode, until_ms: now_ms + lock.days * DAY_MS }),
@@ -213,7 +214,7 @@ pub async fn put_hold(
     };
     let amend = |bucket: &Bucket, marks: &mut Marks| {
         bucket.lock.as_ref().ok_or_else(no_lock)?;
-        marks.is_held = is_held;
+        (marks.is_held, marks.has_hold) = (is_held, true);
         Ok(())
     };
     let cause = access::cause("", s3.clock.now_ms())?;
@@ -228,6 +229,9 @@ pub async fn get_hold(
     let input = request.input;
     let found = s3.storage.described(&input.bucket, &input.key, input.version_id.as_deref()).await?;
     found.bucket.lock.as_ref().ok_or_else(no_lock)?;
+    if !found.object.marks.is_held && !found.object.marks.has_hold {
+        return Err(none_set());
+    }
     let status = if found.object.marks.is_held { "ON" } else { "OFF" };
     let hold = ObjectLockLegalHold { status: Some(ObjectLockLegalHoldStatus::from_static(status)) };
     Ok(S3Response::new(GetObjectLegalHoldOutput { legal_hold: Some(hold) }))

@@ -6,7 +6,7 @@ use s3s::dto::*;
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
 use super::locks::LockHeaders;
-use super::objects::{encrypted, is_foreign, metadata, redirect, shown_version, source, storage_class, unbuilt};
+use super::objects::{admit_encryption, encrypted, metadata, redirect, shown_version, source, storage_class, unbuilt};
 use super::{acls, admit_conditions, admit_write, etag, matches, precondition_failed, seconds, tags, timestamp};
 use crate::content::{self, Expected};
 use crate::model::{Attributes, Bucket, Object as Record, Part as PartRecord, Place, Upload, Version};
@@ -22,8 +22,8 @@ pub async fn create(
     unbuilt(&[
         (input.sse_customer_algorithm.is_some(), "SSECustomerAlgorithm"),
         (input.ssekms_key_id.is_some(), "SSEKMSKeyId"),
-        (is_foreign(input.server_side_encryption.as_ref()), "SSEKMSKeyId"),
     ])?;
+    admit_encryption(input.server_side_encryption.as_ref())?;
     let bucket = s3.storage.bucket(&input.bucket).await?;
     let now_ms = s3.clock.now_ms();
     let lock = LockHeaders {
@@ -103,17 +103,17 @@ async fn take(s3: &Objects, to: &Target<'_>, body: Option<StreamingBlob>, expect
             "Checksum Type mismatch occurred: the part's algorithm is not the upload's."
         ));
     }
-    let name = s3.storage.blob_name(to.bucket, Some(to.upload));
-    let content = content::receive(&s3.storage, body, expected, &upload.algorithm, name.clone(), true).await?;
+    let name = s3.storage.new_blob(to.bucket, Some(to.upload));
+    let content = content::receive(&s3.storage, body, expected, &upload.algorithm, &name, true).await?;
     let part = PartRecord {
-        blob: name,
+        blob: name.clone(),
         size: content.size,
         etag: hex::encode(content.md5),
         modified_ms: s3.clock.now_ms(),
         sum: Some(content.sum),
     };
     let number = u64::try_from(to.number).unwrap_or_default();
-    let written = s3.storage.put_part(to.bucket, to.key, to.upload, number, &part).await;
+    let written = name.named_by(s3.storage.put_part(to.bucket, to.key, to.upload, number, &part)).await;
     if let Err(e) = written {
         s3.storage.give_up(&[part.blob], &e).await;
         return Err(e);

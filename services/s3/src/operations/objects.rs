@@ -44,14 +44,14 @@ fn new(content: Content, attributes: Attributes, marks: Marks, now_ms: u64) -> N
 pub async fn put(s3: &Objects, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
     let expected = Expected::of(&request)?;
     // A form's upload comes as a put, and is told of as what it was.
-    let event = if request.method == http::Method::POST { "ObjectCreated:Post" } else { "ObjectCreated:Put" };
+    let event = if access::is_form() { "ObjectCreated:Post" } else { "ObjectCreated:Put" };
     let input = request.input;
     unbuilt(&[
         (input.sse_customer_algorithm.is_some(), "SSECustomerAlgorithm"),
-        (is_foreign(input.server_side_encryption.as_ref()), "SSEKMSKeyId"),
         (input.ssekms_key_id.is_some(), "SSEKMSKeyId"),
         (input.write_offset_bytes.is_some(), "WriteOffsetBytes"),
     ])?;
+    admit_encryption(input.server_side_encryption.as_ref())?;
     admit_conditions(input.if_none_match.as_ref())?;
     let bucket = s3.storage.bucket(&input.bucket).await?;
     let now_ms = s3.clock.now_ms();
@@ -74,12 +74,12 @@ pub async fn put(s3: &Objects, request: S3Request<PutObjectInput>) -> S3Result<S
         redirect: redirect(input.website_redirect_location)?,
         storage_class: storage_class(input.storage_class)?,
     };
-    let name = s3.storage.blob_name(&input.bucket, None);
-    let content = content::receive(&s3.storage, input.body, &expected, "CRC64NVME", name, false).await?;
+    let name = s3.storage.new_blob(&input.bucket, None);
+    let content = content::receive(&s3.storage, input.body, &expected, "CRC64NVME", &name, false).await?;
     let new = new(content, attributes, marks, s3.clock.now_ms());
     let (if_match, if_none_match) = (input.if_match, input.if_none_match);
     let admit = |old: Option<&Record>| admit_write(old, if_match.as_ref(), if_none_match.as_ref());
-    let changed = write(s3, &input.bucket, &input.key, &new, event, admit).await?;
+    let changed = name.named_by(write(s3, &input.bucket, &input.key, &new, event, admit)).await?;
     s3.count_request("put-requests", &bucket, &input.bucket);
     let sum = content::shown(new.object.sum.as_ref());
     Ok(S3Response::new(PutObjectOutput {
@@ -101,9 +101,17 @@ pub fn encrypted() -> Option<ServerSideEncryption> {
     Some(ServerSideEncryption::from_static(ServerSideEncryption::AES256))
 }
 
-/// Encryption with keys of one's own.
-pub fn is_foreign(asked: Option<&ServerSideEncryption>) -> bool {
-    asked.is_some_and(|asked| asked.as_str() != ServerSideEncryption::AES256)
+/// Encryption is as everything is encrypted, and not with keys of one's own.
+pub fn admit_encryption(asked: Option<&ServerSideEncryption>) -> S3Result<()> {
+    match asked.map(ServerSideEncryption::as_str) {
+        None | Some(ServerSideEncryption::AES256) => Ok(()),
+        Some(kind) if kind.starts_with("aws:") => unbuilt(&[(true, "ServerSideEncryption")]),
+        Some(_) => Err(errors::custom(
+            "InvalidEncryptionAlgorithmError",
+            400,
+            "The encryption request you specified is not valid. The valid value is AES256.",
+        )),
+    }
 }
 
 /// What was written, as clients see it, where versions are or were kept.
@@ -400,10 +408,10 @@ pub async fn copy(s3: &Objects, request: S3Request<CopyObjectInput>) -> S3Result
     let input = request.input;
     unbuilt(&[
         (input.ssekms_key_id.is_some(), "SSEKMSKeyId"),
-        (is_foreign(input.server_side_encryption.as_ref()), "SSEKMSKeyId"),
         (input.sse_customer_algorithm.is_some(), "SSECustomerAlgorithm"),
         (input.copy_source_sse_customer_algorithm.is_some(), "SSECustomerAlgorithm"),
     ])?;
+    admit_encryption(input.server_side_encryption.as_ref())?;
     let (from, Found { object, inline, .. }) = source(s3, &input.copy_source).await?;
     let conditions = Conditions {
         if_match: input.copy_source_if_match.as_ref(),
@@ -466,10 +474,11 @@ pub async fn copy(s3: &Objects, request: S3Request<CopyObjectInput>) -> S3Result
     let algorithm = algorithm.or_else(|| object.sum.as_ref().map(|sum| sum.algorithm.clone()));
     let algorithm = algorithm.unwrap_or_else(|| "CRC64NVME".to_owned());
     let body = Pieces::of(s3, &from, &object, inline, 0..object.size).await?;
-    let name = s3.storage.blob_name(&input.bucket, None);
-    let content = content::receive(&s3.storage, Some(body), &expected, &algorithm, name, false).await?;
+    let name = s3.storage.new_blob(&input.bucket, None);
+    let content = content::receive(&s3.storage, Some(body), &expected, &algorithm, &name, false).await?;
     let new = new(content, attributes, marks, s3.clock.now_ms());
-    let changed = write(s3, &input.bucket, &input.key, &new, "ObjectCreated:Copy", |_| Ok(())).await?;
+    let written = write(s3, &input.bucket, &input.key, &new, "ObjectCreated:Copy", |_| Ok(()));
+    let changed = name.named_by(written).await?;
     s3.count_request("put-requests", &bucket, &input.bucket);
     let sum = content::shown(new.object.sum.as_ref());
     let result = CopyObjectResult {

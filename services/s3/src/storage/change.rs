@@ -67,6 +67,7 @@ impl Storage {
         cause: &Cause,
         admit: impl Fn(&Bucket, Option<&Object>) -> S3Result<()>,
     ) -> S3Result<Changed> {
+        let _turn = self.turn(bucket, key).await;
         for _ in 0..limits::OBJECT_COMMIT_TRIES {
             let version = match write {
                 Write::DeleteVersion(version) => Some(version),
@@ -130,6 +131,7 @@ impl Storage {
         cause: &Cause,
         amend: impl Fn(&Bucket, &mut Marks) -> S3Result<()>,
     ) -> S3Result<Object> {
+        let _turn = self.turn(bucket, key).await;
         for _ in 0..limits::OBJECT_COMMIT_TRIES {
             let seen = self.seen(bucket, key, version).await?;
             let target = match version {

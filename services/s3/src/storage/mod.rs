@@ -2,8 +2,11 @@
 //! Everything of a bucket is in one shard, so that an object, its bytes and its reference to a blob change together.
 
 mod change;
+mod pending;
 mod versions;
 
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -17,6 +20,7 @@ use s3s::{S3Result, s3_error};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use self::pending::Pending;
 use crate::errors;
 use crate::model::{Bucket, Object, Part, Upload};
 
@@ -31,11 +35,17 @@ pub struct Storage {
     delivery: Arc<Delivery>,
     /// Tells the blobs of this process from those of earlier ones, which may be orphans.
     boot: String,
+    pending: Pending,
     /// Blobs whose record may be there or not: no commit said so.
     doubtful: Mutex<Vec<String>>,
+    /// Those who write under a key go one after the other: of two at once the later one would have to begin anew. By hash.
+    turns: Vec<tokio::sync::Mutex<()>>,
 }
 
+const TURNS: usize = 1024;
+
 pub use change::{Changed, Write};
+pub use pending::NewBlob;
 pub use versions::{Found, Listed};
 
 /// An object to be written.
@@ -149,13 +159,21 @@ fn decode<T: DeserializeOwned>(row: &Row) -> S3Result<T> {
 
 impl Storage {
     pub fn new(store: Arc<dyn Store>, blobs: Arc<Blobs>, delivery: Arc<Delivery>) -> Storage {
-        Storage { store, blobs, delivery, boot: id::hex(16), doubtful: Mutex::default() }
+        let turns = std::iter::repeat_with(Default::default).take(TURNS).collect();
+        let (pending, doubtful) = (Pending::default(), Mutex::default());
+        Storage { store, blobs, delivery, boot: id::hex(16), pending, doubtful, turns }
+    }
+
+    async fn turn(&self, bucket: &str, key: &str) -> tokio::sync::MutexGuard<'_, ()> {
+        let mut hasher = DefaultHasher::new();
+        (bucket, key).hash(&mut hasher);
+        self.turns[hasher.finish() as usize % TURNS].lock().await
     }
 
     /// A name for a blob of this bucket, in a group: an upload's, or its own.
-    pub fn blob_name(&self, bucket: &str, group: Option<&str>) -> String {
+    pub fn new_blob(&self, bucket: &str, group: Option<&str>) -> NewBlob {
         let group = group.map_or_else(|| id::hex(32), str::to_owned);
-        format!("{:04x}-{}-{group}-{}", shard(bucket).0, self.boot, id::hex(16))
+        self.pending.begin(format!("{:04x}-{}-{group}-{}", shard(bucket).0, self.boot, id::hex(16)))
     }
 
     async fn commit(&self, mut txn: Txn) -> S3Result<bool> {
@@ -190,7 +208,7 @@ impl Storage {
             match self.store.get(shard, SPACE, key).await {
                 Ok(None) => self.discard(&[name]).await,
                 Ok(Some(_)) => {}
-                // It stays until the next start.
+                // It stays until the scrubber comes by.
                 Err(e) => tracing::warn!(error = %e, blob = name, "looking for the record of a blob"),
             }
         }
@@ -279,7 +297,7 @@ impl Storage {
         }
     }
 
-    /// A blob that stays is an orphan, which the next start removes: nobody has to wait for it or be told.
+    /// A blob that stays is an orphan, which the scrubber removes: nobody has to wait for it or be told.
     pub async fn discard(&self, names: &[String]) {
         for name in names {
             if let Err(e) = self.blobs.remove(name).await {
@@ -411,10 +429,17 @@ impl Storage {
         Ok(())
     }
 
-    /// Whether a blob was left behind by an earlier process. Those of this one may still get their record.
-    pub async fn is_orphan(&self, name: &str) -> S3Result<bool> {
+    /// A round of the scrubber begins; the answer is for [`Storage::is_orphan`].
+    pub fn scrub_round(&self) -> HashSet<String> {
+        self.pending.round()
+    }
+
+    /// Whether no record names a blob, and none will: it was left behind by an earlier process, by a request of this one
+    /// that ended before the last round, or by a removal that failed.
+    pub async fn is_orphan(&self, name: &str, young: &HashSet<String>) -> S3Result<bool> {
         let (Some((shard, boot, _, _)), Some(key)) = (blob_parts(name), reference_key(name)) else { return Ok(false) };
-        if boot == self.boot {
+        let is_doubtful = || self.doubtful.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|one| one == name);
+        if boot == self.boot && (young.contains(name) || self.pending.contains(name) || is_doubtful()) {
             return Ok(false);
         }
         Ok(self.store.get(shard, SPACE, key).await.map_err(errors::store)?.is_none())
