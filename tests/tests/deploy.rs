@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use cumulet_tests::deploy::{application, cdk_in, is_nothing_left, output_of, run_in};
+use cumulet_tests::deploy::{application, cdk_in, is_nothing_left, no_stack, output_of, run_in};
 use cumulet_tests::{Cloud, eventually, node_runtime, python_runtime, root, succeed};
 use serde_json::{Value, json};
 
@@ -167,6 +167,45 @@ fn providers_of_the_cdk() {
     assert_eq!(cloud.aws(&["lambda", "list-functions"])["Functions"], Value::Array(Vec::new()));
     let buckets = cloud.aws(&["s3api", "list-buckets"])["Buckets"].as_array().map(Vec::len);
     assert_eq!(buckets, Some(1), "only the CDK's own bucket is left");
+}
+
+/// `cumulet deploy` reads a file of the Serverless Framework by itself, or hands it to `osls` where that is there.
+#[test]
+fn serverless_yml() {
+    const FILE: &str = "service: small
+provider: {name: aws, runtime: \"${env:NODE_RUNTIME}\", environment: {GREETING: \"${self:custom.greeting}\"}}
+custom: {greeting: hello}
+functions:
+  hello:
+    handler: index.handler
+    events: [{httpApi: GET /hello}, {http: {path: old, method: get, cors: true}}]
+";
+    let cloud = Cloud::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let code = "exports.handler = async () => ({ statusCode: 200, body: process.env.GREETING });";
+    std::fs::write(folder.path().join("serverless.yml"), FILE).expect("writing the file");
+    std::fs::write(folder.path().join("index.js"), code).expect("writing the code");
+    let deploy = || {
+        let mut command = cloud.command(cumulet_tests::program());
+        command.arg("deploy").arg(folder.path()).env("NODE_RUNTIME", node_runtime());
+        command.env("SLS_TELEMETRY_DISABLED", "1").env("SLS_NOTIFICATIONS_MODE", "off").env("CI", "1");
+        let done = cumulet_tests::output(&mut command);
+        let said = format!("{}{}", String::from_utf8_lossy(&done.stderr), String::from_utf8_lossy(&done.stdout));
+        assert!(done.status.success(), "{said}");
+        said
+    };
+    assert!(deploy().contains("read without osls"));
+    let url = output_of(&cloud, "small-dev", "HttpApiUrl");
+    assert_eq!(body_of(&cloud, &format!("{url}/hello")), "hello");
+    assert_eq!(body_of(&cloud, &format!("{}/old", output_of(&cloud, "small-dev", "ServiceEndpoint"))), "hello");
+    no_stack(&cloud, "small-dev");
+    let modules = folder.path().join("node_modules/.bin");
+    std::fs::create_dir_all(&modules).expect("making a folder");
+    let osls = root().join("tests/clients/deploy/node_modules/.bin/osls").canonicalize().expect("osls is installed");
+    std::os::unix::fs::symlink(osls, modules.join("osls")).expect("a link to osls");
+    assert!(deploy().contains("handed to"));
+    let url = output_of(&cloud, "small-dev", "HttpApiUrl");
+    assert_eq!(body_of(&cloud, &format!("{url}/hello")), "hello");
 }
 
 /// Stacks on their way in every direction, killed on it.

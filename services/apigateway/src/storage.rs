@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cumulet_base::limits;
-use cumulet_store::{Check, Key, KeyReader, KeyWriter, Op, Outcome, Read, Rev, Shard, Space, Store, StoreExt, Txn};
+use cumulet_store::{
+    Check, Key, KeyReader, KeyWriter, Op, Outcome, Read, Rev, Row, Shard, Space, Store, StoreExt, Txn,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -79,18 +81,14 @@ impl Storage {
         Storage { store }
     }
 
-    /// The API and its parts; `None` when there is none of that id.
-    pub async fn load(&self, api_id: &str) -> Result<Option<ApiRows>, Error> {
-        let mut rows = None;
-        let mut parts = Vec::new();
-        // An API that is changed between two pages is read again from the start.
+    /// All rows of a range, as of one revision of the API's own row, which is of that kind and comes beside.
+    /// An API that is changed between two pages is read again from the start.
+    async fn rows_of(&self, api_id: &str, kind: &str, range: (Key, Key)) -> Result<Option<(Row, Vec<Row>)>, Error> {
         'again: for _ in 0..8 {
-            parts.clear();
-            rows = None;
-            let mut first_rev = None;
-            let (mut lo, hi) = KeyWriter::new().text(api_id).range();
+            let (mut lo, hi) = range.clone();
+            let (mut rows, mut first): (Vec<Row>, Option<Row>) = (Vec::new(), None);
             loop {
-                let range = Read::Range {
+                let page = Read::Range {
                     space: SPACE,
                     lo: lo.clone(),
                     hi: hi.clone(),
@@ -98,26 +96,32 @@ impl Storage {
                     bytes: u32::MAX,
                     reverse: false,
                 };
-                let own = Read::Get(SPACE, part(api_id, "api").key());
-                let (_, mut answers) = self.store.read(shard(api_id), vec![range, own]).await?;
-                let own = answers.pop().and_then(|mut r| r.pop());
+                let own = Read::Get(SPACE, part(api_id, kind).key());
+                let (_, mut answers) = self.store.read(shard(api_id), vec![page, own]).await?;
+                let Some(own) = answers.pop().and_then(|mut rows| rows.pop()) else { return Ok(None) };
                 let page = answers.pop().unwrap_or_default();
-                let rev = own.as_ref().map(|row| row.rev);
-                if *first_rev.get_or_insert(rev) != rev {
+                if first.as_ref().is_some_and(|first| first.rev != own.rev) {
                     continue 'again;
                 }
-                rows = own;
+                first = Some(own);
                 let is_last = page.len() < 500;
                 if let Some(last) = page.last() {
                     lo = [last.key.as_ref(), &[0]].concat().into();
                 }
-                parts.extend(page);
+                rows.extend(page);
                 if is_last {
-                    break 'again;
+                    return Ok(first.map(|own| (own, rows)));
                 }
             }
         }
-        let Some(row) = rows else { return Ok(None) };
+        Err(Error::Busy)
+    }
+
+    /// The API and its parts; `None` when there is none of that id.
+    pub async fn load(&self, api_id: &str) -> Result<Option<ApiRows>, Error> {
+        let Some((row, parts)) = self.rows_of(api_id, "api", KeyWriter::new().text(api_id).range()).await? else {
+            return Ok(None);
+        };
         let mut found = ApiRows {
             api: read(&row.value)?,
             stages: BTreeMap::new(),

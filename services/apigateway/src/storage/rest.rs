@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cumulet_base::limits;
 pub use cumulet_store::Rev;
-use cumulet_store::{Check, Key, KeyReader, KeyWriter, Op, Read, Row, Shard, StoreExt, Txn};
+use cumulet_store::{Check, Key, KeyReader, KeyWriter, Op, Row, Shard, StoreExt, Txn};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -125,44 +125,9 @@ fn texts<const N: usize>(key: &Key) -> Option<[String; N]> {
 }
 
 impl Storage {
-    /// All rows of a range, as of one revision of the API's own row.
-    async fn rest_range(&self, api_id: &str, range: (Key, Key)) -> Result<Option<(Row, Vec<Row>)>, Error> {
-        'again: for _ in 0..8 {
-            let (mut lo, hi) = range.clone();
-            let (mut rows, mut first): (Vec<Row>, Option<Row>) = (Vec::new(), None);
-            loop {
-                let page = Read::Range {
-                    space: SPACE,
-                    lo: lo.clone(),
-                    hi: hi.clone(),
-                    limit: 500,
-                    bytes: u32::MAX,
-                    reverse: false,
-                };
-                let own = Read::Get(SPACE, part(api_id, "rest").key());
-                let (_, mut answers) = self.store.read(shard(api_id), vec![page, own]).await?;
-                let Some(own) = answers.pop().and_then(|mut rows| rows.pop()) else { return Ok(None) };
-                let page = answers.pop().unwrap_or_default();
-                if first.as_ref().is_some_and(|first| first.rev != own.rev) {
-                    continue 'again;
-                }
-                first = Some(own);
-                let is_last = page.len() < 500;
-                if let Some(last) = page.last() {
-                    lo = [last.key.as_ref(), &[0]].concat().into();
-                }
-                rows.extend(page);
-                if is_last {
-                    return Ok(first.map(|own| (own, rows)));
-                }
-            }
-        }
-        Err(Error::Busy)
-    }
-
     /// The REST API and its parts; `None` when there is none of that id.
     pub async fn load_rest(&self, api_id: &str) -> Result<Option<RestRows>, Error> {
-        let Some((own, rows)) = self.rest_range(api_id, KeyWriter::new().text(api_id).range()).await? else {
+        let Some((own, rows)) = self.rows_of(api_id, "rest", KeyWriter::new().text(api_id).range()).await? else {
             return Ok(None);
         };
         let mut found = RestRows {
@@ -187,7 +152,7 @@ impl Storage {
     pub async fn frozen_rest(&self, api_id: &str, deployment_id: &str) -> Result<Definition, Error> {
         let range = part(api_id, "restfrozen").text(deployment_id).range();
         let mut definition = Definition::default();
-        for row in self.rest_range(api_id, range).await?.map(|(_, rows)| rows).unwrap_or_default() {
+        for row in self.rows_of(api_id, "rest", range).await?.map(|(_, rows)| rows).unwrap_or_default() {
             let Some([_, _, _, kind, id]) = texts::<5>(&row.key) else { continue };
             definition.take(&kind, id, &row.value)?;
         }
