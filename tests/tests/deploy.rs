@@ -199,6 +199,8 @@ functions:
     assert_eq!(body_of(&cloud, &format!("{url}/hello")), "hello");
     assert_eq!(body_of(&cloud, &format!("{}/old", output_of(&cloud, "small-dev", "ServiceEndpoint"))), "hello");
     no_stack(&cloud, "small-dev");
+    // The function's own, which osls wants to make.
+    cloud.aws(&["logs", "delete-log-group", "--log-group-name", "/aws/lambda/small-dev-hello"]);
     let modules = folder.path().join("node_modules/.bin");
     std::fs::create_dir_all(&modules).expect("making a folder");
     let osls = root().join("tests/clients/deploy/node_modules/.bin/osls").canonicalize().expect("osls is installed");

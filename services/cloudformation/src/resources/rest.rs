@@ -144,7 +144,16 @@ const PLAIN: &[(&str, Plain)] = &[
         "AWS::ApiGateway::ApiKey",
         Plain {
             noun: "ApiKey",
-            known: &["Name", "Description", "Enabled", "CustomerId", "Value", "GenerateDistinctId", "StageKeys", "Tags"],
+            known: &[
+                "Name",
+                "Description",
+                "Enabled",
+                "CustomerId",
+                "Value",
+                "GenerateDistinctId",
+                "StageKeys",
+                "Tags",
+            ],
             member: "api_Key",
             id: "id",
             attribute: "APIKeyId",

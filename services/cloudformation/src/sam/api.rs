@@ -372,8 +372,10 @@ fn gateway_response(given: &Value) -> Value {
     }
     let mut made = json!({ "responseParameters": parameters });
     made["responseTemplates"] = given.get("ResponseTemplates").cloned().unwrap_or_else(|| json!({}));
-    if let Some(status) = given.get("StatusCode") {
-        made["statusCode"] = status.clone();
+    match given.get("StatusCode") {
+        None => {}
+        Some(Value::Number(number)) => made["statusCode"] = number.to_string().into(),
+        Some(other) => made["statusCode"] = other.clone(),
     }
     made
 }
