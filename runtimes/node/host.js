@@ -715,27 +715,6 @@ function withholdRandomness() {
   };
 }
 
-// What is not compiled yet would be compiled in each clone again: once through what most handlers use.
-async function rehearse() {
-  const http = require('http');
-  require('dns');
-  require('async_hooks');
-  const server = http.createServer((_request, response) => response.end('{}'));
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const url = `http://127.0.0.1:${server.address().port}`;
-  const agent = new http.Agent({ keepAlive: false });
-  for (let turn = 0; turn < 2; turn++) {
-    if (typeof fetch === 'function') await (await fetch(url, { headers: { connection: 'close' } })).json();
-    await new Promise((resolve, reject) => {
-      http.get(url, { agent }, (message) => message.resume().on('end', resolve)).on('error', reject);
-    });
-  }
-  if (server.closeAllConnections) server.closeAllConnections();
-  await new Promise((resolve) => server.close(resolve));
-  await import('node:fs');
-  rehearseServing();
-}
-
 // The way of a clone's first frame and of events, but for the handler.
 function rehearseServing() {
   const frame = (bytes) => {
@@ -785,7 +764,11 @@ async function settle() {
 async function park(release) {
   const library = { exports: {} };
   process.dlopen(library, '/var/runtime/clone.so');
-  await rehearse();
+  require('dns');
+  require('async_hooks');
+  await require('/var/runtime/node/rehearsal.js').rehearse();
+  await import('node:fs');
+  rehearseServing();
   for (const hook of hooks.beforeSnapshot.reverse()) await hook();
   await settle();
   const hasSockets = process.getActiveResourcesInfo().some((name) => /^(TCP|Pipe|TLS)/.test(name));

@@ -4,6 +4,7 @@
 /// The files, by their path under `/var/runtime`. They depend on nothing but the interpreter.
 pub const FILES: &[(&str, &str)] = &[
     ("node/host.js", include_str!("../node/host.js")),
+    ("node/rehearsal.js", include_str!("../node/rehearsal.js")),
     ("node/seats.js", include_str!("../node/seats.js")),
     ("python/host.py", include_str!("../python/host.py")),
     ("ruby/host.rb", include_str!("../ruby/host.rb")),

@@ -114,6 +114,41 @@ exports.handler = async () => [++calls, fs.readdirSync('/tmp'), process.env.AWS_
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sdks_clients_are_rehearsed_in_the_template() {
+    let code = r#"
+const { ThingsClient } = require('@aws-sdk/client-things');
+const mine = new ThingsClient({ endpoint: 'http://127.0.0.1:1' });
+exports.handler = async () => ({ made: ThingsClient.made, mine: mine.sent });"#;
+    let sdk = r#"
+class ThingsClient {
+  constructor(config) { this.config = config; this.sent = []; ThingsClient.made.push(this.seen = { region: config.region }); }
+  async send(command) {
+    this.sent.push(command.constructor.name);
+    const headers = { 'amz-sdk-request': 'attempt=1', connection: 'close' };
+    this.seen.answer = await (await fetch(this.config.endpoint, { method: 'POST', body: '{}', headers })).text();
+  }
+  destroy() { this.seen.isDestroyed = true; }
+}
+ThingsClient.made = [];
+class ListThingsCommand {}
+module.exports = { ThingsClient, ListThingsCommand, ListOthersCommand: class {} };"#;
+    let Some(lab) = lab(node(), "index.js", code) else { return };
+    let folder = lab.code_dir().join("node_modules/@aws-sdk/client-things");
+    std::fs::create_dir_all(folder.join("dist-cjs")).unwrap();
+    std::fs::write(folder.join("package.json"), r#"{"name": "@aws-sdk/client-things", "main": "./dist-cjs/index.js"}"#)
+        .unwrap();
+    std::fs::write(folder.join("dist-cjs/index.js"), sdk).unwrap();
+    assert_eq!(lab.settled().await, "cloned");
+    let mut instance = lab.start("s").await;
+    assert_eq!(instance.birth(), Birth::Clone);
+    let found = ask(&mut instance, "{}").await;
+    assert_eq!(found["mine"], serde_json::json!([]), "the function's own client is left alone");
+    let rehearsed = serde_json::json!({"region": "us-east-1", "answer": "<Result/>", "isDestroyed": true});
+    assert_eq!(found["made"][1], rehearsed, "{found}");
+    instance.stop().await;
+}
+
 /// What is open, under way or shared at initialisation, and how the function is served then.
 async fn check(runtime: cumulet_engine::function::Runtime, file: &str, code: &str, expect: &str) {
     let Some(lab) = lab(runtime, file, code) else { return };

@@ -477,7 +477,8 @@ impl Inner {
         };
         let control = io.into_socket().map_err(|error| error.to_string())?;
         let template = Template::new(launched.process, control, launched.steps).map_err(|error| error.to_string())?;
-        let bytes = template.process.own_bytes();
+        let bytes = template.process.own_bytes()
+            + self.config.clones_ahead as u64 * limits::CLONE_PAGES_AHEAD_MAX as u64 * sys::page_bytes();
         let mut environment = spec.environment.clone();
         set_initialisation(&mut environment, kind);
         let (pending, since) = (AtomicUsize::new(0), Instant::now());

@@ -246,11 +246,8 @@ impl Launcher {
 
     /// Sees to it that clones are made ahead where some are lacking. Who waits for one comes first.
     pub(crate) fn restock(&self, live: &Arc<Live>, memory_mb: u32) {
-        while live.stock.wants() {
-            if self.jobs.try_send(Job::Ahead(live.clone(), memory_mb)).is_err() {
-                live.stock.not_now();
-                return;
-            }
+        if live.stock.wants() && self.jobs.try_send(Job::Ahead(live.clone(), memory_mb)).is_err() {
+            live.stock.not_now();
         }
     }
 
@@ -288,8 +285,14 @@ fn work(shared: &Shared, queue: &Mutex<mpsc::Receiver<Job>>) {
                 shared.cgroups.stock(next_id, limits_of_clone(order.memory_mb));
             }
             Some(Job::Ahead(live, memory_mb)) => {
-                live.stock.made(make_clone(shared, &visitor, &live, memory_mb));
-                shared.cgroups.stock(next_id, limits_of_clone(memory_mb));
+                let mut goes_on = true;
+                while goes_on {
+                    let made = make_clone(shared, &visitor, &live, memory_mb);
+                    goes_on = made.is_ok();
+                    live.stock.made(made);
+                    shared.cgroups.stock(next_id, limits_of_clone(memory_mb));
+                    goes_on = goes_on && live.stock.wants();
+                }
             }
         }
     }

@@ -27,8 +27,8 @@ pub(crate) struct Stock {
 #[derive(Default)]
 struct Shelf {
     ready: Vec<Clone>,
-    /// Being made.
-    coming: usize,
+    /// One is being made: one after the other, so that the first failure is known for the first.
+    is_coming: bool,
     /// Why the last one could not be made.
     failure: Option<LaunchError>,
 }
@@ -62,14 +62,14 @@ impl Stock {
     /// Whether one more is to be made; whoever is told so says what came of it, by [`Stock::made`].
     pub(crate) fn wants(&self) -> bool {
         let mut shelf = self.lock();
-        let wants = shelf.ready.len() + shelf.coming < self.count;
-        shelf.coming += usize::from(wants);
+        let wants = !shelf.is_coming && shelf.ready.len() < self.count;
+        shelf.is_coming |= wants;
         wants
     }
 
     pub(crate) fn made(&self, clone: Result<Clone, LaunchError>) {
         let mut shelf = self.lock();
-        shelf.coming = shelf.coming.saturating_sub(1);
+        shelf.is_coming = false;
         match clone {
             Ok(clone) => {
                 shelf.ready.push(clone);
@@ -82,8 +82,7 @@ impl Stock {
 
     /// Nobody makes it after all.
     pub(crate) fn not_now(&self) {
-        let mut shelf = self.lock();
-        shelf.coming = shelf.coming.saturating_sub(1);
+        self.lock().is_coming = false;
     }
 
     /// What went wrong before somebody wanted a clone, told to who wants one now and does not get it either.
