@@ -148,6 +148,25 @@ pub const HTTP_API_TIMEOUT_MS_MAX: u64 = 30_000;
 pub const HTTP_APIS_READY_MAX: usize = 10_000;
 /// APIs of one account and region.
 pub const HTTP_APIS_MAX: usize = 600;
+/// REST APIs: what one may have (<https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html>).
+pub const REST_API_RESOURCES_MAX: usize = 300;
+pub const REST_API_STAGES_MAX: usize = 10;
+pub const REST_API_PARTS_MAX: usize = 100;
+pub const REST_API_TIMEOUT_MS_MAX: u64 = 29_000;
+/// REST APIs, keys and usage plans of one account and region, of each kind.
+pub const REST_API_OWNED_MAX: usize = 10_000;
+/// How long what an authorizer said is good for, unless it is set; and at most.
+pub const AUTHORIZER_TTL_S: u64 = 300;
+pub const AUTHORIZER_TTL_S_MAX: u64 = 3600;
+/// What authorizers said that is kept, of all APIs together.
+pub const AUTHORIZATIONS_MAX: usize = 10_000;
+/// Issuers of tokens: how long their keys are kept, and before an unknown key makes them be asked again; their number, and
+/// that of their keys; the time that one has to answer.
+pub const JWT_ISSUER_KEYS_MS: u64 = 2 * 3_600_000;
+pub const JWT_ISSUER_AGAIN_MS: u64 = 30_000;
+pub const JWT_ISSUERS_MAX: usize = 1000;
+pub const JWT_ISSUER_KEYS_MAX: usize = 100;
+pub const JWT_ISSUER_TIMEOUT_MS: u64 = 2_000;
 /// Store: bytes of the transactions waiting for the writer, and of those one group commit takes.
 pub const STORE_QUEUE_BYTES_MAX: usize = 128 * 1024 * 1024;
 pub const STORE_GROUP_BYTES_MAX: usize = 16 * 1024 * 1024;

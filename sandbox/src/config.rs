@@ -110,8 +110,10 @@ pub struct SandboxConfig {
     pub lenient_versions: bool,
     /// Holds a directory for each access point of a file system; made when a function is first started with it.
     pub file_systems_dir: PathBuf,
-    /// Serves `http://127.0.0.1:4566` inside instances.
+    /// Serves `http://127.0.0.1:4566` inside instances, and `https://127.0.0.1`.
     pub platform: Option<PlatformConnection>,
+    /// Who vouches for the platform's name there.
+    pub authority: Option<Authority>,
     /// How instances of Node.js and Python functions come to be, where the machine can clone.
     pub clones: Clones,
     /// Make a function's template when it is deployed, not only at its first start.
@@ -122,6 +124,14 @@ pub struct SandboxConfig {
     pub clones_ahead: usize,
     /// First of the 2^24 user numbers of the host that functions run under, where the platform is root.
     pub uid_base: u32,
+}
+
+/// An authority that programs inside trust besides the host's.
+#[derive(Clone, Debug)]
+pub struct Authority {
+    pub pem: String,
+    /// As `openssl x509 -hash` prints it.
+    pub openssl_hash: &'static str,
 }
 
 /// What a folder of SDKs holds.
@@ -148,6 +158,7 @@ impl SandboxConfig {
             interpreters: Vec::new(),
             lenient_versions: false,
             platform: None,
+            authority: None,
             clones: Clones::Off,
             templates_at_deploy: false,
             templates_bytes_max: TEMPLATES_BYTES,
@@ -168,6 +179,7 @@ impl fmt::Debug for SandboxConfig {
             .field("interpreters", &self.interpreters)
             .field("lenient_versions", &self.lenient_versions)
             .field("platform", &self.platform.is_some())
+            .field("authority", &self.authority.is_some())
             .field("clones", &self.clones)
             .field("templates_at_deploy", &self.templates_at_deploy)
             .field("templates_bytes_max", &self.templates_bytes_max)

@@ -42,6 +42,9 @@ use running::{Broken, Doing, LinuxInstance, until_end};
 const RUNTIME_API_PORT: u16 = 9001;
 /// Where code inside reaches this cloud, on its own loopback.
 pub const PLATFORM_PORT: u16 = 4566;
+/// The same endpoint for clients that drop the port of an address and insist on TLS.
+const PLATFORM_TLS_PORT: u16 = 443;
+pub const PLATFORM_TLS_ENDPOINT: &str = "https://127.0.0.1";
 /// Boot, the function's initialisation, rehearsal and settling of a template.
 const TEMPLATE_BOOT_MS: u64 = 30_000;
 
@@ -195,7 +198,7 @@ impl Inner {
         }
         set_default(&mut plan.environment, "PATH", path);
         if self.config.platform.is_some() {
-            plan.listen.push(PLATFORM_PORT);
+            plan.listen.extend([PLATFORM_PORT, PLATFORM_TLS_PORT]);
             set_default(&mut plan.environment, "AWS_ENDPOINT_URL", format!("http://127.0.0.1:{PLATFORM_PORT}"));
         }
         Ok(plan)
@@ -466,9 +469,9 @@ impl Inner {
             Broken::Channel(other) => other.to_string(),
             Broken::Extension(_) => EXTENDED.to_owned(),
         })?;
-        let platform = match (listeners.next(), &self.config.platform) {
-            (Some(listener), Some(serve)) => {
-                Some(serve_platform(listener, serve.clone(), spec.clone()).map_err(|error| error.to_string())?)
+        let platform = match (listeners.next().zip(listeners.next()), &self.config.platform) {
+            (Some(both), Some(serve)) => {
+                Some(serve_platform(both, serve.clone(), spec.clone()).map_err(|error| error.to_string())?)
             }
             _ => None,
         };
@@ -539,10 +542,9 @@ impl Inner {
             None => Io::runtime_api_beside(listener, stdout, stderr, &spec.function.name, Some(extensions)),
         }
         .map_err(failed("opening the instance's channel"))?;
-        let platform = match (listeners.next(), &self.config.platform) {
-            (Some(listener), Some(serve)) => Some(
-                serve_platform(listener, serve.clone(), spec.clone())
-                    .map_err(failed("serving the platform's endpoint"))?,
+        let platform = match (listeners.next().zip(listeners.next()), &self.config.platform) {
+            (Some(both), Some(serve)) => Some(
+                serve_platform(both, serve.clone(), spec.clone()).map_err(failed("serving the platform's endpoint"))?,
             ),
             _ => None,
         };
@@ -621,12 +623,24 @@ fn watch_for_extensions(
     })
 }
 
-fn serve_platform(listener: TcpListener, serve: PlatformConnection, spec: Arc<InstanceSpec>) -> std::io::Result<Task> {
-    listener.set_nonblocking(true)?;
-    let listener = tokio::net::TcpListener::from_std(listener)?;
+/// Both listeners lead to the same place.
+fn serve_platform(
+    (plain, tls): (TcpListener, TcpListener),
+    serve: PlatformConnection,
+    spec: Arc<InstanceSpec>,
+) -> std::io::Result<Task> {
+    let listen = |listener: TcpListener| {
+        listener.set_nonblocking(true)?;
+        tokio::net::TcpListener::from_std(listener)
+    };
+    let (plain, tls) = (listen(plain)?, listen(tls)?);
     Ok(Task::spawn(async move {
         loop {
-            match listener.accept().await.map(|(stream, _)| stream.into_std()) {
+            let accepted = tokio::select! {
+                accepted = plain.accept() => accepted,
+                accepted = tls.accept() => accepted,
+            };
+            match accepted.map(|(stream, _)| stream.into_std()) {
                 Ok(Ok(stream)) => serve(stream, spec.clone()),
                 Ok(Err(error)) => tracing::warn!("an instance's connection: {error}"),
                 Err(error) => {

@@ -187,7 +187,8 @@ impl Launcher {
         let nameservers = if config.network == Network::None { Vec::new() } else { network::nameservers() };
         let resolv_conf: String = nameservers.iter().map(|server| format!("nameserver {server}\n")).collect();
         let etc = config.data_dir.join("etc");
-        root::prepare_etc(&etc, &resolv_conf).map_err(failed(format!("preparing `{}`", etc.display())))?;
+        root::prepare_etc(&etc, &resolv_conf, config.authority.as_ref())
+            .map_err(failed(format!("preparing `{}`", etc.display())))?;
         let etc = etc.canonicalize().map_err(failed(format!("finding `{}`", etc.display())))?;
         let shared = Arc::new(Shared {
             privileged,

@@ -27,9 +27,9 @@ mod stock;
 mod sys;
 mod templates;
 
-pub use config::{Cidr, Clones, Network, NotCidr, PlatformConnection, SDK_FOLDERS, SandboxConfig};
+pub use config::{Authority, Cidr, Clones, Network, NotCidr, PlatformConnection, SDK_FOLDERS, SandboxConfig};
 pub use host::{newest_node, newest_python, raise_open_files};
-pub use instance::{LinuxSandbox, PLATFORM_PORT};
+pub use instance::{LinuxSandbox, PLATFORM_PORT, PLATFORM_TLS_ENDPOINT};
 pub use launch::{LaunchError, Launched, Launcher, Plan};
 pub use probe::{Feature, probe};
 pub use process::Process;

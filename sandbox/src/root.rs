@@ -10,6 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use crate::child::{INNER_GID, INNER_UID};
+use crate::config::Authority;
 use crate::sys::{self, MOUNT_NODEV, MOUNT_NOEXEC, MOUNT_NOSUID, MOUNT_RDONLY};
 
 /// Where the first process of an instance that is more than one finds its program.
@@ -114,8 +115,12 @@ const PROC_HIDDEN_FILES: &[&str] = &[
 const PROC_HIDDEN_DIRECTORIES: &[&str] = &["acpi", "asound", "scsi", "driver", "dynamic_debug"];
 const PROC_READ_ONLY: &[&str] = &["bus", "fs", "irq", "sys", "sysrq-trigger", "tty"];
 
+/// The directory of [`HOST_ETC`] that is copied, where an authority is to be added to it, and the list in it.
+const AUTHORITIES: &str = "ssl/certs";
+const AUTHORITIES_LIST: &str = "ca-certificates.crt";
+
 /// Writes the `/etc` that every instance shares into `directory`.
-pub(crate) fn prepare_etc(directory: &Path, resolv_conf: &str) -> io::Result<()> {
+pub(crate) fn prepare_etc(directory: &Path, resolv_conf: &str, authority: Option<&Authority>) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     let write = |name: &str, text: &str| -> io::Result<()> {
         let path = directory.join(name);
@@ -140,7 +145,9 @@ pub(crate) fn prepare_etc(directory: &Path, resolv_conf: &str) -> io::Result<()>
             continue;
         };
         let place = directory.join(name);
-        if kind.is_dir() {
+        if let Some(authority) = authority.filter(|_| has_own_copy(name, &host)) {
+            copy_authorities(&host, &place, authority)?;
+        } else if kind.is_dir() {
             make_directory(&place)?;
         } else {
             if let Some(parent) = place.parent() {
@@ -150,6 +157,39 @@ pub(crate) fn prepare_etc(directory: &Path, resolv_conf: &str) -> io::Result<()>
         }
     }
     Ok(())
+}
+
+/// Whether instances see what was copied at the start, and not the host's own.
+fn has_own_copy(name: &str, host: &Path) -> bool {
+    name == AUTHORITIES && host.is_dir() && host.join(AUTHORITIES_LIST).is_file()
+}
+
+/// The host's authorities, and one more: in the list that most programs read, and by the name that OpenSSL looks for.
+fn copy_authorities(host: &Path, place: &Path, authority: &Authority) -> io::Result<()> {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    if place.exists() {
+        std::fs::remove_dir_all(place)?;
+    }
+    make_directory(place)?;
+    let write = |name: &str, bytes: &[u8]| -> io::Result<()> {
+        let path = place.join(name);
+        std::fs::write(&path, bytes)?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644))
+    };
+    for entry in std::fs::read_dir(host)? {
+        let entry = entry?;
+        let (name, kind) = (entry.file_name(), entry.file_type()?);
+        if kind.is_symlink() {
+            symlink(std::fs::read_link(entry.path())?, place.join(name))?;
+        } else if kind.is_file() {
+            let bytes = std::fs::read(entry.path())?;
+            write(&name.to_string_lossy(), &bytes)?;
+        }
+    }
+    let mut list = std::fs::read(host.join(AUTHORITIES_LIST))?;
+    list.extend_from_slice(authority.pem.as_bytes());
+    write(AUTHORITIES_LIST, &list)?;
+    write(&format!("{}.0", authority.openssl_hash), authority.pem.as_bytes())
 }
 
 fn make_directory(path: &Path) -> io::Result<()> {
@@ -185,7 +225,7 @@ pub(crate) fn compile(layout: &Layout<'_>, etc: &Path, privileged: bool) -> io::
     root.attach(etc, "etc", READ_ONLY, privileged)?;
     for name in HOST_ETC {
         let host = Path::new("/etc").join(name);
-        if host.exists() {
+        if host.exists() && !(etc.join(name).join(AUTHORITIES_LIST).is_file() && has_own_copy(name, &host)) {
             root.attach(&host, &format!("etc/{name}"), READ_ONLY, privileged)?;
         }
     }

@@ -1,6 +1,8 @@
 //! What the black-box tests share: a cloud of their own for each test, and the real clients to drive it with.
 //! Deliberately no client of AWS's APIs: those are the AWS CLI, boto3, the AWS SDK for JavaScript, and curl.
 
+pub mod deploy;
+
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};

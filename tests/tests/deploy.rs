@@ -1,9 +1,9 @@
 //! Tools that deploy, unmodified, and CloudFormation through its real clients.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
-use cumulet_tests::{Cloud, eventually, node_runtime, output, python_runtime, root, succeed};
+use cumulet_tests::deploy::{application, cdk_in, is_nothing_left, no_stack, output_of, run_in};
+use cumulet_tests::{Cloud, eventually, node_runtime, python_runtime, root, succeed};
 use serde_json::{Value, json};
 
 fn tool(name: &str) -> PathBuf {
@@ -73,52 +73,11 @@ fn ask(cloud: &Cloud, queue: &str) {
     cloud.aws(&["sqs", "send-message", "--queue-url", queue, "--message-body", "work"]);
 }
 
-/// An output of a stack.
-fn output_of(cloud: &Cloud, stack: &str, name: &str) -> String {
-    let found = cloud.aws(&["cloudformation", "describe-stacks", "--stack-name", stack]);
-    let list = found["Stacks"][0]["Outputs"].as_array().cloned().unwrap_or_default();
-    let one = list.iter().find(|output| output["OutputKey"] == name).map(|output| output["OutputValue"].clone());
-    one.and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_else(|| panic!("no {name} in {list:?}"))
-}
-
-/// A copy of an application, which tools may leave their files in.
-fn application(name: &str) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().expect("a folder");
-    let from = root().join("tests/clients/deploy").join(name).join(".");
-    succeed(Command::new("cp").arg("-r").arg(from).arg(folder.path()));
-    folder
-}
-
-fn run_in(cloud: &Cloud, folder: &Path, program: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> String {
-    let mut command = cloud.command(program);
-    command.args(arguments).current_dir(folder).envs(environment.iter().copied());
-    command.env("CI", "1").env("NODE_RUNTIME", node_runtime()).env("NODE_NO_WARNINGS", "1");
-    command.env("SLS_TELEMETRY_DISABLED", "1").env("SLS_NOTIFICATIONS_MODE", "off");
-    command.env("CDK_DISABLE_VERSION_CHECK", "1");
-    let done = output(&mut command);
-    let text = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
-    assert!(done.status.success(), "{} {arguments:?}: {text}", program.display());
-    text
-}
-
 /// The body an API answers with.
 fn body_of(cloud: &Cloud, url: &str) -> String {
     let url = url.replacen("https://", "http://", 1);
     let answer = cloud.curl(&["--fail-with-body"], &url);
     String::from_utf8_lossy(&answer.stdout).into_owned()
-}
-
-fn is_nothing_left(cloud: &Cloud) {
-    for (arguments, member) in [
-        (["lambda", "list-functions"], "Functions"),
-        (["dynamodb", "list-tables"], "TableNames"),
-        (["iam", "list-roles"], "Roles"),
-        (["ssm", "describe-parameters"], "Parameters"),
-        (["apigatewayv2", "get-apis"], "Items"),
-    ] {
-        let left = cloud.aws(&arguments);
-        assert_eq!(left[member], Value::Array(Vec::new()), "{arguments:?}");
-    }
 }
 
 #[test]
@@ -154,18 +113,7 @@ fn osls() {
 fn aws_cdk() {
     let cloud = Cloud::start();
     let folder = application("cdk");
-    let program = root().join("tests/clients/deploy/node_modules/.bin/cdk");
-    let modules = root().join("tests/clients/deploy/node_modules");
-    let modules = modules.to_str().expect("a path in UTF-8").to_owned();
-    let cdk = |arguments: &[&str], greeting: &str| {
-        let environment = [
-            ("GREETING", greeting),
-            ("NODE_PATH", modules.as_str()),
-            ("CDK_DEFAULT_ACCOUNT", "000000000000"),
-            ("CDK_DEFAULT_REGION", "us-east-1"),
-        ];
-        run_in(&cloud, folder.path(), &program, arguments, &environment)
-    };
+    let cdk = |arguments: &[&str], greeting: &str| cdk_in(&cloud, folder.path(), arguments, greeting);
     cdk(&["bootstrap", "aws://000000000000/us-east-1"], "hello");
     let roles = cloud.aws(&["iam", "list-roles"]);
     assert_eq!(roles["Roles"].as_array().map(Vec::len), Some(5), "{roles}");
@@ -193,6 +141,73 @@ fn aws_cdk() {
     cdk(&["destroy", "--force"], "other");
     assert_eq!(cloud.aws(&["lambda", "list-functions"])["Functions"], Value::Array(Vec::new()));
     assert_eq!(cloud.aws(&["dynamodb", "list-tables"])["TableNames"], Value::Array(Vec::new()));
+}
+
+/// The functions that the CDK brings along for what CloudFormation cannot do; they answer over HTTPS.
+#[test]
+fn providers_of_the_cdk() {
+    let sdk = cumulet_tests::sdk();
+    let cloud = Cloud::start_with(&["--sdk-dir", &sdk.to_string_lossy(), "--lenient-versions"]);
+    let folder = application("cdk-providers");
+    let cdk = |arguments: &[&str]| cdk_in(&cloud, folder.path(), arguments, "");
+    cdk(&["bootstrap", "aws://000000000000/us-east-1"]);
+    cdk(&["deploy", "--require-approval", "never"]);
+    let output = |name: &str| output_of(&cloud, "Providers", name);
+    let made = cloud.aws(&["s3api", "head-object", "--bucket", &output("Bucket"), "--key", "made"]);
+    assert_eq!(made["ETag"], output("Tag").as_str());
+    let group = format!("/aws/lambda/{}", output("Function"));
+    let groups = cloud.aws(&["logs", "describe-log-groups", "--log-group-name-prefix", &group]);
+    assert_eq!(groups["logGroups"][0]["retentionInDays"], 7, "{groups}");
+    upload(&cloud, &output("Bucket"));
+    eventually("the upload ran the function", || {
+        cloud.aws(&["logs", "filter-log-events", "--log-group-name", &group]).to_string().contains("uploaded file.txt")
+    });
+    // With the file still in its bucket.
+    cdk(&["destroy", "--force"]);
+    assert_eq!(cloud.aws(&["lambda", "list-functions"])["Functions"], Value::Array(Vec::new()));
+    let buckets = cloud.aws(&["s3api", "list-buckets"])["Buckets"].as_array().map(Vec::len);
+    assert_eq!(buckets, Some(1), "only the CDK's own bucket is left");
+}
+
+/// `cumulet deploy` reads a file of the Serverless Framework by itself, or hands it to `osls` where that is there.
+#[test]
+fn serverless_yml() {
+    const FILE: &str = "service: small
+provider: {name: aws, runtime: \"${env:NODE_RUNTIME}\", environment: {GREETING: \"${self:custom.greeting}\"}}
+custom: {greeting: hello}
+functions:
+  hello:
+    handler: index.handler
+    events: [{httpApi: GET /hello}, {http: {path: old, method: get, cors: true}}]
+";
+    let cloud = Cloud::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let code = "exports.handler = async () => ({ statusCode: 200, body: process.env.GREETING });";
+    std::fs::write(folder.path().join("serverless.yml"), FILE).expect("writing the file");
+    std::fs::write(folder.path().join("index.js"), code).expect("writing the code");
+    let deploy = || {
+        let mut command = cloud.command(cumulet_tests::program());
+        command.arg("deploy").arg(folder.path()).env("NODE_RUNTIME", node_runtime());
+        command.env("SLS_TELEMETRY_DISABLED", "1").env("SLS_NOTIFICATIONS_MODE", "off").env("CI", "1");
+        let done = cumulet_tests::output(&mut command);
+        let said = format!("{}{}", String::from_utf8_lossy(&done.stderr), String::from_utf8_lossy(&done.stdout));
+        assert!(done.status.success(), "{said}");
+        said
+    };
+    assert!(deploy().contains("read without osls"));
+    let url = output_of(&cloud, "small-dev", "HttpApiUrl");
+    assert_eq!(body_of(&cloud, &format!("{url}/hello")), "hello");
+    assert_eq!(body_of(&cloud, &format!("{}/old", output_of(&cloud, "small-dev", "ServiceEndpoint"))), "hello");
+    no_stack(&cloud, "small-dev");
+    // The function's own, which osls wants to make.
+    cloud.aws(&["logs", "delete-log-group", "--log-group-name", "/aws/lambda/small-dev-hello"]);
+    let modules = folder.path().join("node_modules/.bin");
+    std::fs::create_dir_all(&modules).expect("making a folder");
+    let osls = root().join("tests/clients/deploy/node_modules/.bin/osls").canonicalize().expect("osls is installed");
+    std::os::unix::fs::symlink(osls, modules.join("osls")).expect("a link to osls");
+    assert!(deploy().contains("handed to"));
+    let url = output_of(&cloud, "small-dev", "HttpApiUrl");
+    assert_eq!(body_of(&cloud, &format!("{url}/hello")), "hello");
 }
 
 /// Stacks on their way in every direction, killed on it.

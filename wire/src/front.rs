@@ -19,6 +19,9 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::server::TlsStream;
 
 use crate::auth::sigv4::{self, Claim, Signed};
 use crate::auth::{Authorizer, Caller, Credentials};
@@ -26,7 +29,7 @@ use crate::call::{Call, Context, trace_of};
 use crate::data_plane::{DataPlane, HttpRequest, PlaneBody, host_name};
 use crate::error::ApiError;
 use crate::operation::{Operation, Protocol, Registry, Service};
-use crate::preamble;
+use crate::preamble::{self, Begun};
 use crate::protocol::{self, QueryForm, Spoken};
 use crate::query as query_protocol;
 use crate::raw::{RawBody, RawService};
@@ -40,6 +43,8 @@ pub struct Parts {
     pub credentials: Arc<dyn Credentials>,
     pub authorizer: Arc<dyn Authorizer>,
     pub clock: Arc<dyn Clock>,
+    /// For those who speak TLS.
+    pub tls: Option<Arc<ServerConfig>>,
 }
 
 pub struct Front {
@@ -99,8 +104,14 @@ impl Front {
                 let _permit = permit;
                 let limit = Duration::from_millis(limits::REQUEST_HEAD_TIMEOUT_MS);
                 let Some(stream) = preamble::read(stream, limit).await else { return };
-                if let Err(e) = watcher.watch(front.connection(stream, peer)).await {
-                    tracing::debug!(error = %e, "a connection ended with an error");
+                let ended = if stream.is_tls() {
+                    let Some(stream) = front.unwrap_tls(stream, limit).await else { return };
+                    watcher.watch(front.connection(stream, peer)).await.map_err(|e| e.to_string())
+                } else {
+                    watcher.watch(front.connection(stream, peer)).await.map_err(|e| e.to_string())
+                };
+                if let Err(error) = ended {
+                    tracing::debug!(error, "a connection ended with an error");
                 }
             });
         }
@@ -120,8 +131,29 @@ impl Front {
         };
         let limit = Duration::from_millis(limits::REQUEST_HEAD_TIMEOUT_MS);
         let Some(stream) = preamble::read(stream, limit).await else { return };
-        if let Err(e) = self.connection(stream, peer).await {
-            tracing::debug!(error = %e, "a sandbox's connection ended with an error");
+        let ended = if stream.is_tls() {
+            let Some(stream) = self.unwrap_tls(stream, limit).await else { return };
+            self.connection(stream, peer).await.map_err(|e| e.to_string())
+        } else {
+            self.connection(stream, peer).await.map_err(|e| e.to_string())
+        };
+        if let Err(error) = ended {
+            tracing::debug!(error, "a sandbox's connection ended with an error");
+        }
+    }
+
+    /// The connection within one of TLS; `None` when there is none, or too late.
+    async fn unwrap_tls<S>(&self, stream: S, limit: Duration) -> Option<Begun<TlsStream<S>>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let acceptor = TlsAcceptor::from(self.parts.tls.clone()?);
+        match tokio::time::timeout(limit, acceptor.accept(stream)).await.ok()? {
+            Ok(stream) => preamble::read(stream, limit).await,
+            Err(error) => {
+                tracing::debug!(%error, "a connection with TLS did not come about");
+                None
+            }
         }
     }
 
@@ -253,6 +285,17 @@ impl Front {
         }
     }
 
+    /// The service of a signature's scope. Of two that are signed for alike, it is the one that knows the path.
+    fn signed_for(&self, scope: &str, path: &str) -> Option<&Arc<dyn Service>> {
+        let first = self.parts.registry.service(scope)?;
+        let is_other = |s: &&Arc<dyn Service>| s.signing_name() == scope && s.model().name != scope;
+        let knows = |s: &&Arc<dyn Service>| s.model().protocol == Protocol::RestJson && knows_path(&***s, path);
+        match self.parts.registry.services().find(is_other) {
+            Some(other) if !knows(&first) && knows(&other) => Some(other),
+            _ => Some(first),
+        }
+    }
+
     fn service(
         &self,
         claim: Option<&Claim>,
@@ -267,7 +310,7 @@ impl Front {
         });
         if let Some(claim) = claim {
             let signed = targeted.filter(|s| s.signing_name() == claim.scope.service);
-            return signed.or_else(|| self.parts.registry.service(&claim.scope.service));
+            return signed.or_else(|| self.signed_for(&claim.scope.service, path));
         }
         // Unsigned: found all the same, so that the refusal comes in the caller's own protocol.
         if target.is_some() {
@@ -281,11 +324,7 @@ impl Front {
             };
             return self.parts.registry.services().find(knows);
         }
-        let methods = ["GET", "POST", "PUT", "DELETE", "PATCH"];
-        let knows = |s: &&Arc<dyn Service>| {
-            s.model().protocol == Protocol::RestJson
-                && methods.iter().any(|m| protocol::match_rest(s.model(), m, path, "").is_some())
-        };
+        let knows = |s: &&Arc<dyn Service>| s.model().protocol == Protocol::RestJson && knows_path(&***s, path);
         self.parts.registry.services().find(knows)
     }
 
@@ -455,6 +494,12 @@ pub async fn caller_of(
         body: &request.body,
     };
     authenticate(credentials, claim, &signed, request.now_ms).await.map(|(caller, _)| caller)
+}
+
+/// Whether a REST service has the path, whatever the method.
+fn knows_path(service: &dyn Service, path: &str) -> bool {
+    let methods = ["GET", "POST", "PUT", "DELETE", "PATCH"];
+    methods.iter().any(|method| protocol::match_rest(service.model(), method, path, "").is_some())
 }
 
 /// The operation and its members, by the service's protocol.

@@ -11,6 +11,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Response, StatusCode};
 use serde_json::{Map, Value, json};
 
+use crate::auth::Caller;
 use crate::data_plane::HttpRequest;
 
 /// What an event is made of.
@@ -106,6 +107,60 @@ pub fn event_v2(parts: &EventParts<'_>) -> Vec<u8> {
 /// The event in format 1.0, as JSON. Names of headers are written `Like-This`: how the client wrote them is not kept,
 /// and HTTP/1.1 clients mostly write them so.
 pub fn event_v1(parts: &EventParts<'_>) -> Vec<u8> {
+    v1(parts, body(parts.request)).to_string().into_bytes()
+}
+
+/// What events of REST APIs have beside, or otherwise than, those of HTTP APIs.
+#[derive(Clone, Debug)]
+pub struct RestParts<'a> {
+    pub event: EventParts<'a>,
+    /// Below the stage, where [`EventParts::raw_path`] has the stage in it.
+    pub path: &'a str,
+    pub resource_id: &'a str,
+    pub deployment_id: &'a str,
+    /// Id and value of the key that was sent and counted.
+    pub api_key: Option<(&'a str, &'a str)>,
+    /// Who signed the request, where a signature was asked for.
+    pub caller: Option<&'a Caller>,
+    /// The body is of a type that the API passes on in base64; all others are text.
+    pub is_binary: bool,
+}
+
+/// The event of a REST API's Lambda proxy integration, as JSON
+/// (<https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html>).
+pub fn event_rest(parts: &RestParts<'_>) -> Vec<u8> {
+    let bytes = &parts.event.request.body;
+    let body = match (bytes.is_empty(), parts.is_binary) {
+        (true, _) => (None, false),
+        (false, true) => (Some(STANDARD.encode(bytes)), true),
+        (false, false) => (Some(String::from_utf8_lossy(bytes).into_owned()), false),
+    };
+    let mut event = v1(&parts.event, body);
+    if let Some(event) = event.as_object_mut() {
+        event.remove("version");
+    }
+    event["path"] = parts.path.into();
+    let context = &mut event["requestContext"];
+    if parts.event.authorizer.is_none()
+        && let Some(context) = context.as_object_mut()
+    {
+        context.remove("authorizer");
+    }
+    context["resourceId"] = parts.resource_id.into();
+    context["deploymentId"] = parts.deployment_id.into();
+    let identity = &mut context["identity"];
+    if let Some((id, value)) = parts.api_key {
+        (identity["apiKeyId"], identity["apiKey"]) = (id.into(), value.into());
+    }
+    if let Some(caller) = parts.caller {
+        identity["accountId"] = caller.account.as_str().into();
+        let arn = caller.names().first().copied().unwrap_or_default();
+        (identity["userArn"], identity["caller"], identity["user"]) = (arn.into(), arn.into(), arn.into());
+    }
+    event.to_string().into_bytes()
+}
+
+fn v1(parts: &EventParts<'_>, (body, is_base64): (Option<String>, bool)) -> Value {
     let request = parts.request;
     let (mut headers, mut headers_all) = (Map::new(), Map::new());
     for (name, values) in received(request) {
@@ -122,8 +177,7 @@ pub fn event_v1(parts: &EventParts<'_>) -> Vec<u8> {
         true => Value::Null,
         false => Value::Object(map),
     };
-    let (body, is_base64) = body(request);
-    let event = json!({
+    json!({
         "version": "1.0",
         "resource": parts.resource,
         "path": parts.raw_path,
@@ -167,8 +221,7 @@ pub fn event_v1(parts: &EventParts<'_>) -> Vec<u8> {
         "stageVariables": parts.stage_variables.filter(|v| !v.is_empty()),
         "body": body,
         "isBase64Encoded": is_base64,
-    });
-    event.to_string().into_bytes()
+    })
 }
 
 /// The response to an answer in format 2.0. JSON without a `statusCode` is the body itself, of type `application/json`;

@@ -22,4 +22,5 @@ pub mod query;
 pub mod raw;
 pub mod schedule;
 pub mod seal;
+pub mod tls;
 pub mod validate;

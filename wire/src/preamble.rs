@@ -1,4 +1,4 @@
-//! The first bytes of a connection, which tell HTTP/2 from HTTP/1. The protocols' own limits begin only after them, so
+//! The first bytes of a connection, which tell HTTP/2 from HTTP/1, and both from TLS. The protocols' own limits begin only after them, so
 //! whoever sends nothing, or half of HTTP/2's preface, is waited for here, and not for ever.
 
 use std::io;
@@ -11,6 +11,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 /// What every HTTP/2 connection begins with (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// The type of TLS's first record (RFC 8446, section 5.1), which no request begins with.
+const HANDSHAKE: u8 = 22;
 
 /// A stream whose first bytes were read already, and are read again.
 pub struct Begun<S> {
@@ -32,6 +35,13 @@ pub async fn read<S: AsyncRead + Unpin>(mut stream: S, limit: Duration) -> Optio
     };
     tokio::time::timeout(limit, undecided).await.ok()??;
     Some(Begun { first: first.freeze(), stream })
+}
+
+impl<S> Begun<S> {
+    /// Whether it is TLS, and HTTP only within.
+    pub fn is_tls(&self) -> bool {
+        self.first.first() == Some(&HANDSHAKE)
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Begun<S> {

@@ -7,14 +7,17 @@ use cumulet_wire::operation::ServiceModel;
 
 const PAGE: &str = "docs/reference/coverage.md";
 
-fn models() -> [&'static ServiceModel; 14] {
+fn models() -> [&'static ServiceModel; 17] {
     [
         &cumulet_lambda::MODEL,
         &cumulet_apigateway::MODEL,
+        &cumulet_apigateway::rest::MODEL,
         &cumulet_cloudformation::MODEL,
         &cumulet_logs::MODEL,
         &cumulet_iam::MODEL,
         &cumulet_sts::MODEL,
+        &cumulet_kms::MODEL,
+        &cumulet_cloudwatch::MODEL,
         &cumulet_events::MODEL,
         &cumulet_scheduler::MODEL,
         &cumulet_sns::MODEL,

@@ -59,6 +59,21 @@ pub struct Client {
     host: String,
 }
 
+impl Client {
+    /// Points another tool, to be run by this one, to the same cloud.
+    pub fn hand_on(&self, command: &mut std::process::Command) {
+        command
+            .env("AWS_ENDPOINT_URL", &self.connection.endpoint)
+            .env("AWS_REGION", &self.connection.region)
+            .env("AWS_DEFAULT_REGION", &self.connection.region)
+            .env("AWS_ACCESS_KEY_ID", &self.keys.access_key_id)
+            .env("AWS_SECRET_ACCESS_KEY", &self.keys.secret_access_key);
+        if let Some(token) = &self.keys.session_token {
+            command.env("AWS_SESSION_TOKEN", token);
+        }
+    }
+}
+
 /// What came back.
 pub struct Answer {
     pub status: u16,

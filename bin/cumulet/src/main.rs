@@ -5,6 +5,7 @@ mod commands;
 mod config;
 mod output;
 mod packaging;
+mod serverless;
 mod up;
 
 use std::process::ExitCode;

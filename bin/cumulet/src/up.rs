@@ -26,6 +26,7 @@ use cumulet_wire::error::ApiError;
 use cumulet_wire::front::{self, Front, Parts};
 use cumulet_wire::operation::Registry;
 use cumulet_wire::raw::RawService;
+use cumulet_wire::tls::{self, Authority};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -169,11 +170,16 @@ impl Cloud {
         let usage = cumulet_meter::UsageSums::start(store.clone());
         let meter: Arc<dyn MeterSink> = Arc::new(cumulet_meter::Sink::start(store.clone()));
 
+        let authority = Authority::open(&config.data_dir, clock.now_ms());
+        let authority = authority.map_err(|e| failed("opening the certificate authority", &e))?;
+        let tls = authority.server(clock.now_ms()).map_err(|e| failed("making a certificate", &e))?;
+        // For the hosts of runtimes that bring authorities of their own.
+        fs::copy(config.data_dir.join("authority.pem"), config.data_dir.join("runtime/authority.pem"))
+            .map_err(|e| failed("handing out the certificate authority", &e))?;
         let door: Arc<OnceLock<Arc<Front>>> = Arc::default();
-        let sandbox = Arc::new(
-            LinuxSandbox::new(sandbox_config(config, door.clone())?)
-                .map_err(|e| failed("preparing the sandbox", &e))?,
-        );
+        let mut sandbox = sandbox_config(config, door.clone())?;
+        sandbox.authority = Some(cumulet_sandbox::Authority { pem: authority.pem, openssl_hash: tls::OPENSSL_HASH });
+        let sandbox = Arc::new(LinuxSandbox::new(sandbox).map_err(|e| failed("preparing the sandbox", &e))?);
         let ports = Ports {
             sandbox,
             sessions: access.clone() as Arc<dyn Sessions>,
@@ -216,12 +222,17 @@ impl Cloud {
             },
         );
         let lambda = Arc::new(lambda.with_mappings(mappings.clone()));
-        let gateway = Arc::new(cumulet_apigateway::ApiGateway::new(store.clone(), invoker.clone(), logs));
+        let gateway = Arc::new(cumulet_apigateway::ApiGateway::new(
+            store.clone(),
+            invoker.clone(),
+            logs,
+            Arc::new(SignedRequests(access.clone())),
+        ));
         let stacks = Arc::new(cumulet_cloudformation::CloudFormation::new(
             store.clone(),
             clock.clone(),
             client.clone(),
-            &format!("http://127.0.0.1:{}", cumulet_sandbox::PLATFORM_PORT),
+            cumulet_sandbox::PLATFORM_TLS_ENDPOINT,
         ));
         let tables =
             Arc::new(cumulet_dynamodb::DynamoDb::new(store.clone(), clock.clone(), usage.clone(), client.clone()));
@@ -260,11 +271,14 @@ impl Cloud {
             )))
             .with(Arc::new(cumulet_ecr::Ecr))
             .with(Arc::new(cumulet_secretsmanager::SecretsManager::new(store.clone(), &secret)))
+            .with(Arc::new(cumulet_cloudwatch::CloudWatch::new(store.clone())))
+            .with(Arc::new(cumulet_kms::Kms::new(store.clone(), &secret)))
             .with(Arc::new(cumulet_ssm::Ssm::new(store.clone(), &secret)))
             .with(tables.clone())
             .with(Arc::new(tables.streams()))
             .with(Arc::new(cumulet_meter::Meter::new(store.clone(), prices(config)?)))
             .with(gateway.clone())
+            .with(Arc::new(gateway.rest_apis()))
             .with(stacks.clone())
             .with(Arc::new(cumulet_platform::Platform::new(blobs, engine.clone(), config.listen.ip())));
         stacks.connect(registry.clone(), access.clone());
@@ -290,6 +304,7 @@ impl Cloud {
             credentials: access.clone() as Arc<dyn Credentials>,
             authorizer: access as Arc<dyn Authorizer>,
             clock,
+            tls: Some(tls),
         };
         let front = door.get_or_init(|| Arc::new(Front::new(parts))).clone();
         Ok(Cloud { front, engine, delivery, mappings, store, tables, usage })
@@ -507,6 +522,17 @@ impl cumulet_sts::Roles for Roles {
             arn: assumed.arn,
             user_id: assumed.user_id,
         })
+    }
+}
+
+/// The same of methods and routes of APIs.
+struct SignedRequests(Arc<cumulet_iam::Access>);
+
+#[async_trait]
+impl cumulet_apigateway::Verifier for SignedRequests {
+    async fn verify(&self, request: &HttpRequest, resource: &str) -> Option<Caller> {
+        let caller = front::caller_of(&*self.0, "execute-api", request).await.ok()?;
+        self.0.authorize(&caller, "execute-api:Invoke", resource).await.is_ok().then_some(caller)
     }
 }
 

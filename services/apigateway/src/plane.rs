@@ -2,7 +2,6 @@
 //! where the rest of the path is what it would have been on the API's own host. In either way the first segment
 //! names the stage if the API has a stage of that name; otherwise the stage is `$default`.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,14 +16,16 @@ use cumulet_wire::http_event::{self, EventParts};
 use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
 
-use crate::ready::{ReadyApi, ReadyRoute, ReadyStage};
+use crate::guard::Known;
+use crate::ready::{self, ReadyApi, ReadyRoute, ReadyStage};
 use crate::routing::{Match, RouteKey, function_of};
+use crate::shapes::AccessLogSettings;
 use crate::{ApiGateway, access_log, cors};
 
 const PATH_PREFIX: &str = "/_cumulet/api/";
 
 /// A message as API Gateway words it, `{"message":"Not Found"}`.
-fn message(status: StatusCode, text: &str) -> Response<Bytes> {
+pub(crate) fn message(status: StatusCode, text: &str) -> Response<Bytes> {
     let body = serde_json::json!({ "message": text }).to_string();
     let mut response = Response::new(Bytes::from(body));
     *response.status_mut() = status;
@@ -79,12 +80,20 @@ fn stage_of<'a>(api: &'a ReadyApi, path: &'a str) -> Option<(&'a ReadyStage, &'a
 
 /// What became of an integration, for the access log.
 #[derive(Default)]
-struct Trace {
-    route_key: String,
-    integration_ms: Option<u128>,
-    integration_status: Option<u16>,
-    integration_request_id: String,
-    error: String,
+pub(crate) struct Trace {
+    pub route_key: String,
+    pub integration_ms: Option<u128>,
+    pub integration_status: Option<u16>,
+    pub integration_request_id: String,
+    pub error: String,
+}
+
+/// Whose access log it is, if there is one.
+pub(crate) struct Logged<'a> {
+    pub account: &'a str,
+    pub api_id: &'a str,
+    pub stage: &'a str,
+    pub settings: Option<&'a AccessLogSettings>,
 }
 
 #[async_trait]
@@ -107,9 +116,12 @@ impl DataPlane for ApiGateway {
         let Some((api_id, path)) = api_of(&host_name, &request.path) else {
             return not_found();
         };
-        let api = match self.ready.get(&self.storage, &api_id).await {
+        if let Some(api) = self.rests.known(&api_id) {
+            return self.serve_rest(&api, &request, &path, started).await;
+        }
+        let api = match self.ready.get(&api_id, ready::make(&self.storage, &api_id)).await {
             Ok(Some(api)) => api,
-            Ok(None) => return not_found(),
+            Ok(None) => return self.serve_rest_anew(&api_id, &request, &path, started).await,
             Err(error) => {
                 tracing::error!(%error, api_id, "loading an API");
                 return internal();
@@ -127,7 +139,13 @@ impl DataPlane for ApiGateway {
         if let Ok(value) = HeaderValue::from_str(&request.request_id) {
             response.headers_mut().insert("apigw-requestid", value);
         }
-        self.log_access(&api, stage, &request, &path, &trace, &response, started).await;
+        let logged = Logged {
+            account: &api.api.account,
+            api_id: &api.api.api_id,
+            stage: &stage.stage.stage_name,
+            settings: stage.stage.access_log_settings.as_ref(),
+        };
+        self.log_access(&logged, &request, &path, &trace, &response, started).await;
         response
     }
 }
@@ -187,7 +205,15 @@ impl ApiGateway {
             return internal();
         };
         let is_v1 = integration.payload_format_version == "1.0";
-        let payload = event(api, stage, route, &found.parameters, request, path, is_v1);
+        let asked = Asked { api, stage, route, found, request, path };
+        let known = match self.let_in(&asked).await {
+            Ok(known) => known,
+            Err((status, text)) => {
+                trace.error = text.to_owned();
+                return message(status, text);
+            }
+        };
+        let payload = event(&asked, known, is_v1);
         let access = Access::Service {
             principal: "apigateway.amazonaws.com".into(),
             source_arn: source_arn(api, stage, route, request),
@@ -227,18 +253,16 @@ impl ApiGateway {
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
-    async fn log_access(
+    pub(crate) async fn log_access(
         &self,
-        api: &ReadyApi,
-        stage: &ReadyStage,
+        logged: &Logged<'_>,
         request: &HttpRequest,
         path: &str,
         trace: &Trace,
         response: &Response<Bytes>,
         started: Instant,
     ) {
-        let Some(settings) = &stage.stage.access_log_settings else {
+        let Some(settings) = logged.settings else {
             return;
         };
         let (Some(arn), Some(format)) = (&settings.destination_arn, &settings.format) else {
@@ -263,15 +287,16 @@ impl ApiGateway {
         let variables: access_log::Variables = vec![
             ("requestId", request.request_id.clone()),
             ("extendedRequestId", request.request_id.clone()),
-            ("accountId", api.api.account.clone()),
-            ("apiId", api.api.api_id.clone()),
-            ("stage", stage.stage.stage_name.clone()),
+            ("accountId", logged.account.to_owned()),
+            ("apiId", logged.api_id.to_owned()),
+            ("stage", logged.stage.to_owned()),
             ("domainName", domain),
             ("domainPrefix", prefix),
             ("httpMethod", request.method.as_str().to_owned()),
             ("path", path.to_owned()),
             ("protocol", request.protocol.to_owned()),
             ("routeKey", trace.route_key.clone()),
+            ("resourcePath", trace.route_key.clone()),
             ("status", response.status().as_u16().to_string()),
             ("responseLength", response.body().len().to_string()),
             ("responseLatency", started.elapsed().as_millis().to_string()),
@@ -291,20 +316,25 @@ impl ApiGateway {
             ("error.messageString", format!("\"{error}\"")),
         ];
         let event = LogEvent { timestamp_ms: request.now_ms, message: access_log::line(format, &variables) };
-        let stream = format!("{}/{}", clock::day(request.now_ms), stage.stage.stage_name);
+        let stream = format!("{}/{}", clock::day(request.now_ms), logged.stage);
         self.logs.append(&account, &region, &group, &stream, vec![event]).await;
     }
 }
 
-fn event(
-    api: &ReadyApi,
-    stage: &ReadyStage,
-    route: &ReadyRoute,
-    parameters: &BTreeMap<String, String>,
-    request: &HttpRequest,
-    path: &str,
-    is_v1: bool,
-) -> Vec<u8> {
+/// One request on its way.
+pub(crate) struct Asked<'a> {
+    pub api: &'a ReadyApi,
+    pub stage: &'a ReadyStage,
+    pub route: &'a ReadyRoute,
+    pub found: &'a Match,
+    pub request: &'a HttpRequest,
+    /// With the stage.
+    pub path: &'a str,
+}
+
+/// The event of a function; `known`: what is known of who asks, by the format.
+pub(crate) fn event(asked: &Asked<'_>, known: Known, is_v1: bool) -> Vec<u8> {
+    let Asked { api, stage, route, found, request, path } = *asked;
     let host_name = request.host_name();
     let parts = EventParts {
         request,
@@ -314,10 +344,10 @@ fn event(
         domain_prefix: host_name.split('.').next().unwrap_or_default(),
         route_key: &route.route.route_key,
         stage: &stage.stage.stage_name,
-        path_parameters: Some(parameters),
+        path_parameters: Some(&found.parameters),
         stage_variables: Some(&stage.stage.stage_variables),
         raw_path: path,
-        authorizer: None,
+        authorizer: known.shown(is_v1),
         resource: match &route.key {
             RouteKey::Default => "$default",
             RouteKey::Path { path, .. } => path,

@@ -9,7 +9,7 @@ use cumulet_base::limits;
 
 use crate::errors::Error;
 use crate::routing::{RouteKey, RouteTable};
-use crate::shapes::{Api, Integration, Route, Stage};
+use crate::shapes::{Api, Authorizer, Integration, Route, Stage};
 use crate::storage::Storage;
 use crate::throttle::Bucket;
 
@@ -17,6 +17,7 @@ use crate::throttle::Bucket;
 pub struct ReadyApi {
     pub api: Api,
     pub stages: BTreeMap<String, ReadyStage>,
+    pub authorizers: BTreeMap<String, Authorizer>,
     /// Zero of the buckets' time.
     pub since: Instant,
 }
@@ -36,19 +37,28 @@ pub struct ReadyRoute {
     pub bucket: Option<Bucket>,
 }
 
-#[derive(Default)]
-struct Inner {
-    apis: HashMap<String, Arc<ReadyApi>>,
+struct Inner<T> {
+    apis: HashMap<String, Arc<T>>,
     /// Counts changes, so that what was read before one is not kept after it.
     generation: u64,
 }
 
-#[derive(Default)]
-pub struct ReadyApis {
-    inner: RwLock<Inner>,
+pub struct ReadyApis<T = ReadyApi> {
+    inner: RwLock<Inner<T>>,
 }
 
-impl ReadyApis {
+impl<T> Default for ReadyApis<T> {
+    fn default() -> ReadyApis<T> {
+        ReadyApis { inner: RwLock::new(Inner { apis: HashMap::new(), generation: 0 }) }
+    }
+}
+
+impl<T> ReadyApis<T> {
+    /// What is ready already.
+    pub fn known(&self, api_id: &str) -> Option<Arc<T>> {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner).apis.get(api_id).cloned()
+    }
+
     pub fn forget(&self, api_id: &str) {
         // A panic elsewhere cannot have left a half-made entry.
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
@@ -56,7 +66,12 @@ impl ReadyApis {
         inner.apis.remove(api_id);
     }
 
-    pub async fn get(&self, storage: &Storage, api_id: &str) -> Result<Option<Arc<ReadyApi>>, Error> {
+    /// What is ready, or else what `made` gives; `None` when there is no such API.
+    pub async fn get(
+        &self,
+        api_id: &str,
+        made: impl Future<Output = Result<Option<T>, Error>>,
+    ) -> Result<Option<Arc<T>>, Error> {
         let generation = {
             let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
             if let Some(api) = inner.apis.get(api_id) {
@@ -64,7 +79,7 @@ impl ReadyApis {
             }
             inner.generation
         };
-        let Some(api) = make(storage, api_id).await? else {
+        let Some(api) = made.await? else {
             return Ok(None);
         };
         let api = Arc::new(api);
@@ -80,7 +95,7 @@ impl ReadyApis {
     }
 }
 
-async fn make(storage: &Storage, api_id: &str) -> Result<Option<ReadyApi>, Error> {
+pub async fn make(storage: &Storage, api_id: &str) -> Result<Option<ReadyApi>, Error> {
     let Some(rows) = storage.load(api_id).await? else {
         return Ok(None);
     };
@@ -99,7 +114,7 @@ async fn make(storage: &Storage, api_id: &str) -> Result<Option<ReadyApi>, Error
         };
         stages.insert(name.clone(), stage_of(stage, routes));
     }
-    Ok(Some(ReadyApi { api: rows.api, stages, since: Instant::now() }))
+    Ok(Some(ReadyApi { api: rows.api, stages, authorizers: rows.authorizers, since: Instant::now() }))
 }
 
 fn stage_of(stage: &Stage, routes: Vec<(Route, Option<Integration>)>) -> ReadyStage {

@@ -1,16 +1,20 @@
-//! Where APIs are stored; the only file that names the store. `docs/formats/apigateway.md` fixes the keys and values.
+//! Where APIs are stored; the only place that names the store. `docs/formats/apigateway.md` fixes the keys and values.
 //! The row of an API is rewritten by every change of its parts, so that its revision guards them all.
+
+pub mod rest;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cumulet_base::limits;
-use cumulet_store::{Check, Key, KeyReader, KeyWriter, Op, Outcome, Read, Rev, Shard, Space, Store, StoreExt, Txn};
+use cumulet_store::{
+    Check, Key, KeyReader, KeyWriter, Op, Outcome, Read, Rev, Row, Shard, Space, Store, StoreExt, Txn,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::errors::Error;
-use crate::shapes::{Api, Deployment, Integration, Route, Stage};
+use crate::shapes::{Api, Authorizer, Deployment, Integration, Route, Stage};
 
 const SPACE: Space = Space(3);
 
@@ -22,6 +26,7 @@ pub struct ApiRows {
     pub routes: BTreeMap<String, Route>,
     pub integrations: BTreeMap<String, Integration>,
     pub deployments: BTreeMap<String, Deployment>,
+    pub authorizers: BTreeMap<String, Authorizer>,
     rev: Rev,
 }
 
@@ -32,12 +37,14 @@ pub enum Change {
     PutRoute(Route),
     PutIntegration(Integration),
     PutDeployment(Deployment),
+    PutAuthorizer(Authorizer),
     /// A route as a deployment froze it.
     Freeze(String, Route, Option<Integration>),
     DeleteStage(String),
     DeleteRoute(String),
     DeleteIntegration(String),
     DeleteDeployment(String),
+    DeleteAuthorizer(String),
 }
 
 #[derive(Clone)]
@@ -74,18 +81,14 @@ impl Storage {
         Storage { store }
     }
 
-    /// The API and its parts; `None` when there is none of that id.
-    pub async fn load(&self, api_id: &str) -> Result<Option<ApiRows>, Error> {
-        let mut rows = None;
-        let mut parts = Vec::new();
-        // An API that is changed between two pages is read again from the start.
+    /// All rows of a range, as of one revision of the API's own row, which is of that kind and comes beside.
+    /// An API that is changed between two pages is read again from the start.
+    async fn rows_of(&self, api_id: &str, kind: &str, range: (Key, Key)) -> Result<Option<(Row, Vec<Row>)>, Error> {
         'again: for _ in 0..8 {
-            parts.clear();
-            rows = None;
-            let mut first_rev = None;
-            let (mut lo, hi) = KeyWriter::new().text(api_id).range();
+            let (mut lo, hi) = range.clone();
+            let (mut rows, mut first): (Vec<Row>, Option<Row>) = (Vec::new(), None);
             loop {
-                let range = Read::Range {
+                let page = Read::Range {
                     space: SPACE,
                     lo: lo.clone(),
                     hi: hi.clone(),
@@ -93,32 +96,39 @@ impl Storage {
                     bytes: u32::MAX,
                     reverse: false,
                 };
-                let own = Read::Get(SPACE, part(api_id, "api").key());
-                let (_, mut answers) = self.store.read(shard(api_id), vec![range, own]).await?;
-                let own = answers.pop().and_then(|mut r| r.pop());
+                let own = Read::Get(SPACE, part(api_id, kind).key());
+                let (_, mut answers) = self.store.read(shard(api_id), vec![page, own]).await?;
+                let Some(own) = answers.pop().and_then(|mut rows| rows.pop()) else { return Ok(None) };
                 let page = answers.pop().unwrap_or_default();
-                let rev = own.as_ref().map(|row| row.rev);
-                if *first_rev.get_or_insert(rev) != rev {
+                if first.as_ref().is_some_and(|first| first.rev != own.rev) {
                     continue 'again;
                 }
-                rows = own;
+                first = Some(own);
                 let is_last = page.len() < 500;
                 if let Some(last) = page.last() {
                     lo = [last.key.as_ref(), &[0]].concat().into();
                 }
-                parts.extend(page);
+                rows.extend(page);
                 if is_last {
-                    break 'again;
+                    return Ok(first.map(|own| (own, rows)));
                 }
             }
         }
-        let Some(row) = rows else { return Ok(None) };
+        Err(Error::Busy)
+    }
+
+    /// The API and its parts; `None` when there is none of that id.
+    pub async fn load(&self, api_id: &str) -> Result<Option<ApiRows>, Error> {
+        let Some((row, parts)) = self.rows_of(api_id, "api", KeyWriter::new().text(api_id).range()).await? else {
+            return Ok(None);
+        };
         let mut found = ApiRows {
             api: read(&row.value)?,
             stages: BTreeMap::new(),
             routes: BTreeMap::new(),
             integrations: BTreeMap::new(),
             deployments: BTreeMap::new(),
+            authorizers: BTreeMap::new(),
             rev: row.rev,
         };
         for row in parts {
@@ -132,6 +142,7 @@ impl Storage {
                 "route" => drop(found.routes.insert(name, read(&row.value)?)),
                 "integration" => drop(found.integrations.insert(name, read(&row.value)?)),
                 "deployment" => drop(found.deployments.insert(name, read(&row.value)?)),
+                "httpauthorizer" => drop(found.authorizers.insert(name, read(&row.value)?)),
                 _ => {}
             }
         }
@@ -223,6 +234,7 @@ fn apply(txn: &mut Txn, api_id: &str, change: Change) -> Result<(), Error> {
         Change::PutStage(stage) => put("stage", &stage.stage_name, write(&stage)?),
         Change::PutRoute(route) => put("route", &route.route_id, write(&route)?),
         Change::PutIntegration(i) => put("integration", &i.integration_id, write(&i)?),
+        Change::PutAuthorizer(a) => put("httpauthorizer", &a.authorizer_id, write(&a)?),
         Change::PutDeployment(d) => put("deployment", &d.deployment_id, write(&d)?),
         Change::Freeze(deployment_id, route, integration) => {
             let key = part(api_id, "frozen").text(&deployment_id).text(&route.route_id).key();
@@ -231,6 +243,7 @@ fn apply(txn: &mut Txn, api_id: &str, change: Change) -> Result<(), Error> {
         }
         Change::DeleteStage(name) => delete(txn, api_id, "stage", &name),
         Change::DeleteRoute(id) => delete(txn, api_id, "route", &id),
+        Change::DeleteAuthorizer(id) => delete(txn, api_id, "httpauthorizer", &id),
         Change::DeleteIntegration(id) => delete(txn, api_id, "integration", &id),
         Change::DeleteDeployment(id) => {
             delete(txn, api_id, "deployment", &id);

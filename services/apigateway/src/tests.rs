@@ -14,19 +14,19 @@ use cumulet_wire::auth::Caller;
 use cumulet_wire::call::{Call, Context};
 use cumulet_wire::data_plane::{DataPlane, HttpRequest};
 use cumulet_wire::error::ApiError;
-use cumulet_wire::operation::Service;
+use cumulet_wire::operation::{Service, ServiceModel};
 use http::{HeaderMap, Method};
 use serde_json::{Value, json};
 
 use crate::{ApiGateway, MODEL};
 
-const ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:f";
+pub(crate) const ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:f";
 
 #[derive(Default)]
-struct World {
-    events: Mutex<Vec<(Access, Value)>>,
-    answer: Mutex<Option<Result<Outcome, InvokeError>>>,
-    lines: Mutex<Vec<String>>,
+pub(crate) struct World {
+    pub events: Mutex<Vec<(Access, Value)>>,
+    pub answer: Mutex<Option<Result<Outcome, InvokeError>>>,
+    pub lines: Mutex<Vec<String>>,
     hangs: std::sync::atomic::AtomicBool,
 }
 
@@ -58,7 +58,7 @@ impl LogSink for World {
     async fn flush(&self) {}
 }
 
-fn outcome(payload: &Value, function_error: Option<&'static str>) -> Outcome {
+pub(crate) fn outcome(payload: &Value, function_error: Option<&'static str>) -> Outcome {
     Outcome {
         payload: payload.to_string().into(),
         function_error,
@@ -68,25 +68,48 @@ fn outcome(payload: &Value, function_error: Option<&'static str>) -> Outcome {
     }
 }
 
-struct Fixture {
-    gateway: ApiGateway,
-    world: Arc<World>,
+/// Takes those with an `authorization` header for somebody who may.
+struct Signatures;
+
+#[async_trait]
+impl crate::Verifier for Signatures {
+    async fn verify(&self, request: &HttpRequest, _: &str) -> Option<Caller> {
+        request.headers.contains_key("authorization").then(|| Caller::owner("000000000000"))
+    }
+}
+
+pub(crate) struct Fixture {
+    pub gateway: Arc<ApiGateway>,
+    pub world: Arc<World>,
 }
 
 impl Fixture {
-    fn new() -> Fixture {
+    pub fn new() -> Fixture {
         let world = Arc::new(World::default());
         let store = Arc::new(cumulet_store_memory::MemoryStore::new());
-        Fixture { gateway: ApiGateway::new(store, world.clone(), world.clone()), world }
+        let gateway = ApiGateway::new(store, world.clone(), world.clone(), Arc::new(Signatures));
+        Fixture { gateway: Arc::new(gateway), world }
     }
 
     async fn call_as(&self, account: &str, operation: &str, input: Value) -> Result<Value, ApiError> {
-        let operation = MODEL.operations.iter().find(|o| o.name == operation).unwrap();
+        let call = self.call_of(&MODEL, account, operation, input, Bytes::new());
+        self.gateway.call(call).await.map(|answer| answer.output)
+    }
+
+    pub fn call_of(
+        &self,
+        model: &'static ServiceModel,
+        account: &str,
+        operation: &str,
+        input: Value,
+        payload: Bytes,
+    ) -> Call {
+        let operation = model.operations.iter().find(|o| o.name == operation).unwrap();
         let Value::Object(input) = input else { panic!("not an object") };
-        let call = Call {
+        Call {
             operation,
             input,
-            payload: Bytes::new(),
+            payload,
             context: Context {
                 caller: Caller::owner(account),
                 region: "us-east-1".into(),
@@ -95,8 +118,7 @@ impl Fixture {
                 now_ms: 1_795_428_930_123,
                 trace: None,
             },
-        };
-        self.gateway.call(call).await.map(|answer| answer.output)
+        }
     }
 
     async fn call(&self, operation: &str, input: Value) -> Value {
@@ -122,7 +144,7 @@ impl Fixture {
     }
 }
 
-fn request(host: &str, method: &str, path: &str) -> HttpRequest {
+pub(crate) fn request(host: &str, method: &str, path: &str) -> HttpRequest {
     HttpRequest {
         method: method.parse::<Method>().unwrap(),
         host: host.into(),
@@ -189,9 +211,20 @@ async fn what_is_refused() {
         ("CreateRoute", json!({"apiId": id, "routeKey": "$default"}), (409, "ConflictException")),
         (
             "CreateRoute",
-            json!({"apiId": id, "routeKey": "GET /a", "authorizationType": "JWT"}),
-            (501, "NotImplemented"),
+            json!({"apiId": id, "routeKey": "GET /a", "authorizationType": "JWT", "authorizerId": "none"}),
+            (400, "BadRequestException"),
         ),
+        (
+            "CreateAuthorizer",
+            json!({"apiId": id, "name": "a", "authorizerType": "JWT", "identitySource": ["$request.header.A"]}),
+            (400, "BadRequestException"),
+        ),
+        (
+            "CreateAuthorizer",
+            json!({"apiId": id, "name": "a", "authorizerType": "REQUEST", "authorizerUri": ARN}),
+            (400, "BadRequestException"),
+        ),
+        ("GetAuthorizer", json!({"apiId": id, "authorizerId": "none"}), (404, "NotFoundException")),
         (
             "CreateRoute",
             json!({"apiId": id, "routeKey": "GET /a", "target": "integrations/x"}),
@@ -216,6 +249,47 @@ async fn what_is_refused() {
     let integrations = f.call("GetIntegrations", json!({"apiId": id})).await;
     let integration = &integrations["items"][0]["integrationId"];
     assert_eq!(f.fails("DeleteIntegration", json!({"apiId": id, "integrationId": integration})).await.0, 409);
+}
+
+#[tokio::test]
+async fn functions_and_signatures_guard_routes() {
+    let f = Fixture::new();
+    let (id, host) = f.quick().await;
+    let target = f.call("GetRoutes", json!({"apiId": id})).await["items"][0]["target"].clone();
+    let authorizer = json!({
+        "apiId": id, "name": "a", "authorizerType": "REQUEST", "authorizerUri": format!("arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{ARN}/invocations"),
+        "authorizerPayloadFormatVersion": "2.0", "enableSimpleResponses": true, "authorizerResultTtlInSeconds": 60,
+        "identitySource": ["$request.header.Token"],
+    });
+    let authorizer = f.call("CreateAuthorizer", authorizer).await["authorizerId"].clone();
+    let route = json!({"apiId": id, "routeKey": "GET /guarded", "target": target, "authorizationType": "CUSTOM", "authorizerId": authorizer});
+    f.call("CreateRoute", route).await;
+    let route = json!({"apiId": id, "routeKey": "GET /signed", "target": target, "authorizationType": "AWS_IAM"});
+    f.call("CreateRoute", route).await;
+    let ask = async |path: &str, header: &'static str, value: &str| {
+        let mut asked = request(&host, "GET", path);
+        asked.headers.insert(header, value.parse().unwrap());
+        f.gateway.serve(asked).await.status().as_u16()
+    };
+    assert_eq!(ask("/guarded", "other", "x").await, 401);
+    let says = |is_authorized: bool| {
+        outcome(&json!({"isAuthorized": is_authorized, "context": {"who": "me"}, "statusCode": 204}), None)
+    };
+    *f.world.answer.lock().unwrap() = Some(Ok(says(true)));
+    assert_eq!(ask("/guarded", "token", "good").await, 204);
+    assert_eq!(ask("/guarded", "token", "good").await, 204);
+    let events: Vec<Value> = f.world.events.lock().unwrap().drain(..).map(|(_, event)| event).collect();
+    assert_eq!(events.len(), 3, "asked once, run twice");
+    assert_eq!((&events[0]["type"], &events[0]["identitySource"]), (&json!("REQUEST"), &json!(["good"])));
+    assert_eq!(events[0]["routeArn"], format!("arn:aws:execute-api:us-east-1:000000000000:{id}/$default/GET/guarded"));
+    assert_eq!(events[1]["requestContext"]["authorizer"], json!({"lambda": {"who": "me"}}));
+    *f.world.answer.lock().unwrap() = Some(Ok(says(false)));
+    assert_eq!(ask("/guarded", "token", "bad").await, 403);
+    *f.world.answer.lock().unwrap() = None;
+    assert_eq!(ask("/guarded", "token", "odd").await, 500, "neither form of answer");
+    assert_eq!(ask("/signed", "other", "x").await, 403);
+    assert_eq!(ask("/signed", "authorization", "x").await, 200);
+    assert_eq!(f.fails("DeleteAuthorizer", json!({"apiId": id, "authorizerId": authorizer})).await.0, 409);
 }
 
 #[tokio::test]

@@ -244,9 +244,9 @@ mod tests {
 
     #[tokio::test]
     async fn only_who_has_the_address_answers_and_once() {
-        let replies = Replies::new("http://127.0.0.1:4566/");
+        let replies = Replies::new("https://127.0.0.1/");
         let mut waiting = replies.expect();
-        assert!(replies.url(&waiting.token).starts_with("http://127.0.0.1:4566/_cumulet/cloudformation/reply/"));
+        assert!(replies.url(&waiting.token).starts_with("https://127.0.0.1/_cumulet/cloudformation/reply/"));
         assert!(!replies.answer("other", json!({})));
         assert!(replies.answer(&waiting.token, json!({"Status": "SUCCESS"})));
         assert!(!replies.answer(&waiting.token, json!({})));

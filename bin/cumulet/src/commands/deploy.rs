@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::client::Client;
 use crate::output::{self, Failure, Format};
-use crate::packaging;
+use crate::{packaging, serverless};
 
 /// How often a change under way is looked at.
 const POLL_EVERY: Duration = Duration::from_millis(50);
@@ -51,6 +51,18 @@ pub async fn deploy(client: &Client, args: DeployArgs, format: Format) -> Result
             eprintln!("{text}");
         }
     };
+    if let Some(path) = serverless_file(&args.folder) {
+        match serverless::tool(&args.folder) {
+            Some(tool) if args.stack.is_none() && args.parameters.is_empty() => {
+                progress(&format!("{}: handed to {}", path.display(), tool.display()));
+                return hand_over(client, &tool, &args.folder);
+            }
+            Some(_) => {
+                return Err(Failure::usage("--stack and --parameter are not for serverless.yml: osls deploys it"));
+            }
+            None => progress(&format!("{}: read without osls, as far as its common parts go", path.display())),
+        }
+    }
     let stack = stack_name(&args)?;
     let template = uploaded(client, &args.folder, progress).await?;
     let id = change(client, &stack, &template, &parameters(&args.parameters)?, format).await?;
@@ -65,8 +77,25 @@ pub async fn deploy(client: &Client, args: DeployArgs, format: Format) -> Result
     print_outputs(client, &stack, format).await
 }
 
+/// The folder's `serverless.yml`, where no template goes before it.
+fn serverless_file(folder: &Path) -> Option<PathBuf> {
+    let has_template = TEMPLATES.iter().any(|name| folder.join(name).is_file());
+    serverless::file(folder).filter(|_| !has_template)
+}
+
+/// Lets `osls` deploy the folder.
+fn hand_over(client: &Client, tool: &Path, folder: &Path) -> Result<(), Failure> {
+    let mut command = std::process::Command::new(tool);
+    client.hand_on(command.arg("deploy").current_dir(folder));
+    let status = command.status().map_err(|e| Failure::new(format!("running {}: {e}", tool.display())))?;
+    if status.success() { Ok(()) } else { Err(Failure::new(format!("{} deploy ended with {status}", tool.display()))) }
+}
+
 /// What the stack is called.
 pub fn stack_name(args: &DeployArgs) -> Result<String, Failure> {
+    if let (None, Some(path)) = (&args.stack, serverless_file(&args.folder)) {
+        return serverless::read(&path).map(|(name, _)| name);
+    }
     args.stack.clone().map_or_else(|| folder_name(&args.folder), Ok)
 }
 
@@ -110,6 +139,10 @@ pub struct LocalCode {
 fn read_template(folder: &Path) -> Result<(Value, Vec<PathBuf>), Failure> {
     if !folder.is_dir() {
         return Err(Failure::usage(format!("{} is not a folder", folder.display())));
+    }
+    if let Some(path) = serverless_file(folder) {
+        let (_, template) = serverless::read(&path)?;
+        return Ok((template, vec![path]));
     }
     let found = TEMPLATES.iter().map(|name| folder.join(name)).find(|path| path.is_file());
     let template = match &found {

@@ -164,6 +164,7 @@ fn quick(ctx: &Context, target: &str, input: &Map<String, Value>) -> Result<Vec<
         api_key_required: false,
         authorization_type: "NONE".into(),
         authorizer_id: None,
+        authorization_scopes: Vec::new(),
         api_gateway_managed: Some(true),
         operation_name: None,
     };

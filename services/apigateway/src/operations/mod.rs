@@ -2,6 +2,7 @@
 //! trying again after a conflict and telling the data plane are here.
 
 mod apis;
+mod authorizers;
 mod deployments;
 mod integrations;
 mod routes;
@@ -22,7 +23,7 @@ use crate::storage::{ApiRows, Change};
 type Decision = Result<(Vec<Change>, Answer), Error>;
 
 /// How often a change is decided anew because another one came first.
-const CHANGE_ATTEMPTS_MAX: usize = 8;
+pub(crate) const CHANGE_ATTEMPTS_MAX: usize = 8;
 const PAGE_MAX_DEFAULT: usize = 100;
 
 impl ApiGateway {
@@ -57,6 +58,16 @@ impl ApiGateway {
             "GetDeployment" => self.look(ctx, input, deployments::get).await,
             "GetDeployments" => self.look(ctx, input, deployments::list).await,
             "DeleteDeployment" => self.change(ctx, input, deployments::delete).await,
+            "CreateAuthorizer" => self.change(ctx, input, authorizers::create).await,
+            "GetAuthorizer" => self.look(ctx, input, authorizers::get).await,
+            "GetAuthorizers" => self.look(ctx, input, authorizers::list).await,
+            "UpdateAuthorizer" => self.change(ctx, input, authorizers::update).await,
+            "DeleteAuthorizer" => self.change(ctx, input, authorizers::delete).await,
+            "ResetAuthorizersCache" => {
+                let rows = self.load(ctx, text(input, "apiId")?).await?;
+                self.authorizations.forget(&rows.api.api_id);
+                Ok(Answer::empty())
+            }
             "TagResource" => self.tag_resource(ctx, input).await,
             "UntagResource" => self.untag_resource(ctx, input).await,
             "GetTags" => self.get_tags(ctx, input).await,
@@ -99,12 +110,14 @@ impl ApiGateway {
         api_id: &str,
         decide: impl Fn(&mut ApiRows) -> Decision + Send + Sync,
     ) -> Result<Answer, ApiError> {
+        let _turn = self.turn(api_id).await;
         for _ in 0..CHANGE_ATTEMPTS_MAX {
             let mut rows = self.load(ctx, api_id).await?;
             let (changes, answer) = decide(&mut rows)?;
             match self.storage.change(&rows, changes).await {
                 Ok(()) => {
                     self.ready.forget(api_id);
+                    self.authorizations.forget(api_id);
                     return Ok(answer);
                 }
                 Err(Error::Busy) => {}
@@ -130,7 +143,7 @@ pub(crate) fn endpoint(ctx: &Context, api_id: &str) -> String {
 }
 
 /// A member that has to be there, as text.
-fn text<'a>(input: &'a Map<String, Value>, member: &str) -> Result<&'a str, Error> {
+pub(crate) fn text<'a>(input: &'a Map<String, Value>, member: &str) -> Result<&'a str, Error> {
     input.get(member).and_then(Value::as_str).ok_or_else(|| Error::Invalid(format!("{member} is required")))
 }
 
@@ -172,7 +185,7 @@ fn patched<T: Serialize + DeserializeOwned>(
     serde_json::from_value(Value::Object(value)).map_err(|e| Error::Invalid(e.to_string()))
 }
 
-fn answer(shape: &impl Serialize) -> Result<Answer, Error> {
+pub(crate) fn answer(shape: &impl Serialize) -> Result<Answer, Error> {
     let output = serde_json::to_value(shape).map_err(Error::Row)?;
     Ok(Answer { output, ..Answer::default() })
 }
@@ -199,14 +212,14 @@ fn page<T: Serialize>(items: impl Iterator<Item = T>, input: &Map<String, Value>
 }
 
 /// `2026-11-23T10:15:30Z`.
-fn now(ctx: &Context) -> String {
+pub(crate) fn now(ctx: &Context) -> String {
     let mut text = cumulet_base::clock::iso_ms(ctx.now_ms);
     text.truncate("2026-11-23T10:15:30".len());
     text.push('Z');
     text
 }
 
-fn given_tags(input: &Map<String, Value>) -> Result<Texts, Error> {
+pub(crate) fn given_tags(input: &Map<String, Value>) -> Result<Texts, Error> {
     match input.get("tags") {
         None | Some(Value::Null) => Ok(Texts::new()),
         Some(tags) => {

@@ -1,4 +1,4 @@
-//! Routes: which requests go to which integration. Authorizers, models and request parameters are refused for now.
+//! Routes: which requests go to which integration. Models and request parameters are refused for now.
 
 use cumulet_base::{id, limits};
 use cumulet_wire::call::{Answer, Context};
@@ -10,8 +10,15 @@ use crate::routing::RouteKey;
 use crate::shapes::Route;
 use crate::storage::{ApiRows, Change};
 
-const WRITABLE: &[&str] =
-    &["routeKey", "target", "apiKeyRequired", "authorizationType", "authorizerId", "operationName"];
+const WRITABLE: &[&str] = &[
+    "routeKey",
+    "target",
+    "apiKeyRequired",
+    "authorizationType",
+    "authorizerId",
+    "operationName",
+    "authorizationScopes",
+];
 
 fn find<'a>(rows: &'a ApiRows, input: &Map<String, Value>) -> Result<&'a Route, Error> {
     let id = text(input, "routeId")?;
@@ -30,16 +37,21 @@ fn check(route: &Route, rows: &ApiRows, input: &Map<String, Value>) -> Result<()
         return Err(Error::Conflict(format!("Route with key {key} already exists for this API")));
     }
     match route.authorization_type.as_str() {
-        "NONE" => {}
-        "JWT" | "CUSTOM" | "AWS_IAM" => {
-            return Err(Error::NotBuilt(format!("authorizationType {} of routes", route.authorization_type)));
+        "NONE" | "AWS_IAM" => {}
+        kind @ ("JWT" | "CUSTOM") => {
+            let id = route.authorizer_id.as_deref().unwrap_or_default();
+            let wanted = if kind == "JWT" { "JWT" } else { "REQUEST" };
+            let found = rows.authorizers.get(id);
+            if found.is_none_or(|authorizer| authorizer.authorizer_type != wanted) {
+                return Err(Error::Invalid(format!("Invalid authorizer {id} for authorizationType {kind}")));
+            }
         }
         other => return Err(Error::Invalid(format!("Invalid authorizationType {other}"))),
     }
     if route.api_key_required {
         return Err(Error::Invalid("ApiKeyRequired is not currently supported for HTTP APIs".into()));
     }
-    for member in ["requestParameters", "requestModels", "authorizationScopes"] {
+    for member in ["requestParameters", "requestModels"] {
         let is_empty = match input.get(member) {
             None | Some(Value::Null) => true,
             Some(Value::Array(list)) => list.is_empty(),
@@ -74,6 +86,7 @@ pub(super) fn create(rows: &mut ApiRows, input: &Map<String, Value>, _ctx: &Cont
         authorizer_id: None,
         api_gateway_managed: None,
         operation_name: None,
+        authorization_scopes: Vec::new(),
     };
     let route = patched(&route, input, WRITABLE)?;
     check(&route, rows, input)?;

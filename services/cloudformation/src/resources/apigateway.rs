@@ -19,12 +19,13 @@ fn part(kind: &str) -> Result<Part, ApiError> {
         "AWS::ApiGatewayV2::Stage" => part("Stage", "stageName"),
         "AWS::ApiGatewayV2::Route" => part("Route", "routeId"),
         "AWS::ApiGatewayV2::Integration" => part("Integration", "integrationId"),
+        "AWS::ApiGatewayV2::Authorizer" => part("Authorizer", "authorizerId"),
         "AWS::ApiGatewayV2::Deployment" => part("Deployment", "deploymentId"),
         other => Err(invalid(format!("not implemented: resource type {other}"))),
     }
 }
 
-fn lower(name: &str) -> String {
+pub(super) fn lower(name: &str) -> String {
     let mut letters = name.chars();
     letters.next().map_or(String::new(), |first| first.to_ascii_lowercase().to_string() + letters.as_str())
 }
@@ -51,6 +52,8 @@ fn lowered(name: &str, value: &Value) -> Value {
             | "ThrottlingBurstLimit"
             | "ThrottlingRateLimit"
             | "DetailedMetricsEnabled"
+            | "AuthorizerResultTtlInSeconds"
+            | "EnableSimpleResponses"
             | "DataTraceEnabled",
             value,
         ) => typed(value),
@@ -69,7 +72,6 @@ fn check(kind: &str, properties: &Map<String, Value>) -> Result<(), ApiError> {
         "BasePath",
         "FailOnWarnings",
         "CredentialsArn",
-        "AuthorizationScopes",
         "RequestModels",
         "RequestParameters",
         "ResponseParameters",
@@ -92,6 +94,7 @@ pub async fn create(at: &Whereabouts, kind: &str, properties: &Map<String, Value
     Ok(match part.noun {
         "Api" => made.with("ApiId", &id.into()).with("ApiEndpoint", &answer["apiEndpoint"]),
         "Integration" => made.with("IntegrationId", &id.into()),
+        "Authorizer" => made.with("AuthorizerId", &id.into()),
         "Route" => made.with("RouteId", &id.into()),
         "Deployment" => made.with("DeploymentId", &id.into()),
         _ => made,

@@ -4,14 +4,18 @@
 mod apigateway;
 mod dynamodb;
 mod events;
+mod global_table;
 mod iam;
+mod kms;
 mod lambda;
 mod logs;
 mod messages;
 mod nested;
+mod rest;
 mod s3;
 mod secrets;
 mod ssm;
+mod watch;
 
 use std::collections::BTreeMap;
 
@@ -47,7 +51,21 @@ const fn tagged(name: &'static str, replacing: &'static [&'static str]) -> Type 
 }
 
 pub const TYPES: &[Type] = &[
+    of("AWS::ApiGateway::Account", &[]),
+    tagged("AWS::ApiGateway::ApiKey", &["Name", "Value", "GenerateDistinctId"]),
+    of("AWS::ApiGateway::Authorizer", &["RestApiId"]),
+    of("AWS::ApiGateway::Deployment", &["RestApiId", "StageName"]),
+    of("AWS::ApiGateway::GatewayResponse", &["RestApiId", "ResponseType"]),
+    of("AWS::ApiGateway::Method", &["RestApiId", "ResourceId", "HttpMethod"]),
+    of("AWS::ApiGateway::Model", &["RestApiId", "Name", "ContentType"]),
+    of("AWS::ApiGateway::RequestValidator", &["RestApiId", "Name"]),
+    of("AWS::ApiGateway::Resource", &["RestApiId", "ParentId", "PathPart"]),
+    tagged("AWS::ApiGateway::RestApi", &[]),
+    tagged("AWS::ApiGateway::Stage", &["RestApiId", "StageName"]),
+    tagged("AWS::ApiGateway::UsagePlan", &[]),
+    of("AWS::ApiGateway::UsagePlanKey", &["*"]),
     of("AWS::ApiGatewayV2::Api", &["ProtocolType", "Target", "RouteKey"]),
+    of("AWS::ApiGatewayV2::Authorizer", &["ApiId", "AuthorizerType"]),
     of("AWS::ApiGatewayV2::Deployment", &["*"]),
     of("AWS::ApiGatewayV2::Integration", &["ApiId"]),
     of("AWS::ApiGatewayV2::Route", &["ApiId"]),
@@ -56,6 +74,10 @@ pub const TYPES: &[Type] = &[
     of("AWS::CloudFormation::CustomResource", &["ServiceToken"]),
     tagged("AWS::CloudFormation::Stack", &[]),
     of("AWS::CloudFormation::WaitConditionHandle", &[]),
+    tagged("AWS::CloudWatch::Alarm", &["AlarmName"]),
+    tagged("AWS::CloudWatch::CompositeAlarm", &["AlarmName"]),
+    of("AWS::CloudWatch::Dashboard", &["DashboardName"]),
+    of("AWS::DynamoDB::GlobalTable", &["TableName", "KeySchema", "LocalSecondaryIndexes"]),
     tagged("AWS::DynamoDB::Table", &["TableName", "KeySchema", "LocalSecondaryIndexes"]),
     tagged("AWS::ECR::Repository", &["RepositoryName"]),
     of("AWS::Events::ApiDestination", &["Name"]),
@@ -71,6 +93,8 @@ pub const TYPES: &[Type] = &[
     of("AWS::IAM::Policy", &[]),
     tagged("AWS::IAM::Role", &["RoleName", "Path"]),
     tagged("AWS::IAM::User", &["UserName"]),
+    of("AWS::KMS::Alias", &["AliasName"]),
+    tagged("AWS::KMS::Key", &["KeySpec", "KeyUsage", "MultiRegion", "Origin"]),
     of("AWS::Lambda::Alias", &["FunctionName", "Name"]),
     of("AWS::Lambda::EventInvokeConfig", &["FunctionName", "Qualifier"]),
     of(
@@ -114,7 +138,14 @@ pub fn replaces(kind: &str, property: &str) -> bool {
 
 /// Whether the attributes of a resource may be others after an update in place.
 pub fn answers(kind: &str) -> bool {
-    is_custom(kind) || matches!(kind, "AWS::CloudFormation::Stack" | "AWS::SSM::Parameter" | "AWS::DynamoDB::Table")
+    is_custom(kind)
+        || matches!(
+            kind,
+            "AWS::CloudFormation::Stack"
+                | "AWS::SSM::Parameter"
+                | "AWS::DynamoDB::Table"
+                | "AWS::DynamoDB::GlobalTable"
+        )
 }
 
 pub fn tags_of(kind: &str) -> Tags {
@@ -262,6 +293,8 @@ fn is_gone(error: &ApiError) -> bool {
             error.code.as_str(),
             "NoSuchEntity"
                 | "ResourceNotFoundException"
+                | "NotFoundException"
+                | "ResourceNotFound"
                 | "ParameterNotFound"
                 | "NoSuchBucket"
                 | "NoSuchBucketPolicy"
@@ -289,6 +322,7 @@ fn is_taken(error: &ApiError) -> bool {
             | "ParameterAlreadyExists"
             | "ResourceExistsException"
             | "ConflictException"
+            | "AlreadyExistsException"
     )
 }
 
@@ -302,7 +336,7 @@ async fn sweep(at: &Whereabouts, kind: &str, properties: &Map<String, Value>) ->
         "AWS::IAM::Group" => ("GroupName", 128),
         "AWS::IAM::ManagedPolicy" => ("ManagedPolicyName", 128),
         "AWS::IAM::InstanceProfile" => ("InstanceProfileName", 128),
-        "AWS::DynamoDB::Table" => ("TableName", 255),
+        "AWS::DynamoDB::Table" | "AWS::DynamoDB::GlobalTable" => ("TableName", 255),
         "AWS::Logs::LogGroup" => ("LogGroupName", 512),
         "AWS::S3::Bucket" => ("BucketName", 63),
         "AWS::SSM::Parameter" => ("Name", 1024),
@@ -347,9 +381,12 @@ async fn make(at: &Whereabouts, kind: &str, properties: &Map<String, Value>) -> 
         "AWS::Logs::LogGroup" => logs::create_group(at, properties).await,
         _ if events::is_here(kind) => events::create(at, kind, properties).await,
         "AWS::DynamoDB::Table" => dynamodb::create_table(at, properties).await,
+        "AWS::DynamoDB::GlobalTable" => dynamodb::create_table(at, &global_table::as_table(at, properties)?).await,
         "AWS::S3::Bucket" | "AWS::S3::BucketPolicy" => s3::create(at, kind, properties).await,
         "AWS::SSM::Parameter" => ssm::create(at, properties).await,
         _ if kind.starts_with("AWS::SecretsManager::") => secrets::create(at, kind, properties).await,
+        _ if kind.starts_with("AWS::CloudWatch::") => watch::create(at, kind, properties).await,
+        _ if kind.starts_with("AWS::KMS::") => kms::create(at, kind, properties).await,
         "AWS::ECR::Repository" => Ok(repository(at, properties)),
         "AWS::CloudFormation::Stack" => nested::create(at, properties).await,
         "AWS::CDK::Metadata" | "AWS::CloudFormation::WaitConditionHandle" => Ok(Made::new(at.name(128))),
@@ -357,6 +394,7 @@ async fn make(at: &Whereabouts, kind: &str, properties: &Map<String, Value>) -> 
         _ if kind.starts_with("AWS::SQS::") || kind.starts_with("AWS::SNS::") => {
             messages::create(at, kind, properties).await
         }
+        _ if kind.starts_with("AWS::ApiGateway::") => rest::create(at, kind, properties).await,
         _ => apigateway::create(at, kind, properties).await,
     }
 }
@@ -394,9 +432,15 @@ pub async fn update(
         "AWS::Logs::LogGroup" => logs::update_group(at, made, old, new).await,
         _ if events::is_here(kind) => events::update(at, kind, made, old, new).await,
         "AWS::DynamoDB::Table" => dynamodb::update_table(at, made, old, new).await,
+        "AWS::DynamoDB::GlobalTable" => {
+            let (old, new) = (global_table::as_table(at, old)?, global_table::as_table(at, new)?);
+            dynamodb::update_table(at, made, &old, &new).await
+        }
         "AWS::S3::Bucket" | "AWS::S3::BucketPolicy" => s3::update(at, kind, made, old, new).await,
         "AWS::SSM::Parameter" => ssm::update(at, made, old, new).await,
         _ if kind.starts_with("AWS::SecretsManager::") => secrets::update(at, kind, made, old, new).await,
+        _ if kind.starts_with("AWS::CloudWatch::") => watch::update(at, kind, made, old, new).await,
+        _ if kind.starts_with("AWS::KMS::") => kms::update(at, kind, made, old, new).await,
         "AWS::CloudFormation::Stack" => nested::update(at, made, new).await,
         "AWS::CDK::Metadata" | "AWS::CloudFormation::WaitConditionHandle" | "AWS::ECR::Repository" => Ok(made.clone()),
         _ if is_custom(kind) => {
@@ -406,6 +450,7 @@ pub async fn update(
         _ if kind.starts_with("AWS::SQS::") || kind.starts_with("AWS::SNS::") => {
             messages::update(at, kind, made, old, new).await
         }
+        _ if kind.starts_with("AWS::ApiGateway::") => rest::update(at, kind, made, old, new).await,
         _ => apigateway::update(at, kind, made, old, new).await,
     }
 }
@@ -433,7 +478,9 @@ pub async fn delete(
         "AWS::IAM::Role" => iam::delete_role(at, made, properties).await,
         _ if kind.starts_with("AWS::IAM::") => iam::others::delete(at, kind, made, properties).await,
         _ if events::is_here(kind) => events::delete(at, kind, made, properties).await,
-        "AWS::DynamoDB::Table" => call("dynamodb", "DeleteTable", json!({ "TableName": id })).await,
+        "AWS::DynamoDB::Table" | "AWS::DynamoDB::GlobalTable" => {
+            call("dynamodb", "DeleteTable", json!({ "TableName": id })).await
+        }
         "AWS::Logs::LogGroup" => call("logs", "DeleteLogGroup", json!({ "logGroupName": id })).await,
         "AWS::S3::Bucket" => call("s3", "DeleteBucket", json!({ "Bucket": id })).await,
         "AWS::S3::BucketPolicy" => {
@@ -444,6 +491,8 @@ pub async fn delete(
         _ if kind.starts_with("AWS::SecretsManager::") => {
             gone_is_done(secrets::delete(at, kind, id).await.map(|()| Value::Null))
         }
+        _ if kind.starts_with("AWS::CloudWatch::") => watch::delete(at, kind, made).await,
+        _ if kind.starts_with("AWS::KMS::") => kms::delete(at, kind, made, properties).await,
         "AWS::CloudFormation::Stack" => nested::delete(at, made).await,
         "AWS::CDK::Metadata" | "AWS::CloudFormation::WaitConditionHandle" | "AWS::ECR::Repository" => Ok(()),
         _ if is_custom(kind) => {
@@ -453,6 +502,7 @@ pub async fn delete(
         _ if kind.starts_with("AWS::SQS::") || kind.starts_with("AWS::SNS::") => {
             messages::delete(at, kind, made, properties).await
         }
+        _ if kind.starts_with("AWS::ApiGateway::") => rest::delete(at, kind, made, properties).await,
         _ => apigateway::delete(at, kind, made, properties).await,
     }
 }

@@ -1,10 +1,11 @@
 //! The transform `AWS::Serverless-2016-10-31`: functions with their roles, versions, aliases, URLs, destinations and
-//! events, layers, HTTP APIs, simple tables, and applications at an address
+//! events, layers, REST and HTTP APIs, simple tables, and applications at an address
 //! (<https://github.com/aws/serverless-application-model/blob/master/versions/2016-10-31.md>). Pure.
 //! Logical ids are those of AWS's translator, so that updates do not replace what is there; a test compares the two.
 //! HTTP APIs become Api, Stage, Integration and Route resources instead of an OpenAPI body (`docs/decisions/sam-http-apis.md`).
 //! Everything else of SAM is refused by name.
 
+mod api;
 mod events;
 mod function;
 mod hash;
@@ -26,6 +27,8 @@ struct Out<'a> {
     /// Logical ids that got an end of their own, by those of the template.
     renamed: BTreeMap<String, String>,
     notifications: Vec<events::Notification>,
+    /// Of REST APIs.
+    methods: Vec<api::Method>,
     /// The resources of the template.
     source: &'a Map<String, Value>,
     /// Values of the template's parameters.
@@ -83,8 +86,9 @@ pub fn transform(template: &Value, values: &BTreeMap<String, Value>) -> Result<V
     let empty = Map::new();
     let section = |name: &str| sections.get(name).and_then(Value::as_object).unwrap_or(&empty);
     let globals = section("Globals");
-    if let Some(name) =
-        globals.keys().find(|name| !["Function", "HttpApi", "SimpleTable", "LayerVersion"].contains(&name.as_str()))
+    if let Some(name) = globals
+        .keys()
+        .find(|name| !["Function", "Api", "HttpApi", "SimpleTable", "LayerVersion"].contains(&name.as_str()))
     {
         return Err(not_built(format!("Globals.{name}")));
     }
@@ -93,6 +97,7 @@ pub fn transform(template: &Value, values: &BTreeMap<String, Value>) -> Result<V
         needs_implicit_api: false,
         renamed: BTreeMap::new(),
         notifications: Vec::new(),
+        methods: Vec::new(),
         source: section("Resources"),
         values,
         globals,
@@ -107,6 +112,8 @@ pub fn transform(template: &Value, values: &BTreeMap<String, Value>) -> Result<V
             "AWS::Serverless::HttpApi" => {
                 http_api::transform(logical_id, resource, &of("HttpApi")?, &mut out)?;
             }
+            // After the functions, whose events say what is in it.
+            "AWS::Serverless::Api" => {}
             "AWS::Serverless::LayerVersion" => {
                 layer::transform(logical_id, resource, &of("LayerVersion")?, &mut out)?;
             }
@@ -125,6 +132,15 @@ pub fn transform(template: &Value, values: &BTreeMap<String, Value>) -> Result<V
     if out.needs_implicit_api && !section("Resources").contains_key(http_api::IMPLICIT) {
         let properties = with_globals(globals.get("HttpApi"), None)?;
         http_api::transform(http_api::IMPLICIT, &json!({}), &properties, &mut out)?;
+    }
+    for (logical_id, resource) in section("Resources") {
+        if resource.get("Type").and_then(Value::as_str) == Some("AWS::Serverless::Api") {
+            let properties = with_globals(globals.get("Api"), resource.get("Properties"))?;
+            api::transform(logical_id, resource, &properties, &mut out)?;
+        }
+    }
+    if api::needs_implicit(&out) {
+        api::implicit(&with_globals(globals.get("Api"), None)?, &mut out)?;
     }
     for notification in std::mem::take(&mut out.notifications) {
         notification.apply(&mut out.resources)?;

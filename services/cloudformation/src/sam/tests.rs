@@ -74,7 +74,13 @@ fn the_function_behind_an_http_api() {
 #[test]
 fn what_is_refused_is_named() {
     for (resource, name) in [
-        ("{Type: AWS::Serverless::Api}", "AWS::Serverless::Api"),
+        ("{Type: AWS::Serverless::Api}", "StageName"),
+        ("{Type: AWS::Serverless::Api, Properties: {StageName: s, Domain: {DomainName: d}}}", "Domain"),
+        (
+            "{Type: AWS::Serverless::Api, Properties: {StageName: s, Auth: {Authorizers: {P: {UserPoolArn: a}}}}}",
+            "authorizer P",
+        ),
+        ("{Type: AWS::Serverless::StateMachine}", "AWS::Serverless::StateMachine"),
         ("{Type: AWS::Serverless::Function, Properties: {InlineCode: x, Events: {E: {Type: Kafka}}}}", "Kafka"),
         (
             "{Type: AWS::Serverless::Function, Properties: {InlineCode: x, Policies: [{NoSuchPolicy: {}}]}}",
@@ -85,7 +91,11 @@ fn what_is_refused_is_named() {
             "DeploymentPreference",
         ),
         ("{Type: AWS::Serverless::Function, Properties: {CodeUri: ./src}}", "CodeUri"),
-        ("{Type: AWS::Serverless::HttpApi, Properties: {Auth: {}}}", "Auth"),
+        ("{Type: AWS::Serverless::HttpApi, Properties: {Domain: {}}}", "Domain"),
+        (
+            "{Type: AWS::Serverless::HttpApi, Properties: {Auth: {Authorizers: {A: {OpenIdConnectUrl: x}}}}}",
+            "OpenIdConnectUrl",
+        ),
     ] {
         let text = format!("Transform: AWS::Serverless-2016-10-31\nResources:\n  X: {resource}\n");
         let error = prepared::processed_by_defaults(&text).unwrap_err().to_string();

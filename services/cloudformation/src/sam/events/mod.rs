@@ -74,6 +74,7 @@ pub fn transform(
     let logical_id = format!("{}{name}", function.logical_id);
     match event.get("Type").and_then(Value::as_str) {
         Some("HttpApi") => super::http_api::event(function, name, given, out),
+        Some("Api") => super::api::event(function, name, given, out),
         Some("SNS") => topics::transform(function, &logical_id, given, needs, out),
         Some("S3") => buckets::transform(function, &logical_id, given, out),
         Some(kind @ ("SQS" | "DynamoDB" | "Kinesis")) => {
