@@ -159,11 +159,13 @@ impl Access {
             return Ok(None);
         }
         let claims = URL_SAFE_NO_PAD.decode(body).ok().and_then(|json| serde_json::from_slice::<Claims>(&json).ok());
-        let Some(claims) = claims.filter(|claims| {
-            claims.v == TOKEN_FORMAT && claims.key == access_key_id && self.clock.now_ms() / 1000 < claims.expires_s
-        }) else {
+        let Some(claims) = claims.filter(|claims| claims.v == TOKEN_FORMAT && claims.key == access_key_id) else {
             return Ok(None);
         };
+        if self.clock.now_ms() / 1000 >= claims.expires_s {
+            let message = "The security token included in the request is expired";
+            return Err(ApiError::new(403, "ExpiredTokenException", message));
+        }
         let Some((account, name)) = role_of(&claims.role) else {
             return Ok(None);
         };

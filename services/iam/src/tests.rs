@@ -201,7 +201,8 @@ async fn keys_and_sessions() {
         assert!(f.access.find(key, token).await.unwrap().is_none(), "{key}");
     }
     f.now.0.fetch_add(12 * 3_600_000, Ordering::Relaxed);
-    assert!(f.access.find(&issued.access_key_id, Some(token)).await.unwrap().is_none());
+    let expired = f.access.find(&issued.access_key_id, Some(token)).await.err().unwrap();
+    assert_eq!((expired.status, expired.code.as_str()), (403, "ExpiredTokenException"));
 }
 
 #[tokio::test]

@@ -196,7 +196,10 @@ impl S3Auth for Keys {
 }
 
 pub async fn credential(keys: &dyn Credentials, key_id: &str, token: Option<&str>) -> S3Result<Credential> {
-    let found = keys.find(key_id, token).await.map_err(|e| errors::denied(&e))?;
+    let found = keys.find(key_id, token).await.map_err(|e| match e.code.as_str() {
+        "ExpiredTokenException" => s3_error!(ExpiredToken, "The provided token has expired."),
+        _ => errors::denied(&e),
+    })?;
     found.ok_or_else(|| match token {
         Some(_) => s3_error!(InvalidToken, "The provided token is malformed or otherwise invalid."),
         None => s3_error!(InvalidAccessKeyId, "The AWS Access Key Id you provided does not exist in our records."),
@@ -445,5 +448,35 @@ fn plain_action(operation: &str) -> &'static str {
         "PutPublicAccessBlock" | "DeletePublicAccessBlock" => "s3:PutBucketPublicAccessBlock",
         // Not built: whoever may do nothing in particular learns nothing of it.
         _ => "s3:*",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cumulet_wire::error::ApiError;
+
+    use super::*;
+
+    /// Knows one session, which is over, and nobody else.
+    struct Over;
+
+    #[async_trait::async_trait]
+    impl Credentials for Over {
+        async fn find(&self, _id: &str, token: Option<&str>) -> Result<Option<Credential>, ApiError> {
+            match token {
+                Some("over") => Err(ApiError::new(403, "ExpiredTokenException", "")),
+                _ => Ok(None),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn tokens_that_are_over_and_tokens_that_are_none_are_told_apart() {
+        for (token, code) in
+            [(Some("over"), "ExpiredToken"), (Some("none"), "InvalidToken"), (None, "InvalidAccessKeyId")]
+        {
+            let error = credential(&Over, "k", token).await.err().map(|e| e.code().as_str().to_owned());
+            assert_eq!(error.as_deref(), Some(code));
+        }
     }
 }
