@@ -151,6 +151,11 @@ function loadResponseStream() {
       this.contentType = String(contentType);
     }
 
+    // As in Lambda's tutorial of streamed answers.
+    finished() {
+      return require('stream/promises').finished(this);
+    }
+
     begin() {
       if (this.hasBegun) return;
       this.hasBegun = true;

@@ -97,6 +97,7 @@ exports.handler = awslambda.streamifyResponse(async (event, stream, context) => 
   while (until && !existsSync('/mnt/shared/' + until)) await new Promise((resolve) => setTimeout(resolve, 5));
   stream.write('second;');
   stream.end(context.awsRequestId ? 'end' : 'no context');
+  await stream.finished();
 });`, { FileSystemConfigs });
 await create('plain', 'plain.js', 'exports.handler = async (event) => ({ plain: event.n });', { Handler: 'plain.handler' });
 
