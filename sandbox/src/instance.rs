@@ -392,8 +392,10 @@ impl Inner {
             Some(made) => made,
             None => {
                 let order = CloneOrder { live: pending.0.clone(), memory_mb: spec.function.memory_mb, first };
-                let made = self.launcher.clone_of(order).await;
-                made.map_err(|error| pending.0.stock.failure().unwrap_or(error))?
+                match self.launcher.clone_of(order).await {
+                    Ok(made) => made,
+                    Err(error) => return Err(pending.0.stock.failure().await.unwrap_or(error)),
+                }
             }
         };
         let io = Io::frames(made.channel, made.stdout, made.stderr).map_err(failed("opening the clone's channel"))?;

@@ -9,8 +9,10 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use cumulet_base::limits::{CLONE_PAGES_AHEAD_MAX, CLONE_RANGES_AHEAD_MAX, CLONES_AHEAD_MAX};
+use tokio::sync::Notify;
 
 use crate::clone::Clone;
 use crate::launch::LaunchError;
@@ -22,7 +24,12 @@ pub(crate) struct Stock {
     shelf: Mutex<Shelf>,
     written: OnceLock<Vec<Range<u64>>>,
     has_looked: AtomicBool,
+    /// Nothing is coming any more.
+    settled: Notify,
 }
+
+/// A template answers within two seconds, and what it made ends within milliseconds.
+const SETTLING: Duration = Duration::from_secs(4);
 
 #[derive(Default)]
 struct Shelf {
@@ -37,7 +44,13 @@ impl Stock {
     /// Empty, and never of more than `count`.
     pub(crate) fn new(count: usize) -> Stock {
         let count = count.min(CLONES_AHEAD_MAX);
-        Stock { count, shelf: Mutex::default(), written: OnceLock::new(), has_looked: AtomicBool::new(false) }
+        Stock {
+            count,
+            shelf: Mutex::default(),
+            written: OnceLock::new(),
+            has_looked: AtomicBool::new(false),
+            settled: Notify::new(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Shelf> {
@@ -70,6 +83,7 @@ impl Stock {
     pub(crate) fn made(&self, clone: Result<Clone, LaunchError>) {
         let mut shelf = self.lock();
         shelf.is_coming = false;
+        self.settled.notify_waiters();
         match clone {
             Ok(clone) => {
                 shelf.ready.push(clone);
@@ -83,10 +97,25 @@ impl Stock {
     /// Nobody makes it after all.
     pub(crate) fn not_now(&self) {
         self.lock().is_coming = false;
+        self.settled.notify_waiters();
     }
 
-    /// What went wrong before somebody wanted a clone, told to who wants one now and does not get it either.
-    pub(crate) fn failure(&self) -> Option<LaunchError> {
+    /// What went wrong before somebody wanted a clone, told to who wants one now and does not get it either. One that is
+    /// being made may be what goes wrong, so that its end is waited for.
+    pub(crate) async fn failure(&self) -> Option<LaunchError> {
+        let quiet = async {
+            loop {
+                let settled = self.settled.notified();
+                tokio::pin!(settled);
+                settled.as_mut().enable();
+                if !self.lock().is_coming {
+                    return;
+                }
+                settled.await;
+            }
+        };
+        // Late: then it is told as it looks to the one who asks.
+        drop(tokio::time::timeout(SETTLING, quiet).await);
         self.lock().failure.take()
     }
 
