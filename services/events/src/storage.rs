@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use cumulet_base::{id, limits};
-use cumulet_store::{Check, Key, KeyReader, KeyWriter, Outcome, Read, Rev, Shard, Space, Store, StoreExt, Txn};
+use cumulet_base::limits;
+use cumulet_store::{Check, Key, KeyReader, KeyWriter, Read, Rev, Shard, Space, Store, StoreExt, Txn};
 use cumulet_wire::error::ApiError;
 use cumulet_wire::seal::Seal;
 use serde::Serialize;
@@ -16,7 +16,6 @@ use crate::errors;
 use crate::model::{Archive, Connection, Place};
 
 const SPACE: Space = Space(14);
-const UNKNOWN_ATTEMPTS_MAX: usize = 8;
 const UPDATE_ATTEMPTS_MAX: usize = 16;
 /// Bytes of an event in one row, below the store's bound of a value.
 const ROW_BYTES_MAX: usize = 48 * 1024;
@@ -341,16 +340,7 @@ impl Storage {
     }
 
     /// Whether it was applied; otherwise a check failed.
-    pub async fn commit(&self, mut txn: Txn) -> Result<bool, ApiError> {
-        txn.id = Some(id::random());
-        for _ in 0..UNKNOWN_ATTEMPTS_MAX {
-            let outcome = self.store.commit(txn.clone()).await;
-            match outcome.map_err(|error| errors::storage("Writing a bus", &error))? {
-                Outcome::Done(_) => return Ok(true),
-                Outcome::Conflict { .. } => return Ok(false),
-                Outcome::Unknown => {}
-            }
-        }
-        Err(ApiError::internal("the end of a commit stayed unknown"))
+    pub async fn commit(&self, txn: Txn) -> Result<bool, ApiError> {
+        self.store.apply(vec![txn]).await.map_err(|error| errors::storage("Writing a bus", &error))
     }
 }

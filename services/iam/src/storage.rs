@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use cumulet_base::id;
-use cumulet_store::{Check, Key, KeyWriter, Outcome, Rev, Shard, Space, Store, StoreExt, Txn};
+use cumulet_store::{Check, Key, KeyWriter, Rev, Shard, Space, Store, StoreExt, Txn};
 use cumulet_wire::error::ApiError;
 
 use crate::entities::{AccessKey, Entity, User};
@@ -12,8 +12,6 @@ use crate::errors;
 use crate::model::FORMAT;
 
 const SPACE: Space = Space(2);
-/// A commit whose end is unknown is repeated, with the same id, this often.
-const UNKNOWN_ATTEMPTS_MAX: usize = 8;
 /// Attempts to change a row that others change meanwhile.
 const UPDATE_ATTEMPTS_MAX: usize = 16;
 const PAGE_ROWS: u32 = 200;
@@ -218,16 +216,7 @@ impl Storage {
     }
 
     /// Whether it was done; otherwise a check failed.
-    async fn commit(&self, mut txn: Txn) -> Result<bool, ApiError> {
-        txn.id = Some(id::random());
-        for _ in 0..UNKNOWN_ATTEMPTS_MAX {
-            let outcome = self.store.commit(txn.clone()).await.map_err(|e| errors::storage("Writing", &e))?;
-            match outcome {
-                Outcome::Done(_) => return Ok(true),
-                Outcome::Conflict { .. } => return Ok(false),
-                Outcome::Unknown => {}
-            }
-        }
-        Err(ApiError::internal("the end of a commit stayed unknown"))
+    async fn commit(&self, txn: Txn) -> Result<bool, ApiError> {
+        self.store.apply(vec![txn]).await.map_err(|error| errors::storage("Writing", &error))
     }
 }

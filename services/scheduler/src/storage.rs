@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
-use cumulet_base::{id, limits};
-use cumulet_store::{Check, Key, KeyReader, KeyWriter, Outcome, Rev, Shard, Space, Store, StoreExt, Txn};
+use cumulet_base::limits;
+use cumulet_store::{Check, Key, KeyReader, KeyWriter, Rev, Shard, Space, Store, StoreExt, Txn};
 use cumulet_wire::error::ApiError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -14,7 +14,6 @@ use crate::errors;
 use crate::model::{Group, Place, Schedule};
 
 const SPACE: Space = Space(15);
-const UNKNOWN_ATTEMPTS_MAX: usize = 8;
 
 pub struct Storage {
     store: Arc<dyn Store>,
@@ -170,17 +169,8 @@ impl Storage {
     }
 
     /// Whether it was applied; otherwise a check failed.
-    pub async fn commit(&self, mut txn: Txn) -> Result<bool, ApiError> {
-        txn.id = Some(id::random());
-        for _ in 0..UNKNOWN_ATTEMPTS_MAX {
-            let outcome = self.store.commit(txn.clone()).await;
-            match outcome.map_err(|error| errors::storage("Writing a schedule", &error))? {
-                Outcome::Done(_) => return Ok(true),
-                Outcome::Conflict { .. } => return Ok(false),
-                Outcome::Unknown => {}
-            }
-        }
-        Err(ApiError::internal("the end of a commit stayed unknown"))
+    pub async fn commit(&self, txn: Txn) -> Result<bool, ApiError> {
+        self.store.apply(vec![txn]).await.map_err(|error| errors::storage("Writing a schedule", &error))
     }
 }
 

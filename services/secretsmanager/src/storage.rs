@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use cumulet_base::id;
-use cumulet_store::{Check, Key, KeyWriter, Outcome, Rev, Row, Shard, Space, Store, StoreExt, Txn};
+use cumulet_store::{Check, Key, KeyWriter, Rev, Row, Shard, Space, Store, StoreExt, Txn};
 use cumulet_wire::error::ApiError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -12,8 +11,6 @@ use crate::errors;
 use crate::model::{FORMAT, Place, Sealed, Secret};
 
 const SPACE: Space = Space(17);
-/// A commit whose end is unknown is repeated, with the same id, this often.
-const UNKNOWN_ATTEMPTS_MAX: usize = 8;
 /// Attempts to change a secret that others change meanwhile.
 const UPDATE_ATTEMPTS_MAX: usize = 16;
 const PAGE_ROWS: u32 = 200;
@@ -161,16 +158,7 @@ impl Storage {
     }
 
     /// Whether it was done; otherwise a check failed.
-    async fn commit(&self, mut txn: Txn) -> Result<bool, ApiError> {
-        txn.id = Some(id::random());
-        for _ in 0..UNKNOWN_ATTEMPTS_MAX {
-            let outcome = self.store.commit(txn.clone()).await.map_err(|e| errors::storage("Writing", &e))?;
-            match outcome {
-                Outcome::Done(_) => return Ok(true),
-                Outcome::Conflict { .. } => return Ok(false),
-                Outcome::Unknown => {}
-            }
-        }
-        Err(errors::storage("Writing", &"the end of a commit stayed unknown"))
+    async fn commit(&self, txn: Txn) -> Result<bool, ApiError> {
+        self.store.apply(vec![txn]).await.map_err(|e| errors::storage("Writing", &e))
     }
 }
