@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
+use cumulet_base::clock;
 use serde_json::{Map, Value};
 
 use crate::error::ApiError;
@@ -19,6 +20,8 @@ pub struct Older {
     pub errors: &'static [(&'static str, &'static str)],
     /// The member that a path other than `/` stands for; empty where there is none.
     pub path_member: &'static str,
+    /// Members that are times; the service's own form is seconds.
+    pub times: &'static [&'static str],
 }
 
 /// A list or a map whose entries are numbered without a `member` or `entry` between.
@@ -241,8 +244,13 @@ impl Writer<'_> {
                     out.push_str(&format!("</{form}>"));
                 }
             }
+            _ if self.is_time(name) => self.element(out, name, &in_words(value)),
             _ => self.element(out, name, value),
         }
+    }
+
+    fn is_time(&self, name: &str) -> bool {
+        self.older.is_some_and(|older| older.times.contains(&name))
     }
 
     fn element(&self, out: &mut String, name: &str, value: &Value) {
@@ -257,6 +265,17 @@ impl Writer<'_> {
             other => out.push_str(&other.to_string()),
         }
         out.push_str(&format!("</{name}>"));
+    }
+}
+
+/// Seconds as this protocol writes times.
+fn in_words(time: &Value) -> Value {
+    match time {
+        Value::Number(seconds) => {
+            clock::iso_ms((seconds.as_f64().unwrap_or_default() * 1000.0).round() as u64).into()
+        }
+        Value::Array(times) => times.iter().map(in_words).collect(),
+        other => other.clone(),
     }
 }
 
@@ -295,6 +314,7 @@ mod tests {
         silent: &["Silent"],
         errors: &[("NoUrl", "Older.NoUrl")],
         path_member: "Url",
+        times: &["At", "Times"],
     };
 
     #[test]

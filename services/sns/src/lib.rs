@@ -83,6 +83,7 @@ const FORMS: Older = Older {
     ],
     errors: &[],
     path_member: "",
+    times: &[],
 };
 
 pub struct Sns {
