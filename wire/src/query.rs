@@ -271,9 +271,7 @@ impl Writer<'_> {
 /// Seconds as this protocol writes times.
 fn in_words(time: &Value) -> Value {
     match time {
-        Value::Number(seconds) => {
-            clock::iso_ms((seconds.as_f64().unwrap_or_default() * 1000.0).round() as u64).into()
-        }
+        Value::Number(seconds) => clock::iso_ms((seconds.as_f64().unwrap_or_default() * 1000.0).round() as u64).into(),
         Value::Array(times) => times.iter().map(in_words).collect(),
         other => other.clone(),
     }
