@@ -92,9 +92,8 @@ pub struct Measured<'a> {
     pub name: &'static str,
     pub unit: &'static str,
     pub dimensions: &'a [(&'static str, &'a str)],
-    pub value: f64,
-    /// How often it came.
-    pub count: f64,
+    /// Values, and how often each came.
+    pub values: &'a [(f64, f64)],
     /// Milliseconds since 1970.
     pub at_ms: u64,
 }

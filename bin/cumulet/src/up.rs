@@ -87,6 +87,7 @@ async fn serve(config: Config, format: Format) -> Result<(), Failure> {
     cloud.engine.flush().await;
     cloud.tables.flush().await;
     cloud.usage.flush().await;
+    cloud.watch.flush().await;
     cloud.store.close().await.map_err(|e| Failure::new(format!("closing the store: {e}")))
 }
 
@@ -138,6 +139,7 @@ struct Cloud {
     store: Arc<dyn Store>,
     tables: Arc<cumulet_dynamodb::DynamoDb>,
     usage: Arc<cumulet_meter::UsageSums>,
+    watch: Arc<cumulet_cloudwatch::CloudWatch>,
 }
 
 impl Cloud {
@@ -167,8 +169,15 @@ impl Cloud {
         let delivery = Delivery::new(store.clone(), clock.clone());
         let logs: Arc<dyn LogSink> =
             Arc::new(cumulet_logs::Sink::start(store.clone(), clock.clone(), Some(delivery.clone())));
+        let watch = Arc::new(cumulet_cloudwatch::CloudWatch::new(cumulet_cloudwatch::Ports {
+            store: store.clone(),
+            clock: clock.clone(),
+            client: client.clone(),
+            delivery: delivery.clone(),
+        }));
         let usage = cumulet_meter::UsageSums::start(store.clone());
-        let meter: Arc<dyn MeterSink> = Arc::new(cumulet_meter::Sink::start(store.clone()));
+        let measured = Arc::new(cumulet_meter::Measuring { next: usage.clone(), metrics: watch.sink() });
+        let meter: Arc<dyn MeterSink> = Arc::new(cumulet_meter::Sink::start(store.clone(), Some(watch.sink())));
 
         let authority = Authority::open(&config.data_dir, clock.now_ms());
         let authority = authority.map_err(|e| failed("opening the certificate authority", &e))?;
@@ -235,7 +244,7 @@ impl Cloud {
             cumulet_sandbox::PLATFORM_TLS_ENDPOINT,
         ));
         let tables =
-            Arc::new(cumulet_dynamodb::DynamoDb::new(store.clone(), clock.clone(), usage.clone(), client.clone()));
+            Arc::new(cumulet_dynamodb::DynamoDb::new(store.clone(), clock.clone(), measured.clone(), client.clone()));
         tables.start();
         let objects = Arc::new(cumulet_s3::S3::new(cumulet_s3::Ports {
             store: store.clone(),
@@ -245,7 +254,7 @@ impl Cloud {
             clock: clock.clone(),
             delivery: delivery.clone(),
             client: client.clone(),
-            usage: usage.clone(),
+            usage: measured,
         }));
         let topics = Arc::new(cumulet_sns::Sns::new(store.clone(), clock.clone(), delivery.clone(), client.clone()));
         let registry = Registry::default()
@@ -271,7 +280,7 @@ impl Cloud {
             )))
             .with(Arc::new(cumulet_ecr::Ecr))
             .with(Arc::new(cumulet_secretsmanager::SecretsManager::new(store.clone(), &secret)))
-            .with(Arc::new(cumulet_cloudwatch::CloudWatch::new(store.clone())))
+            .with(watch.clone())
             .with(Arc::new(cumulet_kms::Kms::new(store.clone(), &secret)))
             .with(Arc::new(cumulet_ssm::Ssm::new(store.clone(), &secret)))
             .with(tables.clone())
@@ -284,6 +293,7 @@ impl Cloud {
         stacks.connect(registry.clone(), access.clone());
         client.connect(registry.clone(), access.clone(), clock.clone());
         delivery.start();
+        watch.start();
         lambda.make_ready().await.map_err(|e| failed("reading which instances are to be ready", &e))?;
         mappings.start().await.map_err(|e| failed("beginning event source mappings", &e))?;
         stacks.recover().await.map_err(|e| failed("resuming stacks", &e))?;
@@ -307,7 +317,7 @@ impl Cloud {
             tls: Some(tls),
         };
         let front = door.get_or_init(|| Arc::new(Front::new(parts))).clone();
-        Ok(Cloud { front, engine, delivery, mappings, store, tables, usage })
+        Ok(Cloud { front, engine, delivery, mappings, store, tables, usage, watch })
     }
 }
 

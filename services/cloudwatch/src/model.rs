@@ -72,10 +72,6 @@ impl Alarm {
         place.alarm_arn(&self.name)
     }
 
-    pub fn kind(&self) -> &'static str {
-        if self.is_composite { "CompositeAlarm" } else { "MetricAlarm" }
-    }
-
     /// As clients see it.
     pub fn shown(&self, arn: &str) -> Value {
         let mut shown = self.members.clone();

@@ -247,8 +247,8 @@ impl Handler for Act {
 
 impl Act {
     async fn carry_out(&self, deed: &Deed, alarm_arn: &str) -> Result<(), ApiError> {
-        let kind = deed.target.splitn(4, ':').nth(2).unwrap_or_default();
-        let region = deed.target.splitn(5, ':').nth(3).unwrap_or(&deed.region);
+        let kind = deed.target.split(':').nth(2).unwrap_or_default();
+        let region = deed.target.split(':').nth(3).unwrap_or(&deed.region);
         let principal = if kind == "lambda" { FUNCTIONS_PRINCIPAL } else { PRINCIPAL };
         let caller = Caller::service(&deed.account, principal, alarm_arn);
         match kind {

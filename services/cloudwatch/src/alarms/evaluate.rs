@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::{ALARM, OK, UNKNOWN};
 use crate::errors;
+use crate::metrics::functions::Points;
 use crate::metrics::query::{self, MetricStat, Query, What};
 use crate::metrics::stat::Stat;
 use crate::metrics::{DAY_S, unit_of};
@@ -21,7 +22,8 @@ pub enum Missing {
     Breaching,
     NotBreaching,
     Ignore,
-    Missing,
+    /// `missing`, the default.
+    Unknown,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +73,7 @@ impl Watch {
             other => return Err(errors::validation(format!("ComparisonOperator {other} is not known"))),
         };
         let missing = match text("TreatMissingData") {
-            None | Some("missing") => Missing::Missing,
+            None | Some("missing") => Missing::Unknown,
             Some("breaching") => Missing::Breaching,
             Some("notBreaching") => Missing::NotBreaching,
             Some("ignore") => Missing::Ignore,
@@ -118,7 +120,7 @@ impl Watch {
     }
 
     /// `points` are within [`Watch::range`]. `now` is the state it is in.
-    pub fn verdict(&self, points: &super::super::metrics::functions::Points, now: &str, now_s: u64) -> Verdict {
+    pub fn verdict(&self, points: &Points, now: &str, now_s: u64) -> Verdict {
         let (start_s, end_s) = self.range(now_s);
         let step = usize::try_from(self.period_s).unwrap_or(usize::MAX);
         // The newest first.
@@ -127,7 +129,7 @@ impl Watch {
             times.iter().rev().map(|at| points.get(at).map(|value| self.breaches(*value))).collect();
         let state = decide(&range, self.periods as usize, self.to_alarm as usize, self.missing, now);
         let seen: Vec<(u64, f64)> =
-            points.iter().rev().take(self.periods as usize).map(|(at, value)| (*at, *value)).collect();
+            points.range(start_s..end_s).rev().take(self.periods as usize).map(|(at, value)| (*at, *value)).collect();
         Verdict { state, reason: self.reason(state, &seen), data: self.data(&seen, now_s) }
     }
 
@@ -237,7 +239,7 @@ fn decide(range: &[Option<bool>], periods: usize, to_alarm: usize, missing: Miss
         Missing::NotBreaching => OK,
         _ if is_any_good => OK,
         Missing::Ignore => as_it_is,
-        Missing::Missing => match real.last() {
+        Missing::Unknown => match real.last() {
             None => UNKNOWN,
             // All there is breaches, since long enough.
             Some((age, _)) if *age >= to_alarm => ALARM,
@@ -270,7 +272,7 @@ mod tests {
             let range: Vec<Option<bool>> =
                 points.chars().rev().map(|c| if c == '-' { None } else { Some(c == 'X') }).collect();
             let treatments = [
-                (Missing::Missing, missing),
+                (Missing::Unknown, missing),
                 (Missing::Ignore, ignore),
                 (Missing::Breaching, breaching),
                 (Missing::NotBreaching, not),

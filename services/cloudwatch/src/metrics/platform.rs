@@ -62,7 +62,9 @@ impl MetricSink for Platform {
         let dimensions = measured.dimensions.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let series = Series::new(measured.namespace, measured.name, dimensions.collect());
         let at_s = measured.at_ms / 60_000 * 60;
-        let values = Aggregate::of(measured.value, measured.count);
+        let mut all = measured.values.iter().map(|(value, count)| Aggregate::of(*value, *count));
+        let Some(mut values) = all.next() else { return };
+        all.for_each(|more| values.merge(&more));
         let mut sums = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
         let is_room = sums.len() < limits::METRIC_PLATFORM_SUMS_MAX;
         match sums.entry((place, series, unit, at_s)) {

@@ -86,7 +86,7 @@ pub fn period(value: &Value) -> Result<u64, ApiError> {
     let period_s = whole(value).ok_or_else(|| errors::missing("Period"))?;
     match period_s {
         1 | 5 | 10 | 20 | 30 => Ok(period_s),
-        s if s > 0 && s % 60 == 0 && s <= 365 * DAY_S => Ok(s),
+        s if s > 0 && s.is_multiple_of(60) && s <= 365 * DAY_S => Ok(s),
         s => Err(errors::invalid(format!(
             "The parameter Period must be 1, 5, 10, 20, 30 or a multiple of 60. It is {s}."
         ))),
@@ -206,7 +206,7 @@ pub async fn read(
     (start_s, end_s): (u64, u64),
 ) -> Result<BTreeMap<(u64, u8), Aggregate>, ApiError> {
     let id = series.id();
-    let fits = |level_s: &u64| period_s % level_s == 0 && start_s % level_s == 0;
+    let fits = |level_s: &u64| period_s.is_multiple_of(*level_s) && start_s.is_multiple_of(*level_s);
     let level_s = LEVELS.iter().rev().map(|(level_s, _)| *level_s).find(fits).unwrap_or(1);
     let mut rows = storage.data(place, &id, level_s, (start_s, end_s)).await?;
     if level_s == 1 {
