@@ -431,6 +431,10 @@ pub const OUTBOUND_ANSWER_BYTES_MAX: usize = 1024 * 1024;
 /// Schedules that one step takes of a group that is being deleted.
 pub const SCHEDULER_CLEAR_ROWS: usize = 200;
 
+/// How often the use of keys under usage plans is written, and the days of it that are kept.
+pub const API_USAGE_PERIOD_MS: u64 = 1000;
+pub const API_USAGE_DAYS_MAX: u32 = 90;
+
 /// CloudWatch (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_limits.html>): data of one
 /// PutMetricData, values of one datum, queries of one GetMetricData and data points of its answer.
 pub const METRIC_DATA_MAX: usize = 1000;

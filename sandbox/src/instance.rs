@@ -199,6 +199,9 @@ impl Inner {
         set_default(&mut plan.environment, "PATH", path);
         if self.config.platform.is_some() {
             plan.listen.extend([PLATFORM_PORT, PLATFORM_TLS_PORT]);
+            // Addresses that clients outside were told, such as a queue's, lead here as well.
+            let taken = [RUNTIME_API_PORT, PLATFORM_PORT, PLATFORM_TLS_PORT];
+            plan.listen.extend(self.config.platform_port.filter(|port| *port != 0 && !taken.contains(port)));
             set_default(&mut plan.environment, "AWS_ENDPOINT_URL", format!("http://127.0.0.1:{PLATFORM_PORT}"));
         }
         Ok(plan)
@@ -473,7 +476,8 @@ impl Inner {
         })?;
         let platform = match (listeners.next().zip(listeners.next()), &self.config.platform) {
             (Some(both), Some(serve)) => {
-                Some(serve_platform(both, serve.clone(), spec.clone()).map_err(|error| error.to_string())?)
+                let served = serve_platform(both, listeners.next(), serve.clone(), spec.clone());
+                Some(served.map_err(|error| error.to_string())?)
             }
             _ => None,
         };
@@ -545,9 +549,10 @@ impl Inner {
         }
         .map_err(failed("opening the instance's channel"))?;
         let platform = match (listeners.next().zip(listeners.next()), &self.config.platform) {
-            (Some(both), Some(serve)) => Some(
-                serve_platform(both, serve.clone(), spec.clone()).map_err(failed("serving the platform's endpoint"))?,
-            ),
+            (Some(both), Some(serve)) => {
+                let served = serve_platform(both, listeners.next(), serve.clone(), spec.clone());
+                Some(served.map_err(failed("serving the platform's endpoint"))?)
+            }
             _ => None,
         };
         Ok(LinuxInstance {
@@ -625,9 +630,16 @@ fn watch_for_extensions(
     })
 }
 
-/// Both listeners lead to the same place.
+async fn accept(
+    listener: Option<&tokio::net::TcpListener>,
+) -> Option<std::io::Result<(tokio::net::TcpStream, std::net::SocketAddr)>> {
+    Some(listener?.accept().await)
+}
+
+/// All listeners lead to the same place.
 fn serve_platform(
     (plain, tls): (TcpListener, TcpListener),
+    own: Option<TcpListener>,
     serve: PlatformConnection,
     spec: Arc<InstanceSpec>,
 ) -> std::io::Result<Task> {
@@ -635,12 +647,13 @@ fn serve_platform(
         listener.set_nonblocking(true)?;
         tokio::net::TcpListener::from_std(listener)
     };
-    let (plain, tls) = (listen(plain)?, listen(tls)?);
+    let (plain, tls, own) = (listen(plain)?, listen(tls)?, own.map(listen).transpose()?);
     Ok(Task::spawn(async move {
         loop {
             let accepted = tokio::select! {
                 accepted = plain.accept() => accepted,
                 accepted = tls.accept() => accepted,
+                Some(accepted) = accept(own.as_ref()) => accepted,
             };
             match accepted.map(|(stream, _)| stream.into_std()) {
                 Ok(Ok(stream)) => serve(stream, spec.clone()),

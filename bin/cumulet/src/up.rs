@@ -63,6 +63,8 @@ async fn serve(config: Config, format: Format) -> Result<(), Failure> {
         .await
         .map_err(|e| Failure::new(format!("listening on {}: {e}", config.listen)))?;
     let address = listener.local_addr().map_err(|e| Failure::new(format!("listening on {}: {e}", config.listen)))?;
+    // The port that was found is what instances are told.
+    let config = Config { listen: address, ..config };
     let cloud = Cloud::new(&config).await?;
     let (stop, stopped) = watch::channel(false);
     let server = tokio::spawn(cloud.front.clone().serve(listener, stopped));
@@ -87,6 +89,7 @@ async fn serve(config: Config, format: Format) -> Result<(), Failure> {
     cloud.engine.flush().await;
     cloud.tables.flush().await;
     cloud.usage.flush().await;
+    cloud.gateway.flush().await;
     cloud.watch.flush().await;
     cloud.store.close().await.map_err(|e| Failure::new(format!("closing the store: {e}")))
 }
@@ -140,6 +143,7 @@ struct Cloud {
     tables: Arc<cumulet_dynamodb::DynamoDb>,
     usage: Arc<cumulet_meter::UsageSums>,
     watch: Arc<cumulet_cloudwatch::CloudWatch>,
+    gateway: Arc<cumulet_apigateway::ApiGateway>,
 }
 
 impl Cloud {
@@ -236,6 +240,7 @@ impl Cloud {
             invoker.clone(),
             logs,
             Arc::new(SignedRequests(access.clone())),
+            Some(watch.sink()),
         ));
         let stacks = Arc::new(cumulet_cloudformation::CloudFormation::new(
             store.clone(),
@@ -294,11 +299,12 @@ impl Cloud {
         client.connect(registry.clone(), access.clone(), clock.clone());
         delivery.start();
         watch.start();
+        gateway.start();
         lambda.make_ready().await.map_err(|e| failed("reading which instances are to be ready", &e))?;
         mappings.start().await.map_err(|e| failed("beginning event source mappings", &e))?;
         stacks.recover().await.map_err(|e| failed("resuming stacks", &e))?;
         let planes: Vec<Arc<dyn DataPlane>> = vec![
-            gateway,
+            gateway.clone(),
             Arc::new(stacks.reply_plane()),
             Arc::new(topics.links()),
             Arc::new(cumulet_lambda::UrlPlane::new(functions, invoker, Arc::new(SignedUrls(access.clone())))),
@@ -317,7 +323,7 @@ impl Cloud {
             tls: Some(tls),
         };
         let front = door.get_or_init(|| Arc::new(Front::new(parts))).clone();
-        Ok(Cloud { front, engine, delivery, mappings, store, tables, usage, watch })
+        Ok(Cloud { front, engine, delivery, mappings, store, tables, usage, watch, gateway })
     }
 }
 
@@ -498,6 +504,7 @@ fn sandbox_config(config: &Config, front: Arc<OnceLock<Arc<Front>>>) -> Result<S
     sandbox.templates_at_deploy = !config.templates_late;
     sandbox.templates_bytes_max = templates_bytes(config);
     sandbox.interpreters = config.interpreters.values().cloned().collect();
+    sandbox.platform_port = Some(config.listen.port());
     sandbox.platform = Some(Arc::new(move |stream: std::net::TcpStream, _spec| {
         let Some(front) = front.get().cloned() else { return };
         let connected = stream.peer_addr().and_then(|peer| Ok((peer, tokio::net::TcpStream::from_std(stream)?)));

@@ -17,6 +17,7 @@ use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
 
 use crate::guard::Known;
+use crate::measure::Api;
 use crate::ready::{self, ReadyApi, ReadyRoute, ReadyStage};
 use crate::routing::{Match, RouteKey, function_of};
 use crate::shapes::AccessLogSettings;
@@ -90,9 +91,7 @@ pub(crate) struct Trace {
 
 /// Whose access log it is, if there is one.
 pub(crate) struct Logged<'a> {
-    pub account: &'a str,
-    pub api_id: &'a str,
-    pub stage: &'a str,
+    pub api: Api<'a>,
     pub settings: Option<&'a AccessLogSettings>,
 }
 
@@ -140,9 +139,13 @@ impl DataPlane for ApiGateway {
             response.headers_mut().insert("apigw-requestid", value);
         }
         let logged = Logged {
-            account: &api.api.account,
-            api_id: &api.api.api_id,
-            stage: &stage.stage.stage_name,
+            api: Api {
+                account: &api.api.account,
+                region: &api.api.region,
+                id: &api.api.api_id,
+                stage: &stage.stage.stage_name,
+                rest_name: None,
+            },
             settings: stage.stage.access_log_settings.as_ref(),
         };
         self.log_access(&logged, &request, &path, &trace, &response, started).await;
@@ -262,6 +265,11 @@ impl ApiGateway {
         response: &Response<Bytes>,
         started: Instant,
     ) {
+        if self.metrics.is_some() {
+            let (took_ms, integration_ms) =
+                (started.elapsed().as_millis() as u64, trace.integration_ms.map(|ms| ms as u64));
+            self.requests.count(logged.api, response.status().as_u16(), took_ms, integration_ms, request.now_ms);
+        }
         let Some(settings) = logged.settings else {
             return;
         };
@@ -287,9 +295,9 @@ impl ApiGateway {
         let variables: access_log::Variables = vec![
             ("requestId", request.request_id.clone()),
             ("extendedRequestId", request.request_id.clone()),
-            ("accountId", logged.account.to_owned()),
-            ("apiId", logged.api_id.to_owned()),
-            ("stage", logged.stage.to_owned()),
+            ("accountId", logged.api.account.to_owned()),
+            ("apiId", logged.api.id.to_owned()),
+            ("stage", logged.api.stage.to_owned()),
             ("domainName", domain),
             ("domainPrefix", prefix),
             ("httpMethod", request.method.as_str().to_owned()),
@@ -316,7 +324,7 @@ impl ApiGateway {
             ("error.messageString", format!("\"{error}\"")),
         ];
         let event = LogEvent { timestamp_ms: request.now_ms, message: access_log::line(format, &variables) };
-        let stream = format!("{}/{}", clock::day(request.now_ms), logged.stage);
+        let stream = format!("{}/{}", clock::day(request.now_ms), logged.api.stage);
         self.logs.append(&account, &region, &group, &stream, vec![event]).await;
     }
 }

@@ -26,7 +26,7 @@ use cumulet_wire::call::{Answer, Call};
 use cumulet_wire::client::Client;
 use cumulet_wire::error::ApiError;
 use cumulet_wire::operation::{Operation, Protocol, Service, ServiceModel};
-use cumulet_wire::query::Older;
+use cumulet_wire::query::{Flat, Older};
 use serde_json::Value;
 
 use alarms::watcher::Watcher;
@@ -69,7 +69,7 @@ pub const MODEL: ServiceModel = ServiceModel {
 
 /// What it was called by before it spoke CBOR and JSON, and what are times in all of them.
 const OLDER: Older = Older {
-    flat: &[],
+    flat: &[Flat::entries("ExtendedStatistics")],
     silent: &[
         "DeleteAlarms",
         "DisableAlarmActions",

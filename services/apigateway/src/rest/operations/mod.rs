@@ -9,6 +9,7 @@ mod resources;
 pub(crate) use resources::below;
 mod stages;
 mod tags;
+mod usage;
 
 use cumulet_wire::call::{Answer, Call, Context};
 use cumulet_wire::error::ApiError;
@@ -67,7 +68,7 @@ impl ApiGateway {
             "TagResource" => self.tag_rest(ctx, input).await,
             "UntagResource" => self.untag_rest(ctx, input).await,
             "GetTags" => self.get_rest_tags(ctx, input).await,
-            name if name.contains("ApiKey") || name.contains("UsagePlan") => self.operate_keys(ctx, name, input).await,
+            name if name.contains("ApiKey") || name.contains("Usage") => self.operate_keys(ctx, name, input).await,
             name => self.operate_parts(ctx, name, input).await,
         }
     }
