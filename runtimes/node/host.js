@@ -96,7 +96,7 @@ function readSome(buffer, from) {
   }
 }
 
-// The frame that a clone begins with: a JSON object.
+// The frame that somebody who wants the clone begins with: a JSON object.
 function readFrame() {
   let have = 0;
   while (have < 4) have += readSome(input.subarray(0, 4), have);
@@ -728,7 +728,7 @@ function rehearseServing() {
   };
   const header = stringify({ requestId: '', deadlineMs: 0, arn: '', trace: '', clientContext: '{}' });
   for (let turn = 0; turn < 3; turn++) {
-    script = frame(Buffer.from(`\0\0\0\0N${stringify({ environment: {}, seed: 1 })}`));
+    script = frame(Buffer.from(`\0\0\0\0N${stringify({ environment: {} })}`));
     readFrame();
     const bytes = Buffer.from(`\0\0\0\0E\0\0\0\0${header}{}`);
     bytes.writeUInt32LE(header.length, 5);
@@ -765,8 +765,11 @@ async function settle() {
   if (found) throw new Error(`an open ${found}`);
 }
 
-// Returns in each clone.
-async function park(release) {
+// What the clone library is told of the clones: they have nothing to do before their first event.
+const QUIET = 1;
+
+// Returns in each clone, when it is wanted.
+async function park(release, isLoaded) {
   const library = { exports: {} };
   process.dlopen(library, '/var/runtime/clone.so');
   require('dns');
@@ -777,12 +780,15 @@ async function park(release) {
   for (const hook of hooks.beforeSnapshot.reverse()) await hook();
   await settle();
   const hasSockets = process.getActiveResourcesInfo().some((name) => /^(TCP|Pipe|TLS)/.test(name));
-  const why = library.exports.park(CHANNEL);
-  if (why) throw new Error(why);
-  const { environment, seed } = readFrame();
-  release(seed);
+  isQuiet = isLoaded && hooks.afterRestore.length === 0 && !hasSeats;
+  const found = library.exports.park(CHANNEL, isQuiet ? QUIET : 0);
+  if (typeof found === 'string') throw new Error(found);
+  release(found);
   // Handlers of `exit` have run when this is called.
   process.reallyExit = (code) => library.exports.end(code || 0);
+  // What the first event will write to is the clone's own before anybody waits for it.
+  rehearseServing();
+  const { environment } = readFrame();
   Object.assign(env, environment);
   IDENTITY.logStreamName = env.AWS_LAMBDA_LOG_STREAM_NAME;
   // Whoever owns a socket that was open sees its end before anything else happens.
@@ -800,11 +806,14 @@ function load() {
 
 // Those that serve, where several events are taken at a time.
 let seats = null;
+const hasSeats = Number(env.AWS_LAMBDA_MAX_CONCURRENCY) > 1;
+// In a clone that the first event finds ready without having said so.
+let isQuiet = false;
 
 function begin() {
   initialised = true;
-  send('R', '');
-  if (Number(env.AWS_LAMBDA_MAX_CONCURRENCY) > 1) {
+  if (!isQuiet) send('R', '');
+  if (hasSeats) {
     const { AsyncLocalStorage } = require('async_hooks');
     around = new AsyncLocalStorage();
     seats = require('/var/runtime/node/seats.js').open(CHANNEL, around, handle, exit);
@@ -846,7 +855,7 @@ function main() {
     exit(1);
   };
   let isParked = false;
-  const parked = () => park(release).then(() => (isParked = true));
+  const parked = () => park(release, template === 'initialised').then(() => (isParked = true));
   const fail = (error) => (isParked ? failInit(error) : refuse(error));
   if (template === 'booted') parked().then(load).then(begin, fail);
   else load().then(() => parked().then(begin, fail), failInit);

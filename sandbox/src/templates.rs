@@ -28,6 +28,8 @@ pub(crate) enum Kind {
 pub(crate) struct Live {
     pub template: Template,
     pub kind: Kind,
+    /// Its clones have nothing to do before their first event, and do not say that they are ready.
+    pub is_quiet: bool,
     /// What the template was started with; a clone is told what differs.
     pub environment: Vec<(String, String)>,
     /// The platform's endpoint inside, and the watch for those who want to register as extensions; shared by the clones, as
