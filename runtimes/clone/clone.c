@@ -5,6 +5,7 @@
  * will write, and waits for its mounts; then it brings every thread back onto its own stack.
  *
  * Serves any runtime that loads it: Node.js through Node-API, Python through ctypes. Neither mounts nor decides anything.
+ * Loaded before the program, it also keeps the program's memory together.
  * Between the clone and the return of the threads nothing allocates: a parked thread may hold the allocator's lock. */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -46,6 +47,8 @@
 #define PASSED_MAX 16
 #define RANGES_MAX 1024
 #define SEATS_MAX 100
+/* Larger reservations are few, and may have to be near the program. */
+#define NEAR_BYTES_MAX (2u << 20)
 #define MAGIC 0x32454c43u /* "CLE2" */
 /* What a runtime says of its clones. QUIET: they have nothing to do before their first event, and do not say that they are
  * ready. LATE: their threads may run the function's code, and come back no sooner than somebody wants the clone. */
@@ -338,6 +341,15 @@ static void renew_files(void) {
 }
 
 /* ---- memory */
+
+/* V8 asks for each small part of its heap at an address of its own choice, far from all others. Every clone would copy three
+ * pages of tables for each; where the kernel chooses, they lie side by side. Takes effect where the library is loaded before
+ * the program. */
+__attribute__((visibility("default"))) void *mmap(void *wish, size_t length, int prot, int flags, int fd, off_t offset) {
+  if (!(flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) && length <= NEAR_BYTES_MAX) wish = NULL;
+  return (void *)syscall(SYS_mmap, wish, length, prot, flags, fd, offset);
+}
+__attribute__((visibility("default"), alias("mmap"))) void *mmap64(void *, size_t, int, int, int, off_t);
 
 /* V8 marks its heap as not to be inherited; that is undone for every private mapping without a file. A mapping that
  * the clones would share is a reason not to clone. */

@@ -448,6 +448,11 @@ impl Inner {
             Kind::Booted => "booted",
         };
         set(&mut plan.environment, "CUMULET_TEMPLATE", after.to_owned());
+        if matches!(spec.function.runtime, Runtime::Node { .. }) {
+            let before = plan.environment.iter().find(|(name, _)| name == PRELOAD).map(|(_, value)| value.as_str());
+            let libraries = before.map_or(CLONE_PATH.to_owned(), |before| format!("{CLONE_PATH}:{before}"));
+            set(&mut plan.environment, PRELOAD, libraries);
+        }
         let launched = self.launcher.launch(plan).await.map_err(|error| error.to_string())?;
         let mut io = Io::frames(ours, launched.stdout, launched.stderr).map_err(|error| error.to_string())?;
         // What initialisation prints belongs to the instances that are started plainly; here it is said once more.
@@ -576,6 +581,11 @@ impl Inner {
         Arc::new(Extensions::new(spec.function.clone(), names, telemetry, Box::new(on_internal)))
     }
 }
+
+/// Loaded before Node.js, the library keeps its memory together, so that clones have less to copy. The runtime's host takes the
+/// variable back.
+const PRELOAD: &str = "LD_PRELOAD";
+const CLONE_PATH: &str = "/var/runtime/clone.so";
 
 /// Why functions with extensions are not cloned: an extension's process would not come along, and what has registered within
 /// the runtime would be one registration for all clones.
