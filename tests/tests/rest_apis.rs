@@ -102,7 +102,8 @@ fn of_osls() {
     // What keys and plans depend on is named anew by osls each time, which it takes for a change; without them there is none.
     let file = folder.path().join("serverless.yml");
     let text = std::fs::read_to_string(&file).expect("the service");
-    let plain: Vec<&str> = text.lines().filter(|line| !line.contains("apiGateway:") && !line.contains("apiKeys:")).collect();
+    let plain: Vec<&str> =
+        text.lines().filter(|line| !line.contains("apiGateway:") && !line.contains("apiKeys:")).collect();
     std::fs::write(&file, plain.join("\n").replace("private: true, ", "")).expect("the service without keys");
     assert!(osls(&["deploy"]).contains("Service deployed"));
     assert!(osls(&["deploy"]).contains("No changes to deploy"));
