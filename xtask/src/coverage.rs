@@ -7,11 +7,12 @@ use cumulet_wire::operation::ServiceModel;
 
 const PAGE: &str = "docs/reference/coverage.md";
 
-fn models() -> [&'static ServiceModel; 17] {
+fn models() -> [&'static ServiceModel; 18] {
     [
         &cumulet_lambda::MODEL,
         &cumulet_apigateway::MODEL,
         &cumulet_apigateway::rest::MODEL,
+        &cumulet_cloudcontrol::MODEL,
         &cumulet_cloudformation::MODEL,
         &cumulet_logs::MODEL,
         &cumulet_iam::MODEL,
@@ -28,6 +29,21 @@ fn models() -> [&'static ServiceModel; 17] {
         &cumulet_dynamodb::STREAMS_MODEL,
     ]
 }
+
+/// What is built in part, and is seen in no list of operations.
+const REMARKS: &[(&str, &str)] = &[
+    (
+        "cloudwatch",
+        "Refused by name: the statistics of a part of the values (`tm99`, `IQM` and their like), searches, Metrics Insights and the \
+         metric math functions that are not in the guide, bands of anomaly detection, `AT_LEAST` and `ActionsSuppressor` of composite \
+         alarms. Alarm actions go to SNS and Lambda; others fail, and the history says so. A deleted alarm takes its history along.\n\nMetrics \
+         of the platform's own: of `AWS/Lambda` Invocations, Errors, Duration (by FunctionName and over all); of `AWS/ApiGateway` Count, \
+         4xx, 5xx, Latency, IntegrationLatency (by API and stage, not by method); of `AWS/DynamoDB` ConsumedReadCapacityUnits, \
+         ConsumedWriteCapacityUnits (by TableName). No others: not Throttles, ConcurrentExecutions and what is told apart by Resource or \
+         ExecutedVersion, nothing of `AWS/SQS`, `AWS/SNS`, `AWS/Events`, `AWS/S3` and `AWS/States`.",
+    ),
+    ("cloudcontrolapi", "GetResource: of `AWS::Lambda::Url`. Other types are an `UnsupportedActionException`."),
+];
 
 type Named = (&'static str, Vec<&'static str>, Vec<&'static str>);
 
@@ -57,6 +73,9 @@ pub fn page() -> String {
             names.join(", ")
         };
         let _infallible = write!(text, "\n## {service}\n\nBuilt: {}.\n\nAbsent: {}.\n", names(built), names(absent));
+        if let Some((_, remark)) = REMARKS.iter().find(|(of, _)| of == service) {
+            let _infallible = write!(text, "\n{remark}\n");
+        }
     }
     text
 }

@@ -284,6 +284,7 @@ impl Cloud {
                 &secret,
             )))
             .with(Arc::new(cumulet_ecr::Ecr))
+            .with(Arc::new(cumulet_cloudcontrol::CloudControl(client.clone())))
             .with(Arc::new(cumulet_secretsmanager::SecretsManager::new(store.clone(), &secret)))
             .with(watch.clone())
             .with(Arc::new(cumulet_kms::Kms::new(store.clone(), &secret)))
