@@ -415,7 +415,7 @@ s.sendall(b"\x01\0\0\0R")
 while True:
     data = s.recvmsg(65536, socket.CMSG_SPACE(64))[0]
     if not data: os._exit(0)
-    if data[:4] == b"CLE2": {lie}
+    if data[:4] == b"CLE3": {lie}
     else: s.sendall(b"\x02\0\0\0S1")
 "#
         );
