@@ -252,6 +252,10 @@ pub const CUSTOM_RESOURCE_TIMEOUT_S: u64 = 3600;
 /// The longest answer of a custom resource; AWS's.
 pub const CUSTOM_RESOURCE_REPLY_BYTES_MAX: usize = 4096;
 pub const STACK_EVENTS_PAGE: u32 = 100;
+/// Signals that one wait condition may wait for, and that are kept for it.
+pub const STACK_SIGNALS_MAX: usize = 1000;
+/// Topics that are told of a stack's events; AWS's.
+pub const STACK_TOPICS_MAX: usize = 5;
 /// Change sets of one stack.
 pub const STACK_CHANGE_SETS_MAX: usize = 100;
 /// Log events that wait for the writer or are being written, in bytes; producers wait beyond it.

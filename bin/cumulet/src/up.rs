@@ -290,6 +290,7 @@ impl Cloud {
         let planes: Vec<Arc<dyn DataPlane>> = vec![
             gateway,
             Arc::new(stacks.reply_plane()),
+            Arc::new(stacks.signal_plane()),
             Arc::new(topics.links()),
             Arc::new(cumulet_lambda::UrlPlane::new(functions, invoker, Arc::new(SignedUrls(access.clone())))),
             Arc::new(cumulet_lambda::CodePlane::new(code, links)),

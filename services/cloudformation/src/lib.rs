@@ -18,6 +18,7 @@ mod plan;
 mod prepared;
 mod resources;
 mod sam;
+mod signals;
 mod stack;
 mod storage;
 pub mod template;
@@ -25,7 +26,7 @@ pub mod template;
 mod tests;
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use cumulet_base::clock::Clock;
@@ -36,10 +37,11 @@ use cumulet_wire::call::{Answer, Call, Context};
 use cumulet_wire::client::Client as Wire;
 use cumulet_wire::error::ApiError;
 use cumulet_wire::operation::{Registry, Service, ServiceModel};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 pub use custom::ReplyPlane;
 pub use model::MODEL;
+pub use signals::SignalPlane;
 
 use errors::Error;
 use stack::Texts;
@@ -59,7 +61,7 @@ pub struct CloudFormation {
     link: Arc<OnceLock<Link>>,
     running: Arc<Semaphore>,
     /// Stacks whose update is to be given up, by id.
-    cancelled: Arc<Mutex<BTreeSet<String>>>,
+    cancelled: watch::Sender<BTreeSet<String>>,
     replies: custom::Replies,
 }
 
@@ -72,7 +74,7 @@ impl CloudFormation {
             wire,
             link: Arc::default(),
             running: Arc::new(Semaphore::new(limits::STACKS_RUNNING_MAX)),
-            cancelled: Arc::default(),
+            cancelled: watch::Sender::default(),
             replies: custom::Replies::new(functions_endpoint),
         }
     }
@@ -86,6 +88,11 @@ impl CloudFormation {
     /// The plane to which functions send what became of custom resources.
     pub fn reply_plane(&self) -> ReplyPlane {
         ReplyPlane::new(self.replies.clone())
+    }
+
+    /// The plane to which signals for wait conditions are sent.
+    pub fn signal_plane(&self) -> SignalPlane {
+        SignalPlane::new(self.clone())
     }
 
     /// Goes on with stacks that were being worked on when the process last ended. To be called once, before serving.
@@ -121,7 +128,7 @@ impl CloudFormation {
     }
 
     fn is_cancelled(&self, stack_id: &str) -> bool {
-        self.cancelled.lock().is_ok_and(|cancelled| cancelled.contains(stack_id))
+        self.cancelled.borrow().contains(stack_id)
     }
 }
 

@@ -9,8 +9,10 @@ use cumulet_store::{
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 use crate::errors::Error;
+use crate::signals::Signal;
 use crate::stack::{ChangeSet, Event, Job, Stack, Texts};
 
 const SPACE: Space = Space(4);
@@ -82,6 +84,18 @@ fn put_document(txn: &mut Txn, at: KeyWriter, bytes: &[u8]) {
         let key = at.clone().u64(i as u64).key();
         txn.ops.push(Op::Put(SPACE, key, chunk.to_vec().into()));
     }
+}
+
+fn put_events(txn: &mut Txn, owner: &Owner, stack_id: &str, events: &[Event]) -> Result<(), Error> {
+    for event in events {
+        txn.ops.push(Op::PutAt {
+            space: SPACE,
+            prefix: key(owner, "event").text(stack_id).key(),
+            suffix: Key::new(),
+            value: encode(event)?.into(),
+        });
+    }
+    Ok(())
 }
 
 impl Storage {
@@ -177,7 +191,8 @@ impl Storage {
         let first = key(owner, "stack").text(&stack.id).u64(0).key();
         let mut txn = Txn::new(shard(owner)).check(Check::RevIs(SPACE, first, rev));
         if stack.status == "DELETE_COMPLETE" {
-            txn = txn.delete(SPACE, key(owner, "name").text(&stack.name).key());
+            let (lo, hi) = key(owner, "signal").text(&stack.id).range();
+            txn = txn.delete(SPACE, key(owner, "name").text(&stack.name).key()).delete_range(SPACE, lo, hi);
         }
         let mut txn = self.beside(txn, owner, stack, beside)?;
         self.put_stack(&mut txn, owner, stack, events)?;
@@ -235,15 +250,7 @@ impl Storage {
 
     fn put_stack(&self, txn: &mut Txn, owner: &Owner, stack: &Stack, events: &[Event]) -> Result<(), Error> {
         put_document(txn, key(owner, "stack").text(&stack.id), &encode(stack)?);
-        for event in events {
-            txn.ops.push(Op::PutAt {
-                space: SPACE,
-                prefix: key(owner, "event").text(&stack.id).key(),
-                suffix: Key::new(),
-                value: encode(event)?.into(),
-            });
-        }
-        Ok(())
+        put_events(txn, owner, &stack.id, events)
     }
 
     /// Removes every trace of a stack: of one that was only under review.
@@ -351,6 +358,55 @@ impl Storage {
             Some((Owner { account, region }, parts.text()?, parts.text()?))
         };
         Ok(rows.iter().filter_map(named).collect())
+    }
+
+    /// Wakes with every commit that may have brought a signal.
+    pub fn watch(&self, owner: &Owner) -> watch::Receiver<Rev> {
+        self.store.watch(shard(owner))
+    }
+
+    /// Keeps a signal, with an event that says so if there is to be one, unless there is one of the same id.
+    pub async fn put_signal(
+        &self,
+        owner: &Owner,
+        stack: &Stack,
+        waiter: &str,
+        (unique_id, signal): (&str, &Signal),
+        event: Option<&Event>,
+    ) -> Result<(), Error> {
+        let signals = key(owner, "signal").text(&stack.id).text(waiter);
+        let at = signals.clone().text(unique_id).key();
+        let (lo, hi) = signals.range();
+        let rows = self.rows(shard(owner), lo, hi, limits::STACK_SIGNALS_MAX).await?;
+        if rows.iter().any(|row| row.key == at) {
+            return Ok(());
+        }
+        if rows.len() >= limits::STACK_SIGNALS_MAX {
+            return Err(Error::Limit("signals", limits::STACK_SIGNALS_MAX));
+        }
+        let first = key(owner, "stack").text(&stack.id).u64(0).key();
+        let mut txn = Txn::new(shard(owner))
+            .check(Check::Exists(SPACE, first))
+            .check(Check::Absent(SPACE, at.clone()))
+            .put(SPACE, at.clone(), encode(signal)?);
+        put_events(&mut txn, owner, &stack.id, event.map_or(&[], std::slice::from_ref))?;
+        match self.commit(txn).await {
+            // Another one of the same id was faster.
+            Err(Error::Busy) if self.store.get(shard(owner), SPACE, at).await?.is_some() => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
+    /// Signals by their ids.
+    pub async fn signals(&self, owner: &Owner, stack_id: &str, waiter: &str) -> Result<Vec<(String, Signal)>, Error> {
+        let (lo, hi) = key(owner, "signal").text(stack_id).text(waiter).range();
+        let mut signals = Vec::new();
+        for row in self.rows(shard(owner), lo, hi, limits::STACK_SIGNALS_MAX).await? {
+            if let Some(unique_id) = last_text(&row.key, 5) {
+                signals.push((unique_id, decode(&row.value)?));
+            }
+        }
+        Ok(signals)
     }
 
     async fn commit(&self, mut txn: Txn) -> Result<Rev, Error> {

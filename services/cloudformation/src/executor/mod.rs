@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use cumulet_base::{clock, id};
 use cumulet_store::Rev;
+use tokio::sync::watch;
 
 use crate::CloudFormation;
 use crate::client::Client;
@@ -169,6 +170,11 @@ impl Run {
             seed: seed.to_owned(),
             is_again,
             is_rollback_disabled: self.job.on_failure == OnFailure::Nothing,
+            begun_ms: self.now(),
+            ends_ms: None,
+            creation_policy: None,
+            update_policy: None,
+            is_over: watch::Sender::new(false).subscribe(),
         })
     }
 

@@ -2,6 +2,7 @@
 
 mod change_sets;
 mod look;
+mod signal;
 mod stacks;
 mod templates;
 mod url;
@@ -55,6 +56,7 @@ impl CloudFormation {
             "UpdateTerminationProtection" => self.protect(ctx, input).await,
             "ListExports" => self.list_exports(ctx, input).await,
             "ListImports" => self.list_imports(ctx, input).await,
+            "SignalResource" => self.signal_resource(ctx, input).await,
             other => return Err(ApiError::not_implemented("cloudformation", other)),
         }?;
         Ok(Answer { output, ..Answer::default() })
@@ -169,9 +171,7 @@ impl CloudFormation {
     ) -> Result<(), Error> {
         let permit = self.permit()?;
         let (id, job_id) = (stack.id.clone(), job.id.clone());
-        if let Ok(mut cancelled) = self.cancelled.lock() {
-            cancelled.remove(&id);
-        }
+        self.cancelled.send_if_modified(|cancelled| cancelled.remove(&id));
         self.storage.mark_running(&owner, &id, &job_id, true).await?;
         let imported: Vec<String> = imports.difference(&stack.imports).cloned().collect();
         stack.imports.extend(imported.iter().cloned());

@@ -148,9 +148,7 @@ impl CloudFormation {
         if stack.status != "UPDATE_IN_PROGRESS" {
             return Err(Error::Validation("CancelUpdateStack cannot be called from current stack status".into()).into());
         }
-        if let Ok(mut cancelled) = self.cancelled.lock() {
-            cancelled.insert(stack.id);
-        }
+        self.cancelled.send_if_modified(|cancelled| cancelled.insert(stack.id));
         Ok(Value::Null)
     }
 
