@@ -231,6 +231,7 @@ impl Cloud {
         let stacks = Arc::new(cumulet_cloudformation::CloudFormation::new(
             store.clone(),
             clock.clone(),
+            delivery.clone(),
             client.clone(),
             cumulet_sandbox::PLATFORM_TLS_ENDPOINT,
         ));

@@ -1,7 +1,7 @@
 //! CloudFormation: templates to stacks, by calls of the other services under the deployer's own permissions, or those of
 //! the role it names. Nested stacks, custom resources, exports, change sets, stack policies; what a crash interrupts goes
 //! on at the next start. Absent: stack sets, drift, imports of what is there already, macros other than SAM and the
-//! language extensions, hooks, notifications, signals.
+//! language extensions, hooks.
 
 mod changes;
 mod client;
@@ -13,6 +13,7 @@ mod executor;
 pub mod fuzz;
 mod intrinsics;
 mod model;
+mod notices;
 mod operations;
 mod plan;
 mod prepared;
@@ -31,6 +32,7 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use cumulet_base::clock::Clock;
 use cumulet_base::limits;
+use cumulet_delivery::Delivery;
 use cumulet_store::Store;
 use cumulet_wire::auth::{Authorizer, Caller};
 use cumulet_wire::call::{Answer, Call, Context};
@@ -67,9 +69,18 @@ pub struct CloudFormation {
 
 impl CloudFormation {
     /// `functions_endpoint`: where functions reach this cloud, such as `http://127.0.0.1:4566`.
-    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, wire: Wire, functions_endpoint: &str) -> CloudFormation {
+    /// Messages on events are tasks of `delivery`, which is not to be started before.
+    pub fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        delivery: Arc<Delivery>,
+        wire: Wire,
+        functions_endpoint: &str,
+    ) -> CloudFormation {
+        let notices = notices::Notices { client: wire.clone(), clock: clock.clone() };
+        delivery.register(notices::OWNER, Arc::new(notices));
         CloudFormation {
-            storage: storage::Storage::new(store),
+            storage: storage::Storage::new(store, delivery),
             clock,
             wire,
             link: Arc::default(),

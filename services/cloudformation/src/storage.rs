@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use cumulet_base::limits;
+use cumulet_delivery::{Delivery, Wake};
 use cumulet_store::{
     Check, Key, KeyReader, KeyWriter, Op, Outcome, Read, Rev, Row, Shard, Space, Store, StoreExt, Txn,
 };
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::errors::Error;
+use crate::notices;
 use crate::signals::Signal;
 use crate::stack::{ChangeSet, Event, Job, Stack, Texts};
 
@@ -48,6 +50,7 @@ pub struct Beside {
 #[derive(Clone)]
 pub struct Storage {
     store: Arc<dyn Store>,
+    delivery: Arc<Delivery>,
 }
 
 fn shard(owner: &Owner) -> Shard {
@@ -86,21 +89,9 @@ fn put_document(txn: &mut Txn, at: KeyWriter, bytes: &[u8]) {
     }
 }
 
-fn put_events(txn: &mut Txn, owner: &Owner, stack_id: &str, events: &[Event]) -> Result<(), Error> {
-    for event in events {
-        txn.ops.push(Op::PutAt {
-            space: SPACE,
-            prefix: key(owner, "event").text(stack_id).key(),
-            suffix: Key::new(),
-            value: encode(event)?.into(),
-        });
-    }
-    Ok(())
-}
-
 impl Storage {
-    pub fn new(store: Arc<dyn Store>) -> Storage {
-        Storage { store }
+    pub fn new(store: Arc<dyn Store>, delivery: Arc<Delivery>) -> Storage {
+        Storage { store, delivery }
     }
 
     async fn rows(&self, shard: Shard, lo: Key, hi: Key, max: usize) -> Result<Vec<Row>, Error> {
@@ -169,8 +160,8 @@ impl Storage {
             .put(SPACE, name, stack.id.clone())
             .put(SPACE, key(owner, "listed").text(&stack.id).key(), Vec::new());
         let mut txn = self.beside(txn, owner, stack, beside)?;
-        self.put_stack(&mut txn, owner, stack, events)?;
-        self.commit(txn).await
+        put_document(&mut txn, key(owner, "stack").text(&stack.id), &encode(stack)?);
+        self.commit_told(txn, owner, stack, events).await
     }
 
     /// Rewrites a stack that was not rewritten since `rev`, together with new events.
@@ -195,8 +186,8 @@ impl Storage {
             txn = txn.delete(SPACE, key(owner, "name").text(&stack.name).key()).delete_range(SPACE, lo, hi);
         }
         let mut txn = self.beside(txn, owner, stack, beside)?;
-        self.put_stack(&mut txn, owner, stack, events)?;
-        self.commit(txn).await
+        put_document(&mut txn, key(owner, "stack").text(&stack.id), &encode(stack)?);
+        self.commit_told(txn, owner, stack, events).await
     }
 
     fn beside(&self, mut txn: Txn, owner: &Owner, stack: &Stack, beside: &Beside) -> Result<Txn, Error> {
@@ -248,9 +239,27 @@ impl Storage {
         Ok(self.document(owner, key(owner, "job").text(stack_id)).await?.map(|(job, _)| job))
     }
 
-    fn put_stack(&self, txn: &mut Txn, owner: &Owner, stack: &Stack, events: &[Event]) -> Result<(), Error> {
-        put_document(txn, key(owner, "stack").text(&stack.id), &encode(stack)?);
-        put_events(txn, owner, &stack.id, events)
+    /// Commits with events, and with the messages that tell the stack's topics of them.
+    async fn commit_told(&self, mut txn: Txn, owner: &Owner, stack: &Stack, events: &[Event]) -> Result<Rev, Error> {
+        for event in events {
+            txn.ops.push(Op::PutAt {
+                space: SPACE,
+                prefix: key(owner, "event").text(&stack.id).key(),
+                suffix: Key::new(),
+                value: encode(event)?.into(),
+            });
+        }
+        let mut wakes = Vec::new();
+        if let Some(notified) = &stack.notified {
+            for task in notices::tasks(owner, notified, events)? {
+                let (with_task, wake) = self.delivery.add(txn, &task).map_err(|e| Error::Row(e.to_string()))?;
+                txn = with_task;
+                wakes.push(wake);
+            }
+        }
+        let rev = self.commit(txn).await?;
+        wakes.into_iter().for_each(Wake::now);
+        Ok(rev)
     }
 
     /// Removes every trace of a stack: of one that was only under review.
@@ -385,12 +394,11 @@ impl Storage {
             return Err(Error::Limit("signals", limits::STACK_SIGNALS_MAX));
         }
         let first = key(owner, "stack").text(&stack.id).u64(0).key();
-        let mut txn = Txn::new(shard(owner))
+        let txn = Txn::new(shard(owner))
             .check(Check::Exists(SPACE, first))
             .check(Check::Absent(SPACE, at.clone()))
             .put(SPACE, at.clone(), encode(signal)?);
-        put_events(&mut txn, owner, &stack.id, event.map_or(&[], std::slice::from_ref))?;
-        match self.commit(txn).await {
+        match self.commit_told(txn, owner, stack, event.map_or(&[], std::slice::from_ref)).await {
             // Another one of the same id was faster.
             Err(Error::Busy) if self.store.get(shard(owner), SPACE, at).await?.is_some() => Ok(()),
             other => other.map(drop),

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod notified;
 mod waiting;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use crate::{CloudFormation, MODEL};
 
 static LAMBDA: ServiceModel = model("lambda", LAMBDA_OPERATIONS);
 static IAM: ServiceModel = model("iam", IAM_OPERATIONS);
+static SNS: ServiceModel = model("sns", &[Operation::rpc("Publish")]);
 static GATEWAY: ServiceModel = model("apigateway", GATEWAY_OPERATIONS);
 
 const fn model(name: &'static str, operations: &'static [Operation]) -> ServiceModel {
@@ -180,8 +182,10 @@ impl Fixture {
         let recorder = Arc::new(Recorder::default());
         let wire = cumulet_wire::client::Client::default();
         let clock = Arc::new(SystemClock);
-        let service = CloudFormation::new(store, clock.clone(), wire.clone(), "http://127.0.0.1:4566");
-        let registry = [&LAMBDA, &IAM, &GATEWAY]
+        let delivery = cumulet_delivery::Delivery::new(store.clone(), clock.clone());
+        let service =
+            CloudFormation::new(store, clock.clone(), delivery.clone(), wire.clone(), "http://127.0.0.1:4566");
+        let registry = [&LAMBDA, &IAM, &GATEWAY, &SNS]
             .into_iter()
             .fold(Registry::default(), |registry, model| registry.with(Arc::new(Recorded(model, recorder.clone()))));
         // Nested stacks are fetched from here.
@@ -189,6 +193,7 @@ impl Fixture {
         service.connect(registry.clone(), recorder.clone());
         wire.connect(registry, recorder.clone(), clock);
         *recorder.plane.lock().unwrap() = Some(service.reply_plane());
+        delivery.start();
         Fixture { service, recorder }
     }
 

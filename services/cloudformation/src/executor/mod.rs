@@ -99,6 +99,7 @@ impl Run {
             stack_id: self.stack.arn.clone(),
             stack_name: self.stack.name.clone(),
             url_suffix: crate::operations::url_suffix(&self.job.host),
+            topics: self.stack.topics().to_vec(),
         }
     }
 
