@@ -273,6 +273,12 @@ impl Cloud {
             .with(Arc::new(cumulet_ecr::Ecr))
             .with(Arc::new(cumulet_secretsmanager::SecretsManager::new(store.clone(), &secret)))
             .with(Arc::new(cumulet_cloudwatch::CloudWatch::new(store.clone())))
+            .with(Arc::new(cumulet_codedeploy::CodeDeploy::new(
+                store.clone(),
+                clock.clone(),
+                client.clone(),
+                delivery.clone(),
+            )))
             .with(Arc::new(cumulet_kms::Kms::new(store.clone(), &secret)))
             .with(Arc::new(cumulet_ssm::Ssm::new(store.clone(), &secret)))
             .with(tables.clone())

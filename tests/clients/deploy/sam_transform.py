@@ -100,6 +100,37 @@ Resources:
         K: {Type: Kinesis, Properties: {Stream: 'arn:aws:kinesis:r:0:stream/s', StartingPosition: TRIM_HORIZON}}
 Conditions: {IsOn: {'Fn::Equals': [a, a]}}
 """,
+    "deployments": """
+Globals: {Function: {Runtime: python3.12, Handler: a.b, CodeUri: s3://b/k, AutoPublishAlias: live, DeploymentPreference: {Type: Canary10Percent5Minutes}}}
+Conditions: {IsOn: {'Fn::Equals': [a, a]}, IsOff: {'Fn::Equals': [a, b]}}
+Resources:
+  Alarm: {Type: AWS::CloudWatch::Alarm, Properties: {ComparisonOperator: GreaterThanThreshold, EvaluationPeriods: 1}}
+  Pre: {Type: AWS::Serverless::Function, Properties: {DeploymentPreference: {Enabled: false}}}
+  F:
+    Type: AWS::Serverless::Function
+    Properties:
+      DeploymentPreference:
+        Type: Linear10PercentEvery1Minute
+        Hooks: {PreTraffic: {Ref: Pre}, PostTraffic: {Ref: Pre}}
+        Alarms: [{Ref: Alarm}, other]
+        Role: arn:aws:iam::000000000000:role/own
+  G:
+    Type: AWS::Serverless::Function
+    Condition: IsOn
+    Properties:
+      Tags: {a: b}
+      DeploymentPreference: {Type: {'Fn::If': [IsOn, AllAtOnce, mine]}, Alarms: {'Fn::If': [IsOn, [x], []]}}
+  H:
+    Type: AWS::Serverless::Function
+    Properties: {DeploymentPreference: {Type: mine, Alarms: []}}
+""",
+    "conditional deployments": """
+Globals: {Function: {Runtime: python3.12, Handler: a.b, CodeUri: s3://b/k, AutoPublishAlias: live}}
+Conditions: {IsOn: {'Fn::Equals': [a, a]}, IsOff: {'Fn::Equals': [a, b]}}
+Resources:
+  F: {Type: AWS::Serverless::Function, Condition: IsOn, Properties: {DeploymentPreference: {Type: AllAtOnce, PassthroughCondition: true}}}
+  G: {Type: AWS::Serverless::Function, Condition: IsOff, Properties: {DeploymentPreference: {Type: AllAtOnce, PassthroughCondition: true}}}
+""",
     "apis": """
 Globals:
   Function: {Runtime: python3.12, Handler: a.b, CodeUri: s3://b/k}
@@ -213,7 +244,7 @@ def normal(value, name=""):
         return {k: normal(v, k) for k, v in sorted(value.items()) if v not in ({}, None)}
     if isinstance(value, list):
         items = [normal(v) for v in value]
-        unordered = name in ("ManagedPolicyArns", "DependsOn", "Policies", "Tags", "LambdaConfigurations")
+        unordered = name in ("ManagedPolicyArns", "DependsOn", "Policies", "Tags", "LambdaConfigurations", "Fn::Or")
         return sorted(items, key=lambda v: json.dumps(v, sort_keys=True)) if unordered else items
     return value
 
@@ -223,7 +254,7 @@ def main():
     failures = []
     for case, text in CASES.items():
         template = HEAD + text
-        stack = f"case-{case}"
+        stack = f"case-{case.replace(' ', '-')}"
         client.create_change_set(
             StackName=stack,
             ChangeSetName="c",
@@ -234,7 +265,7 @@ def main():
         ours = client.get_template(StackName=stack, ChangeSetName="c", TemplateStage="Processed")["TemplateBody"]
         ours = ours if isinstance(ours, dict) else json.loads(ours)
         theirs = transform(yaml_parse(template), {}, NoManagedPolicies())
-        for section in ("Resources", "Outputs"):
+        for section in ("Resources", "Outputs", "Conditions"):
             a, b = normal(digests(ours.get(section, {}))), normal(digests(theirs.get(section, {})))
             for name in sorted(set(a) | set(b)):
                 if a.get(name) != b.get(name):

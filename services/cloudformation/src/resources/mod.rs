@@ -2,6 +2,7 @@
 //! A type that is not in [`TYPES`] is refused by name before anything runs.
 
 mod apigateway;
+mod codedeploy;
 mod dynamodb;
 mod events;
 mod global_table;
@@ -79,6 +80,9 @@ pub const TYPES: &[Type] = &[
     tagged("AWS::CloudFormation::Stack", &[]),
     of("AWS::CloudFormation::WaitCondition", &[]),
     of("AWS::CloudFormation::WaitConditionHandle", &[]),
+    tagged("AWS::CodeDeploy::Application", &["ApplicationName", "ComputePlatform"]),
+    of("AWS::CodeDeploy::DeploymentConfig", &["*"]),
+    tagged("AWS::CodeDeploy::DeploymentGroup", &["ApplicationName", "DeploymentGroupName"]),
     tagged("AWS::CloudWatch::Alarm", &["AlarmName"]),
     tagged("AWS::CloudWatch::CompositeAlarm", &["AlarmName"]),
     of("AWS::CloudWatch::Dashboard", &["DashboardName"]),
@@ -322,6 +326,8 @@ fn is_gone(error: &ApiError) -> bool {
                 | "NoSuchBucket"
                 | "NoSuchBucketPolicy"
                 | "QueueDoesNotExist"
+                | "ApplicationDoesNotExistException"
+                | "DeploymentGroupDoesNotExistException"
         )
 }
 
@@ -346,6 +352,9 @@ fn is_taken(error: &ApiError) -> bool {
             | "ResourceExistsException"
             | "ConflictException"
             | "AlreadyExistsException"
+            | "ApplicationAlreadyExistsException"
+            | "DeploymentConfigAlreadyExistsException"
+            | "DeploymentGroupAlreadyExistsException"
     )
 }
 
@@ -365,6 +374,7 @@ async fn sweep(at: &Whereabouts, kind: &str, properties: &Map<String, Value>) ->
         "AWS::SSM::Parameter" => ("Name", 1024),
         "AWS::SecretsManager::Secret" => ("Name", 512),
         "AWS::Lambda::Permission" => ("", 100),
+        _ if kind.starts_with("AWS::CodeDeploy::") => (codedeploy::name_of(kind), 100),
         kind => match events::generated(kind) {
             Some(generated) => generated,
             None => return Ok(false),
@@ -410,6 +420,7 @@ async fn make(at: &Whereabouts, kind: &str, properties: &Map<String, Value>) -> 
         _ if kind.starts_with("AWS::SecretsManager::") => secrets::create(at, kind, properties).await,
         _ if kind.starts_with("AWS::CloudWatch::") => watch::create(at, kind, properties).await,
         _ if kind.starts_with("AWS::KMS::") => kms::create(at, kind, properties).await,
+        _ if kind.starts_with("AWS::CodeDeploy::") => codedeploy::create(at, kind, properties).await,
         "AWS::ECR::Repository" => Ok(repository(at, properties)),
         "AWS::CloudFormation::Stack" => nested::create(at, properties).await,
         "AWS::CDK::Metadata" => Ok(Made::new(at.name(128))),
@@ -466,6 +477,7 @@ pub async fn update(
         _ if kind.starts_with("AWS::SecretsManager::") => secrets::update(at, kind, made, old, new).await,
         _ if kind.starts_with("AWS::CloudWatch::") => watch::update(at, kind, made, old, new).await,
         _ if kind.starts_with("AWS::KMS::") => kms::update(at, kind, made, old, new).await,
+        _ if kind.starts_with("AWS::CodeDeploy::") => codedeploy::update(at, kind, made, old, new).await,
         "AWS::CloudFormation::Stack" => nested::update(at, made, new).await,
         "AWS::CDK::Metadata" | "AWS::ECR::Repository" => Ok(made.clone()),
         signals::HANDLE | wait::CONDITION => Err(wait::unchangeable(kind)),
@@ -519,6 +531,7 @@ pub async fn delete(
         }
         _ if kind.starts_with("AWS::CloudWatch::") => watch::delete(at, kind, made).await,
         _ if kind.starts_with("AWS::KMS::") => kms::delete(at, kind, made, properties).await,
+        _ if kind.starts_with("AWS::CodeDeploy::") => codedeploy::delete(at, kind, made, properties).await,
         "AWS::CloudFormation::Stack" => nested::delete(at, made).await,
         "AWS::CDK::Metadata" | "AWS::ECR::Repository" | signals::HANDLE | wait::CONDITION => Ok(()),
         _ if is_custom(kind) => {

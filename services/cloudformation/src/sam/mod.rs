@@ -6,6 +6,7 @@
 //! Everything else of SAM is refused by name.
 
 mod api;
+mod deployment;
 mod events;
 mod function;
 mod hash;
@@ -29,6 +30,7 @@ struct Out<'a> {
     notifications: Vec<events::Notification>,
     /// Of REST APIs.
     methods: Vec<api::Method>,
+    preferences: Vec<deployment::Preference>,
     /// The resources of the template.
     source: &'a Map<String, Value>,
     /// Values of the template's parameters.
@@ -98,6 +100,7 @@ pub fn transform(template: &Value, values: &BTreeMap<String, Value>) -> Result<V
         renamed: BTreeMap::new(),
         notifications: Vec::new(),
         methods: Vec::new(),
+        preferences: Vec::new(),
         source: section("Resources"),
         values,
         globals,
@@ -142,6 +145,7 @@ pub fn transform(template: &Value, values: &BTreeMap<String, Value>) -> Result<V
     if api::needs_implicit(&out) {
         api::implicit(&with_globals(globals.get("Api"), None)?, &mut out)?;
     }
+    let conditions = deployment::apply(&mut out)?;
     for notification in std::mem::take(&mut out.notifications) {
         notification.apply(&mut out.resources)?;
     }
@@ -149,6 +153,10 @@ pub fn transform(template: &Value, values: &BTreeMap<String, Value>) -> Result<V
     let mut sections = sections.clone();
     sections.remove("Globals");
     sections.insert("Resources".into(), out.resources.into());
+    if !conditions.is_empty() {
+        let section = sections.entry("Conditions").or_insert_with(|| json!({}));
+        section.as_object_mut().into_iter().for_each(|section| section.extend(conditions.clone()));
+    }
     if renamed.is_empty() {
         return Ok(sections.into());
     }

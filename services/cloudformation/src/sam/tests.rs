@@ -88,7 +88,7 @@ fn what_is_refused_is_named() {
         ),
         (
             "{Type: AWS::Serverless::Function, Properties: {InlineCode: x, DeploymentPreference: {Type: AllAtOnce}}}",
-            "DeploymentPreference",
+            "requires AutoPublishAlias",
         ),
         ("{Type: AWS::Serverless::Function, Properties: {CodeUri: ./src}}", "CodeUri"),
         ("{Type: AWS::Serverless::HttpApi, Properties: {Domain: {}}}", "Domain"),
