@@ -2,9 +2,10 @@
  * for commands on its control socket (docs/formats/frames.md, "Templates"). For each command it makes a raw clone in new
  * namespaces. The clone joins its control group, gives up every capability, installs the full system call filter, renews
  * what it would share with the template (event sets, event counters, inner pipes, sockets), takes copies of the pages it
- * will write, and waits for the host's word; then it brings every thread back onto its own stack.
+ * will write, and waits for its mounts; then it brings every thread back onto its own stack.
  *
  * Serves any runtime that loads it: Node.js through Node-API, Python through ctypes. Neither mounts nor decides anything.
+ * Loaded before the program, it also keeps the program's memory together.
  * Between the clone and the return of the threads nothing allocates: a parked thread may hold the allocator's lock. */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -14,6 +15,7 @@
 #include <linux/capability.h>
 #include <linux/futex.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -26,6 +28,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/rseq.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -44,7 +47,13 @@
 #define PASSED_MAX 16
 #define RANGES_MAX 1024
 #define SEATS_MAX 100
+/* Larger reservations are few, and may have to be near the program. */
+#define NEAR_BYTES_MAX (2u << 20)
 #define MAGIC 0x32454c43u /* "CLE2" */
+/* What a runtime says of its clones. QUIET: they have nothing to do before their first event, and do not say that they are
+ * ready. LATE: their threads may run the function's code, and come back no sooner than somebody wants the clone. */
+#define QUIET 1
+#define LATE 2
 
 struct thread {
   pid_t tid;
@@ -333,6 +342,15 @@ static void renew_files(void) {
 
 /* ---- memory */
 
+/* V8 asks for each small part of its heap at an address of its own choice, far from all others. Every clone would copy three
+ * pages of tables for each; where the kernel chooses, they lie side by side. Takes effect where the library is loaded before
+ * the program. */
+__attribute__((visibility("default"))) void *mmap(void *wish, size_t length, int prot, int flags, int fd, off_t offset) {
+  if (!(flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) && length <= NEAR_BYTES_MAX) wish = NULL;
+  return (void *)syscall(SYS_mmap, wish, length, prot, flags, fd, offset);
+}
+__attribute__((visibility("default"), alias("mmap"))) void *mmap64(void *, size_t, int, int, int, off_t);
+
 /* V8 marks its heap as not to be inherited; that is undone for every private mapping without a file. A mapping that
  * the clones would share is a reason not to clone. */
 static int look_at_memory(void) {
@@ -472,7 +490,7 @@ static void restore_threads(void) {
 
 /* Parks this process as a template. Returns NULL in each clone, and in the template only when it cannot be cloned: then
  * why. When the host closes the control socket, the template ends. */
-__attribute__((visibility("default"))) const char *cumulet_park(int control) {
+__attribute__((visibility("default"))) const char *cumulet_park(int control, int clones) {
   static struct instruction instructions[FILTER_MAX];
   static struct range ranges[RANGES_MAX];
   struct action ignore = {(void *)SIG_IGN, RESTORER_FLAG, (void *)signal_return, 0};
@@ -495,7 +513,7 @@ __attribute__((visibility("default"))) const char *cumulet_park(int control) {
   syscall(SYS_get_robust_list, 0, &robust, &robust_length);
   /* Ended clones need no waiting for. */
   set_action(SIGCHLD, &ignore, &child_before);
-  static const char ready[] = {1, 0, 0, 0, 'R'};
+  const char ready[] = {1, 0, 0, 0, clones & QUIET ? 'Q' : 'R'};
   if (send(control, ready, sizeof ready, MSG_NOSIGNAL) != sizeof ready) _exit(0);
   for (;;) {
     struct command command;
@@ -516,9 +534,12 @@ __attribute__((visibility("default"))) const char *cumulet_park(int control) {
       set_action(PARK_SIGNAL, &signal_before, NULL);
       renew_files();
       take_pages(ranges, command.ranges);
-      /* /tmp and /proc are mounted when it comes, and somebody waits for an answer. */
+      /* /tmp and /proc are mounted when it comes. */
       char go;
       if (read_all(control, &go, 1)) _exit(0);
+      struct pollfd wanted = {control, POLLIN, 0};
+      while (clones & LATE && atomic_load(&thread_count) && poll(&wanted, 1, -1) < 0 && errno == EINTR) {
+      }
       restore_threads();
       sigprocmask(SIG_SETMASK, &before, NULL);
       if (seed) seed();
@@ -569,14 +590,22 @@ extern int WEAK napi_create_function(napi_env, const char *, size_t, napi_callba
 extern int WEAK napi_create_string_utf8(napi_env, const char *, size_t, napi_value *);
 extern int WEAK napi_set_named_property(napi_env, napi_value, const char *, napi_value);
 
+/* In a clone a number between 1 and 2^31 - 1 from the kernel's random source; otherwise why there is none. */
 static napi_value park(napi_env env, napi_callback_info info) {
-  size_t count = 1;
-  napi_value argument, result = NULL;
-  int control = -1;
-  napi_get_cb_info(env, info, &count, &argument, NULL, NULL);
-  napi_get_value_int32(env, argument, &control);
-  const char *why = cumulet_park(control);
-  if (why) napi_create_string_utf8(env, why, (size_t)-1, &result);
+  size_t count = 2;
+  napi_value arguments[2], result = NULL;
+  int control = -1, clones = 0;
+  uint32_t seed = 0;
+  napi_get_cb_info(env, info, &count, arguments, NULL, NULL);
+  napi_get_value_int32(env, arguments[0], &control);
+  napi_get_value_int32(env, arguments[1], &clones);
+  const char *why = cumulet_park(control, clones);
+  if (why) {
+    napi_create_string_utf8(env, why, (size_t)-1, &result);
+    return result;
+  }
+  if (getrandom(&seed, sizeof seed, 0) != sizeof seed) _exit(95);
+  napi_create_int32(env, (int32_t)(1 + seed % INT32_MAX), &result);
   return result;
 }
 

@@ -27,15 +27,15 @@ let out = Buffer.allocUnsafe(READ_BYTES);
 const input = Buffer.allocUnsafe(READ_BYTES);
 const pause = new Int32Array(new SharedArrayBuffer(4));
 
-// Set while a template rehearses: what is read comes from its bytes, and nothing is written.
+// Set while a template or a clone rehearses: what is read comes from its bytes, and what is written goes nowhere.
 let script = null;
 
 function writeAll(buffer, length) {
-  if (script) return;
+  const descriptor = script ? script.nowhere : CHANNEL;
   let sent = 0;
   while (sent < length) {
     try {
-      sent += fs.writeSync(CHANNEL, buffer, sent, length - sent);
+      sent += fs.writeSync(descriptor, buffer, sent, length - sent);
     } catch (error) {
       // Somebody made the descriptor non-blocking; the host reads all the time, so there will be room soon.
       if (error.code === 'EAGAIN') Atomics.wait(pause, 0, 0, 1);
@@ -78,14 +78,15 @@ function sendLog(timestamp, message) {
 }
 
 function readSome(buffer, from) {
-  if (script) {
-    const count = script.bytes.copy(buffer, from, script.at);
-    script.at += count;
-    return count;
-  }
+  const descriptor = script ? script.nowhere : CHANNEL;
   for (;;) {
     try {
-      const count = fs.readSync(CHANNEL, buffer, from, buffer.length - from, null);
+      const count = fs.readSync(descriptor, buffer, from, buffer.length - from, null);
+      if (script) {
+        const copied = script.bytes.copy(buffer, from, script.at);
+        script.at += copied;
+        return copied;
+      }
       // The host is gone, and with it all reason to be.
       if (count === 0) exit(0);
       return count;
@@ -96,7 +97,7 @@ function readSome(buffer, from) {
   }
 }
 
-// The frame that a clone begins with: a JSON object.
+// The frame that somebody who wants the clone begins with: a JSON object.
 function readFrame() {
   let have = 0;
   while (have < 4) have += readSome(input.subarray(0, 4), have);
@@ -490,7 +491,7 @@ let initialised = false;
 // The answer is out before the next turn of the loop begins, so this turn costs the caller nothing; in it unhandled
 // rejections are noticed and input and output left over from the event get a chance, as on Lambda.
 function serveLater() {
-  setImmediate(serve);
+  if (!script) setImmediate(serve);
 }
 
 function isUnderWay(invocation) {
@@ -688,12 +689,13 @@ function die(what, error, code) {
 
 // ---- templates
 
+// Loaded in templates alone: in the clone it would take a millisecond.
+let v8 = null;
+
 // Random numbers made before the clones are parted would be the same in all of them, where an engine keeps some in stock.
 // So until then they come from the kernel; the engine's own generators stay unused, and are seeded in the clone.
 function withholdRandomness() {
   const crypto = require('crypto');
-  // Loaded here: in the clone it would take a millisecond.
-  const v8 = require('v8');
   const { random } = Math;
   const { randomUUID, randomInt } = crypto;
   let isClone = false;
@@ -720,32 +722,57 @@ function withholdRandomness() {
   };
 }
 
-// The way of a clone's first frame and of events, but for the handler.
-function rehearseServing() {
-  const frame = (bytes) => {
+// What is not compiled, or not written to, before a clone is wanted takes its time while somebody waits for the answer: the
+// way of its first frame and of events, with a handler that does nothing.
+async function rehearseServing(turns) {
+  const nowhere = fs.openSync('/dev/null', 'r+');
+  const play = (type, header, rest) => {
+    const start = header === null ? 5 : 9;
+    const head = header === null ? '' : stringify(header);
+    const bytes = Buffer.from(`${'\0'.repeat(start)}${head}${rest}`);
     bytes.writeUInt32LE(bytes.length - 4, 0);
-    return { bytes, at: 0 };
+    bytes[4] = type.charCodeAt(0);
+    if (header !== null) bytes.writeUInt32LE(head.length, 5);
+    script = { bytes, at: 0, nowhere };
   };
-  const header = stringify({ requestId: '', deadlineMs: 0, arn: '', trace: '', clientContext: '{}' });
-  for (let turn = 0; turn < 3; turn++) {
-    script = frame(Buffer.from(`\0\0\0\0N${stringify({ environment: {}, seed: 1 })}`));
+  const before = [handler, isAsync, isStreaming];
+  [handler, isAsync, isStreaming] = [async (_event, context) => ({ left: context.getRemainingTimeInMillis() }), true, false];
+  for (let turn = 0; turn < turns; turn++) {
+    play('N', null, stringify({ environment: {} }));
     readFrame();
-    const bytes = Buffer.from(`\0\0\0\0E\0\0\0\0${header}{}`);
-    bytes.writeUInt32LE(header.length, 5);
-    script = frame(bytes);
-    const event = readEvent();
-    const { context } = makeContext(event.header, { isDecided: false });
-    context.succeed(parse(event.payload));
-    context.getRemainingTimeInMillis();
-    send('S', stringify({}));
+    play('E', { requestId: '', deadlineMs: 0, arn: '', trace: '', clientContext: '{}' }, '{}');
+    serve();
+    while (current) await null;
     sendLog(now(), '');
   }
   script = null;
+  [handler, isAsync, isStreaming] = before;
+  delete globalThis[REQUEST_ID];
+  fs.closeSync(nowhere);
+}
+
+// Without calling them, for which the engine has a word of its own. Only functions written in JavaScript bear it.
+function compile(functions) {
+  const source = Function.prototype.toString;
+  try {
+    v8.setFlagsFromString('--allow-natives-syntax');
+    const prepare = new Function('known', '%PrepareFunctionForOptimization(known)');
+    for (const known of functions) {
+      const isWritten = typeof known === 'function' && !util.types.isProxy(known) && !/\[native code\]\s*\}$/.test(source.call(known));
+      if (isWritten) prepare(known);
+    }
+  } catch {
+    // Engines may lose the word: then it takes longer.
+  } finally {
+    v8.setFlagsFromString('--no-allow-natives-syntax');
+  }
 }
 
 // What functions register through `snapshot-restore`.
 const hooks = { beforeSnapshot: [], afterRestore: [] };
 
+// So often that the engine has seen all of it, and compiles nothing better in the first clones.
+const TURNS = 20;
 const SETTLE_MS = 20;
 const SETTLE_TURNS_MAX = 100;
 // What a clone would share with its siblings, or what goes on by itself. Sockets are ended in the clone, in order.
@@ -765,29 +792,47 @@ async function settle() {
   if (found) throw new Error(`an open ${found}`);
 }
 
-// Returns in each clone.
-async function park(release) {
+// What the clone library is told of the clones: they have nothing to do before their first event.
+const QUIET = 1;
+
+// Returns in each clone, when it is wanted.
+async function park(release, isLoaded) {
   const library = { exports: {} };
   process.dlopen(library, '/var/runtime/clone.so');
   require('dns');
   require('async_hooks');
+  const { Socket } = require('net');
   await require('/var/runtime/node/rehearsal.js').rehearse();
   await import('node:fs');
-  rehearseServing();
+  await rehearseServing(TURNS);
+  compile([handler, begin, release]);
   for (const hook of hooks.beforeSnapshot.reverse()) await hook();
   await settle();
-  const hasSockets = process.getActiveResourcesInfo().some((name) => /^(TCP|Pipe|TLS)/.test(name));
-  const why = library.exports.park(CHANNEL);
-  if (why) throw new Error(why);
-  const { environment, seed } = readFrame();
-  release(seed);
+  // Made when first looked at, and renewed in the clone by the library.
+  const standard = [process.stdout, process.stderr].filter((stream) => stream instanceof Socket).length;
+  const hasSockets = process.getActiveResourcesInfo().filter((name) => /^(TCP|Pipe|TLS)/.test(name)).length > standard;
+  isQuiet = isLoaded && hooks.afterRestore.length === 0 && !hasSeats;
+  const found = library.exports.park(CHANNEL, isQuiet ? QUIET : 0);
+  if (typeof found === 'string') throw new Error(found);
+  isClone = true;
+  release(found);
   // Handlers of `exit` have run when this is called.
   process.reallyExit = (code) => library.exports.end(code || 0);
+  // What the first event will write to is the clone's own before anybody waits for it.
+  await rehearseServing(1);
+  const { environment } = readFrame();
   Object.assign(env, environment);
   IDENTITY.logStreamName = env.AWS_LAMBDA_LOG_STREAM_NAME;
   // Whoever owns a socket that was open sees its end before anything else happens.
   if (hasSockets) await new Promise((resolve) => setImmediate(resolve));
   for (const hook of hooks.afterRestore) await hook();
+}
+
+// The library is for this process alone, before those the function has named itself.
+function releasePreload() {
+  const [, ...own] = (env.LD_PRELOAD || '').split(':');
+  if (own.length > 0) env.LD_PRELOAD = own.join(':');
+  else delete env.LD_PRELOAD;
 }
 
 function load() {
@@ -800,11 +845,15 @@ function load() {
 
 // Those that serve, where several events are taken at a time.
 let seats = null;
+const hasSeats = Number(env.AWS_LAMBDA_MAX_CONCURRENCY) > 1;
+// In a clone that the first event finds ready without having said so.
+let isQuiet = false;
+let isClone = false;
 
 function begin() {
   initialised = true;
-  send('R', '');
-  if (Number(env.AWS_LAMBDA_MAX_CONCURRENCY) > 1) {
+  if (!isQuiet) send('R', '');
+  if (hasSeats) {
     const { AsyncLocalStorage } = require('async_hooks');
     around = new AsyncLocalStorage();
     seats = require('/var/runtime/node/seats.js').open(CHANNEL, around, handle, exit);
@@ -820,6 +869,8 @@ function main() {
   // `initialised`: with the handler loaded; `booted`: without.
   const template = env.CUMULET_TEMPLATE;
   delete env.CUMULET_TEMPLATE;
+  if (template) releasePreload();
+  if (template) v8 = require('v8');
   const release = template ? withholdRandomness() : null;
   if (template) globalThis[Symbol.for('cumulet.snapshotHooks')] = hooks;
   patchConsole();
@@ -845,9 +896,8 @@ function main() {
     send('I', errorText(error));
     exit(1);
   };
-  let isParked = false;
-  const parked = () => park(release).then(() => (isParked = true));
-  const fail = (error) => (isParked ? failInit(error) : refuse(error));
+  const parked = () => park(release, template === 'initialised');
+  const fail = (error) => (isClone ? failInit(error) : refuse(error));
   if (template === 'booted') parked().then(load).then(begin, fail);
   else load().then(() => parked().then(begin, fail), failInit);
 }

@@ -405,8 +405,14 @@ def _run(handler, header, payload):
 # ---- templates
 
 
-def _park():
-    """Parks this process as a template, and returns in each clone of it; see the clone library."""
+# What the clone library is told of clones: they have nothing to do before their first event; their threads wait for it.
+QUIET = 1
+LATE = 2
+
+
+def _park(is_loaded):
+    """Parks this process as a template, and returns in each clone of it when it is wanted, with whether the host hears that
+    it is ready; see the clone library."""
     import ctypes
     import gc
 
@@ -419,7 +425,8 @@ def _park():
     gc.collect()
     # What is frozen is not touched by later collections, and so stays shared between the clones.
     gc.freeze()
-    why = library.cumulet_park(CHANNEL)
+    is_quiet = is_loaded and SEATS == 1 and not (hooks and hooks.get_after_restore())
+    why = library.cumulet_park(CHANNEL, LATE | (QUIET if is_quiet else 0))
     if why:
         raise RuntimeError(why.decode())
     _seed_anew()
@@ -428,6 +435,7 @@ def _park():
     if hooks:
         for hook, args, kwargs in hooks.get_after_restore():
             hook(*args, **kwargs)
+    return not is_quiet
 
 
 def _preload():
@@ -545,18 +553,20 @@ def main():
     _set_up_paths()
     handler = None if template == "booted" else _load()
     _flush()
+    is_told = True
     if template:
         try:
             if template == "booted":
                 _preload()
-            _park()
+            is_told = _park(handler is not None)
         except Exception as error:
             _send(b"I", _error_bytes(_describe(error)))
             os._exit(1)
     if handler is None:
         handler = _load()
         _flush()
-    _send(b"R")
+    if is_told:
+        _send(b"R")
     if SEATS > 1:
         _part()
     while True:

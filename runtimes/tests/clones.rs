@@ -40,6 +40,7 @@ const T = {
   },
   dns: async () => ['127.0.0.1', '::1'].includes((await require('dns').promises.lookup('localhost')).address),
   exec: () => require('child_process').execFileSync('/bin/echo', ['hi']).toString() === 'hi\n',
+  variables: () => !require('child_process').execFileSync('/usr/bin/env').toString().includes('clone.so'),
   execLater: () => new Promise((r, e) => require('child_process').execFile('/bin/echo', ['hi'], (x, out) => x ? e(x) : r(out === 'hi\n'))),
   worker: () => new Promise((r, e) => {
     const { Worker } = require('worker_threads');
@@ -71,6 +72,7 @@ const NODE_FEATURES: &[&str] = &[
     "http",
     "dns",
     "exec",
+    "variables",
     "execLater",
     "worker",
     "zlib",

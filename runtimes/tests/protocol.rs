@@ -89,6 +89,7 @@ fn frames_out_of_turn() {
         frame(b'S', b"1"),
         frame(b'F', b"{}"),
         frame(b'R', b"x"),
+        frame(b'Q', b""),
         frame(b'E', b""),
         frame(b'L', b"short"),
         vec![0, 0, 0, 0, b'R'],
@@ -99,7 +100,7 @@ fn frames_out_of_turn() {
         assert!(matches!(ready, Err(ChannelError::Protocol(_))), "{bad:?} {ready:?}");
     }
     // Sent in one piece with `R`, so it is in the buffer before the event is sent.
-    for bad in [frame(b'S', b"1"), frame(b'R', b""), frame(b'I', b"{}")] {
+    for bad in [frame(b'S', b"1"), frame(b'R', b""), frame(b'Q', b""), frame(b'I', b"{}")] {
         let (ready, answer, _) = drive(&[frame(b'R', b""), bad].concat(), 4096);
         assert_eq!(ready, Ok(()));
         assert!(protocol(&answer.unwrap()));

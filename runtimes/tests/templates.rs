@@ -52,10 +52,10 @@ def handler(event, context): return [did, os.environ["AWS_LAMBDA_INITIALIZATION_
     instance.stop().await;
 }
 
-/// The template's clones that run. The other threads of those that wait are not back yet.
+/// The template's clones that have answered, of a function that leaves a file.
 fn running(template: u32) -> BTreeSet<u32> {
-    let threads = |pid: &u32| std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
-    children(template).into_iter().filter(|pid| threads(pid) > 1).collect()
+    let has_left = |pid: &u32| std::fs::exists(format!("/proc/{pid}/root/tmp/answered")).unwrap_or(false);
+    children(template).into_iter().filter(has_left).collect()
 }
 
 /// The template's clones that wait, when there are as many as there should be; the last of them may be on its way.
@@ -78,7 +78,11 @@ async fn clones_wait_for_those_who_want_them_and_are_replaced() {
 const fs = require('fs');
 let calls = 0;
 fs.writeFileSync('/tmp/of-the-template', '');
-exports.handler = async () => [++calls, fs.readdirSync('/tmp'), process.env.AWS_LAMBDA_LOG_STREAM_NAME, crypto.randomUUID()];"#;
+exports.handler = async () => {
+  const found = [++calls, fs.readdirSync('/tmp'), process.env.AWS_LAMBDA_LOG_STREAM_NAME, crypto.randomUUID()];
+  fs.writeFileSync('/tmp/answered', '');
+  return found;
+};"#;
     let Some(lab) = lab(node(), "index.js", code) else { return };
     assert_eq!(lab.settled().await, "cloned");
     let since = Instant::now();
@@ -118,6 +122,55 @@ exports.handler = async () => [++calls, fs.readdirSync('/tmp'), process.env.AWS_
     for instance in instances {
         instance.stop().await;
     }
+}
+
+/// In Python they would run while the first one reads.
+#[tokio::test(flavor = "multi_thread")]
+async fn threads_of_a_python_function_wait_with_the_clones() {
+    let code = r#"
+import os, threading, time
+def beat():
+    while True:
+        time.sleep(0.001)
+        if os.getpid() == 1 and not os.path.exists("/tmp/template"):
+            open("/tmp/beat", "w").close()
+open("/tmp/template", "w").close()
+threading.Thread(target=beat, daemon=True).start()
+def handler(event, context):
+    while not os.path.exists("/tmp/beat"):
+        time.sleep(0.001)
+    found = os.listdir("/tmp")
+    open("/tmp/answered", "w").close()
+    return found"#;
+    let Some(lab) = lab(python(), "index.py", code) else { return };
+    assert_eq!(lab.settled().await, "cloned");
+    let mut instance = lab.start("s").await;
+    assert_eq!(ask(&mut instance, "{}").await, serde_json::json!(["beat"]));
+    let stock = in_stock(lab.template_pid()).await;
+    assert!(stock.iter().all(|pid| std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().count() == 1));
+    assert!(stock.iter().all(|pid| std::fs::read_dir(format!("/proc/{pid}/root/tmp")).unwrap().count() == 0));
+    instance.stop().await;
+}
+
+/// The runtime ends a connection that was open in the template; what the function does about it comes before its first event.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_clone_meets_before_its_first_event_is_told() {
+    let code = r#"
+const net = require('net');
+const server = net.createServer().listen(0, '127.0.0.1');
+exports.handler = async () => 1;
+module.exports.ready = new Promise((done) => server.on('listening', () => {
+  const socket = net.connect(server.address().port, '127.0.0.1', () => { server.close(); done(); });
+  socket.resume().on('end', () => { throw new Error('it is closed'); });
+  server.on('connection', (other) => other.unref());
+}));"#;
+    let Some(lab) = lab(node(), "index.js", code) else { return };
+    assert_eq!(lab.settled().await, "cloned");
+    let mut instance = lab.start("s").await;
+    let (answer, _) = invoke(&mut instance, "{}").await;
+    let told = format!("{answer:?}");
+    assert!(told.contains("it is closed"), "{told}");
+    instance.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -290,6 +343,10 @@ async fn a_template_that_was_killed_is_made_anew() {
     assert!(answer.0.is_err(), "{:?}", answer.0);
     instance.stop().await;
     let since = Instant::now();
+    while !children(template).is_empty() {
+        assert!(since.elapsed() < PATIENCE, "those in stock end with their template");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     loop {
         let mut instance = lab.start("s").await;
         assert_eq!(ask(&mut instance, "{}").await, 1);

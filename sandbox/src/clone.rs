@@ -1,5 +1,5 @@
 //! Instances as clones of live templates, host's side: tells a parked template to clone itself, puts the clone into its
-//! control group, mounts its `/tmp` and `/proc`, and, when an instance is wanted, lets it go. The template has run the function's code and is believed
+//! control group, mounts its `/tmp` and `/proc`, and lets it go. The template has run the function's code and is believed
 //! nothing: what it answers is looked up in the kernel. Which functions have templates is decided in `templates`.
 #![allow(unsafe_code)]
 
@@ -33,24 +33,12 @@ pub(crate) struct Template {
     mount_namespace: PathBuf,
 }
 
-/// A clone that has everything of its own and waits to be let go, or runs.
+/// A clone that has everything of its own. It waits for its first frame, or does what that one said.
 pub(crate) struct Clone {
     pub process: Process,
     pub channel: UnixStream,
     pub stdout: OwnedFd,
     pub stderr: OwnedFd,
-}
-
-impl Clone {
-    /// Lets it run. `first`: what it reads first from its channel.
-    ///
-    /// # Errors
-    /// When it has ended meanwhile.
-    pub(crate) fn go(&mut self, first: &[u8]) -> Result<(), LaunchError> {
-        let length = (first.len() as u32).to_le_bytes();
-        let greeting = [b"g".as_slice(), &length, first].concat();
-        self.channel.write_all(&greeting).map_err(failed("letting the clone go"))
-    }
 }
 
 impl Template {
@@ -176,7 +164,7 @@ pub(crate) fn is_possible() -> bool {
     }
 }
 
-/// Makes one clone, which then waits to be let go. `written`: the memory that it will write.
+/// Makes one clone, which then waits for its first frame. `written`: the memory that it will write.
 pub(crate) fn make(
     visitor: &Visitor,
     template: &Template,
@@ -186,7 +174,7 @@ pub(crate) fn make(
 ) -> Result<Clone, LaunchError> {
     let (stdout, stdout_clone) = sys::pipe().map_err(failed("making a pipe"))?;
     let (stderr, stderr_clone) = sys::pipe().map_err(failed("making a pipe"))?;
-    let (channel, channel_clone) = UnixStream::pair().map_err(failed("making a channel"))?;
+    let (mut channel, channel_clone) = UnixStream::pair().map_err(failed("making a channel"))?;
     let mut passed = vec![channel_clone.as_raw_fd(), stdout_clone.as_raw_fd(), stderr_clone.as_raw_fd()];
     passed.extend(group.iter().flat_map(Group::join_fds));
     let pidfd = {
@@ -202,6 +190,7 @@ pub(crate) fn make(
         group.started();
     }
     visitor.mount(&process.pidfd, pid, &template.steps).map_err(failed("mounting /tmp and /proc for the clone"))?;
+    channel.write_all(b"g").map_err(failed("letting the clone go"))?;
     Ok(Clone { process, channel, stdout, stderr })
 }
 

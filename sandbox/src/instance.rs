@@ -3,6 +3,7 @@
 
 mod running;
 
+use std::io::Write;
 use std::net::TcpListener;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
@@ -13,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use cumulet_base::{id, limits};
+use cumulet_base::limits;
 use cumulet_engine::function::{FileSystem, FunctionVersion, Runtime};
 use cumulet_engine::image::find_program;
 use cumulet_engine::output::InvocationLog;
@@ -21,8 +22,8 @@ use cumulet_engine::policy::Birth;
 use cumulet_engine::sandbox::{Instance, InstanceSpec, Sandbox, StartError};
 use tokio::sync::Semaphore;
 
-use crate::channel::{ChannelError, Io, runtime_api, server};
-use crate::clone::{self, Template};
+use crate::channel::{ChannelError, Io, frames, runtime_api, server};
+use crate::clone::Template;
 use crate::config::{Clones, PlatformConnection, SandboxConfig};
 use crate::extensions::attendant::{self, Attendant, Task};
 use crate::extensions::telemetry::Telemetry;
@@ -30,7 +31,7 @@ use crate::extensions::{Extensions, api};
 use crate::inside;
 use crate::inspect;
 use crate::interpreter::{Interpreter, Interpreters};
-use crate::launch::{CloneOrder, LaunchError, Launcher, Plan, failed};
+use crate::launch::{LaunchError, Launcher, Plan, failed};
 use crate::proof::Proofs;
 use crate::root;
 use crate::stock::Stock;
@@ -303,18 +304,14 @@ impl Sandbox for LinuxSandbox {
     }
 }
 
-/// What differs between the environments of the template and of this instance, as a frame without its length.
+/// What differs between the environments of the template and of this instance, as a frame.
 fn difference(template: &[(String, String)], instance: &[(String, String)]) -> Vec<u8> {
     let changed: serde_json::Map<_, _> = instance
         .iter()
         .filter(|variable| !template.contains(variable))
         .map(|(name, value)| (name.clone(), value.clone().into()))
         .collect();
-    let mut frame = vec![b'N'];
-    let first =
-        serde_json::json!({ "environment": changed, "seed": 1 + u32::from_le_bytes(id::random()) % i32::MAX as u32 });
-    frame.extend(first.to_string().into_bytes());
-    frame
+    frames::of(b'N', serde_json::json!({ "environment": changed }).to_string().as_bytes())
 }
 
 /// Why a template cannot be, from the error object it sent; it has run the function's code, so it is kept short.
@@ -388,17 +385,22 @@ impl Inner {
         let mut environment = spec.environment.clone();
         set_initialisation(&mut environment, pending.0.kind);
         let first = difference(&pending.0.environment, &environment);
-        let made = match self.take_from_stock(&pending.0, &first) {
+        let made = match pending.0.stock.take() {
             Some(made) => made,
-            None => {
-                let order = CloneOrder { live: pending.0.clone(), memory_mb: spec.function.memory_mb, first };
-                match self.launcher.clone_of(order).await {
-                    Ok(made) => made,
-                    Err(error) => return Err(pending.0.stock.failure().await.unwrap_or(error)),
-                }
-            }
+            None => match self.launcher.clone_of(pending.0.clone(), spec.function.memory_mb).await {
+                Ok(made) => made,
+                Err(error) => return Err(pending.0.stock.failure().await.unwrap_or(error)),
+            },
         };
-        let io = Io::frames(made.channel, made.stdout, made.stderr).map_err(failed("opening the clone's channel"))?;
+        let (is_quiet, beginning) = (pending.0.is_quiet, "telling the clone its environment");
+        if !is_quiet {
+            (&made.channel).write_all(&first).map_err(failed(beginning))?;
+        }
+        let mut io =
+            Io::frames(made.channel, made.stdout, made.stderr).map_err(failed("opening the clone's channel"))?;
+        if is_quiet {
+            io.begin_with(first);
+        }
         let template = Some(pending.0.clone());
         Ok(Box::new(LinuxInstance {
             io,
@@ -411,12 +413,6 @@ impl Inner {
             inner: self.clone(),
             spec: spec.clone(),
         }))
-    }
-
-    /// One that was made ahead, now let go. One that ends just now is none.
-    fn take_from_stock(&self, live: &Live, first: &[u8]) -> Option<clone::Clone> {
-        let mut made = live.stock.take()?;
-        made.go(first).is_ok().then_some(made)
     }
 
     async fn boot_template(self: &Arc<Self>, version: &str, spec: Arc<InstanceSpec>, kind: Kind) {
@@ -452,6 +448,11 @@ impl Inner {
             Kind::Booted => "booted",
         };
         set(&mut plan.environment, "CUMULET_TEMPLATE", after.to_owned());
+        if matches!(spec.function.runtime, Runtime::Node { .. }) {
+            let before = plan.environment.iter().find(|(name, _)| name == PRELOAD).map(|(_, value)| value.as_str());
+            let libraries = before.map_or(CLONE_PATH.to_owned(), |before| format!("{CLONE_PATH}:{before}"));
+            set(&mut plan.environment, PRELOAD, libraries);
+        }
         let launched = self.launcher.launch(plan).await.map_err(|error| error.to_string())?;
         let mut io = Io::frames(ours, launched.stdout, launched.stderr).map_err(|error| error.to_string())?;
         // What initialisation prints belongs to the instances that are started plainly; here it is said once more.
@@ -462,11 +463,11 @@ impl Inner {
             watch_for_extensions(listener, &spec.function.name, has_registered.clone()).map_err(|e| e.to_string())
         });
         let watch = watch.transpose()?;
-        let ready = until_end(io.ready(&mut log), &launched.process, None).await;
+        let ready = until_end(io.parked(&mut log), &launched.process, None).await;
         if has_registered.load(Ordering::SeqCst) {
             return Err(REGISTERS.to_owned());
         }
-        ready.map_err(|broken| match broken {
+        let is_quiet = ready.map_err(|broken| match broken {
             Broken::Channel(ChannelError::Init(object)) => refusal(&object),
             Broken::Channel(other) => other.to_string(),
             Broken::Extension(_) => EXTENDED.to_owned(),
@@ -485,7 +486,7 @@ impl Inner {
         set_initialisation(&mut environment, kind);
         let (pending, since) = (AtomicUsize::new(0), Instant::now());
         let (stock, _tasks) = (Stock::new(self.config.clones_ahead), [platform, watch]);
-        Ok(Live { template, kind, environment, _tasks, has_registered, bytes, stock, pending, since })
+        Ok(Live { template, kind, is_quiet, environment, _tasks, has_registered, bytes, stock, pending, since })
     }
 
     async fn start_plainly(self: &Arc<Self>, spec: Arc<InstanceSpec>) -> Result<LinuxInstance, StartError> {
@@ -580,6 +581,11 @@ impl Inner {
         Arc::new(Extensions::new(spec.function.clone(), names, telemetry, Box::new(on_internal)))
     }
 }
+
+/// Loaded before Node.js, the library keeps its memory together, so that clones have less to copy. The runtime's host takes the
+/// variable back.
+const PRELOAD: &str = "LD_PRELOAD";
+const CLONE_PATH: &str = "/var/runtime/clone.so";
 
 /// Why functions with extensions are not cloned: an extension's process would not come along, and what has registered within
 /// the runtime would be one registration for all clones.

@@ -93,17 +93,10 @@ pub(crate) fn failed(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Laun
 
 enum Job {
     Launch(Box<Plan>, oneshot::Sender<Result<Launched, LaunchError>>),
-    Clone(CloneOrder, oneshot::Sender<Result<Clone, LaunchError>>),
-    /// For the template's stock; with the memory limit of its clones.
+    /// With the memory limit of the clone.
+    Clone(Arc<Live>, u32, oneshot::Sender<Result<Clone, LaunchError>>),
+    /// The same for the template's stock.
     Ahead(Arc<Live>, u32),
-}
-
-/// What a clone is made of.
-pub(crate) struct CloneOrder {
-    pub live: Arc<Live>,
-    pub memory_mb: u32,
-    /// What it reads first from its channel.
-    pub first: Vec<u8>,
 }
 
 /// Makes sandboxes. Its processes are killed when it is dropped.
@@ -251,10 +244,10 @@ impl Launcher {
         }
     }
 
-    /// Makes a clone; it runs when this returns.
-    pub(crate) async fn clone_of(&self, order: CloneOrder) -> Result<Clone, LaunchError> {
+    /// Makes a clone.
+    pub(crate) async fn clone_of(&self, live: Arc<Live>, memory_mb: u32) -> Result<Clone, LaunchError> {
         let (reply, answer) = oneshot::channel();
-        self.jobs.send(Job::Clone(order, reply)).await.map_err(|_| gone())?;
+        self.jobs.send(Job::Clone(live, memory_mb, reply)).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
 }
@@ -279,10 +272,10 @@ fn work(shared: &Shared, queue: &Mutex<mpsc::Receiver<Job>>) {
         match job {
             None => return,
             Some(Job::Launch(plan, reply)) => drop(reply.send(launch(shared, *plan))),
-            Some(Job::Clone(order, reply)) => {
-                let made = make_clone(shared, &visitor, &order.live, order.memory_mb);
-                drop(reply.send(made.and_then(|mut clone| clone.go(&order.first).map(|()| clone))));
-                shared.cgroups.stock(next_id, limits_of_clone(order.memory_mb));
+            Some(Job::Clone(live, memory_mb, reply)) => {
+                let made = make_clone(shared, &visitor, &live, memory_mb);
+                drop(reply.send(made));
+                shared.cgroups.stock(next_id, limits_of_clone(memory_mb));
             }
             Some(Job::Ahead(live, memory_mb)) => {
                 let mut goes_on = true;

@@ -28,6 +28,8 @@ pub(crate) enum Kind {
 pub(crate) struct Live {
     pub template: Template,
     pub kind: Kind,
+    /// Its clones have nothing to do before their first event, and do not say that they are ready.
+    pub is_quiet: bool,
     /// What the template was started with; a clone is told what differs.
     pub environment: Vec<(String, String)>,
     /// The platform's endpoint inside, and the watch for those who want to register as extensions; shared by the clones, as
@@ -53,6 +55,24 @@ struct Slot {
     refused: Option<String>,
     /// Clones that could not be made, one after the other, and templates that ended soon.
     failures: u32,
+    heat: Heat,
+}
+
+/// For how long the least busy template of a slot has had too much to do.
+#[derive(Default)]
+struct Heat {
+    since: Option<Instant>,
+}
+
+impl Heat {
+    /// Called at each demand. A burst that ends before another template were there would only be slowed down by it.
+    fn is_hot(&mut self, pending: usize, now: Instant) -> bool {
+        if pending < PENDING_HOT {
+            self.since = None;
+            return false;
+        }
+        now.duration_since(*self.since.get_or_insert(now)) >= HOT_AFTER
+    }
 }
 
 struct Entry {
@@ -75,8 +95,9 @@ pub(crate) struct Choice {
 const FAILURES_MAX: u32 = 3;
 /// A template that ends later than this after it was made did not end because of how it was made.
 const SOON: Duration = Duration::from_secs(60);
-/// A template that has so many clones to make is hot.
+/// A template that has so many clones to make, for so long, is hot.
 const PENDING_HOT: usize = 3;
+const HOT_AFTER: Duration = Duration::from_secs(1);
 
 /// By function version.
 pub(crate) struct Templates {
@@ -99,9 +120,10 @@ impl Slot {
         self.live.iter().min_by_key(|live| live.pending.load(Ordering::Relaxed))
     }
 
-    fn is_hot(&self) -> bool {
+    fn wants_another(&mut self) -> bool {
         let pending = self.pick().map_or(0, |live| live.pending.load(Ordering::Relaxed));
-        pending >= PENDING_HOT && self.live.len() < limits::FUNCTION_TEMPLATES_MAX && !self.is_booting
+        let is_hot = self.heat.is_hot(pending, Instant::now());
+        is_hot && self.live.len() < limits::FUNCTION_TEMPLATES_MAX && !self.is_booting
     }
 }
 
@@ -171,7 +193,7 @@ impl Templates {
         entry.used = *uses;
         let kind = entry.kind(wanted);
         let slot = entry.slot(kind);
-        let boots = is_worth_it && (slot.wants_boot() || slot.is_hot());
+        let boots = is_worth_it && (slot.wants_boot() || slot.wants_another());
         slot.is_booting |= boots;
         Choice { live: slot.pick().cloned(), boot: boots.then_some(kind) }
     }
@@ -332,6 +354,17 @@ mod tests {
         assert_eq!(templates.refuse("f", "1", Kind::Initialised, "a thread".to_owned()), None);
         assert_eq!(templates.describe("f").as_deref(), Some("started; the template is being made"));
         assert!(!templates.has_live("f", "2"));
+    }
+
+    #[test]
+    fn a_template_is_hot_when_it_has_had_too_much_to_do_for_a_while() {
+        let (mut heat, start) = (Heat::default(), Instant::now());
+        let mut at = |ms: u64, pending: usize| heat.is_hot(pending, start + Duration::from_millis(ms));
+        assert!(!at(0, 200), "a burst");
+        assert!(!at(900, 200));
+        assert!(!at(1000, PENDING_HOT - 1), "it is over");
+        assert!(!at(1100, 200), "another one");
+        assert!(at(2100, PENDING_HOT), "no burst");
     }
 
     #[test]

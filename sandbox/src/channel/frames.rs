@@ -39,7 +39,9 @@ const LOG_AGE_MS_MAX: u64 = 3_600_000;
 pub struct Frames {
     socket: UnixStream,
     read: BytesMut,
-    /// Length, type and header of the event being sent.
+    /// A frame to go before the first event.
+    first: Vec<u8>,
+    /// Length, type and header of the event being sent, after such a frame.
     head: Vec<u8>,
     /// Bytes of head and payload already sent.
     sent: usize,
@@ -63,6 +65,8 @@ struct EventHeader<'a> {
 #[derive(Debug, PartialEq, Eq)]
 enum Frame {
     Ready,
+    /// Of a template: ready, and its clones will be without saying so.
+    Quiet,
     InitError(Bytes),
     Success(Bytes),
     Failure(Bytes),
@@ -101,7 +105,17 @@ impl Streamed {
 impl Frames {
     pub fn new(socket: StdUnixStream) -> std::io::Result<Frames> {
         socket.set_nonblocking(true)?;
-        Ok(Frames { socket: UnixStream::from_std(socket)?, read: BytesMut::new(), head: Vec::new(), sent: 0 })
+        Ok(Frames {
+            socket: UnixStream::from_std(socket)?,
+            read: BytesMut::new(),
+            first: Vec::new(),
+            head: Vec::new(),
+            sent: 0,
+        })
+    }
+
+    pub fn begin_with(&mut self, frame: Vec<u8>) {
+        self.first = frame;
     }
 
     pub fn into_socket(self) -> std::io::Result<StdUnixStream> {
@@ -144,6 +158,16 @@ impl Frames {
         }
     }
 
+    /// Whether the template's clones are quiet.
+    pub async fn parked(&mut self, pipes: &mut Pipes, log: &mut InvocationLog) -> Result<bool, ChannelError> {
+        match poll_fn(|cx| self.poll_turn(cx, &[], pipes, log)).await? {
+            Frame::Ready => Ok(false),
+            Frame::Quiet => Ok(true),
+            Frame::InitError(error) => Err(ChannelError::Init(error)),
+            other => Err(out_of_turn(&other)),
+        }
+    }
+
     pub async fn invoke(
         &mut self,
         event: &Invocation,
@@ -154,6 +178,7 @@ impl Frames {
         if let Some(frame) = self.take_frame(log)? {
             return Err(out_of_turn(&frame));
         }
+        let is_first = !self.first.is_empty();
         self.write_head(event, deadline)?;
         let mut streamed: Option<Streamed> = None;
         loop {
@@ -166,6 +191,8 @@ impl Frames {
                 (Frame::Success(rest), Some(streamed)) if rest.is_empty() => {
                     return Ok(Answer::Success(std::mem::take(&mut streamed.gathered).freeze()));
                 }
+                // Of a clone whose environment came with the event.
+                (Frame::InitError(error), None) if is_first => return Err(ChannelError::Init(error)),
                 (Frame::Failure(error), _) => return Ok(Answer::Error(error)),
                 (Frame::Begin(content_type), None) => {
                     streamed = Some(Streamed::begin(event.sink.clone(), content_type).await);
@@ -194,7 +221,9 @@ impl Frames {
     fn write_head(&mut self, event: &Invocation, deadline: Deadline) -> Result<(), ChannelError> {
         const BEFORE_HEADER: usize = LENGTH_BYTES + 1 + 4;
         self.head.clear();
-        self.head.resize(BEFORE_HEADER, 0);
+        self.head.append(&mut self.first);
+        let start = self.head.len();
+        self.head.resize(start + BEFORE_HEADER, 0);
         serde_json::to_writer(
             &mut self.head,
             &EventHeader {
@@ -207,14 +236,15 @@ impl Frames {
             },
         )
         .expect("strings and numbers have a JSON form, and a Vec takes every write");
-        let header = self.head.len() - BEFORE_HEADER;
+        let header = self.head.len() - start - BEFORE_HEADER;
         let total = 1 + 4 + header + event.payload.len();
         let (Ok(total), Ok(header)) = (u32::try_from(total), u32::try_from(header)) else {
             return Err(ChannelError::Protocol("the event exceeds 4 GiB".to_owned()));
         };
-        self.head[..4].copy_from_slice(&total.to_le_bytes());
-        self.head[4] = b'E';
-        self.head[5..BEFORE_HEADER].copy_from_slice(&header.to_le_bytes());
+        let before = &mut self.head[start..];
+        before[..4].copy_from_slice(&total.to_le_bytes());
+        before[4] = b'E';
+        before[5..BEFORE_HEADER].copy_from_slice(&header.to_le_bytes());
         self.sent = 0;
         Ok(())
     }
@@ -313,6 +343,12 @@ impl Frames {
     }
 }
 
+/// A whole frame.
+pub(crate) fn of(kind: u8, body: &[u8]) -> Vec<u8> {
+    let length = 1 + body.len() as u32;
+    [length.to_le_bytes().as_slice(), &[kind], body].concat()
+}
+
 fn announced(buffer: &[u8]) -> usize {
     u32::from_le_bytes([buffer[0], buffer[1], buffer[2], buffer[3]]) as usize
 }
@@ -350,6 +386,7 @@ fn parse(mut frame: Bytes) -> Result<Frame, ChannelError> {
         }
         b'C' if frame.len() <= STREAM_PIECE_BYTES_MAX => Ok(Frame::Chunk(frame)),
         b'R' if frame.is_empty() => Ok(Frame::Ready),
+        b'Q' if frame.is_empty() => Ok(Frame::Quiet),
         b'I' => Ok(Frame::InitError(frame)),
         kind => {
             Err(ChannelError::Protocol(format!("a frame of type {kind:#04x} with a body of {} bytes", frame.len())))
@@ -359,7 +396,7 @@ fn parse(mut frame: Bytes) -> Result<Frame, ChannelError> {
 
 fn out_of_turn(frame: &Frame) -> ChannelError {
     let name = match frame {
-        Frame::Ready => "a ready frame",
+        Frame::Ready | Frame::Quiet => "a ready frame",
         Frame::InitError(_) => "an init error",
         Frame::Success(_) | Frame::Failure(_) => "an answer",
         Frame::Begin(_) | Frame::Chunk(_) => "a part of an answer",

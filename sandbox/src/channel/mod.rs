@@ -2,7 +2,7 @@
 //! speak frames (`docs/formats/frames.md`), the others Lambda's Runtime API over HTTP. Processes, deadlines and
 //! isolation are not here.
 
-mod frames;
+pub(crate) mod frames;
 pub(crate) mod pipes;
 pub(crate) mod runtime_api;
 pub(crate) mod server;
@@ -151,6 +151,25 @@ impl Io {
         let pipes = &mut self.pipes;
         pipes.drain(log);
         result
+    }
+
+    /// The same of a template, which parks then. Whether its clones have nothing to do before their first event, and do not
+    /// say that they are ready.
+    ///
+    /// # Errors
+    /// As for [`Io::ready`].
+    pub(crate) async fn parked(&mut self, log: &mut InvocationLog) -> Result<bool, ChannelError> {
+        match &mut self.channel {
+            Channel::Frames(frames) => frames.parked(&mut self.pipes, log).await,
+            Channel::RuntimeApi(_) | Channel::Either { .. } => Ok(false),
+        }
+    }
+
+    /// Sends this with the first event.
+    pub(crate) fn begin_with(&mut self, frame: Vec<u8>) {
+        if let Channel::Frames(frames) = &mut self.channel {
+            frames.begin_with(frame);
+        }
     }
 
     /// Gives the socket back, when the runtime says on it what frames are not for.

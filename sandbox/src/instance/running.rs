@@ -93,6 +93,9 @@ impl LinuxInstance {
     }
 
     async fn boot(&mut self, extensions: Option<&Extensions>, log: &mut InvocationLog) -> Result<(), Broken> {
+        if self.template.as_ref().is_some_and(|live| live.is_quiet) {
+            return Ok(());
+        }
         let lost = |error: std::io::Error| Broken::Channel(ChannelError::Protocol(format!("starting: {error}")));
         if let (Some(extensions), Some(attendant)) = (extensions, &mut self.attendant) {
             if attendant.is_of_many() {
