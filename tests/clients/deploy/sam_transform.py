@@ -124,6 +124,47 @@ Resources:
     Type: AWS::Serverless::Function
     Properties: {DeploymentPreference: {Type: mine, Alarms: []}}
 """,
+    "connectors": """
+Globals: {Function: {Runtime: python3.12, Handler: a.b, CodeUri: s3://b/k}}
+Resources:
+  F:
+    Type: AWS::Serverless::Function
+    Connectors:
+      Db: {Properties: {Destination: {Id: Tb}, Permissions: [Read, Write]}}
+      Many: {Properties: {Destination: [{Id: Q}, {Id: T}], Permissions: [Write]}, DependsOn: [B]}
+    Properties: {Events: {S: {Type: SQS, Properties: {Queue: {'Fn::GetAtt': [Q, Arn]}}}}}
+  G: {Type: AWS::Serverless::Function, Properties: {Role: {'Fn::GetAtt': [Own, Arn]}}}
+  Own: {Type: AWS::IAM::Role, Properties: {AssumeRolePolicyDocument: {}}}
+  Q: {Type: AWS::SQS::Queue, Connectors: {In: {Properties: {Destination: {Id: F}, Permissions: [Read, Write]}}}}
+  T: {Type: AWS::SNS::Topic, Connectors: {Out: {Properties: {Destination: [{Id: Q}], Permissions: [Write]}}, Calls: {Properties: {Destination: {Id: F}, Permissions: [Write]}}}}
+  Tb: {Type: AWS::Serverless::SimpleTable}
+  Streamed: {Type: AWS::DynamoDB::Table, Properties: {}}
+  B: {Type: AWS::S3::Bucket, Connectors: {Calls: {Properties: {Destination: {Id: F}, Permissions: [Write]}}}}
+  Bus: {Type: AWS::Events::EventBus, Properties: {Name: b}}
+  R:
+    Type: AWS::Events::Rule
+    DependsOn: FToBus
+    Properties: {EventPattern: {}, Targets: [{Id: a, Arn: {'Fn::GetAtt': [Bus, Arn]}, RoleArn: {'Fn::GetAtt': [Own, Arn]}}, {Id: b, Arn: {Ref: T}}]}
+  Api: {Type: AWS::Serverless::Api, Properties: {StageName: s, DefinitionUri: s3://b/k}}
+  Http: {Type: AWS::ApiGatewayV2::Api, Properties: {Name: h, ProtocolType: HTTP}}
+  FToG: {Type: AWS::Serverless::Connector, Properties: {Source: {Id: F}, Destination: {Id: G}, Permissions: [Write]}}
+  FToB: {Type: AWS::Serverless::Connector, Condition: IsOn, Properties: {Source: {Id: F}, Destination: {Id: B}, Permissions: [Write, Read]}}
+  FToBus: {Type: AWS::Serverless::Connector, Properties: {Source: {Id: F}, Destination: {Id: Bus}, Permissions: [Write]}}
+  Streams: {Type: AWS::Serverless::Connector, Properties: {Source: {Id: Streamed}, Destination: {Id: G}, Permissions: [Read]}}
+  RToBus: {Type: AWS::Serverless::Connector, Properties: {Source: {Id: R}, Destination: {Id: Bus}, Permissions: [Write]}}
+  RToT: {Type: AWS::Serverless::Connector, Properties: {Source: {Id: R}, Destination: {Id: T}, Permissions: [Write]}}
+  RToQ: {Type: AWS::Serverless::Connector, Properties: {Source: {Id: R}, Destination: {Id: Q}, Permissions: [Write]}}
+  RToF: {Type: AWS::Serverless::Connector, Properties: {Source: {Id: R}, Destination: [{Id: F}, {Id: G}], Permissions: [Write]}}
+  ApiToF: {Type: AWS::Serverless::Connector, Properties: {Source: {Id: Api, Qualifier: s/GET/x}, Destination: {Id: F}, Permissions: [Write]}}
+  HttpToF: {Type: AWS::Serverless::Connector, Properties: {Source: {Id: Http}, Destination: {Id: F}, Permissions: [Write]}}
+  Given:
+    Type: AWS::Serverless::Connector
+    Properties:
+      Source: {Type: AWS::Serverless::Function, RoleName: r, Arn: 'arn:aws:lambda:r:0:function:f'}
+      Destination: {Type: AWS::SQS::Queue, Arn: 'arn:aws:sqs:r:0:q', QueueUrl: u}
+      Permissions: [Read]
+Conditions: {IsOn: {'Fn::Equals': [a, a]}}
+""",
     "conditional deployments": """
 Globals: {Function: {Runtime: python3.12, Handler: a.b, CodeUri: s3://b/k, AutoPublishAlias: live}}
 Conditions: {IsOn: {'Fn::Equals': [a, a]}, IsOff: {'Fn::Equals': [a, b]}}

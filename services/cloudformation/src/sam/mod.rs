@@ -6,6 +6,7 @@
 //! Everything else of SAM is refused by name.
 
 mod api;
+mod connector;
 mod deployment;
 mod events;
 mod function;
@@ -94,6 +95,7 @@ pub fn transform(template: &Value, values: &BTreeMap<String, Value>) -> Result<V
     {
         return Err(not_built(format!("Globals.{name}")));
     }
+    let source = connector::unfolded(section("Resources"))?;
     let mut out = Out {
         resources: Map::new(),
         needs_implicit_api: false,
@@ -101,11 +103,11 @@ pub fn transform(template: &Value, values: &BTreeMap<String, Value>) -> Result<V
         notifications: Vec::new(),
         methods: Vec::new(),
         preferences: Vec::new(),
-        source: section("Resources"),
+        source: &source,
         values,
         globals,
     };
-    for (logical_id, resource) in section("Resources") {
+    for (logical_id, resource) in &source {
         let kind = resource.get("Type").and_then(Value::as_str).unwrap_or_default();
         let of = |name: &str| with_globals(globals.get(name), resource.get("Properties"));
         match kind {
@@ -115,8 +117,8 @@ pub fn transform(template: &Value, values: &BTreeMap<String, Value>) -> Result<V
             "AWS::Serverless::HttpApi" => {
                 http_api::transform(logical_id, resource, &of("HttpApi")?, &mut out)?;
             }
-            // After the functions, whose events say what is in it.
-            "AWS::Serverless::Api" => {}
+            // After the functions, whose events say what is in it, and after everything.
+            "AWS::Serverless::Api" | connector::KIND => {}
             "AWS::Serverless::LayerVersion" => {
                 layer::transform(logical_id, resource, &of("LayerVersion")?, &mut out)?;
             }
@@ -132,11 +134,11 @@ pub fn transform(template: &Value, values: &BTreeMap<String, Value>) -> Result<V
             _ => out.add(logical_id, resource.clone())?,
         }
     }
-    if out.needs_implicit_api && !section("Resources").contains_key(http_api::IMPLICIT) {
+    if out.needs_implicit_api && !source.contains_key(http_api::IMPLICIT) {
         let properties = with_globals(globals.get("HttpApi"), None)?;
         http_api::transform(http_api::IMPLICIT, &json!({}), &properties, &mut out)?;
     }
-    for (logical_id, resource) in section("Resources") {
+    for (logical_id, resource) in &source {
         if resource.get("Type").and_then(Value::as_str) == Some("AWS::Serverless::Api") {
             let properties = with_globals(globals.get("Api"), resource.get("Properties"))?;
             api::transform(logical_id, resource, &properties, &mut out)?;
@@ -148,6 +150,12 @@ pub fn transform(template: &Value, values: &BTreeMap<String, Value>) -> Result<V
     let conditions = deployment::apply(&mut out)?;
     for notification in std::mem::take(&mut out.notifications) {
         notification.apply(&mut out.resources)?;
+    }
+    for (logical_id, resource) in &source {
+        if resource.get("Type").and_then(Value::as_str) == Some(connector::KIND) {
+            let properties = with_globals(None, resource.get("Properties"))?;
+            connector::transform(logical_id, resource, &properties, &mut out)?;
+        }
     }
     let renamed = out.renamed;
     let mut sections = sections.clone();

@@ -81,6 +81,27 @@ fn what_is_refused_is_named() {
             "authorizer P",
         ),
         ("{Type: AWS::Serverless::StateMachine}", "AWS::Serverless::StateMachine"),
+        ("{Type: AWS::Serverless::Connector, Properties: {Source: {Id: X}}}", "'Destination'"),
+        (
+            "{Type: AWS::Serverless::Connector, Properties: {Source: {Id: Y}, Destination: {Id: Y}, Permissions: [Read]}}",
+            "Unable to find resource with logical ID 'Y'",
+        ),
+        (
+            "{Type: AWS::Serverless::Connector, Properties: {Source: {Type: AWS::SQS::Queue, Arn: a}, Destination: {Type: AWS::SQS::Queue, Arn: a}, Permissions: [Read]}}",
+            "Unable to create connector from AWS::SQS::Queue to AWS::SQS::Queue",
+        ),
+        (
+            "{Type: AWS::Serverless::Connector, Properties: {Source: {Type: AWS::SQS::Queue, Arn: a}, Destination: {Type: AWS::Lambda::Function, RoleName: r}, Permissions: [Read]}}",
+            "valid combinations are: Read + Write",
+        ),
+        (
+            "{Type: AWS::Serverless::Connector, Properties: {Source: {Type: AWS::SNS::Topic, Arn: a}, Destination: {Type: AWS::SQS::Queue, Arn: a}, Permissions: [Write]}}",
+            "Unable to get SQS queue URL",
+        ),
+        (
+            "{Type: AWS::Serverless::Function, Properties: {InlineCode: x}, Connectors: {C: {Properties: {SourceReference: {Id: Z}}}}}",
+            "SourceReference",
+        ),
         ("{Type: AWS::Serverless::Function, Properties: {InlineCode: x, Events: {E: {Type: Kafka}}}}", "Kafka"),
         (
             "{Type: AWS::Serverless::Function, Properties: {InlineCode: x, Policies: [{NoSuchPolicy: {}}]}}",
