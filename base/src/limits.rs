@@ -252,6 +252,9 @@ pub const CUSTOM_RESOURCE_TIMEOUT_S: u64 = 3600;
 /// The longest answer of a custom resource; AWS's.
 pub const CUSTOM_RESOURCE_REPLY_BYTES_MAX: usize = 4096;
 pub const STACK_EVENTS_PAGE: u32 = 100;
+/// Domain names of APIs in all, and API mappings of one; the latter is AWS's.
+pub const DOMAINS_MAX: usize = 1000;
+pub const DOMAIN_MAPPINGS_MAX: usize = 200;
 /// How long a hook of a deployment may take to report; AWS's.
 pub const DEPLOYMENT_HOOK_MS_MAX: u64 = 3_600_000;
 /// How often the alarms of a deployment under way are looked at.

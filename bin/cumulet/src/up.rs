@@ -291,6 +291,7 @@ impl Cloud {
         stacks.connect(registry.clone(), access.clone());
         client.connect(registry.clone(), access.clone(), clock.clone());
         delivery.start();
+        gateway.make_ready().await.map_err(|e| failed("reading the domain names of APIs", &e))?;
         lambda.make_ready().await.map_err(|e| failed("reading which instances are to be ready", &e))?;
         mappings.start().await.map_err(|e| failed("beginning event source mappings", &e))?;
         stacks.recover().await.map_err(|e| failed("resuming stacks", &e))?;

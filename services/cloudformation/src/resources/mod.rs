@@ -3,6 +3,7 @@
 
 mod apigateway;
 mod codedeploy;
+mod domains;
 mod dynamodb;
 mod events;
 mod global_table;
@@ -59,7 +60,9 @@ pub const TYPES: &[Type] = &[
     of("AWS::ApiGateway::Account", &[]),
     tagged("AWS::ApiGateway::ApiKey", &["Name", "Value", "GenerateDistinctId"]),
     of("AWS::ApiGateway::Authorizer", &["RestApiId"]),
+    of("AWS::ApiGateway::BasePathMapping", &["DomainName", "BasePath"]),
     of("AWS::ApiGateway::Deployment", &["RestApiId", "StageName"]),
+    tagged("AWS::ApiGateway::DomainName", &["DomainName"]),
     of("AWS::ApiGateway::GatewayResponse", &["RestApiId", "ResponseType"]),
     of("AWS::ApiGateway::Method", &["RestApiId", "ResourceId", "HttpMethod"]),
     of("AWS::ApiGateway::Model", &["RestApiId", "Name", "ContentType"]),
@@ -70,8 +73,10 @@ pub const TYPES: &[Type] = &[
     tagged("AWS::ApiGateway::UsagePlan", &[]),
     of("AWS::ApiGateway::UsagePlanKey", &["*"]),
     of("AWS::ApiGatewayV2::Api", &["ProtocolType", "Target", "RouteKey"]),
+    of("AWS::ApiGatewayV2::ApiMapping", &["DomainName"]),
     of("AWS::ApiGatewayV2::Authorizer", &["ApiId", "AuthorizerType"]),
     of("AWS::ApiGatewayV2::Deployment", &["*"]),
+    Type { name: "AWS::ApiGatewayV2::DomainName", replacing: &["DomainName"], tags: Tags::Map },
     of("AWS::ApiGatewayV2::Integration", &["ApiId"]),
     of("AWS::ApiGatewayV2::Route", &["ApiId"]),
     of("AWS::ApiGatewayV2::Stage", &["ApiId", "StageName"]),
@@ -430,6 +435,7 @@ async fn make(at: &Whereabouts, kind: &str, properties: &Map<String, Value>) -> 
         _ if kind.starts_with("AWS::SQS::") || kind.starts_with("AWS::SNS::") => {
             messages::create(at, kind, properties).await
         }
+        _ if domains::is_here(kind) => domains::create(at, kind, properties).await,
         _ if kind.starts_with("AWS::ApiGateway::") => rest::create(at, kind, properties).await,
         _ => apigateway::create(at, kind, properties).await,
     }
@@ -488,6 +494,7 @@ pub async fn update(
         _ if kind.starts_with("AWS::SQS::") || kind.starts_with("AWS::SNS::") => {
             messages::update(at, kind, made, old, new).await
         }
+        _ if domains::is_here(kind) => domains::update(at, kind, made, old, new).await,
         _ if kind.starts_with("AWS::ApiGateway::") => rest::update(at, kind, made, old, new).await,
         _ => apigateway::update(at, kind, made, old, new).await,
     }
@@ -541,6 +548,7 @@ pub async fn delete(
         _ if kind.starts_with("AWS::SQS::") || kind.starts_with("AWS::SNS::") => {
             messages::delete(at, kind, made, properties).await
         }
+        _ if domains::is_here(kind) => domains::delete(at, kind, made, properties).await,
         _ if kind.starts_with("AWS::ApiGateway::") => rest::delete(at, kind, made, properties).await,
         _ => apigateway::delete(at, kind, made, properties).await,
     }
