@@ -165,6 +165,40 @@ Resources:
       Permissions: [Read]
 Conditions: {IsOn: {'Fn::Equals': [a, a]}}
 """,
+    "requests": """
+Globals: {Function: {Runtime: python3.12, Handler: a.b, CodeUri: s3://b/k}}
+Resources:
+  F:
+    Type: AWS::Serverless::Function
+    Properties:
+      Events:
+        A: {Type: Api, Properties: {Path: '/a/{id}', Method: post, RestApiId: {Ref: Old}, RequestModel: {Model: Order, Required: true, ValidateParameters: true}, RequestParameters: [method.request.header.X, {method.request.querystring.q: {Required: true, Caching: true}}, {method.request.path.id: {Required: true}}]}}
+        B: {Type: Api, Properties: {Path: /b, Method: put, RestApiId: {Ref: New}, RequestModel: {Model: Order}, RequestParameters: [method.request.header.X]}}
+        C: {Type: Api, Properties: {Path: /c, Method: put, RestApiId: {Ref: New}, RequestModel: {Model: Order, Required: false, ValidateBody: false}}}
+  Old: {Type: AWS::Serverless::Api, Properties: {StageName: s, Models: {Order: {type: object}}}}
+  New: {Type: AWS::Serverless::Api, Properties: {StageName: s, OpenApiVersion: '3.0.1', Models: {Order: {type: object}}}}
+""",
+    "domains": """
+Resources:
+  Api:
+    Type: AWS::Serverless::Api
+    Properties:
+      StageName: s
+      DefinitionUri: s3://b/k
+      Domain: {DomainName: api.example.com, CertificateArn: arn:aws:acm:r:0:certificate/c, BasePath: [/one-two, three], SecurityPolicy: TLS_1_2}
+  Same:
+    Type: AWS::Serverless::Api
+    Properties:
+      StageName: s
+      DefinitionUri: s3://b/k
+      Domain: {DomainName: {Ref: Key}, CertificateArn: arn:aws:acm:r:0:certificate/c, EndpointConfiguration: EDGE, BasePath: a-b, NormalizeBasePath: false}
+  Root: {Type: AWS::Serverless::Api, Properties: {StageName: s, DefinitionUri: s3://b/k, Domain: {DomainName: root.example.com, CertificateArn: arn:aws:acm:r:0:certificate/c}}}
+""",
+    "http domains": """
+Resources:
+  Http: {Type: AWS::Serverless::HttpApi, Properties: {StageName: s, DefinitionBody: {openapi: 3.0.1}, Domain: {DomainName: http.example.com, CertificateArn: arn:aws:acm:r:0:certificate/c, BasePath: [/a/b-c, d]}}}
+  Root: {Type: AWS::Serverless::HttpApi, Properties: {DefinitionBody: {openapi: 3.0.1}, Domain: {DomainName: root.example.com, CertificateArn: arn:aws:acm:r:0:certificate/c, SecurityPolicy: TLS_1_2, EndpointConfiguration: REGIONAL}}}
+""",
     "conditional deployments": """
 Globals: {Function: {Runtime: python3.12, Handler: a.b, CodeUri: s3://b/k, AutoPublishAlias: live}}
 Conditions: {IsOn: {'Fn::Equals': [a, a]}, IsOff: {'Fn::Equals': [a, b]}}
@@ -268,6 +302,10 @@ Resources:
 }
 
 
+# HTTP APIs are other resources here than there (docs/decisions/sam-http-apis.md): of these cases only some are compared.
+ONLY = {"http domains": ("AWS::ApiGatewayV2::DomainName", "AWS::ApiGatewayV2::ApiMapping")}
+
+
 def digests(value):
     """Deployments end in a hash of their API's document, which AWS's translator makes of how Python prints it; ours is another
     one. Of API keys, what stages they are for is said by usage plans alone."""
@@ -300,7 +338,7 @@ def main():
             StackName=stack,
             ChangeSetName="c",
             ChangeSetType="CREATE",
-            TemplateBody=template,
+            TemplateBody=template.replace(", DefinitionBody: {openapi: 3.0.1}", "").replace("DefinitionBody: {openapi: 3.0.1}, ", "") if case in ONLY else template,
             Capabilities=["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
         )
         ours = client.get_template(StackName=stack, ChangeSetName="c", TemplateStage="Processed")["TemplateBody"]
@@ -308,6 +346,8 @@ def main():
         theirs = transform(yaml_parse(template), {}, NoManagedPolicies())
         for section in ("Resources", "Outputs", "Conditions"):
             a, b = normal(digests(ours.get(section, {}))), normal(digests(theirs.get(section, {})))
+            if case in ONLY and section == "Resources":
+                a, b = ({name: r for name, r in rs.items() if r["Type"] in ONLY[case]} for rs in (a, b))
             for name in sorted(set(a) | set(b)):
                 if a.get(name) != b.get(name):
                     failures.append(f"{case} {section} {name}\n  ours   {json.dumps(a.get(name))}\n  theirs {json.dumps(b.get(name))}")

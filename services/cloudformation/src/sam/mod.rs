@@ -8,12 +8,14 @@
 mod api;
 mod connector;
 mod deployment;
+mod domain;
 mod events;
 mod function;
 mod hash;
 mod http_api;
 mod layer;
 mod policies;
+mod requests;
 mod simple_table;
 
 use std::collections::BTreeMap;

@@ -75,7 +75,11 @@ fn the_function_behind_an_http_api() {
 fn what_is_refused_is_named() {
     for (resource, name) in [
         ("{Type: AWS::Serverless::Api}", "StageName"),
-        ("{Type: AWS::Serverless::Api, Properties: {StageName: s, Domain: {DomainName: d}}}", "Domain"),
+        ("{Type: AWS::Serverless::Api, Properties: {StageName: s, Domain: {DomainName: d}}}", "CertificateArn"),
+        (
+            "{Type: AWS::Serverless::Api, Properties: {StageName: s, Domain: {DomainName: d, CertificateArn: c, Route53: {}}}}",
+            "Domain.Route53",
+        ),
         (
             "{Type: AWS::Serverless::Api, Properties: {StageName: s, Auth: {Authorizers: {P: {UserPoolArn: a}}}}}",
             "authorizer P",
@@ -112,7 +116,7 @@ fn what_is_refused_is_named() {
             "requires AutoPublishAlias",
         ),
         ("{Type: AWS::Serverless::Function, Properties: {CodeUri: ./src}}", "CodeUri"),
-        ("{Type: AWS::Serverless::HttpApi, Properties: {Domain: {}}}", "Domain"),
+        ("{Type: AWS::Serverless::HttpApi, Properties: {Domain: {}}}", "CertificateArn"),
         (
             "{Type: AWS::Serverless::HttpApi, Properties: {Auth: {Authorizers: {A: {OpenIdConnectUrl: x}}}}}",
             "OpenIdConnectUrl",
