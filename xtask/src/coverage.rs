@@ -18,6 +18,7 @@ fn models() -> [&'static ServiceModel; 17] {
         &cumulet_sts::MODEL,
         &cumulet_kms::MODEL,
         &cumulet_cloudwatch::MODEL,
+        &cumulet_codedeploy::MODEL,
         &cumulet_events::MODEL,
         &cumulet_scheduler::MODEL,
         &cumulet_sns::MODEL,

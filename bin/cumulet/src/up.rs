@@ -231,6 +231,7 @@ impl Cloud {
         let stacks = Arc::new(cumulet_cloudformation::CloudFormation::new(
             store.clone(),
             clock.clone(),
+            delivery.clone(),
             client.clone(),
             cumulet_sandbox::PLATFORM_TLS_ENDPOINT,
         ));
@@ -272,6 +273,12 @@ impl Cloud {
             .with(Arc::new(cumulet_ecr::Ecr))
             .with(Arc::new(cumulet_secretsmanager::SecretsManager::new(store.clone(), &secret)))
             .with(Arc::new(cumulet_cloudwatch::CloudWatch::new(store.clone())))
+            .with(Arc::new(cumulet_codedeploy::CodeDeploy::new(
+                store.clone(),
+                clock.clone(),
+                client.clone(),
+                delivery.clone(),
+            )))
             .with(Arc::new(cumulet_kms::Kms::new(store.clone(), &secret)))
             .with(Arc::new(cumulet_ssm::Ssm::new(store.clone(), &secret)))
             .with(tables.clone())
@@ -284,12 +291,14 @@ impl Cloud {
         stacks.connect(registry.clone(), access.clone());
         client.connect(registry.clone(), access.clone(), clock.clone());
         delivery.start();
+        gateway.make_ready().await.map_err(|e| failed("reading the domain names of APIs", &e))?;
         lambda.make_ready().await.map_err(|e| failed("reading which instances are to be ready", &e))?;
         mappings.start().await.map_err(|e| failed("beginning event source mappings", &e))?;
         stacks.recover().await.map_err(|e| failed("resuming stacks", &e))?;
         let planes: Vec<Arc<dyn DataPlane>> = vec![
             gateway,
             Arc::new(stacks.reply_plane()),
+            Arc::new(stacks.signal_plane()),
             Arc::new(topics.links()),
             Arc::new(cumulet_lambda::UrlPlane::new(functions, invoker, Arc::new(SignedUrls(access.clone())))),
             Arc::new(cumulet_lambda::CodePlane::new(code, links)),
