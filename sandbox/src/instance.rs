@@ -138,7 +138,7 @@ impl Inner {
             memory_mb: function.memory_mb,
             ephemeral_mb: function.ephemeral_mb,
             channel: None,
-            listen: vec![RUNTIME_API_PORT],
+            listen: self.ports(),
             image: None,
             directory: "/var/task".to_owned(),
             file_system: self.file_system(function),
@@ -200,7 +200,6 @@ impl Inner {
         }
         set_default(&mut plan.environment, "PATH", path);
         if self.config.platform.is_some() {
-            plan.listen.extend([PLATFORM_PORT, PLATFORM_TLS_PORT]);
             set_default(&mut plan.environment, "AWS_ENDPOINT_URL", format!("http://127.0.0.1:{PLATFORM_PORT}"));
         }
         Ok(plan)
@@ -420,8 +419,7 @@ impl Inner {
     /// From then on clones get networks of their own, if this instance listens.
     fn look_for_listeners(&self, function: &FunctionVersion, pid: i32) {
         let (version, revision) = (version_key(function), &function.revision);
-        let ours = [RUNTIME_API_PORT, PLATFORM_PORT, PLATFORM_TLS_PORT];
-        if !self.templates.listens(&version, revision) && is_listening(pid, &ours) {
+        if !self.templates.listens(&version, revision) && is_listening(pid, &self.ports()) {
             drop(self.templates.seen_listening(&version, revision));
         }
     }
@@ -515,10 +513,24 @@ impl Inner {
         if let Some(listener) = listeners.next() {
             tasks.push(watch_for_extensions(listener, &spec.function.name, has_registered.clone())?);
         }
-        if let (Some(both), Some(serve)) = (listeners.next().zip(listeners.next()), &self.config.platform) {
-            tasks.push(serve_platform(both, serve.clone(), spec.clone())?);
-        }
+        tasks.extend(self.serve_platform(listeners.collect(), spec)?);
         Ok(tasks)
+    }
+
+    fn serve_platform(&self, listeners: Vec<TcpListener>, spec: &Arc<InstanceSpec>) -> std::io::Result<Vec<Task>> {
+        let Some(serve) = &self.config.platform else { return Ok(Vec::new()) };
+        listeners.into_iter().map(|listener| serve_platform(listener, serve.clone(), spec.clone())).collect()
+    }
+
+    /// Ports in the network of an instance on which the host listens: for custom runtimes and extensions, then the platform.
+    fn ports(&self) -> Vec<u16> {
+        let mut ports = vec![RUNTIME_API_PORT];
+        if self.config.platform.is_some() {
+            ports.extend([PLATFORM_PORT, PLATFORM_TLS_PORT]);
+            // Addresses that clients outside were told, such as a queue's, lead here as well.
+            ports.extend(self.config.platform_port.filter(|port| *port != 0 && !ports.contains(port)));
+        }
+        ports
     }
 
     async fn start_plainly(self: &Arc<Self>, spec: Arc<InstanceSpec>) -> Result<LinuxInstance, StartError> {
@@ -577,11 +589,8 @@ impl Inner {
             None => Io::runtime_api_beside(listener, stdout, stderr, &spec.function.name, Some(extensions)),
         }
         .map_err(failed("opening the instance's channel"))?;
-        let mut tasks = Vec::new();
-        if let (Some(both), Some(serve)) = (listeners.next().zip(listeners.next()), &self.config.platform) {
-            let task = serve_platform(both, serve.clone(), spec.clone());
-            tasks.push(task.map_err(failed("serving the platform's endpoint"))?);
-        }
+        let listeners = listeners.collect();
+        let tasks = self.serve_platform(listeners, &spec).map_err(failed("serving the platform's endpoint"))?;
         Ok(LinuxInstance {
             io,
             process: launched.process,
@@ -662,26 +671,14 @@ fn watch_for_extensions(
     })
 }
 
-/// Both listeners lead to the same place.
-fn serve_platform(
-    (plain, tls): (TcpListener, TcpListener),
-    serve: PlatformConnection,
-    spec: Arc<InstanceSpec>,
-) -> std::io::Result<Task> {
-    let listen = |listener: TcpListener| {
-        listener.set_nonblocking(true)?;
-        tokio::net::TcpListener::from_std(listener)
-    };
-    let (plain, tls) = (listen(plain)?, listen(tls)?);
+/// All listeners lead to the same place.
+fn serve_platform(listener: TcpListener, serve: PlatformConnection, spec: Arc<InstanceSpec>) -> std::io::Result<Task> {
+    listener.set_nonblocking(true)?;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
     Ok(Task::spawn(async move {
         loop {
-            let accepted = tokio::select! {
-                accepted = plain.accept() => accepted,
-                accepted = tls.accept() => accepted,
-            };
-            match accepted.map(|(stream, _)| stream.into_std()) {
-                Ok(Ok(stream)) => serve(stream, spec.clone()),
-                Ok(Err(error)) => tracing::warn!("an instance's connection: {error}"),
+            match listener.accept().await.and_then(|(stream, _)| stream.into_std()) {
+                Ok(stream) => serve(stream, spec.clone()),
                 Err(error) => {
                     // Out of descriptors, most likely; an instance may not make the host spin over it.
                     tracing::warn!("accepting an instance's connection: {error}");
