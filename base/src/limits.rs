@@ -252,6 +252,23 @@ pub const CUSTOM_RESOURCE_TIMEOUT_S: u64 = 3600;
 /// The longest answer of a custom resource; AWS's.
 pub const CUSTOM_RESOURCE_REPLY_BYTES_MAX: usize = 4096;
 pub const STACK_EVENTS_PAGE: u32 = 100;
+/// Domain names of APIs in all, and API mappings of one; the latter is AWS's.
+pub const DOMAINS_MAX: usize = 1000;
+pub const DOMAIN_MAPPINGS_MAX: usize = 200;
+/// How long a hook of a deployment may take to report; AWS's.
+pub const DEPLOYMENT_HOOK_MS_MAX: u64 = 3_600_000;
+/// How often the alarms of a deployment under way are looked at.
+pub const DEPLOYMENT_ALARMS_MS: u64 = 10_000;
+/// Alarms of a deployment group, and applications, groups of one of them, configurations; AWS's.
+pub const DEPLOYMENT_ALARMS_MAX: usize = 10;
+pub const DEPLOYMENT_NAMES_MAX: usize = 1000;
+/// Deployments of a group that are kept; older ones go.
+pub const DEPLOYMENTS_KEPT_MAX: usize = 100;
+pub const DEPLOYMENT_APPSPEC_BYTES_MAX: usize = 16 * 1024;
+/// Signals that one wait condition may wait for, and that are kept for it.
+pub const STACK_SIGNALS_MAX: usize = 1000;
+/// Topics that are told of a stack's events; AWS's.
+pub const STACK_TOPICS_MAX: usize = 5;
 /// Change sets of one stack.
 pub const STACK_CHANGE_SETS_MAX: usize = 100;
 /// Log events that wait for the writer or are being written, in bytes; producers wait beyond it.

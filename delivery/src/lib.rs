@@ -6,6 +6,7 @@
 pub mod dead_letter;
 mod lane;
 pub mod retry;
+pub mod role;
 mod storage;
 pub mod target;
 mod task;

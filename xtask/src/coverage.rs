@@ -7,7 +7,7 @@ use cumulet_wire::operation::ServiceModel;
 
 const PAGE: &str = "docs/reference/coverage.md";
 
-fn models() -> [&'static ServiceModel; 18] {
+fn models() -> [&'static ServiceModel; 19] {
     [
         &cumulet_lambda::MODEL,
         &cumulet_apigateway::MODEL,
@@ -19,6 +19,7 @@ fn models() -> [&'static ServiceModel; 18] {
         &cumulet_sts::MODEL,
         &cumulet_kms::MODEL,
         &cumulet_cloudwatch::MODEL,
+        &cumulet_codedeploy::MODEL,
         &cumulet_events::MODEL,
         &cumulet_scheduler::MODEL,
         &cumulet_sns::MODEL,

@@ -245,6 +245,7 @@ impl Cloud {
         let stacks = Arc::new(cumulet_cloudformation::CloudFormation::new(
             store.clone(),
             clock.clone(),
+            delivery.clone(),
             client.clone(),
             cumulet_sandbox::PLATFORM_TLS_ENDPOINT,
         ));
@@ -287,6 +288,12 @@ impl Cloud {
             .with(Arc::new(cumulet_cloudcontrol::CloudControl(client.clone())))
             .with(Arc::new(cumulet_secretsmanager::SecretsManager::new(store.clone(), &secret)))
             .with(watch.clone())
+            .with(Arc::new(cumulet_codedeploy::CodeDeploy::new(
+                store.clone(),
+                clock.clone(),
+                client.clone(),
+                delivery.clone(),
+            )))
             .with(Arc::new(cumulet_kms::Kms::new(store.clone(), &secret)))
             .with(Arc::new(cumulet_ssm::Ssm::new(store.clone(), &secret)))
             .with(tables.clone())
@@ -299,6 +306,7 @@ impl Cloud {
         stacks.connect(registry.clone(), access.clone());
         client.connect(registry.clone(), access.clone(), clock.clone());
         delivery.start();
+        gateway.make_ready().await.map_err(|e| failed("reading the domain names of APIs", &e))?;
         watch.start();
         gateway.start();
         lambda.make_ready().await.map_err(|e| failed("reading which instances are to be ready", &e))?;
@@ -307,6 +315,7 @@ impl Cloud {
         let planes: Vec<Arc<dyn DataPlane>> = vec![
             gateway.clone(),
             Arc::new(stacks.reply_plane()),
+            Arc::new(stacks.signal_plane()),
             Arc::new(topics.links()),
             Arc::new(cumulet_lambda::UrlPlane::new(functions, invoker, Arc::new(SignedUrls(access.clone())))),
             Arc::new(cumulet_lambda::CodePlane::new(code, links)),

@@ -1,9 +1,10 @@
 //! API Gateway: HTTP APIs (version 2) and REST APIs (version 1) with functions behind them, their management and the serving
-//! of their requests. Absent: WebSocket APIs, HTTP back ends, parameter mapping, OpenAPI of HTTP APIs, domain names.
+//! of their requests. Absent: WebSocket APIs, HTTP back ends, parameter mapping, OpenAPI of HTTP APIs.
 
 pub mod access_log;
 mod authorizer;
 mod cors;
+mod domains;
 mod errors;
 #[doc(hidden)]
 pub mod fuzz;
@@ -43,6 +44,7 @@ pub struct ApiGateway {
     storage: storage::Storage,
     ready: ready::ReadyApis,
     rests: rest::ready::Rests,
+    domains: domains::Domains,
     authorizations: authorizer::Authorizations,
     issuers: jwt::Issuers,
     invoker: Arc<dyn Invoker>,
@@ -77,6 +79,7 @@ impl ApiGateway {
             storage: storage::Storage::new(store),
             ready: ready::ReadyApis::default(),
             rests: rest::ready::Rests::default(),
+            domains: domains::Domains::default(),
             authorizations: authorizer::Authorizations::default(),
             issuers: jwt::Issuers::default(),
             invoker,
@@ -86,6 +89,12 @@ impl ApiGateway {
             requests: measure::Requests::default(),
             turns: (0..TURNS).map(|_| tokio::sync::Mutex::default()).collect(),
         }
+    }
+
+    /// Reads the domain names. To be called once, before serving.
+    pub async fn make_ready(&self) -> Result<(), ApiError> {
+        self.domains.replace(self.storage.domains().await?);
+        Ok(())
     }
 
     /// What keys are used is written down from now on.

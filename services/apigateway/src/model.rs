@@ -62,11 +62,19 @@ const OPERATIONS: &[Operation] = &[
     rest("TagResource", "POST", "/v2/tags/{resourceArn+}", 201),
     rest("UntagResource", "DELETE", "/v2/tags/{resourceArn+}", 204).query(&[("tagKeys", "tagKeys[]")]),
     rest("GetTags", "GET", "/v2/tags/{resourceArn+}", 200),
+    rest("CreateDomainName", "POST", "/v2/domainnames", 201),
+    rest("GetDomainName", "GET", "/v2/domainnames/{domainName}", 200),
+    rest("GetDomainNames", "GET", "/v2/domainnames", 200).query(PAGES),
+    rest("UpdateDomainName", "PATCH", "/v2/domainnames/{domainName}", 200),
+    rest("DeleteDomainName", "DELETE", "/v2/domainnames/{domainName}", 204),
+    rest("CreateApiMapping", "POST", "/v2/domainnames/{domainName}/apimappings", 201),
+    rest("GetApiMapping", "GET", "/v2/domainnames/{domainName}/apimappings/{apiMappingId}", 200),
+    rest("GetApiMappings", "GET", "/v2/domainnames/{domainName}/apimappings", 200).query(PAGES),
+    rest("UpdateApiMapping", "PATCH", "/v2/domainnames/{domainName}/apimappings/{apiMappingId}", 200),
+    rest("DeleteApiMapping", "DELETE", "/v2/domainnames/{domainName}/apimappings/{apiMappingId}", 204),
 ];
 
 const ABSENT: &[Operation] = &[
-    rest("CreateApiMapping", "POST", "/v2/domainnames/{domainName}/apimappings", 201),
-    rest("CreateDomainName", "POST", "/v2/domainnames", 201),
     rest(
         "CreateIntegrationResponse",
         "POST",
@@ -81,8 +89,6 @@ const ABSENT: &[Operation] = &[
     rest("CreateRouteResponse", "POST", "/v2/apis/{apiId}/routes/{routeId}/routeresponses", 201),
     rest("CreateRoutingRule", "POST", "/v2/domainnames/{domainName}/routingrules", 201),
     rest("CreateVpcLink", "POST", "/v2/vpclinks", 201),
-    rest("DeleteApiMapping", "DELETE", "/v2/domainnames/{domainName}/apimappings/{apiMappingId}", 204),
-    rest("DeleteDomainName", "DELETE", "/v2/domainnames/{domainName}", 204),
     rest(
         "DeleteIntegrationResponse",
         "DELETE",
@@ -111,10 +117,6 @@ const ABSENT: &[Operation] = &[
     rest("DeleteVpcLink", "DELETE", "/v2/vpclinks/{vpcLinkId}", 202),
     rest("ExportApi", "GET", "/v2/apis/{apiId}/exports/{specification}", 200),
     rest("DisablePortal", "DELETE", "/v2/portals/{portalId}/publish", 204),
-    rest("GetApiMapping", "GET", "/v2/domainnames/{domainName}/apimappings/{apiMappingId}", 200),
-    rest("GetApiMappings", "GET", "/v2/domainnames/{domainName}/apimappings", 200),
-    rest("GetDomainName", "GET", "/v2/domainnames/{domainName}", 200),
-    rest("GetDomainNames", "GET", "/v2/domainnames", 200),
     rest(
         "GetIntegrationResponse",
         "GET",
@@ -151,9 +153,7 @@ const ABSENT: &[Operation] = &[
     rest("PutPortalProductSharingPolicy", "PUT", "/v2/portalproducts/{portalProductId}/sharingpolicy", 200),
     rest("PutRoutingRule", "PUT", "/v2/domainnames/{domainName}/routingrules/{routingRuleId}", 200),
     rest("ReimportApi", "PUT", "/v2/apis/{apiId}", 201),
-    rest("UpdateApiMapping", "PATCH", "/v2/domainnames/{domainName}/apimappings/{apiMappingId}", 200),
     rest("UpdateDeployment", "PATCH", "/v2/apis/{apiId}/deployments/{deploymentId}", 200),
-    rest("UpdateDomainName", "PATCH", "/v2/domainnames/{domainName}", 200),
     rest(
         "UpdateIntegrationResponse",
         "PATCH",

@@ -1,6 +1,7 @@
 //! Requests to HTTP APIs. An API is reached as `ID.execute-api.ANYTHING` by its host, or below `/_cumulet/api/ID` on any host,
 //! where the rest of the path is what it would have been on the API's own host. In either way the first segment
-//! names the stage if the API has a stage of that name; otherwise the stage is `$default`.
+//! names the stage if the API has a stage of that name; otherwise the stage is `$default`. On a domain name of somebody's own
+//! the path leads to the API, and the mapping names the stage.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -53,6 +54,21 @@ fn api_of_host(host_name: &str) -> Option<&str> {
     (is_api && !api_id.is_empty()).then_some(api_id)
 }
 
+/// How a request comes to an API.
+pub(crate) struct Way {
+    pub api_id: String,
+    /// On the API's own host; on a domain name the path as it was sent.
+    pub path: String,
+    pub mapped: Option<Mapped>,
+}
+
+/// What the mapping of a domain name says.
+pub(crate) struct Mapped {
+    pub stage: Option<String>,
+    /// The path without the mapping's key.
+    pub below: String,
+}
+
 /// The id of the API and the path on its own host.
 fn api_of(host_name: &str, path: &str) -> Option<(String, String)> {
     if let Some(api_id) = api_of_host(host_name) {
@@ -98,7 +114,7 @@ pub(crate) struct Logged<'a> {
 #[async_trait]
 impl DataPlane for ApiGateway {
     fn claims(&self, host_name: &str, path: &str) -> bool {
-        api_of_host(host_name).is_some() || path.starts_with(PATH_PREFIX)
+        api_of_host(host_name).is_some() || path.starts_with(PATH_PREFIX) || self.domains.find(host_name).is_some()
     }
 
     fn body_bytes_max(&self) -> usize {
@@ -112,29 +128,45 @@ impl DataPlane for ApiGateway {
     async fn serve(&self, request: HttpRequest) -> Response<Bytes> {
         let started = Instant::now();
         let host_name = request.host_name();
-        let Some((api_id, path)) = api_of(&host_name, &request.path) else {
-            return not_found();
+        let way = match self.way(&host_name, &request.path) {
+            Ok(way) => way,
+            Err(answer) => return *answer,
         };
-        if let Some(api) = self.rests.known(&api_id) {
-            return self.serve_rest(&api, &request, &path, started).await;
+        let api_id = &way.api_id;
+        if let Some(api) = self.rests.known(api_id) {
+            return self.serve_rest(&api, &request, &way, started).await;
         }
-        let api = match self.ready.get(&api_id, ready::make(&self.storage, &api_id)).await {
+        let api = match self.ready.get(api_id, ready::make(&self.storage, api_id)).await {
             Ok(Some(api)) => api,
-            Ok(None) => return self.serve_rest_anew(&api_id, &request, &path, started).await,
+            Ok(None) => return self.serve_rest_anew(&request, &way, started).await,
             Err(error) => {
                 tracing::error!(%error, api_id, "loading an API");
                 return internal();
             }
         };
-        let is_default_endpoint = api_of_host(&host_name).is_some();
+        let is_default_endpoint = way.mapped.is_none() && api_of_host(&host_name).is_some();
         if api.api.disable_execute_api_endpoint && is_default_endpoint {
             return not_found();
         }
-        let Some((stage, below)) = stage_of(&api, &path) else {
+        let found = match &way.mapped {
+            None => stage_of(&api, &way.path),
+            Some(mapped) => {
+                let stage = mapped.stage.as_ref().and_then(|name| api.stages.get(name));
+                stage.map(|stage| (stage, mapped.below.as_str()))
+            }
+        };
+        let Some((stage, below)) = found else {
             return not_found();
         };
+        // The newer events do not have the mapping's key.
+        let path = match stage.stage.stage_name.as_str() {
+            _ if way.mapped.is_none() => way.path.clone(),
+            "$default" => below.to_owned(),
+            name => format!("/{name}{below}"),
+        };
+        let paths = Paths { own: &path, sent: &way.path, below };
         let mut trace = Trace::default();
-        let mut response = self.answer(&api, stage, &request, &path, below, &mut trace).await;
+        let mut response = self.answer(&api, stage, &request, &paths, &mut trace).await;
         if let Ok(value) = HeaderValue::from_str(&request.request_id) {
             response.headers_mut().insert("apigw-requestid", value);
         }
@@ -153,21 +185,46 @@ impl DataPlane for ApiGateway {
     }
 }
 
+/// What the path of a request is called in different places.
+#[derive(Clone, Copy)]
+pub(crate) struct Paths<'a> {
+    /// With the stage, as on the API's own host.
+    pub own: &'a str,
+    /// As it was sent; the same as `own` but on domain names.
+    pub sent: &'a str,
+    /// Below the stage.
+    pub below: &'a str,
+}
+
 impl ApiGateway {
+    fn way(&self, host_name: &str, path: &str) -> Result<Way, Box<Response<Bytes>>> {
+        if let Some(domain) = self.domains.find(host_name) {
+            let Some(route) = domain.route(path) else {
+                return Err(Box::new(message(StatusCode::FORBIDDEN, "Forbidden")));
+            };
+            return Ok(Way {
+                api_id: route.mapping.api_id.clone(),
+                path: path.to_owned(),
+                mapped: Some(Mapped { stage: route.mapping.stage.clone(), below: route.below.to_owned() }),
+            });
+        }
+        let (api_id, path) = api_of(host_name, path).ok_or_else(|| Box::new(not_found()))?;
+        Ok(Way { api_id, path, mapped: None })
+    }
+
     async fn answer(
         &self,
         api: &ReadyApi,
         stage: &ReadyStage,
         request: &HttpRequest,
-        path: &str,
-        below: &str,
+        paths: &Paths<'_>,
         trace: &mut Trace,
     ) -> Response<Bytes> {
         let cors = api.api.cors_configuration.as_ref();
         if let Some(answer) = cors.and_then(|c| cors::preflight(c, &request.method, &request.headers)) {
             return answer;
         }
-        let mut response = match stage.table.find(request.method.as_str(), below) {
+        let mut response = match stage.table.find(request.method.as_str(), paths.below) {
             None => not_found(),
             Some(found) => {
                 let route = &stage.routes[found.route];
@@ -176,7 +233,7 @@ impl ApiGateway {
                 if route.bucket.as_ref().is_some_and(|b| !b.take(now_ns)) {
                     message(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests")
                 } else {
-                    self.run(api, stage, route, &found, request, path, trace).await
+                    self.run(api, stage, route, &found, request, paths, trace).await
                 }
             }
         };
@@ -194,7 +251,7 @@ impl ApiGateway {
         route: &ReadyRoute,
         found: &Match,
         request: &HttpRequest,
-        path: &str,
+        paths: &Paths<'_>,
         trace: &mut Trace,
     ) -> Response<Bytes> {
         let variables = &stage.stage.stage_variables;
@@ -208,7 +265,7 @@ impl ApiGateway {
             return internal();
         };
         let is_v1 = integration.payload_format_version == "1.0";
-        let asked = Asked { api, stage, route, found, request, path };
+        let asked = Asked { api, stage, route, found, request, path: paths.own, sent: paths.sent };
         let known = match self.let_in(&asked).await {
             Ok(known) => known,
             Err((status, text)) => {
@@ -338,11 +395,13 @@ pub(crate) struct Asked<'a> {
     pub request: &'a HttpRequest,
     /// With the stage.
     pub path: &'a str,
+    /// As it was sent.
+    pub sent: &'a str,
 }
 
 /// The event of a function; `known`: what is known of who asks, by the format.
 pub(crate) fn event(asked: &Asked<'_>, known: Known, is_v1: bool) -> Vec<u8> {
-    let Asked { api, stage, route, found, request, path } = *asked;
+    let Asked { api, stage, route, found, request, path, sent } = *asked;
     let host_name = request.host_name();
     let parts = EventParts {
         request,
@@ -354,7 +413,7 @@ pub(crate) fn event(asked: &Asked<'_>, known: Known, is_v1: bool) -> Vec<u8> {
         stage: &stage.stage.stage_name,
         path_parameters: Some(&found.parameters),
         stage_variables: Some(&stage.stage.stage_variables),
-        raw_path: path,
+        raw_path: if is_v1 { sent } else { path },
         authorizer: known.shown(is_v1),
         resource: match &route.key {
             RouteKey::Default => "$default",

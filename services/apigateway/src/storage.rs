@@ -1,6 +1,7 @@
 //! Where APIs are stored; the only place that names the store. `docs/formats/apigateway.md` fixes the keys and values.
 //! The row of an API is rewritten by every change of its parts, so that its revision guards them all.
 
+mod domains;
 pub mod rest;
 
 use std::collections::BTreeMap;

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod domains;
+
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;

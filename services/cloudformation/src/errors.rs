@@ -32,6 +32,15 @@ pub enum Error {
     Row(String),
 }
 
+impl Error {
+    /// A member whose value is none of those there are.
+    pub fn unknown_value(member: &str, value: &str, known: &str) -> Error {
+        Error::Validation(format!(
+            "1 validation error detected: Value '{value}' at '{member}' failed to satisfy constraint: Member must satisfy enum value set: {known}"
+        ))
+    }
+}
+
 impl From<Error> for ApiError {
     fn from(error: Error) -> ApiError {
         let (status, code) = match &error {

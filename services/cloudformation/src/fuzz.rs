@@ -51,6 +51,7 @@ fn template(bytes: &[u8]) {
         stack_id: "arn:aws:cloudformation:us-east-1:000000000000:stack/s/i".to_owned(),
         stack_name: "s".to_owned(),
         url_suffix: "localhost".to_owned(),
+        topics: Vec::new(),
     };
     let wish = Wish { template: String::from_utf8_lossy(bytes).into_owned(), ..Wish::default() };
     let _either = prepared::prepare_given(wish, &[], pseudo, &BTreeMap::new());

@@ -1,7 +1,7 @@
 //! CloudFormation: templates to stacks, by calls of the other services under the deployer's own permissions, or those of
 //! the role it names. Nested stacks, custom resources, exports, change sets, stack policies; what a crash interrupts goes
 //! on at the next start. Absent: stack sets, drift, imports of what is there already, macros other than SAM and the
-//! language extensions, hooks, notifications, signals.
+//! language extensions, hooks.
 
 mod changes;
 mod client;
@@ -13,11 +13,13 @@ mod executor;
 pub mod fuzz;
 mod intrinsics;
 mod model;
+mod notices;
 mod operations;
 mod plan;
 mod prepared;
 mod resources;
 mod sam;
+mod signals;
 mod stack;
 mod storage;
 pub mod template;
@@ -25,21 +27,23 @@ pub mod template;
 mod tests;
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use cumulet_base::clock::Clock;
 use cumulet_base::limits;
+use cumulet_delivery::Delivery;
 use cumulet_store::Store;
 use cumulet_wire::auth::{Authorizer, Caller};
 use cumulet_wire::call::{Answer, Call, Context};
 use cumulet_wire::client::Client as Wire;
 use cumulet_wire::error::ApiError;
 use cumulet_wire::operation::{Registry, Service, ServiceModel};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 pub use custom::ReplyPlane;
 pub use model::MODEL;
+pub use signals::SignalPlane;
 
 use errors::Error;
 use stack::Texts;
@@ -59,20 +63,29 @@ pub struct CloudFormation {
     link: Arc<OnceLock<Link>>,
     running: Arc<Semaphore>,
     /// Stacks whose update is to be given up, by id.
-    cancelled: Arc<Mutex<BTreeSet<String>>>,
+    cancelled: watch::Sender<BTreeSet<String>>,
     replies: custom::Replies,
 }
 
 impl CloudFormation {
     /// `functions_endpoint`: where functions reach this cloud, such as `http://127.0.0.1:4566`.
-    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, wire: Wire, functions_endpoint: &str) -> CloudFormation {
+    /// Messages on events are tasks of `delivery`, which is not to be started before.
+    pub fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        delivery: Arc<Delivery>,
+        wire: Wire,
+        functions_endpoint: &str,
+    ) -> CloudFormation {
+        let notices = notices::Notices { client: wire.clone(), clock: clock.clone() };
+        delivery.register(notices::OWNER, Arc::new(notices));
         CloudFormation {
-            storage: storage::Storage::new(store),
+            storage: storage::Storage::new(store, delivery),
             clock,
             wire,
             link: Arc::default(),
             running: Arc::new(Semaphore::new(limits::STACKS_RUNNING_MAX)),
-            cancelled: Arc::default(),
+            cancelled: watch::Sender::default(),
             replies: custom::Replies::new(functions_endpoint),
         }
     }
@@ -86,6 +99,11 @@ impl CloudFormation {
     /// The plane to which functions send what became of custom resources.
     pub fn reply_plane(&self) -> ReplyPlane {
         ReplyPlane::new(self.replies.clone())
+    }
+
+    /// The plane to which signals for wait conditions are sent.
+    pub fn signal_plane(&self) -> SignalPlane {
+        SignalPlane::new(self.clone())
     }
 
     /// Goes on with stacks that were being worked on when the process last ended. To be called once, before serving.
@@ -121,7 +139,7 @@ impl CloudFormation {
     }
 
     fn is_cancelled(&self, stack_id: &str) -> bool {
-        self.cancelled.lock().is_ok_and(|cancelled| cancelled.contains(stack_id))
+        self.cancelled.borrow().contains(stack_id)
     }
 }
 

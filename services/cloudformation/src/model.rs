@@ -37,6 +37,7 @@ const OPERATIONS: &[Operation] = &[
     Operation::rpc("UpdateTerminationProtection"),
     Operation::rpc("ListExports"),
     Operation::rpc("ListImports"),
+    Operation::rpc("SignalResource"),
 ];
 
 const ABSENT: &[Operation] = &[
@@ -98,7 +99,6 @@ const ABSENT: &[Operation] = &[
     Operation::rpc("RegisterType"),
     Operation::rpc("SetTypeConfiguration"),
     Operation::rpc("SetTypeDefaultVersion"),
-    Operation::rpc("SignalResource"),
     Operation::rpc("StartResourceScan"),
     Operation::rpc("StopStackSetOperation"),
     Operation::rpc("TestType"),

@@ -107,6 +107,15 @@ pub struct Stack {
     pub parent: Option<Parent>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notified: Option<Notified>,
+}
+
+/// The topics that are told of a stack's events, and with whose permissions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Notified {
+    pub topics: Vec<String>,
+    pub caller: Caller,
 }
 
 /// The stack of which a nested one is a resource.
@@ -117,6 +126,10 @@ pub struct Parent {
 }
 
 impl Stack {
+    pub fn topics(&self) -> &[String] {
+        self.notified.as_ref().map_or(&[], |notified| &notified.topics)
+    }
+
     pub fn is_busy(&self) -> bool {
         self.status.ends_with("_IN_PROGRESS") && self.status != "REVIEW_IN_PROGRESS"
     }
@@ -213,4 +226,6 @@ pub struct ChangeSet {
     pub created_ms: u64,
     #[serde(default)]
     pub role_arn: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub topics: Vec<String>,
 }

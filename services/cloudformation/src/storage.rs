@@ -4,13 +4,17 @@
 use std::sync::Arc;
 
 use cumulet_base::limits;
+use cumulet_delivery::{Delivery, Wake};
 use cumulet_store::{
     Check, Key, KeyReader, KeyWriter, Op, Outcome, Read, Rev, Row, Shard, Space, Store, StoreExt, Txn,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 use crate::errors::Error;
+use crate::notices;
+use crate::signals::Signal;
 use crate::stack::{ChangeSet, Event, Job, Stack, Texts};
 
 const SPACE: Space = Space(4);
@@ -46,6 +50,7 @@ pub struct Beside {
 #[derive(Clone)]
 pub struct Storage {
     store: Arc<dyn Store>,
+    delivery: Arc<Delivery>,
 }
 
 fn shard(owner: &Owner) -> Shard {
@@ -85,8 +90,8 @@ fn put_document(txn: &mut Txn, at: KeyWriter, bytes: &[u8]) {
 }
 
 impl Storage {
-    pub fn new(store: Arc<dyn Store>) -> Storage {
-        Storage { store }
+    pub fn new(store: Arc<dyn Store>, delivery: Arc<Delivery>) -> Storage {
+        Storage { store, delivery }
     }
 
     async fn rows(&self, shard: Shard, lo: Key, hi: Key, max: usize) -> Result<Vec<Row>, Error> {
@@ -155,8 +160,8 @@ impl Storage {
             .put(SPACE, name, stack.id.clone())
             .put(SPACE, key(owner, "listed").text(&stack.id).key(), Vec::new());
         let mut txn = self.beside(txn, owner, stack, beside)?;
-        self.put_stack(&mut txn, owner, stack, events)?;
-        self.commit(txn).await
+        put_document(&mut txn, key(owner, "stack").text(&stack.id), &encode(stack)?);
+        self.commit_told(txn, owner, stack, events).await
     }
 
     /// Rewrites a stack that was not rewritten since `rev`, together with new events.
@@ -177,11 +182,12 @@ impl Storage {
         let first = key(owner, "stack").text(&stack.id).u64(0).key();
         let mut txn = Txn::new(shard(owner)).check(Check::RevIs(SPACE, first, rev));
         if stack.status == "DELETE_COMPLETE" {
-            txn = txn.delete(SPACE, key(owner, "name").text(&stack.name).key());
+            let (lo, hi) = key(owner, "signal").text(&stack.id).range();
+            txn = txn.delete(SPACE, key(owner, "name").text(&stack.name).key()).delete_range(SPACE, lo, hi);
         }
         let mut txn = self.beside(txn, owner, stack, beside)?;
-        self.put_stack(&mut txn, owner, stack, events)?;
-        self.commit(txn).await
+        put_document(&mut txn, key(owner, "stack").text(&stack.id), &encode(stack)?);
+        self.commit_told(txn, owner, stack, events).await
     }
 
     fn beside(&self, mut txn: Txn, owner: &Owner, stack: &Stack, beside: &Beside) -> Result<Txn, Error> {
@@ -233,8 +239,8 @@ impl Storage {
         Ok(self.document(owner, key(owner, "job").text(stack_id)).await?.map(|(job, _)| job))
     }
 
-    fn put_stack(&self, txn: &mut Txn, owner: &Owner, stack: &Stack, events: &[Event]) -> Result<(), Error> {
-        put_document(txn, key(owner, "stack").text(&stack.id), &encode(stack)?);
+    /// Commits with events, and with the messages that tell the stack's topics of them.
+    async fn commit_told(&self, mut txn: Txn, owner: &Owner, stack: &Stack, events: &[Event]) -> Result<Rev, Error> {
         for event in events {
             txn.ops.push(Op::PutAt {
                 space: SPACE,
@@ -243,7 +249,17 @@ impl Storage {
                 value: encode(event)?.into(),
             });
         }
-        Ok(())
+        let mut wakes = Vec::new();
+        if let Some(notified) = &stack.notified {
+            for task in notices::tasks(owner, notified, events)? {
+                let (with_task, wake) = self.delivery.add(txn, &task).map_err(|e| Error::Row(e.to_string()))?;
+                txn = with_task;
+                wakes.push(wake);
+            }
+        }
+        let rev = self.commit(txn).await?;
+        wakes.into_iter().for_each(Wake::now);
+        Ok(rev)
     }
 
     /// Removes every trace of a stack: of one that was only under review.
@@ -351,6 +367,54 @@ impl Storage {
             Some((Owner { account, region }, parts.text()?, parts.text()?))
         };
         Ok(rows.iter().filter_map(named).collect())
+    }
+
+    /// Wakes with every commit that may have brought a signal.
+    pub fn watch(&self, owner: &Owner) -> watch::Receiver<Rev> {
+        self.store.watch(shard(owner))
+    }
+
+    /// Keeps a signal, with an event that says so if there is to be one, unless there is one of the same id.
+    pub async fn put_signal(
+        &self,
+        owner: &Owner,
+        stack: &Stack,
+        waiter: &str,
+        (unique_id, signal): (&str, &Signal),
+        event: Option<&Event>,
+    ) -> Result<(), Error> {
+        let signals = key(owner, "signal").text(&stack.id).text(waiter);
+        let at = signals.clone().text(unique_id).key();
+        let (lo, hi) = signals.range();
+        let rows = self.rows(shard(owner), lo, hi, limits::STACK_SIGNALS_MAX).await?;
+        if rows.iter().any(|row| row.key == at) {
+            return Ok(());
+        }
+        if rows.len() >= limits::STACK_SIGNALS_MAX {
+            return Err(Error::Limit("signals", limits::STACK_SIGNALS_MAX));
+        }
+        let first = key(owner, "stack").text(&stack.id).u64(0).key();
+        let txn = Txn::new(shard(owner))
+            .check(Check::Exists(SPACE, first))
+            .check(Check::Absent(SPACE, at.clone()))
+            .put(SPACE, at.clone(), encode(signal)?);
+        match self.commit_told(txn, owner, stack, event.map_or(&[], std::slice::from_ref)).await {
+            // Another one of the same id was faster.
+            Err(Error::Busy) if self.store.get(shard(owner), SPACE, at).await?.is_some() => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
+    /// Signals by their ids.
+    pub async fn signals(&self, owner: &Owner, stack_id: &str, waiter: &str) -> Result<Vec<(String, Signal)>, Error> {
+        let (lo, hi) = key(owner, "signal").text(stack_id).text(waiter).range();
+        let mut signals = Vec::new();
+        for row in self.rows(shard(owner), lo, hi, limits::STACK_SIGNALS_MAX).await? {
+            if let Some(unique_id) = last_text(&row.key, 5) {
+                signals.push((unique_id, decode(&row.value)?));
+            }
+        }
+        Ok(signals)
     }
 
     async fn commit(&self, mut txn: Txn) -> Result<Rev, Error> {

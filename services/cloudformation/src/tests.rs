@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod notified;
+mod waiting;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -20,6 +23,7 @@ use crate::{CloudFormation, MODEL};
 
 static LAMBDA: ServiceModel = model("lambda", LAMBDA_OPERATIONS);
 static IAM: ServiceModel = model("iam", IAM_OPERATIONS);
+static SNS: ServiceModel = model("sns", &[Operation::rpc("Publish")]);
 static GATEWAY: ServiceModel = model("apigateway", GATEWAY_OPERATIONS);
 
 const fn model(name: &'static str, operations: &'static [Operation]) -> ServiceModel {
@@ -113,21 +117,24 @@ impl Recorder {
             let url = event["ResponseURL"].as_str().unwrap();
             let path = url.strip_prefix("http://127.0.0.1:4566").unwrap().to_owned();
             assert!(plane.claims("127.0.0.1", &path));
-            let request = HttpRequest {
-                method: http::Method::PUT,
-                host: "127.0.0.1:4566".into(),
-                path,
-                query: String::new(),
-                protocol: "HTTP/1.1",
-                headers: http::HeaderMap::new(),
-                body: reply.to_string().into(),
-                source_ip: "127.0.0.1".into(),
-                request_id: "r".into(),
-                now_ms: 0,
-            };
-            assert_eq!(plane.serve(request).await.status(), 200);
+            assert_eq!(plane.serve(put(path, &reply)).await.status(), 200);
         }
         *self.plane.lock().unwrap() = plane;
+    }
+}
+
+fn put(path: String, body: &Value) -> HttpRequest {
+    HttpRequest {
+        method: http::Method::PUT,
+        host: "127.0.0.1:4566".into(),
+        path,
+        query: String::new(),
+        protocol: "HTTP/1.1",
+        headers: http::HeaderMap::new(),
+        body: body.to_string().into(),
+        source_ip: "127.0.0.1".into(),
+        request_id: "r".into(),
+        now_ms: 0,
     }
 }
 
@@ -175,8 +182,10 @@ impl Fixture {
         let recorder = Arc::new(Recorder::default());
         let wire = cumulet_wire::client::Client::default();
         let clock = Arc::new(SystemClock);
-        let service = CloudFormation::new(store, clock.clone(), wire.clone(), "http://127.0.0.1:4566");
-        let registry = [&LAMBDA, &IAM, &GATEWAY]
+        let delivery = cumulet_delivery::Delivery::new(store.clone(), clock.clone());
+        let service =
+            CloudFormation::new(store, clock.clone(), delivery.clone(), wire.clone(), "http://127.0.0.1:4566");
+        let registry = [&LAMBDA, &IAM, &GATEWAY, &SNS]
             .into_iter()
             .fold(Registry::default(), |registry, model| registry.with(Arc::new(Recorded(model, recorder.clone()))));
         // Nested stacks are fetched from here.
@@ -184,6 +193,7 @@ impl Fixture {
         service.connect(registry.clone(), recorder.clone());
         wire.connect(registry, recorder.clone(), clock);
         *recorder.plane.lock().unwrap() = Some(service.reply_plane());
+        delivery.start();
         Fixture { service, recorder }
     }
 
@@ -219,6 +229,12 @@ impl Fixture {
             }
         };
         tokio::time::timeout(Duration::from_secs(20), settled).await.unwrap()
+    }
+
+    /// Once nobody works on any stack.
+    async fn free(&self) {
+        self.service.running.clone().acquire_many_owned(64).await.unwrap().forget();
+        self.service.running.add_permits(64);
     }
 
     fn calls(&self) -> Vec<String> {
@@ -288,8 +304,7 @@ async fn what_fails_is_taken_back() {
         ["CreateRole", "AttachRolePolicy", "CreateFunction", "DeleteFunction", "DetachRolePolicy", "DeleteRole"]
     );
     f.call("DeleteStack", json!({"StackName": "s"})).await;
-    f.service.running.clone().acquire_many_owned(64).await.unwrap().forget();
-    f.service.running.add_permits(64);
+    f.free().await;
     f.call("CreateStack", create(plain(128, false))).await;
     assert_eq!(f.settled("s").await["StackStatus"], "CREATE_COMPLETE");
     f.calls();

@@ -39,6 +39,18 @@ const ALL: &[Managed] = &[
         document: r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["logs:CreateLogGroup","logs:CreateLogStream","logs:PutLogEvents"],"Resource":"*"}]}"#,
     },
     Managed {
+        arn: "arn:aws:iam::aws:policy/service-role/AWSCodeDeployRoleForLambda",
+        id: "ANPACUMULETCODEDEPLOYL",
+        description: "Lets CodeDeploy shift the traffic of a function's alias.",
+        document: r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["cloudwatch:DescribeAlarms","lambda:UpdateAlias","lambda:GetAlias","lambda:GetProvisionedConcurrencyConfig"],"Resource":"*"},{"Effect":"Allow","Action":"sns:Publish","Resource":"*"},{"Effect":"Allow","Action":["s3:GetObject","s3:GetObjectVersion"],"Resource":"arn:aws:s3:::*/CodeDeploy/*"},{"Effect":"Allow","Action":["s3:GetObject","s3:GetObjectVersion"],"Resource":"*","Condition":{"StringEquals":{"s3:ExistingObjectTag/UseWithCodeDeploy":"true"}}},{"Effect":"Allow","Action":"lambda:InvokeFunction","Resource":"arn:aws:lambda:*:*:function:CodeDeployHook_*"}]}"#,
+    },
+    Managed {
+        arn: "arn:aws:iam::aws:policy/service-role/AWSCodeDeployRoleForLambdaLimited",
+        id: "ANPACUMULETCODEDEPLOYM",
+        description: "Lets CodeDeploy shift the traffic of a function's alias.",
+        document: r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["cloudwatch:DescribeAlarms","lambda:UpdateAlias","lambda:GetAlias","lambda:GetProvisionedConcurrencyConfig"],"Resource":"*"},{"Effect":"Allow","Action":"sns:Publish","Resource":"arn:aws:sns:*:*:CodeDeployTopic_*"},{"Effect":"Allow","Action":["s3:GetObject","s3:GetObjectVersion"],"Resource":"arn:aws:s3:::*/CodeDeploy/*"},{"Effect":"Allow","Action":["s3:GetObject","s3:GetObjectVersion"],"Resource":"*","Condition":{"StringEquals":{"s3:ExistingObjectTag/UseWithCodeDeploy":"true"}}},{"Effect":"Allow","Action":"lambda:InvokeFunction","Resource":"arn:aws:lambda:*:*:function:CodeDeployHook_*"}]}"#,
+    },
+    Managed {
         arn: "arn:aws:iam::aws:policy/service-role/AWSLambdaVPCAccessExecutionRole",
         id: "ANPACUMULETLAMBDAVPCAC",
         description: "Provides minimum permissions for a Lambda function to execute while accessing a resource within a VPC.",

@@ -9,11 +9,11 @@ use cumulet_base::arn::Arn;
 use cumulet_base::{clock, id};
 use cumulet_delivery::retry::Verdict;
 use cumulet_delivery::target::{self, Parcel};
-use cumulet_delivery::{Handler, NewTask, Next, Task, dead_letter};
+use cumulet_delivery::{Handler, NewTask, Next, Task, dead_letter, role};
 use cumulet_wire::auth::Caller;
 use cumulet_wire::error::ApiError;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::core::{CALL, Core};
 use crate::errors;
@@ -192,32 +192,9 @@ async fn after_failure(
 
 /// Whether a role is there and trusts this service.
 pub async fn check_role(core: &Core, place: &Place, group: &str, role_arn: &str) -> Result<(), ApiError> {
-    use cumulet_wire::policy::{Document, circumstances, condition};
-    let arn: Arn = role_arn.parse().map_err(|_| errors::role())?;
-    let name = arn.resource.strip_prefix("role/").and_then(|path| path.rsplit('/').next()).ok_or_else(errors::role)?;
-    let owner = Caller::owner(&arn.account);
-    let found =
-        core.client.call(&owner, &place.region, "iam", "GetRole", json!({"RoleName": name}), Bytes::new()).await;
-    let role = match found {
-        Ok(answer) => answer.members()?,
-        Err(error) if error.code == "NoSuchEntity" => return Err(errors::role()),
-        Err(error) => return Err(error),
-    };
-    let document = match &role["Role"]["AssumeRolePolicyDocument"] {
-        // IAM answers documents in the encoding of URLs.
-        Value::String(text) => percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned(),
-        other => other.to_string(),
-    };
     let caller = Caller::service(&place.account, crate::core::PRINCIPAL, &place.group_arn(group));
-    let known = circumstances(&caller);
-    let document = Document::parse(&document).ok_or_else(errors::role)?;
-    let says = |effect: &str| {
-        document.statements().iter().any(|statement| {
-            statement.effect == effect
-                && statement.has_principal(&caller)
-                && statement.has_action("sts:AssumeRole")
-                && condition::holds(statement.condition.as_ref(), &known) == condition::Truth::Yes
-        })
-    };
-    if says("Allow") && !says("Deny") { Ok(()) } else { Err(errors::role()) }
+    match role::is_trusting(&core.client, &place.region, &caller, role_arn).await? {
+        true => Ok(()),
+        false => Err(errors::role()),
+    }
 }

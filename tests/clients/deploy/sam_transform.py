@@ -100,6 +100,112 @@ Resources:
         K: {Type: Kinesis, Properties: {Stream: 'arn:aws:kinesis:r:0:stream/s', StartingPosition: TRIM_HORIZON}}
 Conditions: {IsOn: {'Fn::Equals': [a, a]}}
 """,
+    "deployments": """
+Globals: {Function: {Runtime: python3.12, Handler: a.b, CodeUri: s3://b/k, AutoPublishAlias: live, DeploymentPreference: {Type: Canary10Percent5Minutes}}}
+Conditions: {IsOn: {'Fn::Equals': [a, a]}, IsOff: {'Fn::Equals': [a, b]}}
+Resources:
+  Alarm: {Type: AWS::CloudWatch::Alarm, Properties: {ComparisonOperator: GreaterThanThreshold, EvaluationPeriods: 1}}
+  Pre: {Type: AWS::Serverless::Function, Properties: {DeploymentPreference: {Enabled: false}}}
+  F:
+    Type: AWS::Serverless::Function
+    Properties:
+      DeploymentPreference:
+        Type: Linear10PercentEvery1Minute
+        Hooks: {PreTraffic: {Ref: Pre}, PostTraffic: {Ref: Pre}}
+        Alarms: [{Ref: Alarm}, other]
+        Role: arn:aws:iam::000000000000:role/own
+  G:
+    Type: AWS::Serverless::Function
+    Condition: IsOn
+    Properties:
+      Tags: {a: b}
+      DeploymentPreference: {Type: {'Fn::If': [IsOn, AllAtOnce, mine]}, Alarms: {'Fn::If': [IsOn, [x], []]}}
+  H:
+    Type: AWS::Serverless::Function
+    Properties: {DeploymentPreference: {Type: mine, Alarms: []}}
+""",
+    "connectors": """
+Globals: {Function: {Runtime: python3.12, Handler: a.b, CodeUri: s3://b/k}}
+Resources:
+  F:
+    Type: AWS::Serverless::Function
+    Connectors:
+      Db: {Properties: {Destination: {Id: Tb}, Permissions: [Read, Write]}}
+      Many: {Properties: {Destination: [{Id: Q}, {Id: T}], Permissions: [Write]}, DependsOn: [B]}
+    Properties: {Events: {S: {Type: SQS, Properties: {Queue: {'Fn::GetAtt': [Q, Arn]}}}}}
+  G: {Type: AWS::Serverless::Function, Properties: {Role: {'Fn::GetAtt': [Own, Arn]}}}
+  Own: {Type: AWS::IAM::Role, Properties: {AssumeRolePolicyDocument: {}}}
+  Q: {Type: AWS::SQS::Queue, Connectors: {In: {Properties: {Destination: {Id: F}, Permissions: [Read, Write]}}}}
+  T: {Type: AWS::SNS::Topic, Connectors: {Out: {Properties: {Destination: [{Id: Q}], Permissions: [Write]}}, Calls: {Properties: {Destination: {Id: F}, Permissions: [Write]}}}}
+  Tb: {Type: AWS::Serverless::SimpleTable}
+  Streamed: {Type: AWS::DynamoDB::Table, Properties: {}}
+  B: {Type: AWS::S3::Bucket, Connectors: {Calls: {Properties: {Destination: {Id: F}, Permissions: [Write]}}}}
+  Bus: {Type: AWS::Events::EventBus, Properties: {Name: b}}
+  R:
+    Type: AWS::Events::Rule
+    DependsOn: FToBus
+    Properties: {EventPattern: {}, Targets: [{Id: a, Arn: {'Fn::GetAtt': [Bus, Arn]}, RoleArn: {'Fn::GetAtt': [Own, Arn]}}, {Id: b, Arn: {Ref: T}}]}
+  Api: {Type: AWS::Serverless::Api, Properties: {StageName: s, DefinitionUri: s3://b/k}}
+  Http: {Type: AWS::ApiGatewayV2::Api, Properties: {Name: h, ProtocolType: HTTP}}
+  FToG: {Type: AWS::Serverless::Connector, Properties: {Source: {Id: F}, Destination: {Id: G}, Permissions: [Write]}}
+  FToB: {Type: AWS::Serverless::Connector, Condition: IsOn, Properties: {Source: {Id: F}, Destination: {Id: B}, Permissions: [Write, Read]}}
+  FToBus: {Type: AWS::Serverless::Connector, Properties: {Source: {Id: F}, Destination: {Id: Bus}, Permissions: [Write]}}
+  Streams: {Type: AWS::Serverless::Connector, Properties: {Source: {Id: Streamed}, Destination: {Id: G}, Permissions: [Read]}}
+  RToBus: {Type: AWS::Serverless::Connector, Properties: {Source: {Id: R}, Destination: {Id: Bus}, Permissions: [Write]}}
+  RToT: {Type: AWS::Serverless::Connector, Properties: {Source: {Id: R}, Destination: {Id: T}, Permissions: [Write]}}
+  RToQ: {Type: AWS::Serverless::Connector, Properties: {Source: {Id: R}, Destination: {Id: Q}, Permissions: [Write]}}
+  RToF: {Type: AWS::Serverless::Connector, Properties: {Source: {Id: R}, Destination: [{Id: F}, {Id: G}], Permissions: [Write]}}
+  ApiToF: {Type: AWS::Serverless::Connector, Properties: {Source: {Id: Api, Qualifier: s/GET/x}, Destination: {Id: F}, Permissions: [Write]}}
+  HttpToF: {Type: AWS::Serverless::Connector, Properties: {Source: {Id: Http}, Destination: {Id: F}, Permissions: [Write]}}
+  Given:
+    Type: AWS::Serverless::Connector
+    Properties:
+      Source: {Type: AWS::Serverless::Function, RoleName: r, Arn: 'arn:aws:lambda:r:0:function:f'}
+      Destination: {Type: AWS::SQS::Queue, Arn: 'arn:aws:sqs:r:0:q', QueueUrl: u}
+      Permissions: [Read]
+Conditions: {IsOn: {'Fn::Equals': [a, a]}}
+""",
+    "requests": """
+Globals: {Function: {Runtime: python3.12, Handler: a.b, CodeUri: s3://b/k}}
+Resources:
+  F:
+    Type: AWS::Serverless::Function
+    Properties:
+      Events:
+        A: {Type: Api, Properties: {Path: '/a/{id}', Method: post, RestApiId: {Ref: Old}, RequestModel: {Model: Order, Required: true, ValidateParameters: true}, RequestParameters: [method.request.header.X, {method.request.querystring.q: {Required: true, Caching: true}}, {method.request.path.id: {Required: true}}]}}
+        B: {Type: Api, Properties: {Path: /b, Method: put, RestApiId: {Ref: New}, RequestModel: {Model: Order}, RequestParameters: [method.request.header.X]}}
+        C: {Type: Api, Properties: {Path: /c, Method: put, RestApiId: {Ref: New}, RequestModel: {Model: Order, Required: false, ValidateBody: false}}}
+  Old: {Type: AWS::Serverless::Api, Properties: {StageName: s, Models: {Order: {type: object}}}}
+  New: {Type: AWS::Serverless::Api, Properties: {StageName: s, OpenApiVersion: '3.0.1', Models: {Order: {type: object}}}}
+""",
+    "domains": """
+Resources:
+  Api:
+    Type: AWS::Serverless::Api
+    Properties:
+      StageName: s
+      DefinitionUri: s3://b/k
+      Domain: {DomainName: api.example.com, CertificateArn: arn:aws:acm:r:0:certificate/c, BasePath: [/one-two, three], SecurityPolicy: TLS_1_2}
+  Same:
+    Type: AWS::Serverless::Api
+    Properties:
+      StageName: s
+      DefinitionUri: s3://b/k
+      Domain: {DomainName: {Ref: Key}, CertificateArn: arn:aws:acm:r:0:certificate/c, EndpointConfiguration: EDGE, BasePath: a-b, NormalizeBasePath: false}
+  Root: {Type: AWS::Serverless::Api, Properties: {StageName: s, DefinitionUri: s3://b/k, Domain: {DomainName: root.example.com, CertificateArn: arn:aws:acm:r:0:certificate/c}}}
+""",
+    "http domains": """
+Resources:
+  Http: {Type: AWS::Serverless::HttpApi, Properties: {StageName: s, DefinitionBody: {openapi: 3.0.1}, Domain: {DomainName: http.example.com, CertificateArn: arn:aws:acm:r:0:certificate/c, BasePath: [/a/b-c, d]}}}
+  Root: {Type: AWS::Serverless::HttpApi, Properties: {DefinitionBody: {openapi: 3.0.1}, Domain: {DomainName: root.example.com, CertificateArn: arn:aws:acm:r:0:certificate/c, SecurityPolicy: TLS_1_2, EndpointConfiguration: REGIONAL}}}
+""",
+    "conditional deployments": """
+Globals: {Function: {Runtime: python3.12, Handler: a.b, CodeUri: s3://b/k, AutoPublishAlias: live}}
+Conditions: {IsOn: {'Fn::Equals': [a, a]}, IsOff: {'Fn::Equals': [a, b]}}
+Resources:
+  F: {Type: AWS::Serverless::Function, Condition: IsOn, Properties: {DeploymentPreference: {Type: AllAtOnce, PassthroughCondition: true}}}
+  G: {Type: AWS::Serverless::Function, Condition: IsOff, Properties: {DeploymentPreference: {Type: AllAtOnce, PassthroughCondition: true}}}
+""",
     "apis": """
 Globals:
   Function: {Runtime: python3.12, Handler: a.b, CodeUri: s3://b/k}
@@ -196,6 +302,10 @@ Resources:
 }
 
 
+# HTTP APIs are other resources here than there (docs/decisions/sam-http-apis.md): of these cases only some are compared.
+ONLY = {"http domains": ("AWS::ApiGatewayV2::DomainName", "AWS::ApiGatewayV2::ApiMapping")}
+
+
 def digests(value):
     """Deployments end in a hash of their API's document, which AWS's translator makes of how Python prints it; ours is another
     one. Of API keys, what stages they are for is said by usage plans alone."""
@@ -213,7 +323,7 @@ def normal(value, name=""):
         return {k: normal(v, k) for k, v in sorted(value.items()) if v not in ({}, None)}
     if isinstance(value, list):
         items = [normal(v) for v in value]
-        unordered = name in ("ManagedPolicyArns", "DependsOn", "Policies", "Tags", "LambdaConfigurations")
+        unordered = name in ("ManagedPolicyArns", "DependsOn", "Policies", "Tags", "LambdaConfigurations", "Fn::Or")
         return sorted(items, key=lambda v: json.dumps(v, sort_keys=True)) if unordered else items
     return value
 
@@ -223,19 +333,21 @@ def main():
     failures = []
     for case, text in CASES.items():
         template = HEAD + text
-        stack = f"case-{case}"
+        stack = f"case-{case.replace(' ', '-')}"
         client.create_change_set(
             StackName=stack,
             ChangeSetName="c",
             ChangeSetType="CREATE",
-            TemplateBody=template,
+            TemplateBody=template.replace(", DefinitionBody: {openapi: 3.0.1}", "").replace("DefinitionBody: {openapi: 3.0.1}, ", "") if case in ONLY else template,
             Capabilities=["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
         )
         ours = client.get_template(StackName=stack, ChangeSetName="c", TemplateStage="Processed")["TemplateBody"]
         ours = ours if isinstance(ours, dict) else json.loads(ours)
         theirs = transform(yaml_parse(template), {}, NoManagedPolicies())
-        for section in ("Resources", "Outputs"):
+        for section in ("Resources", "Outputs", "Conditions"):
             a, b = normal(digests(ours.get(section, {}))), normal(digests(theirs.get(section, {})))
+            if case in ONLY and section == "Resources":
+                a, b = ({name: r for name, r in rs.items() if r["Type"] in ONLY[case]} for rs in (a, b))
             for name in sorted(set(a) | set(b)):
                 if a.get(name) != b.get(name):
                     failures.append(f"{case} {section} {name}\n  ours   {json.dumps(a.get(name))}\n  theirs {json.dumps(b.get(name))}")

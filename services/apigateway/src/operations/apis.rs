@@ -118,6 +118,7 @@ impl ApiGateway {
 
     pub(super) async fn delete_api(&self, ctx: &Context, input: &Map<String, Value>) -> Result<Answer, ApiError> {
         let api_id = text(input, "apiId")?;
+        self.check_unmapped(api_id)?;
         for _ in 0..super::CHANGE_ATTEMPTS_MAX {
             let rows = self.load(ctx, api_id).await?;
             match self.storage.delete(&rows).await {

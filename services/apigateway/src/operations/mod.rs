@@ -4,6 +4,7 @@
 mod apis;
 mod authorizers;
 mod deployments;
+pub(crate) mod domains;
 mod integrations;
 mod routes;
 mod stages;
@@ -71,6 +72,9 @@ impl ApiGateway {
             "TagResource" => self.tag_resource(ctx, input).await,
             "UntagResource" => self.untag_resource(ctx, input).await,
             "GetTags" => self.get_tags(ctx, input).await,
+            name if name.contains("DomainName") || name.contains("ApiMapping") => {
+                self.operate_domains(ctx, name, input).await
+            }
             other => Err(ApiError::not_implemented("apigateway", other)),
         }
     }

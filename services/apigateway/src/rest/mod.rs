@@ -12,7 +12,7 @@ pub(crate) mod plane;
 pub(crate) mod ready;
 pub mod shapes;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod usage;
 
 use std::sync::Arc;

@@ -24,7 +24,7 @@ use super::usage::Who;
 use crate::ApiGateway;
 use crate::authorizer::{self, Question, Said, Silent};
 use crate::measure::Api;
-use crate::plane::{Logged, Trace, message};
+use crate::plane::{Logged, Mapped, Paths, Trace, Way, message};
 use crate::routing::{Match, function_of};
 
 /// An answer of the gateway itself.
@@ -83,6 +83,8 @@ struct Asked<'a> {
     request: &'a HttpRequest,
     /// With the stage, and below it.
     path: &'a str,
+    /// As events say it.
+    sent: &'a str,
     below: &'a str,
 }
 
@@ -123,7 +125,7 @@ impl Asked<'_> {
                 authorizer: known.authorizer.clone(),
                 resource: &self.method.resource_path,
             },
-            path: self.below,
+            path: self.sent,
             resource_id: &self.method.resource_id,
             deployment_id: &self.stage.stage.deployment_id,
             api_key: known.admitted.as_ref().map(|one| (one.key.id.as_str(), one.key.value.as_str())),
@@ -152,15 +154,10 @@ fn first(path: &str) -> (&str, &str) {
 
 impl ApiGateway {
     /// The same for an API that is not ready yet, or not there at all.
-    pub(crate) async fn serve_rest_anew(
-        &self,
-        api_id: &str,
-        request: &HttpRequest,
-        path: &str,
-        started: Instant,
-    ) -> Response<Bytes> {
+    pub(crate) async fn serve_rest_anew(&self, request: &HttpRequest, way: &Way, started: Instant) -> Response<Bytes> {
+        let api_id = &way.api_id;
         match self.rests.get(&self.storage, api_id).await {
-            Ok(Some(api)) => self.serve_rest(&api, request, path, started).await,
+            Ok(Some(api)) => self.serve_rest(&api, request, way, started).await,
             Ok(None) => message(StatusCode::NOT_FOUND, "Not Found"),
             Err(error) => {
                 tracing::error!(%error, api_id, "loading an API");
@@ -173,17 +170,25 @@ impl ApiGateway {
         &self,
         api: &ReadyRest,
         request: &HttpRequest,
-        path: &str,
+        way: &Way,
         started: Instant,
     ) -> Response<Bytes> {
-        let (name, below) = first(path);
-        let Some(stage) = api.stages.get(name).filter(|_| !api.api.disable_execute_api_endpoint) else {
+        let path = way.path.as_str();
+        let (name, below) = match &way.mapped {
+            Some(Mapped { stage: Some(stage), below }) => (stage.as_str(), below.as_str()),
+            Some(Mapped { stage: None, below }) => first(below),
+            None => first(path),
+        };
+        let is_open = way.mapped.is_some() || !api.api.disable_execute_api_endpoint;
+        let Some(stage) = api.stages.get(name).filter(|_| is_open) else {
             return message(StatusCode::FORBIDDEN, "Forbidden");
         };
         // A slash at the end names the same resource.
         let below = below.strip_suffix('/').filter(|shorter| !shorter.is_empty()).unwrap_or(below);
         let mut trace = Trace::default();
-        let answer = self.answer_rest(api, stage, request, (path, below), &mut trace).await;
+        // Events say nothing of the stage, and on domain names the path as it was sent.
+        let paths = Paths { own: path, sent: if way.mapped.is_some() { path } else { below }, below };
+        let answer = self.answer_rest(api, stage, request, &paths, &mut trace).await;
         let mut response = answer.unwrap_or_else(|refused| worded(stage, &refused, request));
         let headers = response.headers_mut();
         if let Ok(value) = HeaderValue::from_str(&request.request_id) {
@@ -209,15 +214,16 @@ impl ApiGateway {
         api: &ReadyRest,
         stage: &ReadyStage,
         request: &HttpRequest,
-        (path, below): (&str, &str),
+        paths: &Paths<'_>,
         trace: &mut Trace,
     ) -> Result<Response<Bytes>, Refusal> {
-        let Some(found) = stage.table.find(request.method.as_str(), below) else {
+        let Some(found) = stage.table.find(request.method.as_str(), paths.below) else {
             return Err(refusal(MISSING_TOKEN, "Missing Authentication Token"));
         };
         let method = &stage.methods[found.route];
         trace.route_key.clone_from(&method.resource_path);
-        let asked = Asked { api, stage, method, found: &found, request, path, below };
+        let Paths { own: path, sent, below } = *paths;
+        let asked = Asked { api, stage, method, found: &found, request, path, sent, below };
         if request.body.len() > limits::HTTP_API_BODY_BYTES_MAX {
             return Err(refusal(TOO_LARGE, "Request Too Long"));
         }

@@ -22,11 +22,11 @@ async fn attempt(fixture: &Fixture, operation: &str, input: Value, payload: &Val
     fixture.gateway.rest_apis().call(call).await.map(|answer| answer.output)
 }
 
-async fn call(fixture: &Fixture, operation: &str, input: Value) -> Value {
+pub(crate) async fn call(fixture: &Fixture, operation: &str, input: Value) -> Value {
     attempt(fixture, operation, input, &Value::Null).await.unwrap()
 }
 
-async fn fails(fixture: &Fixture, operation: &str, input: Value) -> (u16, String) {
+pub(crate) async fn fails(fixture: &Fixture, operation: &str, input: Value) -> (u16, String) {
     let error = attempt(fixture, operation, input, &Value::Null).await.unwrap_err();
     (error.status, error.code)
 }
@@ -52,7 +52,7 @@ fn told(response: &Response<Bytes>) -> (u16, String) {
 }
 
 /// An API with `GET /pets/{id}` to the function, deployed as `dev`; its id, its resource's, and more members of the method.
-async fn pets(fixture: &Fixture, more: Value) -> (String, String) {
+pub(crate) async fn pets(fixture: &Fixture, more: Value) -> (String, String) {
     let api = call(fixture, "CreateRestApi", json!({"name": "pets"})).await;
     let (id, root) = (api["id"].as_str().unwrap().to_owned(), api["rootResourceId"].clone());
     let pets = call(fixture, "CreateResource", json!({"restapi_id": id, "parent_id": root, "pathPart": "pets"})).await;

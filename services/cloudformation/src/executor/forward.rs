@@ -6,6 +6,7 @@ use cumulet_base::{id, limits};
 use cumulet_wire::error::ApiError;
 use cumulet_wire::policy::{Circumstances, Decision, decide};
 use serde_json::{Map, Value};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::schedule::Schedule;
@@ -18,6 +19,7 @@ use crate::prepared::Prepared;
 use crate::resources::{self, Made, Whereabouts};
 use crate::stack::{Event, StackOutput, StackResource, Step, StepState};
 use crate::storage::Beside;
+use crate::template::Resource;
 
 /// A call of a handler, ready to be made.
 struct Work {
@@ -65,6 +67,7 @@ impl Run {
         let mut names = BTreeMap::new();
         let mut begun: BTreeMap<String, StackResource> = BTreeMap::new();
         let mut events = Vec::new();
+        let over = watch::Sender::new(false);
         loop {
             let mut works = Vec::new();
             while failed.is_empty() && self.is_going_on(&mut failed) {
@@ -75,7 +78,8 @@ impl Run {
                 for name in ready {
                     let Some(action) = actions.get(name.as_str()) else { continue };
                     match self.begin(prepared, action, &mut events)? {
-                        Ok(Some((work, row))) => {
+                        Ok(Some((mut work, row))) => {
+                            work.at.is_over = over.subscribe();
                             begun.insert(name.clone(), row);
                             works.push((name, work));
                         }
@@ -88,6 +92,7 @@ impl Run {
             if !events.is_empty() {
                 self.save(&std::mem::take(&mut events)).await?;
             }
+            over.send_if_modified(|is_over| !std::mem::replace(is_over, !failed.is_empty()) && *is_over);
             for (name, work) in works {
                 names.insert(running.spawn(work.make()).id(), name);
             }
@@ -168,6 +173,10 @@ impl Run {
                 return Ok(Err(Failed(why)));
             }
         };
+        let policies = match self.policies(prepared, resource) {
+            Ok(policies) => policies,
+            Err(error) => return Ok(Err(Failed(error.to_string()))),
+        };
         let properties = plan::with_tags(&action.resource_type, properties, &prepared.wish.tags);
         let old = self.stack.resources.get(name).filter(|_| !is_creation).cloned();
         let earlier = self.stack.resources.get(name).and_then(|row| row.step.clone());
@@ -196,7 +205,7 @@ impl Run {
             job: self.job.id.clone(),
             state: StepState::Begun,
             seed: seed.clone(),
-            tried: is_in_place.then(|| properties.clone()),
+            tried: (is_in_place && !resources::is_fixed(&action.resource_type)).then(|| properties.clone()),
         });
         match &old {
             None => drop(self.stack.resources.insert(name.clone(), new.clone())),
@@ -212,13 +221,30 @@ impl Run {
         if earlier.is_none() {
             events.extend(self.note(name, &format!("{verb}_IN_PROGRESS"), why));
         }
+        let mut at = self.at(name, &seed, earlier.is_some())?;
+        if let Some(row) = self.stack.resources.get(name) {
+            at.begun_ms = row.updated_ms;
+        }
+        if self.stack.status == "CREATE_IN_PROGRESS" {
+            at.ends_ms = self.stack.timeout_ms.map(|timeout| self.job.began_ms + timeout);
+        }
+        (at.creation_policy, at.update_policy) = policies;
         let work = Work {
-            at: self.at(name, &seed, earlier.is_some())?,
+            at,
             kind: action.resource_type.clone(),
             old: old.filter(|_| is_in_place).map(|old| (old.made, old.properties)),
             properties,
         };
         Ok(Ok(Some((work, new))))
+    }
+
+    /// Its policies of creation and update.
+    fn policies(&self, prepared: &Prepared, resource: &Resource) -> Result<(Option<Value>, Option<Value>), Error> {
+        let of = |policy: &Option<Value>| match policy {
+            None => Ok(None),
+            Some(policy) => self.resolved(prepared, policy),
+        };
+        Ok((of(&resource.creation_policy)?, of(&resource.update_policy)?))
     }
 
     /// Writes down what came of it.
@@ -385,5 +411,9 @@ fn stack_name(arn: &str) -> &str {
 }
 
 pub(super) fn reason(error: &ApiError) -> String {
+    if error.code.is_empty() {
+        // Not a service's, but a sentence of a handler's own.
+        return error.message.clone();
+    }
     format!("{} (Service error: {}, Status Code: {})", error.message, error.code, error.status)
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use cumulet_base::{clock, id};
 use cumulet_store::Rev;
+use tokio::sync::watch;
 
 use crate::CloudFormation;
 use crate::client::Client;
@@ -98,6 +99,7 @@ impl Run {
             stack_id: self.stack.arn.clone(),
             stack_name: self.stack.name.clone(),
             url_suffix: crate::operations::url_suffix(&self.job.host),
+            topics: self.stack.topics().to_vec(),
         }
     }
 
@@ -169,6 +171,11 @@ impl Run {
             seed: seed.to_owned(),
             is_again,
             is_rollback_disabled: self.job.on_failure == OnFailure::Nothing,
+            begun_ms: self.now(),
+            ends_ms: None,
+            creation_policy: None,
+            update_policy: None,
+            is_over: watch::Sender::new(false).subscribe(),
         })
     }
 

@@ -22,6 +22,7 @@ pub struct Pseudo {
     pub stack_id: String,
     pub stack_name: String,
     pub url_suffix: String,
+    pub topics: Vec<String>,
 }
 
 /// What is known of a resource: its `Ref` and its attributes.
@@ -305,7 +306,7 @@ impl Scope<'_> {
             "AWS::StackId" => text(&pseudo.stack_id),
             "AWS::StackName" => text(&pseudo.stack_name),
             "AWS::URLSuffix" => text(&pseudo.url_suffix),
-            "AWS::NotificationARNs" => Ok(Some(Value::Array(Vec::new()))),
+            "AWS::NotificationARNs" => Ok(Some(self.pseudo.topics.iter().cloned().collect())),
             _ => match self.parameters.get(name) {
                 Some(value) => Ok(Some(value.clone())),
                 None => self.of_resource(name, None).map(Some),

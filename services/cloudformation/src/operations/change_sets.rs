@@ -7,7 +7,7 @@ use cumulet_wire::error::ApiError;
 use serde_json::{Value, json};
 
 use super::stacks::{check_updatable, is_change, on_failure};
-use super::{Input, flag, given, needed, new_stack, owner, root_event, tag_list, text};
+use super::{Input, flag, given, needed, new_stack, notified, owner, root_event, tag_list, text, told};
 use crate::CloudFormation;
 use crate::changes;
 use crate::errors::Error;
@@ -55,6 +55,8 @@ impl CloudFormation {
             return Err(Error::Limit("change sets", limits::STACK_CHANGE_SETS_MAX).into());
         }
         let caller = self.deployer(ctx, &mut stack, text(input, "RoleARN")).await?;
+        let topics = stack.topics().to_vec();
+        stack.notified = notified(input, &stack, &caller)?;
         let previous = (stack.status != "REVIEW_IN_PROGRESS" && !is_new).then_some(&stack);
         let mut wish = self.wish(ctx, input, previous).await?;
         let set_id = id::uuid();
@@ -74,6 +76,7 @@ impl CloudFormation {
             on_stack_failure: text(input, "OnStackFailure"),
             created_ms: ctx.now_ms,
             role_arn: stack.role_arn.clone(),
+            topics: stack.topics().to_vec(),
         };
         let prepared = self.prepare(ctx, &stack, &caller, wish.clone(), &given(input)?, previous.is_none()).await;
         let mut failed = |reason: String| {
@@ -84,7 +87,7 @@ impl CloudFormation {
         match prepared {
             Ok(prepared) => {
                 check_capabilities(&prepared.template, &prepared.wish.capabilities, false)?;
-                if kind == "UPDATE" && !is_change(&stack, &prepared)? {
+                if kind == "UPDATE" && !is_change(&stack, &prepared)? && topics == stack.topics() {
                     failed(NO_CHANGES.to_owned());
                 }
                 set.changes = changes::described(&prepared, &stack);
@@ -155,7 +158,7 @@ impl CloudFormation {
             "ExecutionStatus": set.execution_status,
             "Status": set.status,
             "StatusReason": set.reason,
-            "NotificationARNs": [],
+            "NotificationARNs": set.topics,
             "RollbackConfiguration": {},
             "Capabilities": set.wish.capabilities,
             "Tags": tag_list(&set.wish.tags),
@@ -210,6 +213,7 @@ impl CloudFormation {
             check_updatable(&stack)?;
         }
         let caller = self.deployer(ctx, &mut stack, set.role_arn.clone()).await?;
+        stack.notified = told(set.topics.clone(), &caller);
         // Planned anew, because the stack may have changed since.
         let given = given_of(&set);
         let prepared = self.prepare(ctx, &stack, &caller, set.wish.clone(), &given, true).await?;

@@ -47,7 +47,7 @@ fn shown(stack: &Stack) -> Value {
         "StackStatus": stack.status,
         "StackStatusReason": stack.reason,
         "DisableRollback": stack.disable_rollback,
-        "NotificationARNs": [],
+        "NotificationARNs": stack.topics(),
         "Capabilities": stack.wish.capabilities,
         "Outputs": outputs,
         "Tags": tag_list(&stack.wish.tags),

@@ -2,6 +2,7 @@
 
 mod change_sets;
 mod look;
+mod signal;
 mod stacks;
 mod templates;
 mod url;
@@ -19,8 +20,9 @@ use crate::CloudFormation;
 use crate::errors::Error;
 use crate::executor::{self, Run};
 use crate::intrinsics::Pseudo;
+use crate::notices;
 use crate::prepared::{self, Prepared};
-use crate::stack::{Event, Job, OnFailure, Stack, Texts, Wish};
+use crate::stack::{Event, Job, Notified, OnFailure, Stack, Texts, Wish};
 use crate::storage::{Beside, Owner};
 use crate::template::Given;
 
@@ -55,6 +57,7 @@ impl CloudFormation {
             "UpdateTerminationProtection" => self.protect(ctx, input).await,
             "ListExports" => self.list_exports(ctx, input).await,
             "ListImports" => self.list_imports(ctx, input).await,
+            "SignalResource" => self.signal_resource(ctx, input).await,
             other => return Err(ApiError::not_implemented("cloudformation", other)),
         }?;
         Ok(Answer { output, ..Answer::default() })
@@ -169,9 +172,7 @@ impl CloudFormation {
     ) -> Result<(), Error> {
         let permit = self.permit()?;
         let (id, job_id) = (stack.id.clone(), job.id.clone());
-        if let Ok(mut cancelled) = self.cancelled.lock() {
-            cancelled.remove(&id);
-        }
+        self.cancelled.send_if_modified(|cancelled| cancelled.remove(&id));
         self.storage.mark_running(&owner, &id, &job_id, true).await?;
         let imported: Vec<String> = imports.difference(&stack.imports).cloned().collect();
         stack.imports.extend(imported.iter().cloned());
@@ -241,6 +242,15 @@ fn root_event(stack: &Stack, now_ms: u64) -> Event {
         resource_properties: None,
         client_request_token: None,
     }
+}
+
+/// Who is told of the stack's events: those that a request names, or those that were told before.
+fn notified(input: &Input, stack: &Stack, caller: &Caller) -> Result<Option<Notified>, Error> {
+    Ok(told(notices::topics(input.get("NotificationARNs"), stack.topics())?, caller))
+}
+
+fn told(topics: Vec<String>, caller: &Caller) -> Option<Notified> {
+    (!topics.is_empty()).then(|| Notified { topics, caller: caller.clone() })
 }
 
 fn owner(ctx: &Context) -> Owner {
@@ -322,7 +332,7 @@ impl CloudFormation {
 
     /// What a request asks a stack to be; parameters come later, from the template.
     async fn wish(&self, ctx: &Context, input: &Input, previous: Option<&Stack>) -> Result<Wish, ApiError> {
-        for member in ["NotificationARNs", "ResourcesToImport", "StackPolicyURL", "StackPolicyDuringUpdateURL"] {
+        for member in ["ResourcesToImport", "StackPolicyURL", "StackPolicyDuringUpdateURL"] {
             let is_empty = match input.get(member) {
                 None | Some(Value::Null) => true,
                 Some(Value::Array(list)) => list.is_empty(),
@@ -349,6 +359,7 @@ fn pseudo(ctx: &Context, stack: &Stack) -> Pseudo {
         stack_id: stack.arn.clone(),
         stack_name: stack.name.clone(),
         url_suffix: url_suffix(&ctx.host),
+        topics: stack.topics().to_vec(),
     }
 }
 

@@ -7,7 +7,7 @@ use cumulet_wire::error::ApiError;
 use cumulet_wire::policy::Document;
 use serde_json::{Value, json};
 
-use super::{Input, flag, given, needed, new_stack, owner, text, texts};
+use super::{Input, flag, given, needed, new_stack, notified, owner, text, texts, told};
 use crate::CloudFormation;
 use crate::errors::Error;
 use crate::prepared::{Prepared, check_capabilities};
@@ -62,6 +62,7 @@ impl CloudFormation {
         let mut stack = new_stack(ctx, &name)?;
         stack.parent = parent;
         let caller = self.deployer(ctx, &mut stack, text(input, "RoleARN")).await?;
+        stack.notified = notified(input, &stack, &caller)?;
         let wish = self.wish(ctx, input, None).await?;
         let prepared = self.prepare(ctx, &stack, &caller, wish, &given(input)?, true).await?;
         check_capabilities(&prepared.template, &prepared.wish.capabilities, true)?;
@@ -86,10 +87,12 @@ impl CloudFormation {
         let (mut stack, rev) = self.stack(&owner, &needed(input, "StackName")?).await?;
         check_updatable(&stack)?;
         let caller = self.deployer(ctx, &mut stack, text(input, "RoleARN")).await?;
+        let topics = stack.topics().to_vec();
+        stack.notified = notified(input, &stack, &caller)?;
         let wish = self.wish(ctx, input, Some(&stack)).await?;
         let prepared = self.prepare(ctx, &stack, &caller, wish, &given(input)?, false).await?;
         check_capabilities(&prepared.template, &prepared.wish.capabilities, true)?;
-        if !is_change(&stack, &prepared)? {
+        if !is_change(&stack, &prepared)? && topics == stack.topics() {
             return Err(Error::Validation("No updates are to be performed.".into()).into());
         }
         if let Some(policy) = stack_policy(input, "StackPolicyBody")? {
@@ -135,6 +138,7 @@ impl CloudFormation {
             return Err(Error::Validation(why.into()).into());
         }
         let caller = self.deployer(ctx, &mut stack, text(input, "RoleARN")).await?;
+        stack.notified = told(stack.topics().to_vec(), &caller);
         let wish = stack.wish.clone();
         let mut job = self.job(ctx, &stack, caller, wish, input);
         job.retain = retain;
@@ -148,9 +152,7 @@ impl CloudFormation {
         if stack.status != "UPDATE_IN_PROGRESS" {
             return Err(Error::Validation("CancelUpdateStack cannot be called from current stack status".into()).into());
         }
-        if let Ok(mut cancelled) = self.cancelled.lock() {
-            cancelled.insert(stack.id);
-        }
+        self.cancelled.send_if_modified(|cancelled| cancelled.insert(stack.id));
         Ok(Value::Null)
     }
 
@@ -184,6 +186,7 @@ impl CloudFormation {
             return Err(Error::Validation(format!("The resource {name} to be skipped does not exist")).into());
         }
         job.caller = self.deployer(ctx, &mut stack, text(input, "RoleARN")).await?;
+        stack.notified = told(stack.topics().to_vec(), &job.caller);
         // The note that the earlier run left is gone; another run has another.
         job.token = text(input, "ClientRequestToken");
         job.retain = skipped;

@@ -2,6 +2,8 @@
 //! A type that is not in [`TYPES`] is refused by name before anything runs.
 
 mod apigateway;
+mod codedeploy;
+mod domains;
 mod dynamodb;
 mod events;
 mod global_table;
@@ -16,6 +18,7 @@ mod rest;
 mod s3;
 mod secrets;
 mod ssm;
+mod wait;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -23,10 +26,13 @@ use std::collections::BTreeMap;
 use cumulet_wire::error::ApiError;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use tokio::sync::watch::Receiver;
 
 use crate::CloudFormation;
 use crate::client::Client;
 use crate::custom::{self, Request};
+use crate::signals;
+use crate::storage::Owner;
 
 /// How the tags of a type are written in templates. Those of the stack are added to them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +61,9 @@ pub const TYPES: &[Type] = &[
     of("AWS::ApiGateway::Account", &[]),
     tagged("AWS::ApiGateway::ApiKey", &["Name", "Value", "GenerateDistinctId"]),
     of("AWS::ApiGateway::Authorizer", &["RestApiId"]),
+    of("AWS::ApiGateway::BasePathMapping", &["DomainName", "BasePath"]),
     of("AWS::ApiGateway::Deployment", &["RestApiId", "StageName"]),
+    tagged("AWS::ApiGateway::DomainName", &["DomainName"]),
     of("AWS::ApiGateway::GatewayResponse", &["RestApiId", "ResponseType"]),
     of("AWS::ApiGateway::Method", &["RestApiId", "ResourceId", "HttpMethod"]),
     of("AWS::ApiGateway::Model", &["RestApiId", "Name", "ContentType"]),
@@ -66,15 +74,21 @@ pub const TYPES: &[Type] = &[
     tagged("AWS::ApiGateway::UsagePlan", &[]),
     of("AWS::ApiGateway::UsagePlanKey", &["*"]),
     of("AWS::ApiGatewayV2::Api", &["ProtocolType", "Target", "RouteKey"]),
+    of("AWS::ApiGatewayV2::ApiMapping", &["DomainName"]),
     of("AWS::ApiGatewayV2::Authorizer", &["ApiId", "AuthorizerType"]),
     of("AWS::ApiGatewayV2::Deployment", &["*"]),
+    Type { name: "AWS::ApiGatewayV2::DomainName", replacing: &["DomainName"], tags: Tags::Map },
     of("AWS::ApiGatewayV2::Integration", &["ApiId"]),
     of("AWS::ApiGatewayV2::Route", &["ApiId"]),
     of("AWS::ApiGatewayV2::Stage", &["ApiId", "StageName"]),
     of("AWS::CDK::Metadata", &[]),
     of("AWS::CloudFormation::CustomResource", &["ServiceToken"]),
     tagged("AWS::CloudFormation::Stack", &[]),
+    of("AWS::CloudFormation::WaitCondition", &[]),
     of("AWS::CloudFormation::WaitConditionHandle", &[]),
+    tagged("AWS::CodeDeploy::Application", &["ApplicationName", "ComputePlatform"]),
+    of("AWS::CodeDeploy::DeploymentConfig", &["*"]),
+    tagged("AWS::CodeDeploy::DeploymentGroup", &["ApplicationName", "DeploymentGroupName"]),
     tagged("AWS::CloudWatch::Alarm", &["AlarmName"]),
     tagged("AWS::CloudWatch::CompositeAlarm", &["AlarmName"]),
     of("AWS::CloudWatch::Dashboard", &["DashboardName"]),
@@ -150,6 +164,11 @@ pub fn answers(kind: &str) -> bool {
         )
 }
 
+/// Whether a type cannot be changed at all, so that there is nothing to be taken back of a change.
+pub fn is_fixed(kind: &str) -> bool {
+    matches!(kind, signals::HANDLE | wait::CONDITION)
+}
+
 pub fn tags_of(kind: &str) -> Tags {
     TYPES.iter().find(|t| t.name == kind).map_or(Tags::None, |t| t.tags)
 }
@@ -200,9 +219,22 @@ pub struct Whereabouts {
     /// The step was begun before, and nobody knows how far it got.
     pub is_again: bool,
     pub is_rollback_disabled: bool,
+    /// When the step was first begun.
+    pub begun_ms: u64,
+    /// When the stack has to be there.
+    pub ends_ms: Option<u64>,
+    pub creation_policy: Option<Value>,
+    pub update_policy: Option<Value>,
+    /// Turns true when the way forward is over: what only waits need not wait any longer.
+    pub is_over: Receiver<bool>,
 }
 
 impl Whereabouts {
+    pub fn owner(&self) -> Owner {
+        let context = &self.client.context;
+        Owner { account: context.account().to_owned(), region: context.region.clone() }
+    }
+
     /// `STACK-LOGICAL-RANDOM`, cut to what the service takes; the same when a step is taken again.
     fn name(&self, length_max: usize) -> String {
         let mut name = format!("{}-{}", self.stack_name, self.logical_id);
@@ -301,6 +333,8 @@ fn is_gone(error: &ApiError) -> bool {
                 | "NoSuchBucket"
                 | "NoSuchBucketPolicy"
                 | "QueueDoesNotExist"
+                | "ApplicationDoesNotExistException"
+                | "DeploymentGroupDoesNotExistException"
         )
 }
 
@@ -325,6 +359,9 @@ fn is_taken(error: &ApiError) -> bool {
             | "ResourceExistsException"
             | "ConflictException"
             | "AlreadyExistsException"
+            | "ApplicationAlreadyExistsException"
+            | "DeploymentConfigAlreadyExistsException"
+            | "DeploymentGroupAlreadyExistsException"
     )
 }
 
@@ -344,6 +381,7 @@ async fn sweep(at: &Whereabouts, kind: &str, properties: &Map<String, Value>) ->
         "AWS::SSM::Parameter" => ("Name", 1024),
         "AWS::SecretsManager::Secret" => ("Name", 512),
         "AWS::Lambda::Permission" => ("", 100),
+        _ if kind.starts_with("AWS::CodeDeploy::") => (codedeploy::name_of(kind), 100),
         kind => match events::generated(kind) {
             Some(generated) => generated,
             None => return Ok(false),
@@ -390,13 +428,17 @@ async fn make(at: &Whereabouts, kind: &str, properties: &Map<String, Value>) -> 
         _ if kind.starts_with("AWS::SecretsManager::") => secrets::create(at, kind, properties).await,
         _ if kind.starts_with("AWS::CloudWatch::") => watch::create(at, kind, properties).await,
         _ if kind.starts_with("AWS::KMS::") => kms::create(at, kind, properties).await,
+        _ if kind.starts_with("AWS::CodeDeploy::") => codedeploy::create(at, kind, properties).await,
         "AWS::ECR::Repository" => Ok(repository(at, properties)),
         "AWS::CloudFormation::Stack" => nested::create(at, properties).await,
-        "AWS::CDK::Metadata" | "AWS::CloudFormation::WaitConditionHandle" => Ok(Made::new(at.name(128))),
+        "AWS::CDK::Metadata" => Ok(Made::new(at.name(128))),
+        signals::HANDLE => wait::handle(at, properties),
+        wait::CONDITION => wait::condition(at, properties).await,
         _ if is_custom(kind) => custom::ask(at, kind, properties, Request::Create).await,
         _ if kind.starts_with("AWS::SQS::") || kind.starts_with("AWS::SNS::") => {
             messages::create(at, kind, properties).await
         }
+        _ if domains::is_here(kind) => domains::create(at, kind, properties).await,
         _ if kind.starts_with("AWS::ApiGateway::") => rest::create(at, kind, properties).await,
         _ => apigateway::create(at, kind, properties).await,
     }
@@ -445,8 +487,10 @@ pub async fn update(
         _ if kind.starts_with("AWS::SecretsManager::") => secrets::update(at, kind, made, old, new).await,
         _ if kind.starts_with("AWS::CloudWatch::") => watch::update(at, kind, made, old, new).await,
         _ if kind.starts_with("AWS::KMS::") => kms::update(at, kind, made, old, new).await,
+        _ if kind.starts_with("AWS::CodeDeploy::") => codedeploy::update(at, kind, made, old, new).await,
         "AWS::CloudFormation::Stack" => nested::update(at, made, new).await,
-        "AWS::CDK::Metadata" | "AWS::CloudFormation::WaitConditionHandle" | "AWS::ECR::Repository" => Ok(made.clone()),
+        "AWS::CDK::Metadata" | "AWS::ECR::Repository" => Ok(made.clone()),
+        signals::HANDLE | wait::CONDITION => Err(wait::unchangeable(kind)),
         _ if is_custom(kind) => {
             let request = Request::Update { physical_id: &made.physical_id, old };
             custom::ask(at, kind, new, request).await
@@ -454,6 +498,7 @@ pub async fn update(
         _ if kind.starts_with("AWS::SQS::") || kind.starts_with("AWS::SNS::") => {
             messages::update(at, kind, made, old, new).await
         }
+        _ if domains::is_here(kind) => domains::update(at, kind, made, old, new).await,
         _ if kind.starts_with("AWS::ApiGateway::") => rest::update(at, kind, made, old, new).await,
         _ => apigateway::update(at, kind, made, old, new).await,
     }
@@ -498,8 +543,9 @@ pub async fn delete(
         }
         _ if kind.starts_with("AWS::CloudWatch::") => watch::delete(at, kind, made).await,
         _ if kind.starts_with("AWS::KMS::") => kms::delete(at, kind, made, properties).await,
+        _ if kind.starts_with("AWS::CodeDeploy::") => codedeploy::delete(at, kind, made, properties).await,
         "AWS::CloudFormation::Stack" => nested::delete(at, made).await,
-        "AWS::CDK::Metadata" | "AWS::CloudFormation::WaitConditionHandle" | "AWS::ECR::Repository" => Ok(()),
+        "AWS::CDK::Metadata" | "AWS::ECR::Repository" | signals::HANDLE | wait::CONDITION => Ok(()),
         _ if is_custom(kind) => {
             let request = Request::Delete { physical_id: id };
             custom::ask(at, kind, properties, request).await.map(drop)
@@ -507,6 +553,7 @@ pub async fn delete(
         _ if kind.starts_with("AWS::SQS::") || kind.starts_with("AWS::SNS::") => {
             messages::delete(at, kind, made, properties).await
         }
+        _ if domains::is_here(kind) => domains::delete(at, kind, made, properties).await,
         _ if kind.starts_with("AWS::ApiGateway::") => rest::delete(at, kind, made, properties).await,
         _ => apigateway::delete(at, kind, made, properties).await,
     }

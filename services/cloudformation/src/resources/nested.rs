@@ -7,15 +7,9 @@ use serde_json::{Map, Value, json};
 
 use super::{Made, Whereabouts, invalid, only, required_text, text};
 use crate::stack::{Parent, Stack};
-use crate::storage::Owner;
 
 const KNOWN: &[&str] = &["TemplateURL", "TemplateBody", "Parameters", "Tags", "TimeoutInMinutes", "NotificationARNs"];
 const POLL_MS: u64 = 40;
-
-fn owner(at: &Whereabouts) -> Owner {
-    let context = &at.client.context;
-    Owner { account: context.account().to_owned(), region: context.region.clone() }
-}
 
 async fn may(at: &Whereabouts, action: &str, name: &str) -> Result<(), ApiError> {
     let context = &at.client.context;
@@ -61,7 +55,7 @@ fn input(name: &str, properties: &Map<String, Value>, at: &Whereabouts) -> Resul
 async fn settled(at: &Whereabouts, arn: &str) -> Result<Option<Stack>, ApiError> {
     let id = arn.rsplit('/').next().unwrap_or_default();
     loop {
-        match at.cloud.storage.stack(&owner(at), id).await? {
+        match at.cloud.storage.stack(&at.owner(), id).await? {
             Some((stack, _)) if stack.is_busy() => tokio::time::sleep(Duration::from_millis(POLL_MS)).await,
             found => return Ok(found.map(|(stack, _)| stack)),
         }
@@ -78,7 +72,7 @@ fn made(stack: &Stack) -> Made {
 
 pub async fn create(at: &Whereabouts, properties: &Map<String, Value>) -> Result<Made, ApiError> {
     let name = at.name(128);
-    let earlier = at.cloud.storage.named(&owner(at), &name).await?.filter(|_| at.is_again);
+    let earlier = at.cloud.storage.named(&at.owner(), &name).await?.filter(|_| at.is_again);
     let arn = match earlier {
         Some(id) => at.client.context.arn("cloudformation", format!("stack/{name}/{id}")),
         None => {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::events::Function;
 use super::http_api::starred;
-use super::{Out, hash, invalid, not_built, only, place, resource, tag_list};
+use super::{Out, domain, hash, invalid, not_built, only, place, requests, resource, tag_list};
 use crate::errors::Error;
 
 /// Logical id of the API of events that name none, and its stage.
@@ -26,6 +26,7 @@ const KNOWN: &[&str] = &[
     "DefinitionBody",
     "DefinitionUri",
     "Description",
+    "Domain",
     "DisableExecuteApiEndpoint",
     "EndpointConfiguration",
     "FailOnWarnings",
@@ -45,6 +46,8 @@ const KNOWN: &[&str] = &[
 
 /// A method that a function's event asks for.
 pub struct Method {
+    event: String,
+    asked: requests::Asked,
     /// Logical id of its API, where it is of this template.
     api: Option<String>,
     path: String,
@@ -60,7 +63,7 @@ pub struct Method {
 /// An event of the type Api: a method of an API, and the permission to call the function.
 pub fn event(target: &Function<'_>, name: &str, given: &Map<String, Value>, out: &mut Out<'_>) -> Result<(), Error> {
     let (function, source) = (target.logical_id, target.source);
-    let known = ["RestApiId", "Path", "Method", "Auth", "TimeoutInMillis"];
+    let known = ["RestApiId", "Path", "Method", "Auth", "TimeoutInMillis", "RequestModel", "RequestParameters"];
     if let Some(name) = given.keys().find(|key| !known.contains(&key.as_str())) {
         return Err(not_built(format!("property {name} of an Api event of {function}")));
     }
@@ -111,7 +114,13 @@ pub fn event(target: &Function<'_>, name: &str, given: &Map<String, Value>, out:
     if let Some(name) = auth.keys().find(|name| !known.contains(&name.as_str())) {
         return Err(not_built(format!("property Auth.{name} of an Api event of {function}")));
     }
+    let asked = requests::Asked {
+        model: given.get("RequestModel").and_then(Value::as_object).cloned(),
+        parameters: given.get("RequestParameters").and_then(Value::as_array).cloned().unwrap_or_default(),
+    };
     out.methods.push(Method {
+        event: format!("{function}{name}"),
+        asked,
         api: own,
         path,
         method: if method == "any" { ANY.to_owned() } else { method },
@@ -223,6 +232,7 @@ pub fn transform(logical_id: &str, source: &Value, given: &Map<String, Value>, o
     }
     out.add(&stage_id, resource("AWS::ApiGateway::Stage", source, stage))?;
     usage_plan(logical_id, &stage_id, source, given, out)?;
+    domain::transform(logical_id, source, given.get("Domain"), &domain::Version::Rest, out)?;
     out.renamed.insert(format!("{logical_id}.Deployment"), deployment_id);
     out.renamed.insert(format!("{logical_id}.Stage"), stage_id);
     Ok(())
@@ -285,6 +295,22 @@ fn document(logical_id: &str, given: &Map<String, Value>, out: &Out<'_>) -> Resu
             item[&method.method] = json!({ INTEGRATION: method.integration, "responses": {} });
         }
     }
+    let mut validators = Map::new();
+    if !is_own {
+        let is_openapi = document.get("openapi").is_some();
+        for method in &of_api {
+            let place = (method.event.as_str(), method.path.as_str(), method.method.as_str());
+            let whole = &mut paths[&method.path][&method.method];
+            if let Some((name, validator)) =
+                requests::describe(place, &method.asked, given.get("Models"), is_openapi, whole)?
+            {
+                validators.entry(name).or_insert(validator);
+            }
+        }
+    }
+    if !validators.is_empty() {
+        document[requests::VALIDATORS] = validators.into();
+    }
     if let Some(cors) = given.get("Cors") {
         add_cors(logical_id, cors, &mut paths)?;
     }
@@ -309,7 +335,7 @@ fn document(logical_id: &str, given: &Map<String, Value>, out: &Out<'_>) -> Resu
         put(place, schemes);
     }
     if let Some(Value::Object(models)) = given.get("Models") {
-        put(kind, models.clone());
+        put(kind, models.iter().map(|(name, model)| (name.to_lowercase(), model.clone())).collect());
     }
     if let Some(Value::Object(responses)) = given.get("GatewayResponses") {
         document["x-amazon-apigateway-gateway-responses"] = responses

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::events::{self, Function, Needs};
-use super::{Out, hash, invalid, not_built, only, place, policies, resource, tag_list, with_globals};
+use super::{Out, deployment, hash, invalid, only, place, policies, resource, tag_list, with_globals};
 use crate::errors::Error;
 
 const COPIED: &[&str] = &[
@@ -80,9 +80,6 @@ pub fn transform(logical_id: &str, source: &Value, given: &Map<String, Value>, o
     if let Some(role) = role {
         properties.insert("Role".into(), role.clone());
     }
-    if given.get("DeploymentPreference").is_some_and(|p| p.get("Enabled") != Some(&Value::Bool(false))) {
-        return Err(not_built(format!("DeploymentPreference of {logical_id}")));
-    }
     if let Some(Value::String(hash)) = given.get("AutoPublishCodeSha256").map(|hash| out.resolved(hash)) {
         // Without a change of the configuration, Lambda makes no version of code that lies in the same place.
         let described = match given.get("Description").map(|description| out.resolved(description)) {
@@ -94,6 +91,9 @@ pub fn transform(logical_id: &str, source: &Value, given: &Map<String, Value>, o
         properties.insert("Description".into(), described);
     }
     let alias = published(logical_id, source, given, &properties, out)?;
+    if let Some(preference) = given.get("DeploymentPreference").and_then(Value::as_object) {
+        deployment::prefer(logical_id, source, given, preference, alias.as_deref(), out)?;
+    }
     let role_id = format!("{logical_id}Role");
     properties.entry("Role").or_insert_with(|| json!({ "Fn::GetAtt": [role_id, "Arn"] }));
     let mut function = source.clone();

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::events::Function;
-use super::{Out, invalid, not_built, only, resource};
+use super::{Out, domain, invalid, not_built, only, resource};
 use crate::errors::Error;
 
 /// Logical id of the API of events that name none.
@@ -22,6 +22,7 @@ const KNOWN: &[&str] = &[
     "DisableExecuteApiEndpoint",
     "PropagateTags",
     "Auth",
+    "Domain",
 ];
 
 pub fn transform(logical_id: &str, source: &Value, given: &Map<String, Value>, out: &mut Out<'_>) -> Result<(), Error> {
@@ -70,7 +71,15 @@ pub fn transform(logical_id: &str, source: &Value, given: &Map<String, Value>, o
             stage[name] = value.clone();
         }
     }
-    out.add(&stage_id, resource("AWS::ApiGatewayV2::Stage", source, stage))
+    out.add(&stage_id, resource("AWS::ApiGatewayV2::Stage", source, stage))?;
+    out.renamed.insert(format!("{logical_id}.Stage"), stage_id);
+    let mut tags = json!({ "httpapi:createdBy": "SAM" });
+    if given.get("PropagateTags").is_some_and(crate::template::is_true)
+        && let Some(own) = given.get("Tags")
+    {
+        super::merge(&mut tags, own);
+    }
+    domain::transform(logical_id, source, given.get("Domain"), &domain::Version::Http { tags }, out)
 }
 
 fn known(what: &str, given: &Value, names: &[&str]) -> Result<(), Error> {

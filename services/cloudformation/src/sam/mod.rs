@@ -6,12 +6,16 @@
 //! Everything else of SAM is refused by name.
 
 mod api;
+mod connector;
+mod deployment;
+mod domain;
 mod events;
 mod function;
 mod hash;
 mod http_api;
 mod layer;
 mod policies;
+mod requests;
 mod simple_table;
 
 use std::collections::BTreeMap;
@@ -29,6 +33,7 @@ struct Out<'a> {
     notifications: Vec<events::Notification>,
     /// Of REST APIs.
     methods: Vec<api::Method>,
+    preferences: Vec<deployment::Preference>,
     /// The resources of the template.
     source: &'a Map<String, Value>,
     /// Values of the template's parameters.
@@ -92,17 +97,19 @@ pub fn transform(template: &Value, values: &BTreeMap<String, Value>) -> Result<V
     {
         return Err(not_built(format!("Globals.{name}")));
     }
+    let source = connector::unfolded(section("Resources"))?;
     let mut out = Out {
         resources: Map::new(),
         needs_implicit_api: false,
         renamed: BTreeMap::new(),
         notifications: Vec::new(),
         methods: Vec::new(),
-        source: section("Resources"),
+        preferences: Vec::new(),
+        source: &source,
         values,
         globals,
     };
-    for (logical_id, resource) in section("Resources") {
+    for (logical_id, resource) in &source {
         let kind = resource.get("Type").and_then(Value::as_str).unwrap_or_default();
         let of = |name: &str| with_globals(globals.get(name), resource.get("Properties"));
         match kind {
@@ -112,8 +119,8 @@ pub fn transform(template: &Value, values: &BTreeMap<String, Value>) -> Result<V
             "AWS::Serverless::HttpApi" => {
                 http_api::transform(logical_id, resource, &of("HttpApi")?, &mut out)?;
             }
-            // After the functions, whose events say what is in it.
-            "AWS::Serverless::Api" => {}
+            // After the functions, whose events say what is in it, and after everything.
+            "AWS::Serverless::Api" | connector::KIND => {}
             "AWS::Serverless::LayerVersion" => {
                 layer::transform(logical_id, resource, &of("LayerVersion")?, &mut out)?;
             }
@@ -129,11 +136,11 @@ pub fn transform(template: &Value, values: &BTreeMap<String, Value>) -> Result<V
             _ => out.add(logical_id, resource.clone())?,
         }
     }
-    if out.needs_implicit_api && !section("Resources").contains_key(http_api::IMPLICIT) {
+    if out.needs_implicit_api && !source.contains_key(http_api::IMPLICIT) {
         let properties = with_globals(globals.get("HttpApi"), None)?;
         http_api::transform(http_api::IMPLICIT, &json!({}), &properties, &mut out)?;
     }
-    for (logical_id, resource) in section("Resources") {
+    for (logical_id, resource) in &source {
         if resource.get("Type").and_then(Value::as_str) == Some("AWS::Serverless::Api") {
             let properties = with_globals(globals.get("Api"), resource.get("Properties"))?;
             api::transform(logical_id, resource, &properties, &mut out)?;
@@ -142,13 +149,24 @@ pub fn transform(template: &Value, values: &BTreeMap<String, Value>) -> Result<V
     if api::needs_implicit(&out) {
         api::implicit(&with_globals(globals.get("Api"), None)?, &mut out)?;
     }
+    let conditions = deployment::apply(&mut out)?;
     for notification in std::mem::take(&mut out.notifications) {
         notification.apply(&mut out.resources)?;
+    }
+    for (logical_id, resource) in &source {
+        if resource.get("Type").and_then(Value::as_str) == Some(connector::KIND) {
+            let properties = with_globals(None, resource.get("Properties"))?;
+            connector::transform(logical_id, resource, &properties, &mut out)?;
+        }
     }
     let renamed = out.renamed;
     let mut sections = sections.clone();
     sections.remove("Globals");
     sections.insert("Resources".into(), out.resources.into());
+    if !conditions.is_empty() {
+        let section = sections.entry("Conditions").or_insert_with(|| json!({}));
+        section.as_object_mut().into_iter().for_each(|section| section.extend(conditions.clone()));
+    }
     if renamed.is_empty() {
         return Ok(sections.into());
     }

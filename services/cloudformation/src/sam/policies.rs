@@ -15,6 +15,8 @@ static ALL: LazyLock<Map<String, Value>> = LazyLock::new(|| {
 
 /// AWS's managed policies that have a path; others have none.
 const WITH_PATH: &[&str] = &[
+    "AWSCodeDeployRoleForLambda",
+    "AWSCodeDeployRoleForLambdaLimited",
     "AWSLambdaBasicExecutionRole",
     "AWSLambdaDynamoDBExecutionRole",
     "AWSLambdaENIManagementAccess",

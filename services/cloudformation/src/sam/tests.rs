@@ -75,12 +75,37 @@ fn the_function_behind_an_http_api() {
 fn what_is_refused_is_named() {
     for (resource, name) in [
         ("{Type: AWS::Serverless::Api}", "StageName"),
-        ("{Type: AWS::Serverless::Api, Properties: {StageName: s, Domain: {DomainName: d}}}", "Domain"),
+        ("{Type: AWS::Serverless::Api, Properties: {StageName: s, Domain: {DomainName: d}}}", "CertificateArn"),
+        (
+            "{Type: AWS::Serverless::Api, Properties: {StageName: s, Domain: {DomainName: d, CertificateArn: c, Route53: {}}}}",
+            "Domain.Route53",
+        ),
         (
             "{Type: AWS::Serverless::Api, Properties: {StageName: s, Auth: {Authorizers: {P: {UserPoolArn: a}}}}}",
             "authorizer P",
         ),
         ("{Type: AWS::Serverless::StateMachine}", "AWS::Serverless::StateMachine"),
+        ("{Type: AWS::Serverless::Connector, Properties: {Source: {Id: X}}}", "'Destination'"),
+        (
+            "{Type: AWS::Serverless::Connector, Properties: {Source: {Id: Y}, Destination: {Id: Y}, Permissions: [Read]}}",
+            "Unable to find resource with logical ID 'Y'",
+        ),
+        (
+            "{Type: AWS::Serverless::Connector, Properties: {Source: {Type: AWS::SQS::Queue, Arn: a}, Destination: {Type: AWS::SQS::Queue, Arn: a}, Permissions: [Read]}}",
+            "Unable to create connector from AWS::SQS::Queue to AWS::SQS::Queue",
+        ),
+        (
+            "{Type: AWS::Serverless::Connector, Properties: {Source: {Type: AWS::SQS::Queue, Arn: a}, Destination: {Type: AWS::Lambda::Function, RoleName: r}, Permissions: [Read]}}",
+            "valid combinations are: Read + Write",
+        ),
+        (
+            "{Type: AWS::Serverless::Connector, Properties: {Source: {Type: AWS::SNS::Topic, Arn: a}, Destination: {Type: AWS::SQS::Queue, Arn: a}, Permissions: [Write]}}",
+            "Unable to get SQS queue URL",
+        ),
+        (
+            "{Type: AWS::Serverless::Function, Properties: {InlineCode: x}, Connectors: {C: {Properties: {SourceReference: {Id: Z}}}}}",
+            "SourceReference",
+        ),
         ("{Type: AWS::Serverless::Function, Properties: {InlineCode: x, Events: {E: {Type: Kafka}}}}", "Kafka"),
         (
             "{Type: AWS::Serverless::Function, Properties: {InlineCode: x, Policies: [{NoSuchPolicy: {}}]}}",
@@ -88,10 +113,10 @@ fn what_is_refused_is_named() {
         ),
         (
             "{Type: AWS::Serverless::Function, Properties: {InlineCode: x, DeploymentPreference: {Type: AllAtOnce}}}",
-            "DeploymentPreference",
+            "requires AutoPublishAlias",
         ),
         ("{Type: AWS::Serverless::Function, Properties: {CodeUri: ./src}}", "CodeUri"),
-        ("{Type: AWS::Serverless::HttpApi, Properties: {Domain: {}}}", "Domain"),
+        ("{Type: AWS::Serverless::HttpApi, Properties: {Domain: {}}}", "CertificateArn"),
         (
             "{Type: AWS::Serverless::HttpApi, Properties: {Auth: {Authorizers: {A: {OpenIdConnectUrl: x}}}}}",
             "OpenIdConnectUrl",

@@ -46,6 +46,10 @@ pub struct Resource {
     pub condition: Option<String>,
     pub on_deletion: Fate,
     pub on_replacement: Fate,
+    /// How many signals it waits for, and how long.
+    pub creation_policy: Option<Value>,
+    /// How it is changed in place.
+    pub update_policy: Option<Value>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -173,9 +177,7 @@ impl Template {
             }
         };
         for resource in &self.resources {
-            let mut found = references(&resource.properties);
-            found.extend(resource.depends_on.iter().cloned());
-            check(&found, "Resources")?;
+            check(&resource.references(), "Resources")?;
             if let Some(condition) = &resource.condition
                 && !self.conditions.contains_key(condition)
             {
@@ -190,9 +192,20 @@ impl Template {
 
     /// Logical ids that a resource has to come after.
     pub fn dependencies(&self, resource: &Resource) -> BTreeSet<String> {
-        let mut found = references(&resource.properties);
-        found.extend(resource.depends_on.iter().cloned());
+        let mut found = resource.references();
         found.retain(|name| self.resource(name).is_some());
+        found
+    }
+}
+
+impl Resource {
+    /// Whatever it refers to or says to come after.
+    fn references(&self) -> BTreeSet<String> {
+        let mut found = references(&self.properties);
+        for policy in [&self.creation_policy, &self.update_policy].into_iter().flatten() {
+            found.append(&mut references(policy));
+        }
+        found.extend(self.depends_on.iter().cloned());
         found
     }
 }
@@ -206,11 +219,6 @@ fn resource(logical_id: String, value: &Value) -> Result<Resource, Error> {
     let kind = value.get("Type").and_then(Value::as_str).ok_or_else(|| {
         malformed(format!("[/Resources/{logical_id}] Every Resources object must contain a Type member."))
     })?;
-    for attribute in ["CreationPolicy", "UpdatePolicy"] {
-        if value.get(attribute).is_some() {
-            return Err(Error::NotBuilt(format!("{attribute} of {logical_id}")));
-        }
-    }
     let depends_on = match value.get("DependsOn") {
         None | Some(Value::Null) => Vec::new(),
         Some(Value::String(name)) => vec![name.clone()],
@@ -238,6 +246,8 @@ fn resource(logical_id: String, value: &Value) -> Result<Resource, Error> {
         Some(_) => Err(malformed(format!("Every {member} member must be a string."))),
     };
     Ok(Resource {
+        creation_policy: policy(&logical_id, kind, value, &CREATION)?,
+        update_policy: policy(&logical_id, kind, value, &UPDATE)?,
         kind: kind.to_owned(),
         properties,
         depends_on,
@@ -246,6 +256,28 @@ fn resource(logical_id: String, value: &Value) -> Result<Resource, Error> {
         on_replacement: fate("UpdateReplacePolicy")?,
         logical_id,
     })
+}
+
+/// An attribute of resources of one type, and the one member of it that has a meaning for the type.
+struct Policy {
+    attribute: &'static str,
+    kind: &'static str,
+    member: &'static str,
+}
+
+const CREATION: Policy =
+    Policy { attribute: "CreationPolicy", kind: "AWS::CloudFormation::WaitCondition", member: "ResourceSignal" };
+const UPDATE: Policy =
+    Policy { attribute: "UpdatePolicy", kind: "AWS::Lambda::Alias", member: "CodeDeployLambdaAliasUpdate" };
+
+fn policy(logical_id: &str, kind: &str, resource: &Value, known: &Policy) -> Result<Option<Value>, Error> {
+    let Some(value) = resource.get(known.attribute).filter(|value| !value.is_null()) else { return Ok(None) };
+    let is_known = |members: &Map<String, Value>| members.keys().all(|member| member == known.member);
+    match value.as_object() {
+        Some(members) if kind == known.kind && is_known(members) => Ok(Some(value.clone())),
+        Some(_) => Err(Error::NotBuilt(format!("{} of {logical_id}, which is a {kind}", known.attribute))),
+        None => Err(malformed(format!("[/Resources/{logical_id}/{}] must be an object", known.attribute))),
+    }
 }
 
 fn output(key: String, value: &Value) -> Result<Output, Error> {

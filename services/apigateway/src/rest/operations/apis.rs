@@ -235,6 +235,7 @@ impl ApiGateway {
 
     pub(super) async fn delete_rest_api(&self, ctx: &Context, input: &Input) -> Result<Answer, ApiError> {
         let rows = self.load_rest(ctx, text(input, "restapi_id")?).await?;
+        self.check_unmapped(&rows.api.id)?;
         self.storage.delete_rest(&rows).await?;
         self.rests.forget(&rows.api.id);
         Ok(Answer::empty())

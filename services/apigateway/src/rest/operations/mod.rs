@@ -2,6 +2,7 @@
 
 mod apis;
 mod deployments;
+mod domains;
 pub(crate) mod keys;
 mod methods;
 mod parts;
@@ -68,6 +69,9 @@ impl ApiGateway {
             "TagResource" => self.tag_rest(ctx, input).await,
             "UntagResource" => self.untag_rest(ctx, input).await,
             "GetTags" => self.get_rest_tags(ctx, input).await,
+            name if name.contains("DomainName") || name.contains("BasePath") => {
+                self.operate_rest_domains(ctx, name, input).await
+            }
             name if name.contains("ApiKey") || name.contains("Usage") => self.operate_keys(ctx, name, input).await,
             name => self.operate_parts(ctx, name, input).await,
         }

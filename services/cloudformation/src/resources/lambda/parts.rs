@@ -6,7 +6,7 @@ use cumulet_wire::error::ApiError;
 use serde_json::{Map, Value, json};
 
 use crate::resources::{
-    Made, Whereabouts, copied, gone_is_done, invalid, is_gone, only, required, required_text, text, typed,
+    Made, Whereabouts, codedeploy, copied, gone_is_done, invalid, is_gone, only, required, required_text, text, typed,
 };
 
 const VERSION: &[&str] =
@@ -205,6 +205,12 @@ pub async fn update(
         }
         "AWS::Lambda::Alias" => {
             only(new, ALIAS)?;
+            if let Some(policy) =
+                at.update_policy.as_ref().filter(|policy| policy.as_object().is_some_and(|p| !p.is_empty()))
+                && old.get("FunctionVersion") != new.get("FunctionVersion")
+            {
+                codedeploy::shift(at, policy, new).await?;
+            }
             let mut given = input(new, &["FunctionName", "Name", "FunctionVersion"]);
             given.insert("Description".into(), new.get("Description").map(text).unwrap_or_default().into());
             given.insert("RoutingConfig".into(), routing(new));

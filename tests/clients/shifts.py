@@ -1,0 +1,151 @@
+"""An alias whose traffic is shifted when its function's stack is updated: hooks, stops and alarms that take it back, and a kill in
+the middle of it. Says `kill` when the cloud is to be killed and goes on when it is told `up`."""
+
+import json
+import sys
+import time
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+RUNTIME = sys.argv[1]
+config = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=20)
+stacks, functions, logs, deployments = (boto3.client(name, config=config) for name in ("cloudformation", "lambda", "logs", "codedeploy"))
+HOOK = "CodeDeployHook_shop"
+
+
+def template(version, **preference):
+    hooks = {"PreTraffic": HOOK, "PostTraffic": HOOK}
+    hook = {"FunctionName": HOOK, "DeploymentPreference": {"Enabled": False},
+            "InlineCode": "exports.handler = async (event) => console.log(JSON.stringify(event));"}
+    function = {"InlineCode": f"exports.handler = async () => '{version}';", "AutoPublishAlias": "live",
+                "DeploymentPreference": preference if "Hooks" in preference else {**preference, "Hooks": hooks}}
+    resource = lambda properties: {"Type": "AWS::Serverless::Function", "Properties": {"Runtime": RUNTIME, "Handler": "index.handler", **properties}}
+    return json.dumps({"Transform": "AWS::Serverless-2016-10-31", "Resources": {"Hook": resource(hook), "Shop": resource(function)},
+                       "Outputs": {"Name": {"Value": {"Ref": "Shop"}}}})
+
+
+def until(what, look):
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        found = look()
+        if found:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"{what}: {[(e['LogicalResourceId'], e['ResourceStatus'], e.get('ResourceStatusReason')) for e in events()[:12]]}")
+
+
+def events():
+    return stacks.describe_stack_events(StackName="shop")["StackEvents"]
+
+
+def status():
+    return stacks.describe_stacks(StackName="shop")["Stacks"][0]["StackStatus"]
+
+
+def ends(wanted):
+    until(wanted, lambda: not status().endswith("IN_PROGRESS"))
+    assert status() == wanted, (status(), [(e["LogicalResourceId"], e["ResourceStatus"], e.get("ResourceStatusReason")) for e in events()])
+
+
+def alias():
+    found = functions.get_alias(FunctionName=name, Name="live")
+    return found["FunctionVersion"], found.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})
+
+
+def says():
+    return json.load(functions.invoke(FunctionName=name, Qualifier="live")["Payload"])
+
+
+def update(version, **preference):
+    stacks.update_stack(StackName="shop", TemplateBody=template(version, **preference), Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"])
+
+
+answered = set()
+
+
+def asked():
+    """What the hook was asked, once."""
+    def look():
+        try:
+            said = logs.filter_log_events(logGroupName=f"/aws/lambda/{HOOK}", filterPattern='LifecycleEventHookExecutionId')["events"]
+        except logs.exceptions.ResourceNotFoundException:
+            return None
+        found = [json.loads(line["message"][line["message"].index("{"):]) for line in said]
+        new = [event for event in found if event["LifecycleEventHookExecutionId"] not in answered]
+        return new[0] if new else None
+
+    event = until("the hook is asked", look)
+    answered.add(event["LifecycleEventHookExecutionId"])
+    return event
+
+
+def report(outcome):
+    event = asked()
+    deployments.put_lifecycle_event_hook_execution_status(
+        deploymentId=event["DeploymentId"], lifecycleEventHookExecutionId=event["LifecycleEventHookExecutionId"], status=outcome)
+    return event["DeploymentId"]
+
+
+stacks.create_stack(StackName="shop", TemplateBody=template("one", Type="AllAtOnce"), Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"])
+ends("CREATE_COMPLETE")
+name = stacks.describe_stacks(StackName="shop")["Stacks"][0]["Outputs"][0]["OutputValue"]
+application = deployments.list_applications()["applications"][0]
+assert alias() == ("1", {}) and says() == "one"
+
+# All at once, with a hook before and one after.
+update("two", Type="AllAtOnce")
+first = report("Succeeded")
+until("the traffic is shifted", lambda: alias() == ("2", {}))
+assert status() == "UPDATE_IN_PROGRESS"
+assert report("Succeeded") == first
+ends("UPDATE_COMPLETE")
+info = deployments.get_deployment(deploymentId=first)["deploymentInfo"]
+assert info["status"] == "Succeeded" and info["creator"] == "CloudFormation", info
+assert says() == "two"
+
+# A hook that says no: nothing is shifted, and the stack is what it was.
+update("three", Type="AllAtOnce")
+report("Failed")
+ends("UPDATE_ROLLBACK_COMPLETE")
+assert alias() == ("2", {}) and says() == "two"
+assert any("a lifecycle event hook failed" in e.get("ResourceStatusReason", "") for e in events())
+
+# A canary outlives a kill, and is stopped.
+update("four", Type="Canary10Percent5Minutes", Hooks={})
+_, weights = until("the canary has its share", lambda: alias() if alias()[1] else None)
+assert list(weights.values()) == [0.1], weights
+print("kill", flush=True)
+assert sys.stdin.readline() == "up\n"
+[running] = deployments.list_deployments(includeOnlyStatuses=["InProgress"])["deployments"]
+assert alias() == ("2", weights) and status() == "UPDATE_IN_PROGRESS"
+deployments.stop_deployment(deploymentId=running)
+ends("UPDATE_ROLLBACK_COMPLETE")
+assert alias() == ("2", {}) and says() == "two"
+info = deployments.get_deployment(deploymentId=running)["deploymentInfo"]
+assert info["status"] == "Stopped" and info["errorInformation"]["code"] == "MANUAL_STOP", info
+back = deployments.get_deployment(deploymentId=info["rollbackInfo"]["rollbackDeploymentId"])["deploymentInfo"]
+assert back["status"] == "Succeeded" and back["rollbackInfo"]["rollbackTriggeringDeploymentId"] == running, back
+
+# An update that is given up takes its shift back.
+update("five", Type="Linear10PercentEvery1Minute", Hooks={})
+until("the line has begun", lambda: alias()[1])
+stacks.cancel_update_stack(StackName="shop")
+ends("UPDATE_ROLLBACK_COMPLETE")
+assert alias() == ("2", {}), alias()
+
+# An alarm nobody can look at.
+update("six", Type="AllAtOnce", Hooks={}, Alarms=["nowhere"])
+ends("UPDATE_ROLLBACK_COMPLETE")
+assert any("nowhere" in e.get("ResourceStatusReason", "") for e in events()), events()
+
+# What is not built says so.
+try:
+    deployments.list_on_premises_instances()
+    raise AssertionError("on-premises instances are here")
+except ClientError as error:
+    assert "not implemented: codedeploy.ListOnPremisesInstances" in str(error), error
+
+stacks.delete_stack(StackName="shop")
+until("the stack is gone", lambda: not deployments.list_applications()["applications"] and not functions.list_functions()["Functions"])

@@ -1,0 +1,109 @@
+"""Stacks through boto3: what they wait for, whom they tell."""
+
+import json
+import time
+import urllib.error
+import urllib.request
+
+import boto3
+from botocore.exceptions import ClientError
+
+stacks, topics, queues = (boto3.client(name) for name in ("cloudformation", "sns", "sqs"))
+
+
+def fails(words, operation, **arguments):
+    try:
+        getattr(stacks, operation)(**arguments)
+    except ClientError as error:
+        assert words in str(error), (operation, error)
+        return
+    raise AssertionError(f"{operation} {arguments} did not fail")
+
+
+def until(what, look):
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        found = look()
+        if found:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(what)
+
+
+def status(stack):
+    return stacks.describe_stacks(StackName=stack)["Stacks"][0]["StackStatus"]
+
+
+def ends(stack, wanted):
+    until(wanted, lambda: not status(stack).endswith("IN_PROGRESS"))
+    events = stacks.describe_stack_events(StackName=stack)["StackEvents"]
+    assert status(stack) == wanted, (status(stack), [(e["LogicalResourceId"], e["ResourceStatus"], e.get("ResourceStatusReason")) for e in events])
+    return events
+
+
+def put(url, body):
+    # As the signing tools of AWS send it: without a content type.
+    request = urllib.request.Request(url, data=json.dumps(body).encode(), method="PUT", headers={"Content-Type": ""})
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+# A wait condition: signals to the handle's address, and a topic that is told of all of it.
+queue = queues.create_queue(QueueName="told")["QueueUrl"]
+arn = queues.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+topic = topics.create_topic(Name="told")["TopicArn"]
+allow = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": arn}
+queues.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": json.dumps({"Version": "2012-10-17", "Statement": [allow]})})
+topics.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+waiting = {
+    "Resources": {
+        "Handle": {"Type": "AWS::CloudFormation::WaitConditionHandle"},
+        "Wait": {"Type": "AWS::CloudFormation::WaitCondition", "Properties": {"Handle": {"Ref": "Handle"}, "Timeout": "60", "Count": 2}},
+    },
+    "Outputs": {"Data": {"Value": {"Fn::GetAtt": "Wait.Data"}}, "Topics": {"Value": {"Fn::Select": [0, {"Ref": "AWS::NotificationARNs"}]}}},
+}
+stacks.create_stack(StackName="waits", TemplateBody=json.dumps(waiting), NotificationARNs=[topic])
+resource = lambda name: stacks.describe_stack_resource(StackName="waits", LogicalResourceId=name)["StackResourceDetail"]
+until("the condition waits", lambda: any(r["LogicalResourceId"] == "Wait" for r in stacks.list_stack_resources(StackName="waits")["StackResourceSummaries"]))
+url = resource("Handle")["PhysicalResourceId"]
+assert put(url[:-1], {"Status": "SUCCESS", "UniqueId": "a"}) == 403
+assert put(url, {"Status": "DONE", "UniqueId": "a"}) == 400
+assert put(url, {"Status": "SUCCESS", "UniqueId": "a", "Data": "one"}) == 200
+assert status("waits") == "CREATE_IN_PROGRESS"
+assert put(url, {"Status": "SUCCESS", "UniqueId": "b", "Data": "two"}) == 200
+ends("waits", "CREATE_COMPLETE")
+stack = stacks.describe_stacks(StackName="waits")["Stacks"][0]
+outputs = {o["OutputKey"]: o["OutputValue"] for o in stack["Outputs"]}
+assert json.loads(outputs["Data"]) == {"a": "one", "b": "two"} and outputs["Topics"] == topic, outputs
+assert stack["NotificationARNs"] == [topic]
+told = []
+
+
+def is_told():
+    for message in queues.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", []):
+        notice = json.loads(message["Body"])
+        assert notice["Subject"] == "AWS CloudFormation Notification"
+        told.append(dict(line.split("=", 1) for line in notice["Message"].splitlines()))
+        queues.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+    return {one["EventId"].strip("'") for one in told} == wanted
+
+
+wanted = {e["EventId"] for e in stacks.describe_stack_events(StackName="waits")["StackEvents"]}
+until("the topic is told of everything", is_told)
+assert all(one["StackName"] == "'waits'" and one["Namespace"] == "'000000000000'" for one in told), told
+stacks.delete_stack(StackName="waits")
+until("the stack is gone", lambda: put(url, {"Status": "SUCCESS", "UniqueId": "c"}) == 403)
+
+# A failure, told by name.
+policy = {"Resources": {"Wait": {"Type": "AWS::CloudFormation::WaitCondition", "CreationPolicy": {"ResourceSignal": {"Count": 1, "Timeout": "PT1M"}}}}}
+stacks.create_stack(StackName="signals", TemplateBody=json.dumps(policy))
+signal = lambda name, state: stacks.signal_resource(StackName="signals", LogicalResourceId=name, UniqueId="a", Status=state)
+fails("does not exist", "signal_resource", StackName="signals", LogicalResourceId="Other", UniqueId="a", Status="SUCCESS")
+until("the resource waits", lambda: stacks.list_stack_resources(StackName="signals")["StackResourceSummaries"])
+signal("Wait", "FAILURE")
+events = ends("signals", "ROLLBACK_COMPLETE")
+assert any(e.get("ResourceStatusReason") == "Received FAILURE signal with UniqueId a" for e in events)
+stacks.delete_stack(StackName="signals")
