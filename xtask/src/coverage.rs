@@ -38,10 +38,12 @@ const REMARKS: &[(&str, &str)] = &[
         "Refused by name: the statistics of a part of the values (`tm99`, `IQM` and their like), searches, Metrics Insights and the \
          metric math functions that are not in the guide, bands of anomaly detection, `AT_LEAST` and `ActionsSuppressor` of composite \
          alarms. Alarm actions go to SNS and Lambda; others fail, and the history says so. A deleted alarm takes its history along.\n\nMetrics \
-         of the platform's own: of `AWS/Lambda` Invocations, Errors, Duration (by FunctionName and over all); of `AWS/ApiGateway` Count, \
+         of the platform's own: of `AWS/Lambda` Invocations, Errors, Duration, Throttles and, looked at every five seconds, ConcurrentExecutions (by FunctionName \
+         and over all); of `AWS/ApiGateway` Count, \
          4xx, 5xx, Latency, IntegrationLatency (by API and stage, not by method); of `AWS/DynamoDB` ConsumedReadCapacityUnits, \
-         ConsumedWriteCapacityUnits (by TableName). No others: not Throttles, ConcurrentExecutions and what is told apart by Resource or \
-         ExecutedVersion, nothing of `AWS/SQS`, `AWS/SNS`, `AWS/Events`, `AWS/S3` and `AWS/States`.",
+         ConsumedWriteCapacityUnits (by TableName). of `AWS/SQS` \
+         ApproximateNumberOfMessagesVisible, NotVisible and Delayed, of queues that an alarm looks at. No others: nothing that is told apart by \
+         Resource or ExecutedVersion, nothing of `AWS/SNS`, `AWS/Events`, `AWS/S3` and `AWS/States`.",
     ),
     ("cloudcontrolapi", "GetResource: of `AWS::Lambda::Url`. Other types are an `UnsupportedActionException`."),
 ];
