@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use cumulet_tests::deploy::{application, is_nothing_left};
-use cumulet_tests::{Cloud, eventually, output, python_runtime, succeed};
+use cumulet_tests::{Cloud, eventually, output, python_runtime, root, succeed};
 use serde_json::{Value, json};
 
 const PROVIDER: &str = "registry.terraform.io/hashicorp/aws/5.100.0";
@@ -105,4 +105,12 @@ fn an_application_comes_changes_and_goes() {
     ] {
         assert_eq!(cloud.aws(&arguments)[member], json!([]), "{arguments:?}");
     }
+}
+
+/// The provider's own questions, asked by boto3.
+#[test]
+fn the_provider_is_told_what_it_needs() {
+    let cloud = Cloud::start();
+    let mut script = cloud.command(root().join(".venv/bin/python"));
+    succeed(script.arg(root().join("tests/clients/deploy/terraform_reads.py")).arg(python_runtime()));
 }
