@@ -1,6 +1,7 @@
 """Stacks through boto3: what they wait for, whom they tell."""
 
 import json
+import os
 import time
 import urllib.error
 import urllib.request
@@ -107,3 +108,57 @@ signal("Wait", "FAILURE")
 events = ends("signals", "ROLLBACK_COMPLETE")
 assert any(e.get("ResourceStatusReason") == "Received FAILURE signal with UniqueId a" for e in events)
 stacks.delete_stack(StackName="signals")
+
+# APIs on a domain name, a connector, and traffic that follows the base path.
+RUNTIME = os.environ["NODE_RUNTIME"]
+endpoint = os.environ["AWS_ENDPOINT_URL"]
+
+
+def shop(path):
+    certificate = "arn:aws:acm:us-east-1:000000000000:certificate/c"
+    domain = lambda path: {"DomainName": "shop.example.com", "CertificateArn": certificate, "BasePath": path}
+    event = lambda kind, where: {"Type": kind, "Properties": {"Path": where, "Method": "get", **({"RestApiId": {"Ref": "Rest"}} if kind == "Api" else {"ApiId": {"Ref": "Http"}})}}
+    return json.dumps({
+        "Transform": "AWS::Serverless-2016-10-31",
+        "Resources": {
+            "Hello": {"Type": "AWS::Serverless::Function", "Connectors": {"Db": {"Properties": {"Destination": {"Id": "Things"}, "Permissions": ["Read"]}}},
+                      "Properties": {"Runtime": RUNTIME, "Handler": "index.handler",
+                                     "InlineCode": "exports.handler = async (e) => ({ statusCode: 200, body: e.rawPath || e.path });",
+                                     "Events": {"Old": event("Api", "/old"), "New": event("HttpApi", "/new")}}},
+            "Things": {"Type": "AWS::Serverless::SimpleTable"},
+            "Rest": {"Type": "AWS::Serverless::Api", "Properties": {"StageName": "live", "Domain": domain(path)}},
+            "Http": {"Type": "AWS::Serverless::HttpApi"},
+            "Mapping": {"Type": "AWS::ApiGatewayV2::ApiMapping", "DependsOn": "RestoldBasePathMapping" if path == "old" else "RestpastBasePathMapping",
+                        "Properties": {"ApiId": {"Ref": "Http"}, "DomainName": "shop.example.com", "Stage": {"Ref": "Http.Stage"}, "ApiMappingKey": "new"}},
+        },
+        "Outputs": {"Function": {"Value": {"Ref": "Hello"}}},
+    })
+
+
+def ask(path):
+    request = urllib.request.Request(endpoint + path, headers={"Host": "shop.example.com"})
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+capabilities = ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
+stacks.create_stack(StackName="shop", TemplateBody=shop("old"), Capabilities=capabilities)
+ends("shop", "CREATE_COMPLETE")
+assert ask("/old/old") == (200, "/old/old"), ask("/old/old")
+assert ask("/new/new") == (200, "/new"), ask("/new/new")
+assert ask("/other")[0] == 403
+apis = boto3.client("apigateway")
+assert [m["basePath"] for m in apis.get_base_path_mappings(domainName="shop.example.com")["items"]] == ["old", "new"]
+stacks.update_stack(StackName="shop", TemplateBody=shop("past"), Capabilities=capabilities)
+ends("shop", "UPDATE_COMPLETE")
+assert ask("/past/old") == (200, "/past/old") and ask("/old/old")[0] == 403
+name = stacks.describe_stacks(StackName="shop")["Stacks"][0]["Outputs"][0]["OutputValue"]
+role = boto3.client("lambda").get_function_configuration(FunctionName=name)["Role"].rsplit("/", 1)[1]
+attached = [p["PolicyName"] for p in boto3.client("iam").list_attached_role_policies(RoleName=role)["AttachedPolicies"]]
+assert any("HelloDbPolicy" in policy for policy in attached), attached
+stacks.delete_stack(StackName="shop")
+until("the domain name is gone", lambda: not boto3.client("apigatewayv2").get_domain_names()["Items"])
+until("the stack is gone", lambda: not [s for s in stacks.list_stacks()["StackSummaries"] if s["StackStatus"] == "DELETE_IN_PROGRESS"])

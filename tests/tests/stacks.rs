@@ -14,5 +14,5 @@ fn traffic_is_shifted_and_taken_back_across_a_kill() {
 fn stacks_wait_and_tell() {
     let cloud = Cloud::start();
     let script = root().join("tests/clients/stacks.py");
-    succeed(cloud.command(root().join(".venv/bin/python")).arg(script));
+    succeed(cloud.command(root().join(".venv/bin/python")).arg(script).env("NODE_RUNTIME", node_runtime()));
 }
