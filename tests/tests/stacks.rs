@@ -13,6 +13,16 @@ fn traffic_is_shifted_and_taken_back_across_a_kill() {
 #[test]
 fn stacks_wait_and_tell() {
     let cloud = Cloud::start();
-    let script = root().join("tests/clients/stacks.py");
+    run(&cloud, "stacks.py");
+}
+
+#[test]
+fn drift_is_found() {
+    let cloud = Cloud::start();
+    run(&cloud, "drift.py");
+}
+
+fn run(cloud: &Cloud, script: &str) {
+    let script = root().join("tests/clients").join(script);
     succeed(cloud.command(root().join(".venv/bin/python")).arg(script).env("NODE_RUNTIME", node_runtime()));
 }

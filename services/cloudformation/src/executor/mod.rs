@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use cumulet_base::{clock, id};
 use cumulet_store::Rev;
-use tokio::sync::watch;
 
 use crate::CloudFormation;
 use crate::client::Client;
@@ -161,22 +160,9 @@ impl Run {
     }
 
     fn at(&self, logical_id: &str, seed: &str, is_again: bool) -> Result<Whereabouts, Error> {
-        Ok(Whereabouts {
-            client: self.client()?,
-            cloud: self.cloud.clone(),
-            stack_name: self.stack.name.clone(),
-            stack_arn: self.stack.arn.clone(),
-            root_arn: self.stack.parent.as_ref().map_or(&self.stack.arn, |parent| &parent.root).clone(),
-            logical_id: logical_id.to_owned(),
-            seed: seed.to_owned(),
-            is_again,
-            is_rollback_disabled: self.job.on_failure == OnFailure::Nothing,
-            begun_ms: self.now(),
-            ends_ms: None,
-            creation_policy: None,
-            update_policy: None,
-            is_over: watch::Sender::new(false).subscribe(),
-        })
+        let is_rollback_disabled = self.job.on_failure == OnFailure::Nothing;
+        let at = Whereabouts::of(self.client()?, &self.cloud, &self.stack, logical_id, self.now());
+        Ok(Whereabouts { seed: seed.to_owned(), is_again, is_rollback_disabled, ..at })
     }
 
     async fn create(&mut self) -> Result<(), Error> {

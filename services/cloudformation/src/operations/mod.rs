@@ -1,6 +1,7 @@
 //! The operations, grouped by what they are about, and what they share: inputs, finding stacks, starting work.
 
 mod change_sets;
+mod drift;
 mod look;
 mod signal;
 mod stacks;
@@ -57,6 +58,10 @@ impl CloudFormation {
             "UpdateTerminationProtection" => self.protect(ctx, input).await,
             "ListExports" => self.list_exports(ctx, input).await,
             "ListImports" => self.list_imports(ctx, input).await,
+            "DetectStackDrift" => self.detect_drift(ctx, input).await,
+            "DetectStackResourceDrift" => self.detect_resource_drift(ctx, input).await,
+            "DescribeStackDriftDetectionStatus" => self.describe_detection(ctx, input).await,
+            "DescribeStackResourceDrifts" => self.describe_drifts(ctx, input).await,
             "SignalResource" => self.signal_resource(ctx, input).await,
             other => return Err(ApiError::not_implemented("cloudformation", other)),
         }?;
