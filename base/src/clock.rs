@@ -52,6 +52,13 @@ pub fn day(ms: u64) -> String {
     iso_ms(ms)[..10].to_owned()
 }
 
+/// When a day begins that is written as [`day`] writes it.
+pub fn day_ms(day: &str) -> Option<u64> {
+    let format = time::macros::format_description!("[year]-[month]-[day]");
+    let date = time::Date::parse(day, &format).ok()?;
+    u64::try_from(date.midnight().assume_utc().unix_timestamp()).ok().map(|seconds| seconds * 1000)
+}
+
 /// `23/Nov/2026:10:15:30 +0000`, as API Gateway writes `requestContext.time`.
 pub fn common_log_time(ms: u64) -> String {
     let t = at(ms);
@@ -67,6 +74,7 @@ mod tests {
     fn formats() {
         let ms = 1_795_428_930_123;
         assert_eq!(iso_ms(ms), "2026-11-23T10:15:30.123Z");
+        assert_eq!((day_ms("1970-01-02"), day_ms("2026-13-01"), day_ms("x")), (Some(86_400_000), None, None));
         assert_eq!(iso_ms_offset(ms), "2026-11-23T10:15:30.123+0000");
         assert_eq!(day(ms), "2026-11-23");
         assert_eq!(common_log_time(ms), "23/Nov/2026:10:15:30 +0000");

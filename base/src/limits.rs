@@ -447,3 +447,39 @@ pub const EVENTS_EXPIRY_PERIOD_MS: u64 = 3_600_000;
 pub const OUTBOUND_ANSWER_BYTES_MAX: usize = 1024 * 1024;
 /// Schedules that one step takes of a group that is being deleted.
 pub const SCHEDULER_CLEAR_ROWS: usize = 200;
+
+/// How often the use of keys under usage plans is written, and the days of it that are kept.
+pub const API_USAGE_PERIOD_MS: u64 = 1000;
+pub const API_USAGE_DAYS_MAX: u32 = 90;
+
+/// CloudWatch (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_limits.html>): data of one
+/// PutMetricData, values of one datum, queries of one GetMetricData and data points of its answer.
+pub const METRIC_DATA_MAX: usize = 1000;
+pub const METRIC_VALUES_MAX: usize = 150;
+pub const METRIC_DIMENSIONS_MAX: usize = 30;
+pub const METRIC_QUERIES_MAX: usize = 500;
+pub const METRIC_POINTS_MAX: usize = 100_800;
+pub const METRIC_STATISTICS_POINTS_MAX: u64 = 1440;
+/// Series of an account's region; AWS names no such bound.
+pub const METRICS_MAX: usize = 100_000;
+/// Different values that a stretch of time keeps before values near each other are taken for one.
+pub const METRIC_VALUES_KEPT: usize = 300;
+/// Calls that wait to be written, and rows kept in memory to be added to.
+pub const METRIC_QUEUE_MAX: usize = 1024;
+pub const METRIC_ROWS_OPEN: usize = 20_000;
+/// The time of a series' last value is written down anew after this.
+pub const METRIC_SEEN_S: u64 = 3600;
+/// How often what the platform measures of itself is written, and how much of it waits for that.
+pub const METRIC_PLATFORM_PERIOD_MS: u64 = 5000;
+pub const METRIC_PLATFORM_SUMS_MAX: usize = 50_000;
+/// How often old metrics are forgotten.
+pub const METRIC_TIDY_PERIOD_MS: u64 = 3_600_000;
+/// Terms and depth of one expression of metric math.
+pub const METRIC_EXPRESSION_NODES_MAX: usize = 500;
+pub const METRIC_EXPRESSION_DEPTH_MAX: usize = 32;
+/// Alarms are looked at so long after a period has ended, and what is kept of their history.
+pub const ALARM_DELAY_MS: u64 = 1000;
+pub const ALARM_HISTORY_MS: u64 = 30 * 86_400_000;
+pub const ALARM_HISTORY_ITEMS_MAX: usize = 5000;
+/// Alarms that one rule names.
+pub const ALARM_RULE_NAMES_MAX: usize = 100;

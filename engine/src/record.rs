@@ -81,3 +81,25 @@ pub struct Usage {
 pub trait UsageSink: Send + Sync + 'static {
     fn used(&self, usage: Usage);
 }
+
+/// A number that the platform measures of itself, on somebody's behalf.
+#[derive(Clone, Copy, Debug)]
+pub struct Measured<'a> {
+    pub account: &'a str,
+    pub region: &'a str,
+    /// In AWS's words, as CloudWatch has it: `AWS/Lambda`, `Duration`, `Milliseconds`.
+    pub namespace: &'static str,
+    pub name: &'static str,
+    pub unit: &'static str,
+    pub dimensions: &'a [(&'static str, &'a str)],
+    /// Values, and how often each came.
+    pub values: &'a [(f64, f64)],
+    /// Milliseconds since 1970.
+    pub at_ms: u64,
+}
+
+/// Where such numbers go. Adding never waits and never fails: they are added up in memory by the minute and written within
+/// seconds and when the cloud stops.
+pub trait MetricSink: Send + Sync + 'static {
+    fn measured(&self, measured: Measured<'_>);
+}

@@ -49,7 +49,9 @@
 #define SEATS_MAX 100
 /* Larger reservations are few, and may have to be near the program. */
 #define NEAR_BYTES_MAX (2u << 20)
-#define MAGIC 0x32454c43u /* "CLE2" */
+#define MAGIC 0x33454c43u /* "CLE3" */
+/* In a command: the clone gets a network of its own. */
+#define OWN_NETWORK 1
 /* What a runtime says of its clones. QUIET: they have nothing to do before their first event, and do not say that they are
  * ready. LATE: their threads may run the function's code, and come back no sooner than somebody wants the clone. */
 #define QUIET 1
@@ -68,6 +70,7 @@ struct thread {
 
 struct command {
   uint32_t magic;
+  uint32_t flags;
   uint32_t instructions;
   uint32_t ranges;
 };
@@ -524,7 +527,8 @@ __attribute__((visibility("default"))) const char *cumulet_park(int control, int
       _exit(0);
     struct program filter = {(uint16_t)command.instructions, instructions};
     sigprocmask(SIG_SETMASK, &all, &before);
-    long pid = raw_clone(SIGCHLD | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_PIDFD |
+    long network = command.flags & OWN_NETWORK ? CLONE_NEWNET : 0;
+    long pid = raw_clone(SIGCHLD | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | network | CLONE_PIDFD |
                              CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID,
                          &pidfd, (void *)(thread_pointer() + (unsigned long)tid_offset));
     if (pid == 0) {

@@ -27,10 +27,12 @@ let out = Buffer.allocUnsafe(READ_BYTES);
 const input = Buffer.allocUnsafe(READ_BYTES);
 const pause = new Int32Array(new SharedArrayBuffer(4));
 
-// Set while a template or a clone rehearses: what is read comes from its bytes, and what is written goes nowhere.
+// Set while a template or a clone rehearses: what is read comes from its bytes, and what is written goes nowhere, in the
+// template through the descriptor of such a file.
 let script = null;
 
 function writeAll(buffer, length) {
+  if (script && script.nowhere === null) return;
   const descriptor = script ? script.nowhere : CHANNEL;
   let sent = 0;
   while (sent < length) {
@@ -77,16 +79,19 @@ function sendLog(timestamp, message) {
   }
 }
 
+function readScript(buffer, from) {
+  const count = script.bytes.copy(buffer, from, script.at);
+  script.at += count;
+  return count;
+}
+
 function readSome(buffer, from) {
+  if (script && script.nowhere === null) return readScript(buffer, from);
   const descriptor = script ? script.nowhere : CHANNEL;
   for (;;) {
     try {
       const count = fs.readSync(descriptor, buffer, from, buffer.length - from, null);
-      if (script) {
-        const copied = script.bytes.copy(buffer, from, script.at);
-        script.at += copied;
-        return copied;
-      }
+      if (script) return readScript(buffer, from);
       // The host is gone, and with it all reason to be.
       if (count === 0) exit(0);
       return count;
@@ -723,9 +728,10 @@ function withholdRandomness() {
 }
 
 // What is not compiled, or not written to, before a clone is wanted takes its time while somebody waits for the answer: the
-// way of its first frame and of events, with a handler that does nothing.
+// way of its first frame and of events, with a handler that does nothing. A clone leaves the file out: what it writes for
+// that it would keep.
 async function rehearseServing(turns) {
-  const nowhere = fs.openSync('/dev/null', 'r+');
+  const nowhere = isClone ? null : fs.openSync('/dev/null', 'r+');
   const play = (type, header, rest) => {
     const start = header === null ? 5 : 9;
     const head = header === null ? '' : stringify(header);
@@ -743,12 +749,12 @@ async function rehearseServing(turns) {
     play('E', { requestId: '', deadlineMs: 0, arn: '', trace: '', clientContext: '{}' }, '{}');
     serve();
     while (current) await null;
-    sendLog(now(), '');
+    if (!isClone) sendLog(now(), '');
   }
   script = null;
   [handler, isAsync, isStreaming] = before;
   delete globalThis[REQUEST_ID];
-  fs.closeSync(nowhere);
+  if (!isClone) fs.closeSync(nowhere);
 }
 
 // Without calling them, for which the engine has a word of its own. Only functions written in JavaScript bear it.

@@ -5,7 +5,7 @@ mod clone_lab;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clone_lab::{PATIENCE, ask, invoke, lab, lab_with, node, output, python};
 use cumulet_engine::function::Runtime;
@@ -267,6 +267,43 @@ exports.handler = async () => {
     instance.stop().await;
 }
 
+/// Two clones in one network could not both listen on a port.
+#[tokio::test(flavor = "multi_thread")]
+async fn clones_of_a_function_that_listens_have_networks_of_their_own() {
+    let code = r#"
+const http = require('http');
+const serve = (port) => new Promise((done, fail) => http.createServer((q, a) => a.end('mine')).on('error', fail).listen(port, '127.0.0.1', done));
+let served;
+exports.handler = async () => {
+  await (served ||= serve(3000));
+  const answer = await (await fetch('http://127.0.0.1:3000')).text();
+  const fs = require('fs');
+  const listeners = fs.readFileSync('/proc/net/tcp', 'utf8').split('\n').filter((line) => / 0A /.test(line));
+  return [answer, listeners.map((line) => parseInt(line.split(':')[2], 16)).sort(), Object.keys(require('os').networkInterfaces())];
+};"#;
+    let Some(lab) = lab(node(), "index.js", code) else { return };
+    let mut first = lab.start("first").await;
+    let alone = ask(&mut first, "{}").await;
+    assert_eq!(alone[0], "mine");
+    let since = Instant::now();
+    while lab.sandbox.how(&lab.function).as_deref() != Some("cloned, each with a network of its own, as it listens") {
+        assert!(since.elapsed() < PATIENCE, "{:?}", lab.sandbox.how(&lab.function));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let mut instances = Vec::new();
+    for _ in 0..4 {
+        let mut instance = lab.start("s").await;
+        assert_eq!(instance.birth(), Birth::Clone);
+        assert_eq!(ask(&mut instance, "{}").await, alone, "as in one that was started");
+        instances.push(instance);
+    }
+    for mut instance in instances {
+        assert_eq!(ask(&mut instance, "{}").await, alone, "warm");
+        instance.stop().await;
+    }
+    first.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn many_clones_leave_nothing_behind() {
     // A longer soak is asked for by hand.
@@ -378,7 +415,7 @@ s.sendall(b"\x01\0\0\0R")
 while True:
     data = s.recvmsg(65536, socket.CMSG_SPACE(64))[0]
     if not data: os._exit(0)
-    if data[:4] == b"CLE2": {lie}
+    if data[:4] == b"CLE3": {lie}
     else: s.sendall(b"\x02\0\0\0S1")
 "#
         );

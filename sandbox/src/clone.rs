@@ -1,9 +1,10 @@
 //! Instances as clones of live templates, host's side: tells a parked template to clone itself, puts the clone into its
-//! control group, mounts its `/tmp` and `/proc`, and lets it go. The template has run the function's code and is believed
+//! control group, mounts its `/tmp` and `/proc`, sets up its network where it has one of its own, and lets it go. The template has run the function's code and is believed
 //! nothing: what it answers is looked up in the kernel. Which functions have templates is decided in `templates`.
 #![allow(unsafe_code)]
 
 use std::io::{self, IoSlice, Write};
+use std::net::TcpListener;
 use std::ops::Range;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
@@ -12,14 +13,16 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::cgroup::Group;
-use crate::child::mounts;
+use crate::child::{Route, STAGES, Stage, mounts, net};
 use crate::launch::{LaunchError, failed};
+use crate::network::Lease;
 use crate::process::Process;
 use crate::root::{Root, Step};
 use crate::seccomp::Instruction;
 use crate::sys;
 
-const MAGIC: u32 = 0x3245_4c43;
+const MAGIC: u32 = 0x3345_4c43;
+const OWN_NETWORK: u32 = 1;
 /// A template that does not answer for this long is taken for broken.
 const ANSWER_MS: u64 = 2_000;
 
@@ -31,6 +34,14 @@ pub(crate) struct Template {
     steps: Vec<Step>,
     user_namespace: PathBuf,
     mount_namespace: PathBuf,
+    network_namespace: PathBuf,
+}
+
+/// What a network of its own begins with.
+pub(crate) struct OwnNetwork<'a> {
+    pub lease: Option<Lease>,
+    pub routes: &'a [Route],
+    pub listen: &'a [u16],
 }
 
 /// A clone that has everything of its own. It waits for its first frame, or does what that one said.
@@ -39,6 +50,8 @@ pub(crate) struct Clone {
     pub channel: UnixStream,
     pub stdout: OwnedFd,
     pub stderr: OwnedFd,
+    /// Of its own network, where it has one.
+    pub listeners: Vec<TcpListener>,
 }
 
 impl Template {
@@ -52,8 +65,10 @@ impl Template {
         control.set_write_timeout(Some(Duration::from_millis(ANSWER_MS)))?;
         let user_namespace = namespace(process.pid, "user")?;
         let mount_namespace = namespace(process.pid, "mnt")?;
+        let network_namespace = namespace(process.pid, "net")?;
         let steps = steps.into_iter().filter(is_taken_again).collect();
-        Ok(Template { control: Mutex::new(control), process, steps, user_namespace, mount_namespace })
+        let control = Mutex::new(control);
+        Ok(Template { control, process, steps, user_namespace, mount_namespace, network_namespace })
     }
 }
 
@@ -71,9 +86,10 @@ fn is_taken_again(step: &Step) -> bool {
     }
 }
 
-/// A thread that enters the mount namespaces of clones, and comes back each time.
+/// A thread that enters the namespaces of clones, and comes back each time.
 pub(crate) struct Visitor {
-    home: OwnedFd,
+    mounts: OwnedFd,
+    network: OwnedFd,
 }
 
 impl Visitor {
@@ -86,26 +102,54 @@ impl Visitor {
         if unsafe { libc::unshare(libc::CLONE_FS) } < 0 {
             return Err(io::Error::last_os_error());
         }
-        Ok(Visitor { home: std::fs::File::open("/proc/thread-self/ns/mnt")?.into() })
+        let open = |kind: &str| std::fs::File::open(format!("/proc/thread-self/ns/{kind}")).map(OwnedFd::from);
+        Ok(Visitor { mounts: open("mnt")?, network: open("net")? })
+    }
+
+    /// What `act` comes to in the process's namespace of that kind.
+    fn at<T>(&self, pidfd: &OwnedFd, kind: libc::c_int, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        let home = if kind == libc::CLONE_NEWNS { &self.mounts } else { &self.network };
+        enter(pidfd.as_raw_fd(), kind)?;
+        let done = act();
+        enter(home.as_raw_fd(), kind).unwrap_or_else(|error| {
+            // This thread must never again touch a path or a network: it stands in a function's.
+            tracing::error!("coming back from a function's namespaces: {error}");
+            std::process::abort()
+        });
+        done
     }
 
     /// Takes the steps in the mount namespace of the process.
     fn mount(&self, pidfd: &OwnedFd, pid: i32, steps: &[Step]) -> io::Result<()> {
         let pid_namespace: OwnedFd = std::fs::File::open(format!("/proc/{pid}/ns/pid"))?.into();
-        enter(pidfd.as_raw_fd())?;
-        let done = take_all(steps, &pid_namespace);
-        enter(self.home.as_raw_fd()).unwrap_or_else(|error| {
-            // This thread must never again touch a path: it stands in a function's file system.
-            tracing::error!("coming back from a function's mounts: {error}");
-            std::process::abort()
-        });
-        done
+        self.at(pidfd, libc::CLONE_NEWNS, || take_all(steps, &pid_namespace))
+    }
+
+    /// Sets up the network of the process; its listeners.
+    fn connect(&self, pidfd: &OwnedFd, network: &OwnNetwork<'_>) -> io::Result<Vec<TcpListener>> {
+        let failed = |stage: Stage| {
+            let error = io::Error::last_os_error();
+            io::Error::new(error.kind(), format!("{}: {error}", STAGES[stage as usize]))
+        };
+        self.at(pidfd, libc::CLONE_NEWNET, || {
+            // SAFETY: this thread is in the clone's network, and whatever descriptors come are owned at once.
+            unsafe {
+                net::raise_loopback().map_err(failed)?;
+                if let Some(lease) = &network.lease {
+                    net::join(lease.outbound(), network.routes).map_err(failed)?;
+                }
+                let open = |port: &u16| {
+                    Ok(TcpListener::from(OwnedFd::from_raw_fd(net::open_listener(*port).map_err(failed)?)))
+                };
+                network.listen.iter().map(open).collect()
+            }
+        })
     }
 }
 
-fn enter(namespace: RawFd) -> io::Result<()> {
+fn enter(namespace: RawFd, kind: libc::c_int) -> io::Result<()> {
     // SAFETY: no memory is passed; only this thread's namespace changes, as its working directory is its own.
-    check(unsafe { libc::setns(namespace, libc::CLONE_NEWNS) }.into()).map(drop)
+    check(unsafe { libc::setns(namespace, kind) }.into()).map(drop)
 }
 
 fn check(result: libc::c_long) -> io::Result<libc::c_long> {
@@ -171,6 +215,7 @@ pub(crate) fn make(
     group: Option<Group>,
     filter: &[Instruction],
     written: &[Range<u64>],
+    network: Option<OwnNetwork<'_>>,
 ) -> Result<Clone, LaunchError> {
     let (stdout, stdout_clone) = sys::pipe().map_err(failed("making a pipe"))?;
     let (stderr, stderr_clone) = sys::pipe().map_err(failed("making a pipe"))?;
@@ -179,32 +224,43 @@ pub(crate) fn make(
     passed.extend(group.iter().flat_map(Group::join_fds));
     let pidfd = {
         let control = template.control.lock().unwrap_or_else(PoisonError::into_inner);
-        command(&control, &passed, filter, written).map_err(failed("telling the template to clone itself"))?
+        let flags = if network.is_some() { OWN_NETWORK } else { 0 };
+        command(&control, &passed, flags, filter, written).map_err(failed("telling the template to clone itself"))?
     };
     drop((channel_clone, stdout_clone, stderr_clone));
     let pid = pid_of(&pidfd).map_err(failed("looking at the clone"))?;
     let mut process = Process::new(pid, pidfd, group, false);
-    confirm(template, pid).map_err(failed("looking at the clone"))?;
+    confirm(template, pid, network.is_some()).map_err(failed("looking at the clone"))?;
     if let Some(group) = &mut process.group {
         group.take_in(pid).map_err(failed("moving the clone into its control group"))?;
         group.started();
     }
+    let mut listeners = Vec::new();
+    if let Some(mut network) = network {
+        let connecting = || failed("connecting the clone's network");
+        if let Some(lease) = &mut network.lease {
+            lease.connect(pid).map_err(connecting())?;
+        }
+        listeners = visitor.connect(&process.pidfd, &network).map_err(connecting())?;
+        process.lease = network.lease;
+    }
     visitor.mount(&process.pidfd, pid, &template.steps).map_err(failed("mounting /tmp and /proc for the clone"))?;
     channel.write_all(b"g").map_err(failed("letting the clone go"))?;
-    Ok(Clone { process, channel, stdout, stderr })
+    Ok(Clone { process, channel, stdout, stderr, listeners })
 }
 
 /// One command, and the descriptor of the process that came of it.
 fn command(
     control: &UnixStream,
     passed: &[RawFd],
+    flags: u32,
     filter: &[Instruction],
     written: &[Range<u64>],
 ) -> io::Result<OwnedFd> {
-    let mut bytes = Vec::with_capacity(12 + 8 * filter.len() + 16 * written.len());
-    bytes.extend(MAGIC.to_le_bytes());
-    bytes.extend((filter.len() as u32).to_le_bytes());
-    bytes.extend((written.len() as u32).to_le_bytes());
+    let mut bytes = Vec::with_capacity(16 + 8 * filter.len() + 16 * written.len());
+    for number in [MAGIC, flags, filter.len() as u32, written.len() as u32] {
+        bytes.extend(number.to_le_bytes());
+    }
     for Instruction { code, jt, jf, k } in filter {
         bytes.extend(code.to_le_bytes());
         bytes.extend([*jt, *jf]);
@@ -241,10 +297,12 @@ fn pid_of(pidfd: &OwnedFd) -> io::Result<i32> {
         .ok_or_else(|| io::Error::other("the clone has ended, or is no process"))
 }
 
-/// A template could pass any process it can name. Only one of its own user namespace, with mounts of its own, is a clone.
-fn confirm(template: &Template, pid: i32) -> io::Result<()> {
+/// A template could pass any process it can name. Only one of its own user namespace, with mounts of its own, is a clone; and
+/// one without a network of its own is the one that shares the template's.
+fn confirm(template: &Template, pid: i32, has_own_network: bool) -> io::Result<()> {
     let is_clone = namespace(pid, "user")? == template.user_namespace
         && namespace(pid, "mnt")? != template.mount_namespace
+        && (namespace(pid, "net")? != template.network_namespace) == has_own_network
         && pid != template.process.pid;
     if is_clone { Ok(()) } else { Err(io::Error::other("the template answered with a process that is no clone")) }
 }

@@ -112,6 +112,8 @@ pub struct SandboxConfig {
     pub file_systems_dir: PathBuf,
     /// Serves `http://127.0.0.1:4566` inside instances, and `https://127.0.0.1`.
     pub platform: Option<PlatformConnection>,
+    /// The port it has outside, which the addresses that it hands out name: it is served at that one as well.
+    pub platform_port: Option<u16>,
     /// Who vouches for the platform's name there.
     pub authority: Option<Authority>,
     /// How instances of Node.js and Python functions come to be, where the machine can clone.
@@ -158,6 +160,7 @@ impl SandboxConfig {
             interpreters: Vec::new(),
             lenient_versions: false,
             platform: None,
+            platform_port: None,
             authority: None,
             clones: Clones::Off,
             templates_at_deploy: false,

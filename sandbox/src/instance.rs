@@ -32,6 +32,7 @@ use crate::inside;
 use crate::inspect;
 use crate::interpreter::{Interpreter, Interpreters};
 use crate::launch::{LaunchError, Launcher, Plan, failed};
+use crate::listening::is_listening;
 use crate::proof::Proofs;
 use crate::root;
 use crate::stock::Stock;
@@ -137,7 +138,7 @@ impl Inner {
             memory_mb: function.memory_mb,
             ephemeral_mb: function.ephemeral_mb,
             channel: None,
-            listen: vec![RUNTIME_API_PORT],
+            listen: self.ports(),
             image: None,
             directory: "/var/task".to_owned(),
             file_system: self.file_system(function),
@@ -199,7 +200,6 @@ impl Inner {
         }
         set_default(&mut plan.environment, "PATH", path);
         if self.config.platform.is_some() {
-            plan.listen.extend([PLATFORM_PORT, PLATFORM_TLS_PORT]);
             set_default(&mut plan.environment, "AWS_ENDPOINT_URL", format!("http://127.0.0.1:{PLATFORM_PORT}"));
         }
         Ok(plan)
@@ -402,10 +402,11 @@ impl Inner {
             io.begin_with(first);
         }
         let template = Some(pending.0.clone());
+        let tasks = self.serve(made.listeners, &pending.0.has_registered, spec).map_err(failed("serving the clone"))?;
         Ok(Box::new(LinuxInstance {
             io,
             process: made.process,
-            platform: None,
+            tasks,
             template,
             attendant: None,
             state: Doing::Nothing,
@@ -413,6 +414,14 @@ impl Inner {
             inner: self.clone(),
             spec: spec.clone(),
         }))
+    }
+
+    /// From then on clones get networks of their own, if this instance listens.
+    fn look_for_listeners(&self, function: &FunctionVersion, pid: i32) {
+        let (version, revision) = (version_key(function), &function.revision);
+        if !self.templates.listens(&version, revision) && is_listening(pid, &self.ports()) {
+            drop(self.templates.seen_listening(&version, revision));
+        }
     }
 
     async fn boot_template(self: &Arc<Self>, version: &str, spec: Arc<InstanceSpec>, kind: Kind) {
@@ -443,6 +452,7 @@ impl Inner {
         let (ours, theirs) = UnixStream::pair().map_err(|error| error.to_string())?;
         plan.channel = Some(theirs.into());
         plan.is_template = true;
+        let listen = plan.listen.clone();
         let after = match kind {
             Kind::Initialised => "initialised",
             Kind::Booted => "booted",
@@ -457,12 +467,8 @@ impl Inner {
         let mut io = Io::frames(ours, launched.stdout, launched.stderr).map_err(|error| error.to_string())?;
         // What initialisation prints belongs to the instances that are started plainly; here it is said once more.
         let mut log = InvocationLog::new();
-        let mut listeners = launched.listeners.into_iter();
         let has_registered = Arc::new(AtomicBool::new(false));
-        let watch = listeners.next().map(|listener| {
-            watch_for_extensions(listener, &spec.function.name, has_registered.clone()).map_err(|e| e.to_string())
-        });
-        let watch = watch.transpose()?;
+        let _tasks = self.serve(launched.listeners, &has_registered, &spec).map_err(|error| error.to_string())?;
         let ready = until_end(io.parked(&mut log), &launched.process, None).await;
         if has_registered.load(Ordering::SeqCst) {
             return Err(REGISTERS.to_owned());
@@ -472,12 +478,6 @@ impl Inner {
             Broken::Channel(other) => other.to_string(),
             Broken::Extension(_) => EXTENDED.to_owned(),
         })?;
-        let platform = match (listeners.next().zip(listeners.next()), &self.config.platform) {
-            (Some(both), Some(serve)) => {
-                Some(serve_platform(both, serve.clone(), spec.clone()).map_err(|error| error.to_string())?)
-            }
-            _ => None,
-        };
         let control = io.into_socket().map_err(|error| error.to_string())?;
         let template = Template::new(launched.process, control, launched.steps).map_err(|error| error.to_string())?;
         let bytes = template.process.own_bytes()
@@ -485,8 +485,52 @@ impl Inner {
         let mut environment = spec.environment.clone();
         set_initialisation(&mut environment, kind);
         let (pending, since) = (AtomicUsize::new(0), Instant::now());
-        let (stock, _tasks) = (Stock::new(self.config.clones_ahead), [platform, watch]);
-        Ok(Live { template, kind, is_quiet, environment, _tasks, has_registered, bytes, stock, pending, since })
+        let (stock, own_networks) = (Stock::new(self.config.clones_ahead), AtomicBool::new(false));
+        Ok(Live {
+            template,
+            kind,
+            is_quiet,
+            environment,
+            _tasks,
+            has_registered,
+            bytes,
+            stock,
+            listen,
+            own_networks,
+            pending,
+            since,
+        })
+    }
+
+    /// Serves the listeners of a network that clones are in: somebody who wants to register as an extension, and the platform.
+    fn serve(
+        &self,
+        listeners: Vec<TcpListener>,
+        has_registered: &Arc<AtomicBool>,
+        spec: &Arc<InstanceSpec>,
+    ) -> std::io::Result<Vec<Task>> {
+        let (mut listeners, mut tasks) = (listeners.into_iter(), Vec::new());
+        if let Some(listener) = listeners.next() {
+            tasks.push(watch_for_extensions(listener, &spec.function.name, has_registered.clone())?);
+        }
+        tasks.extend(self.serve_platform(listeners.collect(), spec)?);
+        Ok(tasks)
+    }
+
+    fn serve_platform(&self, listeners: Vec<TcpListener>, spec: &Arc<InstanceSpec>) -> std::io::Result<Vec<Task>> {
+        let Some(serve) = &self.config.platform else { return Ok(Vec::new()) };
+        listeners.into_iter().map(|listener| serve_platform(listener, serve.clone(), spec.clone())).collect()
+    }
+
+    /// Ports in the network of an instance on which the host listens: for custom runtimes and extensions, then the platform.
+    fn ports(&self) -> Vec<u16> {
+        let mut ports = vec![RUNTIME_API_PORT];
+        if self.config.platform.is_some() {
+            ports.extend([PLATFORM_PORT, PLATFORM_TLS_PORT]);
+            // Addresses that clients outside were told, such as a queue's, lead here as well.
+            ports.extend(self.config.platform_port.filter(|port| *port != 0 && !ports.contains(port)));
+        }
+        ports
     }
 
     async fn start_plainly(self: &Arc<Self>, spec: Arc<InstanceSpec>) -> Result<LinuxInstance, StartError> {
@@ -545,16 +589,12 @@ impl Inner {
             None => Io::runtime_api_beside(listener, stdout, stderr, &spec.function.name, Some(extensions)),
         }
         .map_err(failed("opening the instance's channel"))?;
-        let platform = match (listeners.next().zip(listeners.next()), &self.config.platform) {
-            (Some(both), Some(serve)) => Some(
-                serve_platform(both, serve.clone(), spec.clone()).map_err(failed("serving the platform's endpoint"))?,
-            ),
-            _ => None,
-        };
+        let listeners = listeners.collect();
+        let tasks = self.serve_platform(listeners, &spec).map_err(failed("serving the platform's endpoint"))?;
         Ok(LinuxInstance {
             io,
             process: launched.process,
-            platform,
+            tasks,
             template: None,
             attendant: Some(attendant),
             state: Doing::Nothing,
@@ -631,26 +671,14 @@ fn watch_for_extensions(
     })
 }
 
-/// Both listeners lead to the same place.
-fn serve_platform(
-    (plain, tls): (TcpListener, TcpListener),
-    serve: PlatformConnection,
-    spec: Arc<InstanceSpec>,
-) -> std::io::Result<Task> {
-    let listen = |listener: TcpListener| {
-        listener.set_nonblocking(true)?;
-        tokio::net::TcpListener::from_std(listener)
-    };
-    let (plain, tls) = (listen(plain)?, listen(tls)?);
+/// All listeners lead to the same place.
+fn serve_platform(listener: TcpListener, serve: PlatformConnection, spec: Arc<InstanceSpec>) -> std::io::Result<Task> {
+    listener.set_nonblocking(true)?;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
     Ok(Task::spawn(async move {
         loop {
-            let accepted = tokio::select! {
-                accepted = plain.accept() => accepted,
-                accepted = tls.accept() => accepted,
-            };
-            match accepted.map(|(stream, _)| stream.into_std()) {
-                Ok(Ok(stream)) => serve(stream, spec.clone()),
-                Ok(Err(error)) => tracing::warn!("an instance's connection: {error}"),
+            match listener.accept().await.and_then(|(stream, _)| stream.into_std()) {
+                Ok(stream) => serve(stream, spec.clone()),
                 Err(error) => {
                     // Out of descriptors, most likely; an instance may not make the host spin over it.
                     tracing::warn!("accepting an instance's connection: {error}");

@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::cgroup::{Cgroups, Group, Limits};
 use crate::child::{self, INNER_GID, INNER_UID, LISTEN_MAX, Orders, Route, STAGES, Stage};
-use crate::clone::{self, Clone, Visitor};
+use crate::clone::{self, Clone, OwnNetwork, Visitor};
 use crate::config::{Network, SDK_FOLDERS, SandboxConfig};
 use crate::network::{self, Gateway, Lease};
 use crate::process::Process;
@@ -303,7 +303,15 @@ fn make_clone(
 ) -> Result<Clone, LaunchError> {
     let visitor = visitor.as_ref().map_err(|error| failed("cloning")(io::Error::other(error.to_string())))?;
     let group = shared.cgroups.take(next_id, limits_of_clone(memory_mb)).map_err(failed("making the control group"))?;
-    clone::make(visitor, &live.template, group, &shared.filter, live.stock.written())
+    let network = match (live.has_own_networks(), shared.way()) {
+        (false, _) => None,
+        (true, Ok(Way::Gateway(gateway))) => {
+            let lease = Some(gateway.lease().map_err(failed("reserving an address"))?);
+            Some(OwnNetwork { lease, routes: &[Route::EVERYWHERE], listen: &live.listen })
+        }
+        (true, _) => Some(OwnNetwork { lease: None, routes: &[], listen: &live.listen }),
+    };
+    clone::make(visitor, &live.template, group, &shared.filter, live.stock.written(), network)
 }
 
 fn c_strings(values: impl IntoIterator<Item = String>) -> Result<Vec<CString>, LaunchError> {

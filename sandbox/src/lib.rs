@@ -16,6 +16,7 @@ mod inspect;
 mod instance;
 mod interpreter;
 mod launch;
+mod listening;
 mod network;
 mod probe;
 mod process;

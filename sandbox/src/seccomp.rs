@@ -152,7 +152,8 @@ pub(crate) enum Of {
 }
 
 /// The namespaces that a clone of a template is made in.
-const CLONE_NAMESPACES: u32 = (libc::CLONE_NEWPID | libc::CLONE_NEWNS | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS) as u32;
+const CLONE_NAMESPACES: u32 =
+    (libc::CLONE_NEWPID | libc::CLONE_NEWNS | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | libc::CLONE_NEWNET) as u32;
 
 /// The whole filter.
 pub(crate) fn program(of: Of) -> Vec<Instruction> {
@@ -332,7 +333,8 @@ mod tests {
         for (number, arguments, expect) in [
             (libc::SYS_clone, flags(libc::CLONE_NEWPID | libc::CLONE_NEWNS), ALLOW),
             (libc::SYS_clone, flags(libc::CLONE_NEWPID | libc::CLONE_NEWUSER), eperm),
-            (libc::SYS_clone, flags(libc::CLONE_NEWNET), eperm),
+            (libc::SYS_clone, flags(libc::CLONE_NEWPID | libc::CLONE_NEWNET), ALLOW),
+            (libc::SYS_unshare, flags(libc::CLONE_NEWNET), eperm),
             (libc::SYS_unshare, flags(libc::CLONE_NEWNS), eperm),
             (libc::SYS_mount, [0, 0, 0], eperm),
             (libc::SYS_setns, [0, 0, 0], eperm),

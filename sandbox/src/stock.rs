@@ -72,6 +72,11 @@ impl Stock {
         found
     }
 
+    /// All of them; they are not what is wanted any more.
+    pub(crate) fn empty(&self) -> Vec<Clone> {
+        std::mem::take(&mut self.lock().ready)
+    }
+
     /// Whether one more is to be made; whoever is told so says what came of it, by [`Stock::made`].
     pub(crate) fn wants(&self) -> bool {
         let mut shelf = self.lock();

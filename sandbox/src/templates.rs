@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use cumulet_base::limits;
 use cumulet_engine::policy::templates::{BYTES_GUESSED, Cache};
 
-use crate::clone::Template;
+use crate::clone::{Clone, Template};
 use crate::stock::Stock;
 
 /// What a template has behind it when it parks.
@@ -34,16 +34,26 @@ pub(crate) struct Live {
     pub environment: Vec<(String, String)>,
     /// The platform's endpoint inside, and the watch for those who want to register as extensions; shared by the clones, as
     /// the network is.
-    pub _tasks: [Option<crate::extensions::attendant::Task>; 2],
+    pub _tasks: Vec<crate::extensions::attendant::Task>,
     /// Somebody wanted to register, here or in a clone.
     pub has_registered: Arc<AtomicBool>,
     /// What it holds for itself.
     pub bytes: u64,
     /// Clones made ahead.
     pub stock: Stock,
+    /// Ports on which the platform listens in the function's network.
+    pub listen: Vec<u16>,
+    /// Its clones listen themselves, so that each needs a network of its own.
+    pub own_networks: AtomicBool,
     /// Clones being made of it.
     pub pending: AtomicUsize,
     pub since: Instant,
+}
+
+impl Live {
+    pub(crate) fn has_own_networks(&self) -> bool {
+        self.own_networks.load(Ordering::Relaxed)
+    }
 }
 
 /// The templates of one kind of one function version.
@@ -79,6 +89,8 @@ struct Entry {
     revision: String,
     initialised: Slot,
     booted: Slot,
+    /// Its instances listen, and may not meet in one network.
+    listens: bool,
     used: u64,
 }
 
@@ -130,7 +142,7 @@ impl Slot {
 impl Entry {
     fn new(revision: &str) -> Entry {
         let (initialised, booted) = (Slot::default(), Slot::default());
-        Entry { revision: revision.to_owned(), initialised, booted, used: 0 }
+        Entry { revision: revision.to_owned(), initialised, booted, listens: false, used: 0 }
     }
 
     fn slot(&mut self, kind: Kind) -> &mut Slot {
@@ -212,6 +224,7 @@ impl Templates {
     pub(crate) fn ready(&self, version: &str, revision: &str, live: Arc<Live>) {
         let bytes = live.bytes;
         let is_kept = self.with(version, revision, |entry| {
+            live.own_networks.store(entry.listens, Ordering::Relaxed);
             let slot = entry.slot(live.kind);
             slot.is_booting = false;
             slot.live.push(live);
@@ -227,6 +240,24 @@ impl Templates {
                 entry.booted.live.clear();
             }
         }
+    }
+
+    /// Whether it is known that instances of the function version listen.
+    pub(crate) fn listens(&self, version: &str, revision: &str) -> bool {
+        self.with(version, revision, |entry| entry.listens).unwrap_or(false)
+    }
+
+    /// An instance was seen to listen. Clones made before this share a network, and those in stock are given back to be ended.
+    pub(crate) fn seen_listening(&self, version: &str, revision: &str) -> Vec<Clone> {
+        self.with(version, revision, |entry| {
+            entry.listens = true;
+            let empty = |live: &Arc<Live>| {
+                live.own_networks.store(true, Ordering::Relaxed);
+                live.stock.empty()
+            };
+            entry.lives().flat_map(empty).collect()
+        })
+        .unwrap_or_default()
     }
 
     /// No such template; what to make instead.
@@ -299,7 +330,7 @@ impl Templates {
     pub(crate) fn describe(&self, version: &str) -> Option<String> {
         self.lock().entries.get(version).map(|entry| {
             let reason = entry.initialised.refused.as_deref();
-            if !entry.initialised.live.is_empty() {
+            let mut how = if !entry.initialised.live.is_empty() {
                 "cloned".to_owned()
             } else if entry.initialised.is_booting || entry.booted.is_booting {
                 "started; the template is being made".to_owned()
@@ -313,7 +344,11 @@ impl Templates {
                     Some(reason) => format!("started, not cloned: {reason}"),
                     None => "started; no template is live".to_owned(),
                 }
+            };
+            if entry.listens && entry.lives().next().is_some() {
+                how.push_str(", each with a network of its own, as it listens");
             }
+            how
         })
     }
 }

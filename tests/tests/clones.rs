@@ -185,6 +185,39 @@ fn a_killed_template_takes_its_clones_along_and_is_made_anew() {
     });
 }
 
+const SERVER: &str = "const http = require('http');
+const ready = new Promise((done) => http.createServer((q, a) => a.end('mine')).listen(3000, '127.0.0.1', done));
+exports.handler = async (event) => {
+  await ready;
+  const mine = await (await fetch('http://127.0.0.1:3000')).text();
+  const { status } = await fetch(process.env.AWS_ENDPOINT_URL);
+  await new Promise((resolve) => setTimeout(resolve, event.wait || 0));
+  return { mine, status };
+};";
+
+/// As frameworks do that bring their own server. The platform answers in each of the networks.
+#[test]
+fn instances_of_a_function_that_listens_do_not_meet() {
+    let cloud = Cloud::start();
+    let more = ["--timeout", "60"];
+    cloud.create_function_with("f", &node_runtime(), "index.handler", &[("index.js", SERVER)], &more);
+    let alone = cloud.invoke("f", "{}").1;
+    assert_eq!(alone["mine"], "mine");
+    if how(&cloud).is_empty() {
+        eprintln!("skipped: this machine or user cannot clone");
+        return;
+    }
+    let expected = "cloned from the booted runtime, each with a network of its own, as it listens";
+    eventually("the template is made", || how(&cloud) == expected);
+    for _ in 0..2 {
+        let clients: Vec<_> = (0..4).map(|_| invocation(&cloud, r#"{"wait":2000}"#)).collect();
+        for client in clients {
+            let answer = client.wait_with_output().expect("the command line ends").stdout;
+            assert_eq!(serde_json::from_slice::<Value>(&answer).expect("an answer"), alone);
+        }
+    }
+}
+
 #[test]
 fn a_function_may_opt_out() {
     let cloud = Cloud::start_with(&["--clones"]);

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
 use cumulet_tests::deploy::{application, cdk_in, is_nothing_left, no_stack, output_of, run_in, stack};
-use cumulet_tests::{Cloud, node_runtime, root};
+use cumulet_tests::{Cloud, node_runtime, root, succeed};
 use serde_json::{Value, json};
 
 /// Status and body of an answer.
@@ -179,4 +179,17 @@ fn routes_are_guarded_by_tokens_functions_and_signatures() {
     assert_eq!(cloud.aws(&["kms", "list-aliases"])["Aliases"], json!([]));
     let state = cloud.aws(&["kms", "describe-key", "--key-id", &key])["KeyMetadata"]["KeyState"].clone();
     assert_eq!(state, "PendingDeletion");
+}
+
+/// Quotas are counted, over an end of the cloud as well.
+#[test]
+fn usage_plans() {
+    let mut cloud = Cloud::start();
+    for round in ["before", "after"] {
+        let mut script = cloud.command(root().join(".venv/bin/python"));
+        succeed(script.arg(root().join("tests/clients/usage_plans.py")).args([round, &cloud.endpoint]));
+        if round == "before" {
+            cloud.kill_and_restart();
+        }
+    }
 }

@@ -17,6 +17,13 @@ exports.handler = async (event) => {
   return found.Item.id.S;
 };";
 
+const SENDER: &str = "import boto3
+from urllib.parse import urlsplit
+def handler(event, context):
+    queues = boto3.client('sqs', endpoint_url='http://' + urlsplit(event['url']).netloc)
+    return queues.send_message(QueueUrl=event['url'], MessageBody='from inside')['MessageId']
+";
+
 const MODULE: &str = "import { DynamoDBDocumentClient, GetCommand } from '@aws-sdk/lib-dynamodb';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 const client = DynamoDBDocumentClient.from(new DynamoDBClient({}));
@@ -43,5 +50,28 @@ fn functions_need_not_bring_an_sdk() {
         assert!(version.as_str().is_some_and(|version| version.starts_with("1.")), "{version}");
         assert_eq!(cloud.invoke("reader", &event).1, round);
         assert_eq!(cloud.invoke("module", &event).1, round);
+    }
+}
+
+/// The address of a queue as clients outside were told it, whatever port the cloud listens on.
+#[test]
+fn the_address_of_a_queue_is_good_inside_as_well() {
+    let folder = sdk();
+    let cloud = Cloud::start_with(&["--sdk-dir", &folder.to_string_lossy()]);
+    let trust = json!({"Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}]});
+    cloud.aws(&["iam", "create-role", "--role-name", "test", "--assume-role-policy-document", &trust.to_string()]);
+    let full = "arn:aws:iam::aws:policy/AmazonSQSFullAccess";
+    cloud.aws(&["iam", "attach-role-policy", "--role-name", "test", "--policy-arn", full]);
+    let url =
+        cloud.aws(&["sqs", "create-queue", "--queue-name", "q"])["QueueUrl"].as_str().unwrap_or_default().to_owned();
+    assert!(url.starts_with("http://127.0.0.1:") && !url.contains(":4566"), "{url}");
+    let long = ["--timeout", "30", "--memory-size", "512"];
+    cloud.create_function_with("sender", &python_runtime(), "index.handler", &[("index.py", SENDER)], &long);
+    for host in ["127.0.0.1", "localhost"] {
+        let event = json!({"url": url.replace("127.0.0.1", host)}).to_string();
+        let (_, id) = cloud.invoke("sender", &event);
+        assert!(id.is_string(), "{id}");
+        let got = cloud.aws(&["sqs", "receive-message", "--queue-url", &url, "--wait-time-seconds", "10"]);
+        assert_eq!((&got["Messages"][0]["MessageId"], &got["Messages"][0]["Body"]), (&id, &json!("from inside")));
     }
 }

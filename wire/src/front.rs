@@ -287,7 +287,8 @@ impl Front {
 
     /// The service of a signature's scope. Of two that are signed for alike, it is the one that knows the path.
     fn signed_for(&self, scope: &str, path: &str) -> Option<&Arc<dyn Service>> {
-        let first = self.parts.registry.service(scope)?;
+        let named_for = || self.parts.registry.services().find(|s| s.signing_name() == scope);
+        let first = self.parts.registry.service(scope).or_else(named_for)?;
         let is_other = |s: &&Arc<dyn Service>| s.signing_name() == scope && s.model().name != scope;
         let knows = |s: &&Arc<dyn Service>| s.model().protocol == Protocol::RestJson && knows_path(&***s, path);
         match self.parts.registry.services().find(is_other) {
@@ -304,8 +305,10 @@ impl Front {
         body: &[u8],
     ) -> Option<&Arc<dyn Service>> {
         let target = headers.get("x-amz-target").and_then(|t| t.to_str().ok());
+        // `/service/NAME/operation/NAME`.
+        let target = target.or_else(|| path.strip_prefix("/service/").filter(|_| is_cbor(headers)));
         let targeted = target.and_then(|target| {
-            let prefix = target.split('.').next().unwrap_or_default();
+            let prefix = target.split(['.', '/']).next().unwrap_or_default();
             self.parts.registry.services().find(|s| !s.model().target.is_empty() && s.model().target == prefix)
         });
         if let Some(claim) = claim {
@@ -535,6 +538,10 @@ fn read(
             let name = target.strip_prefix(model.target).and_then(|rest| rest.strip_prefix('.')).unwrap_or(target);
             Ok((named(name)?, protocol::json_object(body)?))
         }
+        Protocol::Cbor => {
+            let name = head.uri.path().rsplit("/operation/").next().unwrap_or_default();
+            Ok((named(name)?, protocol::cbor_object(body)?))
+        }
         Protocol::Query => {
             let form = if body.is_empty() { query.as_bytes() } else { body };
             let (action, members) = query_protocol::input(form)?;
@@ -550,8 +557,15 @@ fn read(
 
 /// The protocol a request is spoken in: where there are two, the newer one names its operation in a header.
 fn protocol_of(service: &dyn Service, headers: &HeaderMap) -> Protocol {
+    if is_cbor(headers) && service.model().protocol != Protocol::RestJson {
+        return Protocol::Cbor;
+    }
     let is_older = service.older().is_some() && !headers.contains_key("x-amz-target");
     if is_older { Protocol::Query } else { service.model().protocol }
+}
+
+fn is_cbor(headers: &HeaderMap) -> bool {
+    headers.get("smithy-protocol").is_some_and(|name| name == protocol::CBOR_NAME)
 }
 
 fn unknown_operation(name: &str) -> ApiError {
@@ -568,7 +582,9 @@ fn unknown_service(claim: Option<&Claim>) -> ApiError {
 /// The protocol of a caller whose service is not known.
 fn guess(headers: &HeaderMap) -> Protocol {
     let kind = headers.get("content-type").and_then(|v| v.to_str().ok()).unwrap_or_default();
-    if kind.starts_with("application/x-www-form-urlencoded") {
+    if is_cbor(headers) {
+        Protocol::Cbor
+    } else if kind.starts_with("application/x-www-form-urlencoded") {
         Protocol::Query
     } else if kind.starts_with("application/x-amz-json") {
         Protocol::Json11

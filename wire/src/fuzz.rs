@@ -8,7 +8,7 @@ use crate::auth::sigv4;
 use crate::event_pattern::Pattern;
 use crate::operation::{Operation, Protocol, ServiceModel};
 use crate::schedule::{self, Schedule, Zone};
-use crate::{data_plane, http_event, patterns, protocol, query};
+use crate::{cbor, data_plane, http_event, patterns, protocol, query};
 
 static MODEL: ServiceModel = ServiceModel {
     name: "x",
@@ -38,6 +38,13 @@ pub const TARGETS: &[Target] = &[
         seeds: &[b"Action=A&Version=1&List.member.1=a&List.member.2.Key=k&Map.entry.1.key=a&Map.entry.1.value=b&N=%20+"],
         run: |bytes| {
             let _either = query::input(bytes);
+        },
+    },
+    Target {
+        name: "wire-cbor",
+        seeds: &[b"\xbf\x61\x61\x01\x61\x62\x9f\x02\x03\xff\xff", b"\xa2\x61\x61\xc1\xfb\x3f\xf1\x99\x99\x99\x99\x99\x9a\x61\x62\x44\x01\x02\x03\x04"],
+        run: |bytes| {
+            let _either = cbor::decode(bytes);
         },
     },
     Target {

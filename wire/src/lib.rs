@@ -3,6 +3,7 @@
 
 pub mod auth;
 pub mod call;
+pub mod cbor;
 pub mod client;
 pub mod data_plane;
 pub mod error;

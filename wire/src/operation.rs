@@ -18,6 +18,8 @@ pub enum Protocol {
     Json11,
     /// Form-encoded request, XML answer.
     Query,
+    /// What services of the JSON protocols are also called by: the operation in the path, members in CBOR.
+    Cbor,
 }
 
 /// One operation. The HTTP fields are those of the service model and only used by REST protocols.

@@ -6,6 +6,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
 use crate::call::Answer;
+use crate::cbor;
 use crate::error::ApiError;
 use crate::operation::{Operation, Protocol, ServiceModel};
 use crate::query::{self, Older};
@@ -147,6 +148,10 @@ pub fn success(
         (None, Protocol::Query) if spoken.form == QueryForm::Json => ("application/json", json_body(&answer.output)),
         (Some(payload), Protocol::Json10) => ("application/x-amz-json-1.0", payload),
         (Some(payload), Protocol::Json11) => ("application/x-amz-json-1.1", payload),
+        (Some(payload), Protocol::Cbor) => {
+            let written = serde_json::from_slice(&payload).unwrap_or_default();
+            (CBOR, cbor_body(&written, spoken.older))
+        }
         (Some(payload), _) => ("application/json", payload),
         (None, Protocol::Query) => {
             ("text/xml", query::answer(model, spoken.older, operation, &answer.output, request_id))
@@ -157,14 +162,38 @@ pub fn success(
         (None, Protocol::RestJson) => ("application/json", answer.output.to_string().into()),
         (None, Protocol::Json10) => ("application/x-amz-json-1.0", json_body(&answer.output)),
         (None, Protocol::Json11) => ("application/x-amz-json-1.1", json_body(&answer.output)),
+        (None, Protocol::Cbor) => (CBOR, cbor_body(&answer.output, spoken.older)),
     };
     let mut response = response(status, content_type, body, request_id);
+    if spoken.protocol == Protocol::Cbor {
+        set(&mut response, "smithy-protocol", CBOR_NAME);
+    }
     for (name, value) in answer.headers {
         if let Ok(value) = http::HeaderValue::from_bytes(value.as_bytes()) {
             response.headers_mut().insert(name, value);
         }
     }
     response
+}
+
+/// How requests and answers of the protocol in CBOR say so, in the header `smithy-protocol`.
+pub const CBOR_NAME: &str = "rpc-v2-cbor";
+const CBOR: &str = "application/cbor";
+
+fn cbor_body(output: &Value, older: Option<&Older>) -> Bytes {
+    let times = older.map_or(&[] as &[&str], |older| older.times);
+    if output.is_null() { cbor::encode(&Map::new().into(), times) } else { cbor::encode(output, times) }.into()
+}
+
+/// Members of a call in CBOR.
+pub fn cbor_object(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
+    match body.is_empty() {
+        true => Ok(Map::new()),
+        false => match cbor::decode(body)? {
+            Value::Object(members) => Ok(members),
+            _ => Err(ApiError::serialization("Start of structure or map found where not expected.")),
+        },
+    }
 }
 
 fn json_body(output: &Value) -> Bytes {
@@ -192,13 +221,20 @@ pub fn failure(spoken: Spoken, error: &ApiError, request_id: &str) -> Response<B
             }
             response
         }
-        Protocol::Json10 | Protocol::Json11 => {
+        Protocol::Json10 | Protocol::Json11 | Protocol::Cbor => {
             let mut body = (*error.fields).clone();
             body.insert("__type".into(), error.code.clone().into());
             body.insert("message".into(), error.message.clone().into());
-            let kind =
-                if protocol == Protocol::Json10 { "application/x-amz-json-1.0" } else { "application/x-amz-json-1.1" };
-            let mut response = response(error.status, kind, Value::Object(body).to_string().into(), request_id);
+            let body = Value::Object(body);
+            let (kind, bytes) = match protocol {
+                Protocol::Cbor => (CBOR, cbor_body(&body, older)),
+                Protocol::Json10 => ("application/x-amz-json-1.0", body.to_string().into()),
+                _ => ("application/x-amz-json-1.1", body.to_string().into()),
+            };
+            let mut response = response(error.status, kind, bytes, request_id);
+            if protocol == Protocol::Cbor {
+                set(&mut response, "smithy-protocol", CBOR_NAME);
+            }
             if let Some(older) = older {
                 // Clients go on to show the code that programs were written against.
                 let side = if error.is_senders() { "Sender" } else { "Receiver" };

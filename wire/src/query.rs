@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
+use cumulet_base::clock;
 use serde_json::{Map, Value};
 
 use crate::error::ApiError;
@@ -19,6 +20,8 @@ pub struct Older {
     pub errors: &'static [(&'static str, &'static str)],
     /// The member that a path other than `/` stands for; empty where there is none.
     pub path_member: &'static str,
+    /// Members that are times; the service's own form is seconds.
+    pub times: &'static [&'static str],
 }
 
 /// A list or a map whose entries are numbered without a `member` or `entry` between.
@@ -33,7 +36,12 @@ pub struct Flat {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     List,
-    Map { key: &'static str, value: &'static str },
+    Map {
+        key: &'static str,
+        value: &'static str,
+    },
+    /// A map in an answer that is not flat: entries of `key` and `value` within the member.
+    Entries,
 }
 
 impl Flat {
@@ -43,6 +51,10 @@ impl Flat {
 
     pub const fn map(form: &'static str, member: &'static str, key: &'static str, value: &'static str) -> Flat {
         Flat { form, member, shape: Shape::Map { key, value } }
+    }
+
+    pub const fn entries(member: &'static str) -> Flat {
+        Flat { form: member, member, shape: Shape::Entries }
     }
 
     fn is_form(&self, operation: &str, name: &str) -> bool {
@@ -90,7 +102,7 @@ impl Older {
     fn gathered(&self, operation: &str, shape: Shape, numbered: Map<String, Value>) -> Value {
         let entries = in_order(numbered.into_iter());
         match shape {
-            Shape::List => entries.map(|entry| self.value(operation, entry)).collect(),
+            Shape::List | Shape::Entries => entries.map(|entry| self.value(operation, entry)).collect(),
             Shape::Map { key, value } => {
                 let pair = |mut entry: Value| {
                     let name = entry.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -241,8 +253,23 @@ impl Writer<'_> {
                     out.push_str(&format!("</{form}>"));
                 }
             }
+            (Some(Shape::Entries), Value::Object(pairs)) => {
+                out.push_str(&format!("<{name}>"));
+                for (key, value) in pairs {
+                    out.push_str("<entry>");
+                    self.element(out, "key", &key.as_str().into());
+                    self.element(out, "value", value);
+                    out.push_str("</entry>");
+                }
+                out.push_str(&format!("</{name}>"));
+            }
+            _ if self.is_time(name) => self.element(out, name, &in_words(value)),
             _ => self.element(out, name, value),
         }
+    }
+
+    fn is_time(&self, name: &str) -> bool {
+        self.older.is_some_and(|older| older.times.contains(&name))
     }
 
     fn element(&self, out: &mut String, name: &str, value: &Value) {
@@ -257,6 +284,15 @@ impl Writer<'_> {
             other => out.push_str(&other.to_string()),
         }
         out.push_str(&format!("</{name}>"));
+    }
+}
+
+/// Seconds as this protocol writes times.
+fn in_words(time: &Value) -> Value {
+    match time {
+        Value::Number(seconds) => clock::iso_ms((seconds.as_f64().unwrap_or_default() * 1000.0).round() as u64).into(),
+        Value::Array(times) => times.iter().map(in_words).collect(),
+        other => other.clone(),
     }
 }
 
@@ -291,10 +327,12 @@ mod tests {
             Flat::list("Url", "Urls"),
             Flat::list("*Entry", "Entries"),
             Flat::map("Attribute", "Attributes", "Name", "Value"),
+            Flat::entries("Pairs"),
         ],
         silent: &["Silent"],
         errors: &[("NoUrl", "Older.NoUrl")],
         path_member: "Url",
+        times: &["At", "Times"],
     };
 
     #[test]
@@ -346,6 +384,12 @@ mod tests {
             std::str::from_utf8(&body).unwrap(),
             "<ListResponse xmlns=\"urn:x\"><ListResult><Url>a</Url><Url>b</Url><ListEntry><Attribute><Name>n</Name><Value><Type>t</Type></Value></Attribute><Attribute><Name>m</Name><Value>v</Value></Attribute></ListEntry></ListResult><ResponseMetadata><RequestId>r</RequestId></ResponseMetadata></ListResponse>"
         );
+        let output = json!({"At": 1.5, "Times": [0], "Pairs": {"a": 1}});
+        let body = answer(&MODEL, Some(&OLDER), &LIST, &output, "r");
+        let body = std::str::from_utf8(&body).unwrap();
+        assert!(body.contains("<At>1970-01-01T00:00:01.500Z</At>"), "{body}");
+        assert!(body.contains("<Times><member>1970-01-01T00:00:00.000Z</member></Times>"), "{body}");
+        assert!(body.contains("<Pairs><entry><key>a</key><value>1</value></entry></Pairs>"), "{body}");
         let silent = answer(&MODEL, Some(&OLDER), &Operation::rpc("Silent"), &Value::Null, "r");
         assert!(!std::str::from_utf8(&silent).unwrap().contains("Result"));
         let failed = failure(&ApiError::new(400, "NoUrl", "no"), Some(&OLDER), "r");

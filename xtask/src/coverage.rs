@@ -7,7 +7,7 @@ use cumulet_wire::operation::ServiceModel;
 
 const PAGE: &str = "docs/reference/coverage.md";
 
-fn models() -> [&'static ServiceModel; 17] {
+fn models() -> [&'static ServiceModel; 18] {
     [
         &cumulet_lambda::MODEL,
         &cumulet_apigateway::MODEL,

@@ -63,6 +63,8 @@ async fn serve(config: Config, format: Format) -> Result<(), Failure> {
         .await
         .map_err(|e| Failure::new(format!("listening on {}: {e}", config.listen)))?;
     let address = listener.local_addr().map_err(|e| Failure::new(format!("listening on {}: {e}", config.listen)))?;
+    // The port that was found is what instances are told.
+    let config = Config { listen: address, ..config };
     let cloud = Cloud::new(&config).await?;
     let (stop, stopped) = watch::channel(false);
     let server = tokio::spawn(cloud.front.clone().serve(listener, stopped));
@@ -87,6 +89,8 @@ async fn serve(config: Config, format: Format) -> Result<(), Failure> {
     cloud.engine.flush().await;
     cloud.tables.flush().await;
     cloud.usage.flush().await;
+    cloud.gateway.flush().await;
+    cloud.watch.flush().await;
     cloud.store.close().await.map_err(|e| Failure::new(format!("closing the store: {e}")))
 }
 
@@ -138,6 +142,8 @@ struct Cloud {
     store: Arc<dyn Store>,
     tables: Arc<cumulet_dynamodb::DynamoDb>,
     usage: Arc<cumulet_meter::UsageSums>,
+    watch: Arc<cumulet_cloudwatch::CloudWatch>,
+    gateway: Arc<cumulet_apigateway::ApiGateway>,
 }
 
 impl Cloud {
@@ -167,8 +173,15 @@ impl Cloud {
         let delivery = Delivery::new(store.clone(), clock.clone());
         let logs: Arc<dyn LogSink> =
             Arc::new(cumulet_logs::Sink::start(store.clone(), clock.clone(), Some(delivery.clone())));
+        let watch = Arc::new(cumulet_cloudwatch::CloudWatch::new(cumulet_cloudwatch::Ports {
+            store: store.clone(),
+            clock: clock.clone(),
+            client: client.clone(),
+            delivery: delivery.clone(),
+        }));
         let usage = cumulet_meter::UsageSums::start(store.clone());
-        let meter: Arc<dyn MeterSink> = Arc::new(cumulet_meter::Sink::start(store.clone()));
+        let measured = Arc::new(cumulet_meter::Measuring { next: usage.clone(), metrics: watch.sink() });
+        let meter: Arc<dyn MeterSink> = Arc::new(cumulet_meter::Sink::start(store.clone(), Some(watch.sink())));
 
         let authority = Authority::open(&config.data_dir, clock.now_ms());
         let authority = authority.map_err(|e| failed("opening the certificate authority", &e))?;
@@ -227,6 +240,7 @@ impl Cloud {
             invoker.clone(),
             logs,
             Arc::new(SignedRequests(access.clone())),
+            Some(watch.sink()),
         ));
         let stacks = Arc::new(cumulet_cloudformation::CloudFormation::new(
             store.clone(),
@@ -236,7 +250,7 @@ impl Cloud {
             cumulet_sandbox::PLATFORM_TLS_ENDPOINT,
         ));
         let tables =
-            Arc::new(cumulet_dynamodb::DynamoDb::new(store.clone(), clock.clone(), usage.clone(), client.clone()));
+            Arc::new(cumulet_dynamodb::DynamoDb::new(store.clone(), clock.clone(), measured.clone(), client.clone()));
         tables.start();
         let objects = Arc::new(cumulet_s3::S3::new(cumulet_s3::Ports {
             store: store.clone(),
@@ -246,7 +260,7 @@ impl Cloud {
             clock: clock.clone(),
             delivery: delivery.clone(),
             client: client.clone(),
-            usage: usage.clone(),
+            usage: measured,
         }));
         let topics = Arc::new(cumulet_sns::Sns::new(store.clone(), clock.clone(), delivery.clone(), client.clone()));
         let registry = Registry::default()
@@ -272,7 +286,7 @@ impl Cloud {
             )))
             .with(Arc::new(cumulet_ecr::Ecr))
             .with(Arc::new(cumulet_secretsmanager::SecretsManager::new(store.clone(), &secret)))
-            .with(Arc::new(cumulet_cloudwatch::CloudWatch::new(store.clone())))
+            .with(watch.clone())
             .with(Arc::new(cumulet_codedeploy::CodeDeploy::new(
                 store.clone(),
                 clock.clone(),
@@ -292,11 +306,13 @@ impl Cloud {
         client.connect(registry.clone(), access.clone(), clock.clone());
         delivery.start();
         gateway.make_ready().await.map_err(|e| failed("reading the domain names of APIs", &e))?;
+        watch.start();
+        gateway.start();
         lambda.make_ready().await.map_err(|e| failed("reading which instances are to be ready", &e))?;
         mappings.start().await.map_err(|e| failed("beginning event source mappings", &e))?;
         stacks.recover().await.map_err(|e| failed("resuming stacks", &e))?;
         let planes: Vec<Arc<dyn DataPlane>> = vec![
-            gateway,
+            gateway.clone(),
             Arc::new(stacks.reply_plane()),
             Arc::new(stacks.signal_plane()),
             Arc::new(topics.links()),
@@ -316,7 +332,7 @@ impl Cloud {
             tls: Some(tls),
         };
         let front = door.get_or_init(|| Arc::new(Front::new(parts))).clone();
-        Ok(Cloud { front, engine, delivery, mappings, store, tables, usage })
+        Ok(Cloud { front, engine, delivery, mappings, store, tables, usage, watch, gateway })
     }
 }
 
@@ -497,6 +513,7 @@ fn sandbox_config(config: &Config, front: Arc<OnceLock<Arc<Front>>>) -> Result<S
     sandbox.templates_at_deploy = !config.templates_late;
     sandbox.templates_bytes_max = templates_bytes(config);
     sandbox.interpreters = config.interpreters.values().cloned().collect();
+    sandbox.platform_port = Some(config.listen.port());
     sandbox.platform = Some(Arc::new(move |stream: std::net::TcpStream, _spec| {
         let Some(front) = front.get().cloned() else { return };
         let connected = stream.peer_addr().and_then(|peer| Ok((peer, tokio::net::TcpStream::from_std(stream)?)));

@@ -4,7 +4,7 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod mounts;
-mod net;
+pub(crate) mod net;
 
 use std::ffi::{CStr, c_char, c_int};
 use std::os::fd::RawFd;

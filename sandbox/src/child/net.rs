@@ -1,5 +1,6 @@
-//! The child's network: its loopback, its way out if it has one, and the listeners it hands to the platform.
-//! As everything in `child`, only system calls on memory laid out beforehand.
+//! An instance's network: its loopback, its way out if it has one, and the listeners it hands to the platform.
+//! As everything in `child`, only system calls on memory laid out beforehand. The host does the same for clones with a network
+//! of their own.
 #![allow(unsafe_code)]
 
 use std::net::Ipv4Addr;
@@ -15,7 +16,9 @@ struct InterfaceFlags {
     rest: [u8; 22],
 }
 
-pub(super) unsafe fn raise_loopback() -> Done {
+/// # Safety
+/// Only in the instance's network namespace.
+pub(crate) unsafe fn raise_loopback() -> Done {
     let mut request = InterfaceFlags {
         name: *b"lo\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
         flags: (libc::IFF_UP | libc::IFF_RUNNING) as i16,
@@ -32,6 +35,24 @@ pub(super) unsafe fn raise_loopback() -> Done {
     Ok(())
 }
 
+/// A listener of this network namespace's loopback.
+///
+/// # Safety
+/// Only in the instance's network namespace.
+pub(crate) unsafe fn open_listener(port: u16) -> Result<RawFd, Stage> {
+    // SAFETY: the address is a local of the size that is passed.
+    unsafe {
+        let socket = need(libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0).into(), Stage::Listen)?
+            as RawFd;
+        let mut address = socket_address(Ipv4Addr::LOCALHOST);
+        address.sin_port = port.to_be();
+        let length = size_of::<libc::sockaddr_in>() as libc::socklen_t;
+        need(libc::bind(socket, (&raw const address).cast(), length).into(), Stage::Listen)?;
+        need(libc::listen(socket, 128).into(), Stage::Listen)?;
+        Ok(socket)
+    }
+}
+
 /// Opens the listeners in this network namespace and sends them to the platform, which serves them from its own.
 pub(super) unsafe fn open_listeners(ports: &[u16], status: RawFd) -> Done {
     if ports.is_empty() {
@@ -42,20 +63,7 @@ pub(super) unsafe fn open_listeners(ports: &[u16], status: RawFd) -> Done {
     unsafe {
         let mut count = 0;
         for (slot, port) in sockets.iter_mut().zip(ports) {
-            let socket =
-                need(libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0).into(), Stage::Listen)?
-                    as RawFd;
-            let mut address: libc::sockaddr_in = std::mem::zeroed();
-            address.sin_family = libc::AF_INET as libc::sa_family_t;
-            address.sin_port = port.to_be();
-            address.sin_addr.s_addr = u32::to_be(0x7f00_0001);
-            need(
-                libc::bind(socket, (&raw const address).cast(), size_of::<libc::sockaddr_in>() as libc::socklen_t)
-                    .into(),
-                Stage::Listen,
-            )?;
-            need(libc::listen(socket, 128).into(), Stage::Listen)?;
-            *slot = socket;
+            *slot = open_listener(*port)?;
             count += 1;
         }
         let length = count * size_of::<RawFd>();
@@ -100,7 +108,10 @@ fn socket_address(address: Ipv4Addr) -> libc::sockaddr_in {
 const ETH0: [u8; 16] = *b"eth0\0\0\0\0\0\0\0\0\0\0\0\0";
 
 /// Gives `eth0` its address and lays the routes.
-pub(super) unsafe fn join(outbound: Outbound, routes: &[Route]) -> Done {
+///
+/// # Safety
+/// Only in the instance's network namespace.
+pub(crate) unsafe fn join(outbound: Outbound, routes: &[Route]) -> Done {
     let stage = Stage::Outbound;
     let all = Ipv4Addr::BROADCAST;
     // SAFETY: every request has the kernel's layout and outlives its call.

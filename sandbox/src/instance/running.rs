@@ -42,7 +42,8 @@ pub(super) enum Doing {
 pub(super) struct LinuxInstance {
     pub(super) io: Io,
     pub(super) process: Process,
-    pub(super) platform: Option<Task>,
+    /// What is served in its network, where it has one of its own.
+    pub(super) tasks: Vec<Task>,
     /// Dies with the last of its clones, once it is forgotten.
     pub(super) template: Option<Arc<Live>>,
     /// Clones have none.
@@ -128,21 +129,36 @@ impl LinuxInstance {
         self.initialise(log).await
     }
 
-    /// After the first answer of a clone, or its end: until then it needs the processors more than those to come.
-    fn replace_in_stock(&mut self, teaches: bool) {
-        let Some(live) = self.template.as_ref().filter(|_| !std::mem::replace(&mut self.has_answered, true)) else {
+    /// After the first answer, or the end. A clone is replaced in stock: until then it needs the processors more than those to
+    /// come. `is_well`: it rests, and shows what instances of its function do.
+    fn look_after(&mut self, is_well: bool) {
+        if std::mem::replace(&mut self.has_answered, true) {
+            return;
+        }
+        let Some(live) = &self.template else {
+            if is_well {
+                self.look_for_listeners();
+            }
             return;
         };
-        let memory_mb = self.spec.function.memory_mb;
-        if !teaches || !live.stock.wants_lesson() {
-            self.inner.launcher.restock(live, memory_mb);
+        let function = self.spec.function.clone();
+        if !is_well || !live.stock.wants_lesson() {
+            self.inner.launcher.restock(live, function.memory_mb);
             return;
         }
         let (inner, live, pid) = (self.inner.clone(), live.clone(), self.process.pid());
         tokio::task::spawn_blocking(move || {
             live.stock.learn(pid);
-            inner.launcher.restock(&live, memory_mb);
+            inner.look_for_listeners(&function, pid);
+            inner.launcher.restock(&live, function.memory_mb);
         });
+    }
+
+    fn look_for_listeners(&self) {
+        let (inner, function, pid) = (self.inner.clone(), self.spec.function.clone(), self.process.pid());
+        if inner.kind(&function).is_some() {
+            tokio::task::spawn_blocking(move || inner.look_for_listeners(&function, pid));
+        }
     }
 
     /// What extensions are told of the initialisation.
@@ -266,12 +282,12 @@ impl Instance for LinuxInstance {
                     Some(extensions) => extensions.drain(log),
                     None => self.state = Doing::Nothing,
                 }
-                self.replace_in_stock(true);
+                self.look_after(true);
                 return Ok(answer);
             }
             Err(broken) => broken,
         };
-        self.replace_in_stock(false);
+        self.look_after(false);
         let failure = self.failure(broken).await;
         self.io.drain(log);
         if let Some(extensions) = &extensions {
@@ -330,17 +346,16 @@ impl Instance for LinuxInstance {
     }
 
     async fn seats(mut self: Box<Self>, count: usize) -> Result<Vec<Box<dyn Instance>>, StartError> {
-        self.replace_in_stock(false);
+        self.look_after(false);
+        self.look_for_listeners();
         if self.is_attended() {
             self.stop().await;
             let what = "a function with extensions takes one event at a time: unset its setting for several";
             return Err(StartError::RuntimeMissing(what.to_owned()));
         }
-        let LinuxInstance { io, process, platform, template, attendant, .. } = *self;
+        let LinuxInstance { io, process, tasks, template, attendant, .. } = *self;
         match io.divide(count) {
-            Ok((ways, output)) => {
-                Ok(Seat::all(ways, output, Shared { process, _tasks: (platform, attendant), template }))
-            }
+            Ok((ways, output)) => Ok(Seat::all(ways, output, Shared { process, _tasks: (tasks, attendant), template })),
             Err(error) => {
                 process.stop().await;
                 Err(StartError::Platform(format!("making the instance's seats: {error}")))
@@ -368,9 +383,9 @@ impl Instance for LinuxInstance {
     }
 
     async fn stop(mut self: Box<Self>) {
-        self.replace_in_stock(false);
-        let LinuxInstance { io, process, platform, template, attendant, .. } = *self;
-        drop((platform, attendant));
+        self.look_after(false);
+        let LinuxInstance { io, process, tasks, template, attendant, .. } = *self;
+        drop((tasks, attendant));
         process.stop().await;
         drop((io, template));
     }
@@ -386,7 +401,7 @@ struct Seat {
 struct Shared {
     process: Process,
     /// What is served to the processes inside.
-    _tasks: (Option<Task>, Option<Attendant>),
+    _tasks: (Vec<Task>, Option<Attendant>),
     template: Option<Arc<Live>>,
 }
 

@@ -136,7 +136,7 @@ pub fn check_name(name: &str, ctx: &Context) -> Result<(), Error> {
     let last = labels.last().copied().unwrap_or_default();
     let is_name = name.len() <= 253
         && labels.len() >= 2
-        && labels.iter().all(|label| is_label(&label))
+        && labels.iter().all(is_label)
         && last.bytes().any(|b| b.is_ascii_lowercase());
     if !is_name {
         return Err(invalid());

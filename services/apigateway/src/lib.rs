@@ -10,6 +10,7 @@ mod errors;
 pub mod fuzz;
 mod guard;
 mod jwt;
+mod measure;
 mod model;
 mod operations;
 mod plane;
@@ -23,10 +24,12 @@ mod tests;
 mod throttle;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use cumulet_base::limits;
 use cumulet_engine::catalog::Invoker;
-use cumulet_engine::record::LogSink;
+use cumulet_engine::record::{LogSink, MetricSink};
 use cumulet_store::Store;
 use cumulet_wire::auth::Caller;
 use cumulet_wire::call::{Answer, Call};
@@ -49,6 +52,8 @@ pub struct ApiGateway {
     verifier: Arc<dyn Verifier>,
     /// Changes of one API one after the other, as stacks make many at once.
     turns: Vec<tokio::sync::Mutex<()>>,
+    metrics: Option<Arc<dyn MetricSink>>,
+    requests: measure::Requests,
 }
 
 /// Changes that are made at a time, of different APIs.
@@ -68,6 +73,7 @@ impl ApiGateway {
         invoker: Arc<dyn Invoker>,
         logs: Arc<dyn LogSink>,
         verifier: Arc<dyn Verifier>,
+        metrics: Option<Arc<dyn MetricSink>>,
     ) -> ApiGateway {
         ApiGateway {
             storage: storage::Storage::new(store),
@@ -79,6 +85,8 @@ impl ApiGateway {
             invoker,
             logs,
             verifier,
+            metrics,
+            requests: measure::Requests::default(),
             turns: (0..TURNS).map(|_| tokio::sync::Mutex::default()).collect(),
         }
     }
@@ -87,6 +95,29 @@ impl ApiGateway {
     pub async fn make_ready(&self) -> Result<(), ApiError> {
         self.domains.replace(self.storage.domains().await?);
         Ok(())
+    }
+
+    /// What keys are used is written down from now on.
+    pub fn start(self: &Arc<Self>) {
+        let kept = Arc::downgrade(self);
+        tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(Duration::from_millis(limits::API_USAGE_PERIOD_MS));
+            loop {
+                ticks.tick().await;
+                let Some(gateway) = kept.upgrade() else { return };
+                gateway.flush().await;
+            }
+        });
+    }
+
+    /// Makes durable what was counted until now.
+    pub async fn flush(&self) {
+        if let Some(metrics) = &self.metrics {
+            self.requests.hand_over(&**metrics);
+        }
+        if let Err(error) = self.rests.usages.flush(&self.storage).await {
+            tracing::warn!(%error, "writing how keys were used");
+        }
     }
 
     /// Until it is the turn of a change of the API.

@@ -18,6 +18,7 @@ use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
 
 use crate::guard::Known;
+use crate::measure::Api;
 use crate::ready::{self, ReadyApi, ReadyRoute, ReadyStage};
 use crate::routing::{Match, RouteKey, function_of};
 use crate::shapes::AccessLogSettings;
@@ -106,9 +107,7 @@ pub(crate) struct Trace {
 
 /// Whose access log it is, if there is one.
 pub(crate) struct Logged<'a> {
-    pub account: &'a str,
-    pub api_id: &'a str,
-    pub stage: &'a str,
+    pub api: Api<'a>,
     pub settings: Option<&'a AccessLogSettings>,
 }
 
@@ -131,7 +130,7 @@ impl DataPlane for ApiGateway {
         let host_name = request.host_name();
         let way = match self.way(&host_name, &request.path) {
             Ok(way) => way,
-            Err(answer) => return answer,
+            Err(answer) => return *answer,
         };
         let api_id = &way.api_id;
         if let Some(api) = self.rests.known(api_id) {
@@ -172,9 +171,13 @@ impl DataPlane for ApiGateway {
             response.headers_mut().insert("apigw-requestid", value);
         }
         let logged = Logged {
-            account: &api.api.account,
-            api_id: &api.api.api_id,
-            stage: &stage.stage.stage_name,
+            api: Api {
+                account: &api.api.account,
+                region: &api.api.region,
+                id: &api.api.api_id,
+                stage: &stage.stage.stage_name,
+                rest_name: None,
+            },
             settings: stage.stage.access_log_settings.as_ref(),
         };
         self.log_access(&logged, &request, &path, &trace, &response, started).await;
@@ -194,16 +197,18 @@ pub(crate) struct Paths<'a> {
 }
 
 impl ApiGateway {
-    fn way(&self, host_name: &str, path: &str) -> Result<Way, Response<Bytes>> {
+    fn way(&self, host_name: &str, path: &str) -> Result<Way, Box<Response<Bytes>>> {
         if let Some(domain) = self.domains.find(host_name) {
-            let Some(route) = domain.route(path) else { return Err(message(StatusCode::FORBIDDEN, "Forbidden")) };
+            let Some(route) = domain.route(path) else {
+                return Err(Box::new(message(StatusCode::FORBIDDEN, "Forbidden")));
+            };
             return Ok(Way {
                 api_id: route.mapping.api_id.clone(),
                 path: path.to_owned(),
                 mapped: Some(Mapped { stage: route.mapping.stage.clone(), below: route.below.to_owned() }),
             });
         }
-        let (api_id, path) = api_of(host_name, path).ok_or_else(not_found)?;
+        let (api_id, path) = api_of(host_name, path).ok_or_else(|| Box::new(not_found()))?;
         Ok(Way { api_id, path, mapped: None })
     }
 
@@ -317,6 +322,11 @@ impl ApiGateway {
         response: &Response<Bytes>,
         started: Instant,
     ) {
+        if self.metrics.is_some() {
+            let (took_ms, integration_ms) =
+                (started.elapsed().as_millis() as u64, trace.integration_ms.map(|ms| ms as u64));
+            self.requests.count(logged.api, response.status().as_u16(), took_ms, integration_ms, request.now_ms);
+        }
         let Some(settings) = logged.settings else {
             return;
         };
@@ -342,9 +352,9 @@ impl ApiGateway {
         let variables: access_log::Variables = vec![
             ("requestId", request.request_id.clone()),
             ("extendedRequestId", request.request_id.clone()),
-            ("accountId", logged.account.to_owned()),
-            ("apiId", logged.api_id.to_owned()),
-            ("stage", logged.stage.to_owned()),
+            ("accountId", logged.api.account.to_owned()),
+            ("apiId", logged.api.id.to_owned()),
+            ("stage", logged.api.stage.to_owned()),
             ("domainName", domain),
             ("domainPrefix", prefix),
             ("httpMethod", request.method.as_str().to_owned()),
@@ -371,7 +381,7 @@ impl ApiGateway {
             ("error.messageString", format!("\"{error}\"")),
         ];
         let event = LogEvent { timestamp_ms: request.now_ms, message: access_log::line(format, &variables) };
-        let stream = format!("{}/{}", clock::day(request.now_ms), logged.stage);
+        let stream = format!("{}/{}", clock::day(request.now_ms), logged.api.stage);
         self.logs.append(&account, &region, &group, &stream, vec![event]).await;
     }
 }

@@ -89,7 +89,7 @@ impl Fixture {
     pub fn new() -> Fixture {
         let world = Arc::new(World::default());
         let store = Arc::new(cumulet_store_memory::MemoryStore::new());
-        let gateway = ApiGateway::new(store, world.clone(), world.clone(), Arc::new(Signatures));
+        let gateway = ApiGateway::new(store, world.clone(), world.clone(), Arc::new(Signatures), None);
         Fixture { gateway: Arc::new(gateway), world }
     }
 

@@ -1,4 +1,4 @@
-//! The operations of AWS's model that are not built: metrics and what is made of them.
+//! The operations of AWS's model that are not built.
 
 use cumulet_wire::operation::Operation;
 
@@ -8,30 +8,23 @@ pub const ABSENT: &[Operation] = &[
     Operation::rpc("DeleteInsightRules"),
     Operation::rpc("DeleteMetricStream"),
     Operation::rpc("DescribeAlarmContributors"),
-    Operation::rpc("DescribeAlarmHistory"),
-    Operation::rpc("DescribeAlarmsForMetric"),
     Operation::rpc("DescribeAnomalyDetectors"),
     Operation::rpc("DescribeInsightRules"),
     Operation::rpc("DisableInsightRules"),
     Operation::rpc("EnableInsightRules"),
     Operation::rpc("GetAlarmMuteRule"),
     Operation::rpc("GetInsightRuleReport"),
-    Operation::rpc("GetMetricData"),
-    Operation::rpc("GetMetricStatistics"),
     Operation::rpc("GetMetricStream"),
     Operation::rpc("GetMetricWidgetImage"),
     Operation::rpc("GetOTelEnrichment"),
     Operation::rpc("ListAlarmMuteRules"),
     Operation::rpc("ListManagedInsightRules"),
     Operation::rpc("ListMetricStreams"),
-    Operation::rpc("ListMetrics"),
     Operation::rpc("PutAlarmMuteRule"),
     Operation::rpc("PutAnomalyDetector"),
     Operation::rpc("PutInsightRule"),
     Operation::rpc("PutManagedInsightRules"),
-    Operation::rpc("PutMetricData"),
     Operation::rpc("PutMetricStream"),
-    Operation::rpc("SetAlarmState"),
     Operation::rpc("StartMetricStreams"),
     Operation::rpc("StartOTelEnrichment"),
     Operation::rpc("StopMetricStreams"),

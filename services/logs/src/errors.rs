@@ -14,8 +14,8 @@ fn not_found(message: &str) -> ApiError {
     ApiError::new(400, "ResourceNotFoundException", message)
 }
 
-pub fn filter_not_found() -> ApiError {
-    not_found("The specified subscription filter does not exist.")
+pub fn filter_not_found(what: &str) -> ApiError {
+    not_found(&format!("The specified {what} does not exist."))
 }
 
 pub fn policy_not_found() -> ApiError {

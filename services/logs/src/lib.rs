@@ -1,10 +1,11 @@
 //! AWS CloudWatch Logs: groups, streams, events, retention, and the engine's log sink.
-//! Subscriptions hand events on to functions. Deliberately absent: Insights queries, metric filters, other destinations, exports, live tail by event stream.
+//! Subscriptions hand events on to functions, metric filters and embedded metrics become CloudWatch's. Deliberately absent: Insights queries, other destinations, exports, live tail by event stream.
 
 mod absent;
 mod errors;
 #[doc(hidden)]
 pub mod fuzz;
+mod metrics;
 mod model;
 mod operations;
 mod pattern;
@@ -43,6 +44,9 @@ const OPERATIONS: &[Operation] = &[
     Operation::rpc("PutSubscriptionFilter"),
     Operation::rpc("DescribeSubscriptionFilters"),
     Operation::rpc("DeleteSubscriptionFilter"),
+    Operation::rpc("PutMetricFilter"),
+    Operation::rpc("DescribeMetricFilters"),
+    Operation::rpc("DeleteMetricFilter"),
     Operation::rpc("TestMetricFilter"),
     Operation::rpc("PutResourcePolicy"),
     Operation::rpc("DescribeResourcePolicies"),
@@ -69,6 +73,8 @@ pub struct Logs {
 impl Logs {
     /// To be made before `delivery` is started: it carries events to subscriptions.
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, client: Client, delivery: Arc<Delivery>) -> Logs {
+        let measure = metrics::Measure { client: client.clone(), clock: clock.clone() };
+        delivery.register(metrics::OWNER, Arc::new(measure));
         let handler = subscription::Deliver { client: client.clone(), clock };
         delivery.register(subscription::OWNER, Arc::new(handler));
         Logs { storage: Storage::new(store, Some(delivery)), client }
@@ -102,7 +108,7 @@ impl Service for Logs {
     }
 
     async fn call(&self, call: Call) -> Result<Answer, ApiError> {
-        use operations::{events, groups, patterns, policies, streams, subscriptions, tags};
+        use operations::{events, groups, metric_filters, patterns, policies, streams, subscriptions, tags};
         match call.operation.name {
             "CreateLogGroup" => groups::create(self, &call).await,
             "DeleteLogGroup" => groups::delete(self, &call).await,
@@ -117,6 +123,9 @@ impl Service for Logs {
             "PutSubscriptionFilter" => subscriptions::put(self, &call).await,
             "DescribeSubscriptionFilters" => subscriptions::describe(self, &call).await,
             "DeleteSubscriptionFilter" => subscriptions::delete(self, &call).await,
+            "PutMetricFilter" => metric_filters::put(self, &call).await,
+            "DescribeMetricFilters" => metric_filters::describe(self, &call).await,
+            "DeleteMetricFilter" => metric_filters::delete(self, &call).await,
             "TestMetricFilter" => patterns::test(&call),
             "PutResourcePolicy" => policies::put(self, &call).await,
             "DescribeResourcePolicies" => policies::describe(self, &call).await,

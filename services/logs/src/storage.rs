@@ -14,9 +14,8 @@ use cumulet_wire::error::ApiError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::errors;
 use crate::model::{CHUNK_SPAN_MS, Chunk, Event, FORMAT, Group, Place, Policy, Position, Stream};
-use crate::subscription;
+use crate::{errors, metrics, subscription};
 
 const SPACE: Space = Space(5);
 const UNKNOWN_ATTEMPTS_MAX: usize = 8;
@@ -96,6 +95,8 @@ struct Encoded {
     first_ms: u64,
     last_ms: u64,
     events: usize,
+    /// An event may hold metrics.
+    is_measured: bool,
     rows: Vec<bytes::Bytes>,
 }
 
@@ -170,6 +171,7 @@ impl Encoded {
             first_ms: chunk.events.first().map_or(now_ms, |(t, _)| *t),
             last_ms: chunk.events.iter().map(|(t, _)| *t).max().unwrap_or(now_ms),
             events: chunk.events.len(),
+            is_measured: chunk.events.iter().any(|(_, message)| metrics::is_embedded(message)),
             rows: json.chunks(ROW_BYTES_MAX).map(row).collect(),
         }
     }
@@ -486,14 +488,8 @@ impl Storage {
                     let hi = prefix("event", place).u64(cut).key();
                     txn = txn.delete_range(SPACE, lo, hi);
                 }
-                if let Some(delivery) = self.delivery.as_ref().filter(|_| !group.subscriptions.is_empty()) {
-                    for (chunk, sequence) in part.chunks.iter().zip(sequences) {
-                        for task in subscription::tasks(place, &group.subscriptions, &chunk.decode()?, sequence)? {
-                            let (more, wake) = delivery.add(txn, &task)?;
-                            txn = more;
-                            wakes.push(wake);
-                        }
-                    }
+                for (chunk, sequence) in part.chunks.iter().zip(sequences) {
+                    txn = self.follow(place, &group, chunk, sequence, now_ms, txn, &mut wakes)?;
                 }
             }
             None if missing == Missing::Refuse => return Err(errors::group_not_found().into()),
@@ -504,7 +500,11 @@ impl Storage {
                     retention_days: None,
                     tags: BTreeMap::new(),
                     subscriptions: Vec::new(),
+                    metric_filters: Vec::new(),
                 };
+                for (chunk, sequence) in part.chunks.iter().zip(sequences) {
+                    txn = self.follow(place, &group, chunk, sequence, now_ms, txn, &mut wakes)?;
+                }
                 txn = txn.check(Check::Absent(SPACE, group_key(place))).put(SPACE, group_key(place), encode(&group)?);
             }
         }
@@ -539,6 +539,34 @@ impl Storage {
             txn = txn.put(SPACE, key, encode(&stream)?);
         }
         Ok((txn, wakes))
+    }
+
+    /// What events lead to besides, put into the transaction that stores them.
+    #[allow(clippy::too_many_arguments)]
+    fn follow(
+        &self,
+        place: &Place,
+        group: &Group,
+        chunk: &Encoded,
+        sequence: u64,
+        now_ms: u64,
+        mut txn: Txn,
+        wakes: &mut Vec<Wake>,
+    ) -> Result<Txn, Failure> {
+        let is_measured = chunk.is_measured || !group.metric_filters.is_empty();
+        let is_anything = is_measured || !group.subscriptions.is_empty();
+        let Some(delivery) = self.delivery.as_ref().filter(|_| is_anything) else { return Ok(txn) };
+        let chunk = chunk.decode()?;
+        let mut tasks = subscription::tasks(place, &group.subscriptions, &chunk, sequence)?;
+        if is_measured {
+            tasks.extend(metrics::task(place, &group.metric_filters, &chunk, now_ms)?);
+        }
+        for task in tasks {
+            let (more, wake) = delivery.add(txn, &task)?;
+            txn = more;
+            wakes.push(wake);
+        }
+        Ok(txn)
     }
 
     /// Reads events with `from <= position` and `timestamp < end_ms` in their order, until `take` says no.

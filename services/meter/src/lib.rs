@@ -1,6 +1,7 @@
 //! The meter: one durable record for each invocation, and the bill that follows from them. Prices are given, not
 //! fetched. Deliberately absent: aggregates kept beside the records, and payment.
 
+mod measure;
 mod operations;
 pub mod price;
 mod sink;
@@ -15,6 +16,7 @@ use cumulet_wire::call::{Answer, Call};
 use cumulet_wire::error::ApiError;
 use cumulet_wire::operation::{Operation, Protocol, Service, ServiceModel};
 
+pub use measure::Measuring;
 pub use price::Prices;
 pub use sink::Sink;
 use storage::Storage;
@@ -121,7 +123,7 @@ mod tests {
     #[tokio::test]
     async fn sums_a_day_by_function() {
         let store = Arc::new(MemoryStore::new());
-        let sink = Sink::start(store.clone());
+        let sink = Sink::start(store.clone(), None);
         for n in 0..1200 {
             sink.record(record("a", n, Ending::Success)).await;
         }
@@ -152,7 +154,7 @@ mod tests {
     #[tokio::test]
     async fn a_record_too_large_costs_no_other() {
         let store = Arc::new(MemoryStore::new());
-        let sink = Sink::start(store.clone());
+        let sink = Sink::start(store.clone(), None);
         for (n, function) in ["a", &"x".repeat(2000), "a"].into_iter().enumerate() {
             sink.record(record(function, n as u64, Ending::Success)).await;
         }

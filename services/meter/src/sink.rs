@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cumulet_base::limits;
-use cumulet_engine::record::{MeterSink, Record};
+use cumulet_engine::record::{MeterSink, MetricSink, Record};
 use cumulet_engine::rounds::Rounds;
 use cumulet_store::{Error, Store};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::measure;
 use crate::storage::Storage;
 
 const ROUND_RECORDS_MAX: usize = 500;
@@ -28,9 +29,9 @@ pub struct Sink {
 
 impl Sink {
     /// Starts the task that writes; it ends when the sink is dropped and the queue is empty.
-    pub fn start(store: Arc<dyn Store>) -> Sink {
+    pub fn start(store: Arc<dyn Store>, metrics: Option<Arc<dyn MetricSink>>) -> Sink {
         let (queue, jobs) = mpsc::channel(limits::RECORD_QUEUE_MAX);
-        tokio::spawn(write(Storage::new(store), jobs));
+        tokio::spawn(write(Storage::new(store), metrics, jobs));
         Sink { queue }
     }
 }
@@ -52,7 +53,7 @@ impl MeterSink for Sink {
     }
 }
 
-async fn write(storage: Storage, mut jobs: mpsc::Receiver<Job>) {
+async fn write(storage: Storage, metrics: Option<Arc<dyn MetricSink>>, mut jobs: mpsc::Receiver<Job>) {
     let mut rounds = Rounds::default();
     while let Some(first) = jobs.recv().await {
         let mut next = Some(first);
@@ -69,6 +70,9 @@ async fn write(storage: Storage, mut jobs: mpsc::Receiver<Job>) {
         rounds.begin();
         if !records.is_empty() {
             put(&storage, &records).await;
+            if let Some(metrics) = &metrics {
+                measure::measure(&**metrics, &records);
+            }
         }
         for done in waiting {
             // Whoever asked may have gone.

@@ -103,6 +103,7 @@ const OLDER: Older = Older {
     ],
     errors: errors::OLDER,
     path_member: "QueueUrl",
+    times: &[],
 };
 
 pub struct Sqs {

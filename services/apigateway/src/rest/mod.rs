@@ -13,6 +13,7 @@ pub(crate) mod ready;
 pub mod shapes;
 #[cfg(test)]
 pub(crate) mod tests;
+pub mod usage;
 
 use std::sync::Arc;
 

@@ -20,8 +20,10 @@ use serde_json::{Map, Value, json};
 use super::mock;
 use super::ready::{Admission, Admitted, ReadyMethod, ReadyRest, ReadyStage};
 use super::shapes::Authorizer;
+use super::usage::Who;
 use crate::ApiGateway;
 use crate::authorizer::{self, Question, Said, Silent};
+use crate::measure::Api;
 use crate::plane::{Logged, Mapped, Paths, Trace, Way, message};
 use crate::routing::{Match, function_of};
 
@@ -45,6 +47,7 @@ const INVALID_KEY: (&str, StatusCode, &str) = of("INVALID_API_KEY", StatusCode::
 const DENIED: (&str, StatusCode, &str) = of("ACCESS_DENIED", StatusCode::FORBIDDEN, "AccessDeniedException");
 const UNAUTHORIZED: (&str, StatusCode, &str) = of("UNAUTHORIZED", StatusCode::UNAUTHORIZED, "UnauthorizedException");
 const THROTTLED: (&str, StatusCode, &str) = of("THROTTLED", StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException");
+const QUOTA: (&str, StatusCode, &str) = of("QUOTA_EXCEEDED", StatusCode::TOO_MANY_REQUESTS, "LimitExceededException");
 const BAD_PARAMETERS: (&str, StatusCode, &str) =
     of("BAD_REQUEST_PARAMETERS", StatusCode::BAD_REQUEST, "BadRequestException");
 const AUTHORIZER_FAILURE: (&str, StatusCode, &str) =
@@ -193,9 +196,13 @@ impl ApiGateway {
             headers.insert("x-amz-apigw-id", value);
         }
         let logged = Logged {
-            account: &api.api.account,
-            api_id: &api.api.id,
-            stage: name,
+            api: Api {
+                account: &api.api.account,
+                region: &api.api.region,
+                id: &api.api.id,
+                stage: name,
+                rest_name: Some(&api.api.name),
+            },
             settings: stage.stage.access_log_settings.as_ref(),
         };
         self.log_access(&logged, request, path, &trace, &response, started).await;
@@ -319,11 +326,28 @@ impl ApiGateway {
             refusal(CONFIGURATION, "Internal server error")
         })?;
         let key = key.ok_or_else(forbidden)?;
-        match key.admit(&asked.api.api.id, &asked.stage.stage.stage_name, self.rests.now_ns()) {
-            Admission::Passes => known.admitted = Some(key),
+        let (api, method) = (&asked.api.api, &asked.method.method.http_method);
+        let of = format!("{}/{method}", asked.method.resource_path);
+        let plan = match key.admit((&api.id, &asked.stage.stage.stage_name, &of), self.rests.now_ns()) {
+            Admission::Passes(plan) => plan,
             Admission::Forbidden => return Err(forbidden()),
             Admission::Throttled => return Err(refusal(THROTTLED, "Too Many Requests")),
+        };
+        let who = Who {
+            account: api.account.clone(),
+            region: api.region.clone(),
+            plan: plan.id.clone(),
+            key: key.key.id.clone(),
+        };
+        let taken = self.rests.usages.take(&self.storage, &who, plan.quota.as_ref(), asked.request.now_ms).await;
+        let taken = taken.map_err(|error| {
+            tracing::error!(%error, "counting the use of a key");
+            refusal(CONFIGURATION, "Internal server error")
+        })?;
+        if !taken {
+            return Err(refusal(QUOTA, "Limit Exceeded"));
         }
+        known.admitted = Some(key);
         Ok(())
     }
 

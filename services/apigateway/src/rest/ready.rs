@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::operations::keys::{KEY, PLAN};
-use super::shapes::{ApiKey, Method, RestApi, Stage, UsagePlan};
+use super::shapes::{ApiKey, Method, RestApi, Stage, Throttle, UsagePlan};
+use super::usage::Usages;
 use crate::errors::Error;
 use crate::ready::ReadyApis;
 use crate::routing::{RouteKey, RouteTable};
@@ -43,25 +44,40 @@ pub struct ReadyMethod {
 #[derive(Debug)]
 pub struct Admitted {
     pub key: ApiKey,
-    plans: Vec<(UsagePlan, Option<Bucket>)>,
+    plans: Vec<ReadyPlan>,
+}
+
+#[derive(Debug)]
+pub struct ReadyPlan {
+    pub plan: UsagePlan,
+    bucket: Option<Bucket>,
+    /// Of methods with limits of their own, by API, stage and method.
+    methods: HashMap<(String, String, String), Bucket>,
 }
 
 /// What becomes of a request with a key.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Admission {
-    Passes,
+#[derive(Debug)]
+pub enum Admission<'a> {
+    /// As far as the quota of this plan goes.
+    Passes(&'a UsagePlan),
     Forbidden,
     Throttled,
 }
 
 impl Admitted {
-    pub fn admit(&self, api_id: &str, stage: &str, now_ns: u64) -> Admission {
+    /// A method's own limits come before those of the plan.
+    pub fn admit(&self, (api_id, stage, method): (&str, &str, &str), now_ns: u64) -> Admission<'_> {
         let is_in = |plan: &UsagePlan| plan.api_stages.iter().any(|p| p.api_id == api_id && p.stage == stage);
-        match self.plans.iter().find(|(plan, _)| is_in(plan)) {
-            _ if !self.key.enabled => Admission::Forbidden,
-            None => Admission::Forbidden,
-            Some((_, Some(bucket))) if !bucket.take(now_ns) => Admission::Throttled,
-            Some(_) => Admission::Passes,
+        let Some(ready) = self.plans.iter().find(|ready| is_in(&ready.plan)).filter(|_| self.key.enabled) else {
+            return Admission::Forbidden;
+        };
+        let own = match ready.methods.is_empty() {
+            true => None,
+            false => ready.methods.get(&(api_id.to_owned(), stage.to_owned(), method.to_owned())),
+        };
+        match own.or(ready.bucket.as_ref()) {
+            Some(bucket) if !bucket.take(now_ns) => Admission::Throttled,
+            _ => Admission::Passes(&ready.plan),
         }
     }
 }
@@ -74,6 +90,7 @@ pub struct Rests {
     keys: Mutex<HashMap<(String, String), (u64, Keys)>>,
     generation: AtomicU64,
     since: Instant,
+    pub usages: Usages,
 }
 
 impl Default for Rests {
@@ -83,6 +100,7 @@ impl Default for Rests {
             keys: Mutex::default(),
             generation: AtomicU64::new(0),
             since: Instant::now(),
+            usages: Usages::default(),
         }
     }
 }
@@ -121,8 +139,17 @@ impl Rests {
         let admitted = keys.into_iter().map(|key| {
             let of = plans.iter().filter(|plan| plan.keys.contains(&key.id));
             let plans = of.map(|plan| {
-                let bucket = plan.throttle.as_ref().map(|limits| Bucket::new(limits.rate_limit, limits.burst_limit));
-                (plan.clone(), bucket)
+                let of_limits = |limits: &Throttle| Bucket::new(limits.rate_limit, limits.burst_limit);
+                let methods = plan.api_stages.iter().flat_map(|place| {
+                    place.throttle.iter().map(move |(method, limits)| {
+                        ((place.api_id.clone(), place.stage.clone(), method.clone()), of_limits(limits))
+                    })
+                });
+                ReadyPlan {
+                    bucket: plan.throttle.as_ref().map(of_limits),
+                    methods: methods.collect(),
+                    plan: plan.clone(),
+                }
             });
             (key.value.clone(), Arc::new(Admitted { plans: plans.collect(), key }))
         });

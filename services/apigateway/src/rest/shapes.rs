@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::shapes::{AccessLogSettings, Texts};
 
@@ -261,6 +261,19 @@ pub struct ApiKey {
 pub struct ApiStage {
     pub api_id: String,
     pub stage: String,
+    /// By path and method, `/pets/GET`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub throttle: BTreeMap<String, Throttle>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Quota {
+    pub limit: i64,
+    /// Less in the first period.
+    pub offset: i64,
+    /// `DAY`, `WEEK` or `MONTH`.
+    pub period: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -280,9 +293,8 @@ pub struct UsagePlan {
     pub api_stages: Vec<ApiStage>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub throttle: Option<Throttle>,
-    /// Kept, and not counted against.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub quota: Option<Map<String, Value>>,
+    pub quota: Option<Quota>,
     pub tags: Texts,
     /// Ids of its keys.
     pub keys: Vec<String>,

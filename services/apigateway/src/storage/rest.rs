@@ -1,16 +1,17 @@
 //! Where REST APIs are stored: beside HTTP APIs, under kinds of their own; and what belongs to an account and its region.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use cumulet_base::limits;
+use cumulet_base::{clock, limits};
 pub use cumulet_store::Rev;
-use cumulet_store::{Check, Key, KeyReader, KeyWriter, Op, Row, Shard, StoreExt, Txn};
+use cumulet_store::{Check, Key, KeyReader, KeyWriter, Op, Read, Row, Shard, StoreExt, Txn};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{SPACE, Storage, part, read, shard, write};
 use crate::errors::Error;
 use crate::rest::shapes::{Authorizer, Deployment, GatewayResponse, Model, RequestValidator, Resource, RestApi, Stage};
+use crate::rest::usage::{self, Day, Who};
 
 /// What a deployment keeps of an API as it was.
 #[derive(Clone, Debug, Default)]
@@ -109,7 +110,7 @@ impl Definition {
     }
 }
 
-/// What belongs to an account and its region: `kind` is `api`, `key`, `plan` or `account`.
+/// What belongs to an account and its region: `kind` is `api`, `key`, `plan`, `account` or `usage`.
 fn owned(account: &str, region: &str, kind: &str) -> KeyWriter {
     KeyWriter::new().text("rest").text(account).text(region).text(kind)
 }
@@ -245,6 +246,61 @@ impl Storage {
     pub async fn delete_owned(&self, account: &str, region: &str, kind: &str, id: &str) -> Result<(), Error> {
         let key = owned(account, region, kind).text(id).key();
         self.commit(Txn::new(owner(account, region)).delete(SPACE, key)).await
+    }
+}
+
+/// Days of use of a key in a plan.
+fn usage_of(who: &Who) -> KeyWriter {
+    owned(&who.account, &who.region, "usage").text(&who.plan).text(&who.key)
+}
+
+impl Storage {
+    /// The latest day of a key up to one, with its number.
+    pub async fn last_usage(&self, who: &Who, day: &str) -> Result<Option<(u64, Day)>, Error> {
+        let read = Read::Range {
+            space: SPACE,
+            lo: usage_of(who).key(),
+            hi: usage_of(who).text(day).range().1,
+            limit: 1,
+            bytes: u32::MAX,
+            reverse: true,
+        };
+        let (_, rows) = self.store.read(owner(&who.account, &who.region), vec![read]).await?;
+        let Some(row) = rows.first().and_then(|rows| rows.first()) else { return Ok(None) };
+        let day = texts::<7>(&row.key).and_then(|[.., day]| clock::day_ms(&day));
+        Ok(Some((usage::day_number(day.unwrap_or_default()), self::read(&row.value)?)))
+    }
+
+    /// The days of a key from one to another, both included, by their names.
+    pub async fn usage(&self, who: &Who, from: &str, to: &str) -> Result<HashMap<String, Day>, Error> {
+        let (lo, hi) = (usage_of(who).text(from).key(), usage_of(who).text(to).range().1);
+        let rows =
+            self.store.range(owner(&who.account, &who.region), SPACE, lo, hi, limits::API_USAGE_DAYS_MAX).await?;
+        let day = |row: &Row| Ok((texts::<7>(&row.key).map(|[.., day]| day).unwrap_or_default(), read(&row.value)?));
+        rows.iter().map(day).collect()
+    }
+
+    /// Puts days, and lets those go that are older than is kept.
+    pub async fn put_usage(&self, days: &[(Who, String, Day)]) -> Result<(), Error> {
+        let mut txns: BTreeMap<(&str, &str), Txn> = BTreeMap::new();
+        for (who, name, day) in days {
+            let place = (who.account.as_str(), who.region.as_str());
+            let txn = txns.entry(place).or_insert_with(|| Txn::new(owner(place.0, place.1)));
+            let ends_ms = clock::day_ms(name).unwrap_or_default();
+            let old = clock::day(ends_ms.saturating_sub(u64::from(limits::API_USAGE_DAYS_MAX) * 86_400_000));
+            txn.ops.push(Op::DeleteRange(SPACE, usage_of(who).key(), usage_of(who).text(&old).key()));
+            txn.ops.push(Op::Put(SPACE, usage_of(who).text(name).key(), write(day)?.into()));
+        }
+        for txn in txns.into_values() {
+            self.commit(txn).await?;
+        }
+        Ok(())
+    }
+
+    /// What was counted under a plan.
+    pub async fn delete_usage(&self, account: &str, region: &str, plan: &str) -> Result<(), Error> {
+        let (lo, hi) = owned(account, region, "usage").text(plan).range();
+        self.commit(Txn::new(owner(account, region)).delete_range(SPACE, lo, hi)).await
     }
 }
 

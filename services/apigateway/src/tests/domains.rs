@@ -109,7 +109,7 @@ async fn named_stages_and_older_events() {
 async fn domain_names_outlive_the_process() {
     let world = Arc::new(World::default());
     let store = Arc::new(cumulet_store_memory::MemoryStore::new());
-    let start = || ApiGateway::new(store.clone(), world.clone(), world.clone(), Arc::new(Signatures));
+    let start = || ApiGateway::new(store.clone(), world.clone(), world.clone(), Arc::new(Signatures), None);
     let f = Fixture { gateway: Arc::new(start()), world: world.clone() };
     f.call("CreateDomainName", named("api.example.com")).await;
     let again = start();

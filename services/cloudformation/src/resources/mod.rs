@@ -13,6 +13,7 @@ mod lambda;
 mod live;
 mod logs;
 mod messages;
+mod metric_filter;
 mod nested;
 mod rest;
 mod s3;
@@ -126,6 +127,7 @@ pub const TYPES: &[Type] = &[
     of("AWS::Lambda::Url", &["TargetFunctionArn", "Qualifier"]),
     of("AWS::Lambda::Version", &["FunctionName", "CodeSha256", "Description"]),
     tagged("AWS::Logs::LogGroup", &["LogGroupName"]),
+    of(metric_filter::KIND, &["FilterName", "LogGroupName"]),
     of("AWS::Logs::ResourcePolicy", &["PolicyName"]),
     of("AWS::Logs::SubscriptionFilter", &["FilterName", "LogGroupName"]),
     tagged("AWS::S3::Bucket", &["BucketName"]),
@@ -441,6 +443,7 @@ async fn make(at: &Whereabouts, kind: &str, properties: &Map<String, Value>) -> 
         "AWS::IAM::Role" => iam::create_role(at, properties).await,
         _ if kind.starts_with("AWS::IAM::") => iam::others::create(at, kind, properties).await,
         "AWS::Logs::LogGroup" => logs::create_group(at, properties).await,
+        metric_filter::KIND => metric_filter::create(at, properties).await,
         _ if events::is_here(kind) => events::create(at, kind, properties).await,
         "AWS::DynamoDB::Table" => dynamodb::create_table(at, properties).await,
         "AWS::DynamoDB::GlobalTable" => dynamodb::create_table(at, &global_table::as_table(at, properties)?).await,
@@ -496,6 +499,7 @@ pub async fn update(
         "AWS::IAM::Role" => iam::update_role(at, made, old, new).await,
         _ if kind.starts_with("AWS::IAM::") => iam::others::update(at, kind, made, old, new).await,
         "AWS::Logs::LogGroup" => logs::update_group(at, made, old, new).await,
+        metric_filter::KIND => metric_filter::update(at, made, new).await,
         _ if events::is_here(kind) => events::update(at, kind, made, old, new).await,
         "AWS::DynamoDB::Table" => dynamodb::update_table(at, made, old, new).await,
         "AWS::DynamoDB::GlobalTable" => {
@@ -551,6 +555,7 @@ pub async fn delete(
             call("dynamodb", "DeleteTable", json!({ "TableName": id })).await
         }
         "AWS::Logs::LogGroup" => call("logs", "DeleteLogGroup", json!({ "logGroupName": id })).await,
+        metric_filter::KIND => metric_filter::delete(at, made, properties).await,
         "AWS::S3::Bucket" => call("s3", "DeleteBucket", json!({ "Bucket": id })).await,
         "AWS::S3::BucketPolicy" => {
             let bucket = required_text(properties, "Bucket")?;

@@ -1,4 +1,4 @@
-//! Alarms and dashboards, which are kept and shown; alarms are not evaluated, and their events say so.
+//! Alarms and dashboards.
 
 use cumulet_wire::error::ApiError;
 use serde_json::{Map, Value, json};
@@ -87,8 +87,6 @@ pub async fn create(at: &Whereabouts, kind: &str, properties: &Properties) -> Re
     let mut made = Made::new(name.clone());
     if kind != "AWS::CloudWatch::Dashboard" {
         made = made.with("Arn", &at.client.context.arn("cloudwatch", format!("alarm:{name}")).into());
-        made.remark =
-            Some("Kept and not evaluated: there are no metrics here, and its state stays INSUFFICIENT_DATA".into());
     }
     Ok(made)
 }

@@ -5,6 +5,7 @@ use cumulet_wire::error::ApiError;
 use serde_json::{Value, json};
 
 use super::{offset, required, text, texts};
+use crate::metrics::Place;
 use crate::model::{Dashboard, FORMAT, dashboard_arn};
 use crate::storage::DASHBOARD;
 use crate::{CloudWatch, errors};
@@ -28,21 +29,24 @@ pub async fn put(watch: &CloudWatch, call: &Call) -> Result<Answer, ApiError> {
     }
     let dashboard =
         Dashboard { v: FORMAT, name: name.to_owned(), body: body.to_owned(), updated_ms: call.context.now_ms };
-    watch.storage.update(&call.context, (DASHBOARD, name), |_: Option<Dashboard>| Ok(Some(dashboard.clone()))).await?;
+    watch
+        .storage
+        .update(&Place::of(&call.context), (DASHBOARD, name), |_: Option<Dashboard>| Ok(Some(dashboard.clone())))
+        .await?;
     Answer::json(json!({ "DashboardValidationMessages": [] }))
 }
 
 pub async fn get(watch: &CloudWatch, call: &Call) -> Result<Answer, ApiError> {
     let name = required(call, "DashboardName")?;
-    let found: Option<Dashboard> = watch.storage.get(&call.context, DASHBOARD, name).await?;
-    let found = found.ok_or_else(|| errors::not_found(&format!("Dashboard {name}")))?;
+    let found: Option<Dashboard> = watch.storage.get(&Place::of(&call.context), DASHBOARD, name).await?;
+    let found = found.ok_or_else(|| errors::no_dashboard(name))?;
     let arn = dashboard_arn(call.context.account(), name);
     Answer::json(json!({ "DashboardArn": arn, "DashboardBody": found.body, "DashboardName": name }))
 }
 
 pub async fn list(watch: &CloudWatch, call: &Call) -> Result<Answer, ApiError> {
     let prefix = text(call, "DashboardNamePrefix").unwrap_or_default();
-    let all: Vec<Dashboard> = watch.storage.list(&call.context, DASHBOARD).await?;
+    let all: Vec<Dashboard> = watch.storage.list(&Place::of(&call.context), DASHBOARD).await?;
     let offset = offset(call)?;
     let mut rest = all.iter().filter(|dashboard| dashboard.name.starts_with(prefix)).skip(offset);
     let shown: Vec<Value> = rest
@@ -68,10 +72,10 @@ pub async fn list(watch: &CloudWatch, call: &Call) -> Result<Answer, ApiError> {
 pub async fn delete(watch: &CloudWatch, call: &Call) -> Result<Answer, ApiError> {
     let names = texts(call, "DashboardNames");
     for name in &names {
-        if watch.storage.get::<Dashboard>(&call.context, DASHBOARD, name).await?.is_none() {
-            return Err(errors::not_found(&format!("Dashboard {name}")));
+        if watch.storage.get::<Dashboard>(&Place::of(&call.context), DASHBOARD, name).await?.is_none() {
+            return Err(errors::no_dashboard(name));
         }
     }
-    watch.storage.delete(&call.context, DASHBOARD, &names).await?;
+    watch.storage.delete(&Place::of(&call.context), DASHBOARD, &names).await?;
     Ok(Answer::empty())
 }

@@ -7,6 +7,7 @@ use cumulet_wire::error::ApiError;
 use serde_json::{Value, json};
 
 use super::{required, texts};
+use crate::metrics::Place;
 use crate::model::Alarm;
 use crate::storage::ALARM;
 use crate::{CloudWatch, errors};
@@ -38,7 +39,7 @@ async fn change(
     let name = named(call)?;
     watch
         .storage
-        .update(&call.context, (ALARM, name), |alarm: Option<Alarm>| {
+        .update(&Place::of(&call.context), (ALARM, name), |alarm: Option<Alarm>| {
             let mut alarm = alarm.ok_or_else(|| errors::no_resource(name))?;
             change(&mut alarm.tags);
             match alarm.tags.len() > TAGS_MAX {
@@ -62,7 +63,7 @@ pub async fn untag(watch: &CloudWatch, call: &Call) -> Result<Answer, ApiError> 
 
 pub async fn list(watch: &CloudWatch, call: &Call) -> Result<Answer, ApiError> {
     let name = named(call)?;
-    let alarm: Option<Alarm> = watch.storage.get(&call.context, ALARM, name).await?;
+    let alarm: Option<Alarm> = watch.storage.get(&Place::of(&call.context), ALARM, name).await?;
     let alarm = alarm.ok_or_else(|| errors::no_resource(name))?;
     let tags: Vec<Value> = alarm.tags.iter().map(|(key, value)| json!({ "Key": key, "Value": value })).collect();
     Answer::json(json!({ "Tags": tags }))

@@ -38,6 +38,7 @@ pub async fn create(logs: &Logs, call: &Call) -> Result<Answer, ApiError> {
         retention_days: None,
         tags: input.tags.unwrap_or_default(),
         subscriptions: Vec::new(),
+        metric_filters: Vec::new(),
     };
     logs.storage.create_group(&place, &group).await?;
     Ok(Answer::empty())
@@ -75,7 +76,7 @@ pub async fn describe(logs: &Logs, call: &Call) -> Result<Answer, ApiError> {
             let mut shape = json!({
                 "logGroupName": name,
                 "creationTime": group.created_ms,
-                "metricFilterCount": 0,
+                "metricFilterCount": group.metric_filters.len(),
                 "arn": format!("{arn}:*"),
                 "logGroupArn": arn,
                 "logGroupClass": "STANDARD",

@@ -2,6 +2,7 @@
 
 pub mod events;
 pub mod groups;
+pub mod metric_filters;
 pub mod patterns;
 pub mod policies;
 pub mod streams;

@@ -118,7 +118,11 @@ pub async fn delete(logs: &Logs, call: &Call) -> Result<Answer, ApiError> {
         .update_group(&place(call)?, |group| {
             let before = group.subscriptions.len();
             group.subscriptions.retain(|s| s.name != name);
-            if group.subscriptions.len() == before { Err(errors::filter_not_found()) } else { Ok(()) }
+            if group.subscriptions.len() == before {
+                Err(errors::filter_not_found("subscription filter"))
+            } else {
+                Ok(())
+            }
         })
         .await?;
     Ok(Answer::empty())

@@ -83,6 +83,8 @@ impl ApiGateway {
                     return Err(Error::Invalid(why.into()).into());
                 }
                 self.storage.delete_owned(ctx.account(), &ctx.region, PLAN, &plan.id).await?;
+                self.rests.usages.forget(&plan.id);
+                self.storage.delete_usage(ctx.account(), &ctx.region, &plan.id).await?;
                 self.rests.forget_plans();
                 Ok(Answer::empty())
             }
@@ -105,6 +107,8 @@ impl ApiGateway {
                 plan.await?;
                 Ok(Answer::empty())
             }
+            "GetUsage" => self.get_usage(ctx, input).await,
+            "UpdateUsage" => self.update_usage(ctx, input).await,
             other => Err(ApiError::not_implemented("apigateway", other)),
         }
     }
@@ -254,7 +258,7 @@ impl ApiGateway {
         Ok(answer(&plan_key(&key))?)
     }
 
-    async fn plan_key(&self, ctx: &Context, input: &Input) -> Result<ApiKey, Error> {
+    pub(super) async fn plan_key(&self, ctx: &Context, input: &Input) -> Result<ApiKey, Error> {
         let (plan, _) = self.plan(ctx, text(input, "usageplanId")?).await?;
         let id = text(input, "keyId")?;
         if !plan.keys.iter().any(|key| key == id) {
@@ -294,14 +298,50 @@ fn with_stages(plan: &UsagePlan, input: &Input) -> Result<UsagePlan, Error> {
     let operations = input.get("patchOperations").and_then(Value::as_array).cloned().unwrap_or_default();
     let (stages, others): (Vec<Value>, Vec<Value>) =
         operations.into_iter().partition(|operation| operation["path"] == "/apiStages");
+    let (limits, others): (Vec<Value>, Vec<Value>) = others
+        .into_iter()
+        .partition(|operation| operation["path"].as_str().is_some_and(|path| path.starts_with("/apiStages/")));
+    for operation in limits {
+        with_limit(&mut plan, &operation)?;
+    }
     for operation in stages {
         let named = operation["value"].as_str().and_then(|value| value.split_once(':'));
         let (api_id, stage) = named.ok_or_else(|| Error::Invalid("An API stage is named API:STAGE".into()))?;
         plan.api_stages.retain(|place| place.api_id != api_id || place.stage != stage);
         if operation["op"] == "add" {
-            plan.api_stages.push(ApiStage { api_id: api_id.to_owned(), stage: stage.to_owned() });
+            let (api_id, stage) = (api_id.to_owned(), stage.to_owned());
+            plan.api_stages.push(ApiStage { api_id, stage, ..ApiStage::default() });
         }
     }
     rest.insert("patchOperations".into(), others.into());
     patched(&plan, &rest, &["name", "description", "throttle", "quota"])
+}
+
+/// `/apiStages/API:STAGE/throttle/~1PATH~1METHOD/rateLimit`: limits of a method of its own.
+fn with_limit(plan: &mut UsagePlan, operation: &Value) -> Result<(), Error> {
+    let wrong = || Error::Invalid("Invalid patch path of an API stage specified".into());
+    let path = operation["path"].as_str().unwrap_or_default();
+    let rest = path.strip_prefix("/apiStages/").and_then(|rest| rest.split_once("/throttle")).ok_or_else(wrong)?;
+    let (api_id, stage) = rest.0.split_once(':').ok_or_else(wrong)?;
+    let place = plan.api_stages.iter_mut().find(|place| place.api_id == api_id && place.stage == stage);
+    let throttle = &mut place.ok_or_else(wrong)?.throttle;
+    let named = rest.1.strip_prefix('/').map(|named| named.replace("~1", "/"));
+    let is_removal = operation["op"] == "remove";
+    let Some(named) = named else {
+        return match is_removal {
+            true => {
+                throttle.clear();
+                Ok(())
+            }
+            false => Err(wrong()),
+        };
+    };
+    let number = operation["value"].as_str().and_then(|value| value.parse::<f64>().ok());
+    match (named.strip_suffix("/rateLimit"), named.strip_suffix("/burstLimit"), number) {
+        (Some(method), None, Some(rate)) => throttle.entry(method.to_owned()).or_default().rate_limit = rate,
+        (None, Some(method), Some(burst)) => throttle.entry(method.to_owned()).or_default().burst_limit = burst as u32,
+        (None, None, _) if is_removal => drop(throttle.remove(&named)),
+        _ => return Err(wrong()),
+    }
+    Ok(())
 }

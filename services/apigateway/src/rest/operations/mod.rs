@@ -10,6 +10,7 @@ mod resources;
 pub(crate) use resources::below;
 mod stages;
 mod tags;
+mod usage;
 
 use cumulet_wire::call::{Answer, Call, Context};
 use cumulet_wire::error::ApiError;
@@ -71,7 +72,7 @@ impl ApiGateway {
             name if name.contains("DomainName") || name.contains("BasePath") => {
                 self.operate_rest_domains(ctx, name, input).await
             }
-            name if name.contains("ApiKey") || name.contains("UsagePlan") => self.operate_keys(ctx, name, input).await,
+            name if name.contains("ApiKey") || name.contains("Usage") => self.operate_keys(ctx, name, input).await,
             name => self.operate_parts(ctx, name, input).await,
         }
     }

@@ -1,0 +1,134 @@
+//! What CloudWatch's metrics of functions and tables are made of
+//! (<https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html>): the records of a round, taken together
+//! by function, and the usage that is billed. Nothing is counted anew while functions run. Deliberately absent: what
+//! records do not have, such as an alias, the age of events, and the iterators of streams.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cumulet_engine::record::{Ending, Measured, MetricSink, Record, Usage, UsageSink};
+
+const MINUTE_MS: u64 = 60_000;
+
+#[derive(Default)]
+struct Sum {
+    invocations: f64,
+    errors: f64,
+    durations_ms: Vec<(f64, f64)>,
+}
+
+/// What `records` say, by function and minute, and of all functions of an account's region.
+pub fn measure(metrics: &dyn MetricSink, records: &[Record]) {
+    let mut sums: BTreeMap<(&str, &str, Option<&str>, u64), Sum> = BTreeMap::new();
+    for record in records {
+        let minute = record.started_ms / MINUTE_MS;
+        for function in [Some(record.function.as_str()), None] {
+            let sum = sums.entry((&record.account, &record.region, function, minute)).or_default();
+            sum.invocations += 1.0;
+            sum.errors += f64::from(u8::from(record.ending != Ending::Success));
+            sum.durations_ms.push((record.duration_us as f64 / 1000.0, 1.0));
+        }
+    }
+    for ((account, region, function, minute), sum) in sums {
+        let dimensions: Vec<(&'static str, &str)> = function.map(|name| ("FunctionName", name)).into_iter().collect();
+        let tell = |name, unit, values: &[(f64, f64)]| {
+            let (dimensions, at_ms) = (&dimensions[..], minute * MINUTE_MS);
+            metrics.measured(Measured {
+                account,
+                region,
+                namespace: "AWS/Lambda",
+                name,
+                unit,
+                dimensions,
+                values,
+                at_ms,
+            });
+        };
+        tell("Invocations", "Count", &[(1.0, sum.invocations)]);
+        // Each invocation is a sample: their average is the share of those that failed.
+        let good = sum.invocations - sum.errors;
+        let errors = [(0.0, good), (1.0, sum.errors)];
+        tell("Errors", "Count", &errors.into_iter().filter(|(_, count)| *count > 0.0).collect::<Vec<_>>());
+        tell("Duration", "Milliseconds", &sum.durations_ms);
+    }
+}
+
+/// Usage on its way to the bill, of which some is a metric as well.
+pub struct Measuring<S> {
+    pub next: Arc<S>,
+    pub metrics: Arc<dyn MetricSink>,
+}
+
+impl<S: UsageSink> UsageSink for Measuring<S> {
+    fn used(&self, usage: Usage) {
+        let name = match (usage.service, usage.unit) {
+            ("dynamodb", "read-request-units") => Some("ConsumedReadCapacityUnits"),
+            ("dynamodb", "write-request-units") => Some("ConsumedWriteCapacityUnits"),
+            _ => None,
+        };
+        if let Some(name) = name {
+            self.metrics.measured(Measured {
+                account: &usage.account,
+                region: &usage.region,
+                namespace: "AWS/DynamoDB",
+                name,
+                unit: "Count",
+                dimensions: &[("TableName", &usage.resource)],
+                values: &[(usage.quantity_micro as f64 / 1e6, 1.0)],
+                at_ms: usage.at_ms,
+            });
+        }
+        self.next.used(usage);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Seen(Mutex<Vec<String>>);
+
+    impl MetricSink for Seen {
+        fn measured(&self, m: Measured<'_>) {
+            let line = format!("{} {:?} {:?} {}", m.name, m.dimensions, m.values, m.at_ms);
+            self.0.lock().unwrap().push(line);
+        }
+    }
+
+    #[test]
+    fn a_round_is_a_few_numbers() {
+        let record = |function: &str, duration_us, ending| Record {
+            account: "0".to_owned(),
+            region: "r".to_owned(),
+            function: function.to_owned(),
+            version: "$LATEST".to_owned(),
+            request_id: String::new(),
+            instance_id: String::new(),
+            started_ms: 60_001,
+            duration_us,
+            billed_ms: 1,
+            init_us: None,
+            memory_mb: 128,
+            memory_peak_bytes: 0,
+            cpu_us: 0,
+            ending,
+        };
+        let seen = Seen::default();
+        measure(&seen, &[record("f", 1500, Ending::Success), record("f", 500, Ending::Timeout)]);
+        let of_f = |name: &str, values: &str| format!("{name} [(\"FunctionName\", \"f\")] {values} 60000");
+        let lines = seen.0.into_inner().unwrap();
+        assert_eq!(lines.len(), 6);
+        for line in [
+            of_f("Invocations", "[(1.0, 2.0)]"),
+            of_f("Errors", "[(0.0, 1.0), (1.0, 1.0)]"),
+            of_f("Duration", "[(1.5, 1.0), (0.5, 1.0)]"),
+            "Invocations [] [(1.0, 2.0)] 60000".to_owned(),
+        ] {
+            assert!(lines.contains(&line), "{line} is not among {lines:?}");
+        }
+    }
+}
