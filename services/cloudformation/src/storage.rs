@@ -184,7 +184,7 @@ impl Storage {
         let mut txn = Txn::new(shard(owner)).check(Check::RevIs(SPACE, first, rev));
         if stack.status == "DELETE_COMPLETE" {
             txn = txn.delete(SPACE, key(owner, "name").text(&stack.name).key());
-            for kind in ["signal", "drift"] {
+            for kind in ["signal", "drift", "ending"] {
                 let (lo, hi) = key(owner, kind).text(&stack.id).range();
                 txn = txn.delete_range(SPACE, lo, hi);
             }
@@ -273,7 +273,7 @@ impl Storage {
             .check(Check::RevIs(SPACE, first, rev))
             .delete(SPACE, key(owner, "name").text(&stack.name).key())
             .delete(SPACE, key(owner, "listed").text(&stack.id).key());
-        for kind in ["stack", "event", "change", "job", "signal", "drift"] {
+        for kind in ["stack", "event", "change", "job", "signal", "drift", "ending"] {
             let (lo, hi) = key(owner, kind).text(&stack.id).range();
             txn = txn.delete_range(SPACE, lo, hi);
         }
@@ -371,6 +371,19 @@ impl Storage {
             Some((Owner { account, region }, parts.text()?, parts.text()?))
         };
         Ok(rows.iter().filter_map(named).collect())
+    }
+
+    /// Notes that a stack that is being created is to be deleted.
+    pub async fn end(&self, owner: &Owner, stack_id: &str) -> Result<(), Error> {
+        let first = key(owner, "stack").text(stack_id).u64(0).key();
+        let ending = key(owner, "ending").text(stack_id).key();
+        let txn = Txn::new(shard(owner)).check(Check::Exists(SPACE, first)).put(SPACE, ending, Vec::new());
+        self.commit(txn).await.map(drop)
+    }
+
+    pub async fn is_ending(&self, owner: &Owner, stack_id: &str) -> Result<bool, Error> {
+        let ending = key(owner, "ending").text(stack_id).key();
+        Ok(self.store.get(shard(owner), SPACE, ending).await?.is_some())
     }
 
     /// What was last found out about a stack's drift.

@@ -169,6 +169,9 @@ impl Run {
         let failed = match self.prepared().await {
             Ok(prepared) => match self.forward(&prepared).await? {
                 Ok(outputs) => match self.finish(&prepared, outputs, "CREATE_COMPLETE").await? {
+                    Ok(()) if self.is_ending().await? => {
+                        return self.enter("DELETE_IN_PROGRESS", Some("User Initiated")).await;
+                    }
                     Ok(()) => return Ok(()),
                     Err(failed) => failed,
                 },
@@ -177,6 +180,9 @@ impl Run {
             Err(error @ Error::Store(_)) => return Err(error),
             Err(error) => Failed(error.to_string()),
         };
+        if self.is_ending().await? {
+            return self.enter("DELETE_IN_PROGRESS", Some("User Initiated")).await;
+        }
         match self.job.on_failure {
             OnFailure::Nothing => self.enter("CREATE_FAILED", Some(&failed.0)).await,
             OnFailure::Delete => {
@@ -188,6 +194,11 @@ impl Run {
                 self.enter("ROLLBACK_IN_PROGRESS", Some(&why)).await
             }
         }
+    }
+
+    /// Whether somebody wants the stack deleted that is being created.
+    async fn is_ending(&self) -> Result<bool, Error> {
+        self.cloud.storage.is_ending(&self.owner, &self.stack.id).await
     }
 
     async fn roll_back_creation(&mut self) -> Result<(), Error> {
@@ -281,6 +292,13 @@ impl Run {
                 self.stack.imports.clear();
                 let event = self.entering("DELETE_COMPLETE", None);
                 self.save_with(&[event], &beside).await
+            }
+            Err(Failed(_)) if self.job.is_forced => {
+                // Nobody knows of what is left behind any more; the events say what it is.
+                self.stack.resources.clear();
+                self.stack.leftovers.clear();
+                self.stack.deleted_ms = Some(self.now());
+                self.enter("DELETE_COMPLETE", None).await
             }
             Err(Failed(why)) => self.enter("DELETE_FAILED", Some(&why)).await,
         }

@@ -17,7 +17,7 @@ fn with_policy(policy: &Value) -> String {
 
 impl Fixture {
     /// A resource of the stack `s`, once it has this status.
-    async fn resource(&self, name: &str, status: &str) -> Value {
+    pub(super) async fn resource(&self, name: &str, status: &str) -> Value {
         let found = async {
             loop {
                 let all =
