@@ -22,6 +22,12 @@ fn drift_is_found() {
     run(&cloud, "drift.py");
 }
 
+#[test]
+fn templates_and_what_is_wrong_with_them() {
+    let cloud = Cloud::start();
+    run(&cloud, "templates.py");
+}
+
 fn run(cloud: &Cloud, script: &str) {
     let script = root().join("tests/clients").join(script);
     succeed(cloud.command(root().join(".venv/bin/python")).arg(script).env("NODE_RUNTIME", node_runtime()));

@@ -3,6 +3,7 @@
 //! on at the next start. Absent: stack sets, imports of what is there already, macros other than SAM and the
 //! language extensions, hooks.
 
+mod attributes;
 mod changes;
 mod client;
 mod custom;
