@@ -140,6 +140,18 @@ update("six", Type="AllAtOnce", Hooks={}, Alarms=["nowhere"])
 ends("UPDATE_ROLLBACK_COMPLETE")
 assert any("nowhere" in e.get("ResourceStatusReason", "") for e in events()), events()
 
+# An alarm takes a canary back.
+alarms = boto3.client("cloudwatch", config=config)
+alarms.put_metric_alarm(AlarmName="errors", Namespace="shop", MetricName="errors", Statistic="Sum", Period=60, EvaluationPeriods=1,
+                        Threshold=1, ComparisonOperator="GreaterThanThreshold", TreatMissingData="ignore")
+alarms.set_alarm_state(AlarmName="errors", StateValue="OK", StateReason="it is new")
+update("seven", Type="Canary10Percent5Minutes", Hooks={}, Alarms=["errors"])
+until("the canary has its share", lambda: alias()[1])
+alarms.set_alarm_state(AlarmName="errors", StateValue="ALARM", StateReason="errors")
+ends("UPDATE_ROLLBACK_COMPLETE")
+assert alias() == ("2", {}), alias()
+assert any("Activated alarms: <errors>" in e.get("ResourceStatusReason", "") for e in events()), events()
+
 # What is not built says so.
 try:
     deployments.list_on_premises_instances()

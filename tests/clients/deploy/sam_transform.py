@@ -69,7 +69,7 @@ Resources:
     Properties: {InlineCode: x, Layers: [{Ref: L}, {Ref: M}], AutoPublishAlias: b}
 Outputs:
   Version: {Value: {Ref: F.Version}}
-  Alias: {Value: {'Fn::GetAtt': [F.Alias, Arn]}}
+  Alias: {Value: {'Fn::GetAtt': [F.Alias, AliasArn]}}
 """,
     "events": """
 Globals: {Function: {Runtime: python3.12, Handler: a.b, CodeUri: s3://b/k}}
