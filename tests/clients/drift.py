@@ -5,11 +5,12 @@ import json
 import os
 
 import boto3
-from botocore.exceptions import ClientError, WaiterError
+
+from stacking import ends, fails, stacks
 
 RUNTIME = os.environ["NODE_RUNTIME"]
 client = lambda name: boto3.client(name)
-stacks, functions, iam, queues, tables, parameters = map(client, ("cloudformation", "lambda", "iam", "sqs", "dynamodb", "ssm"))
+functions, iam, queues, tables, parameters = map(client, ("lambda", "iam", "sqs", "dynamodb", "ssm"))
 resource = lambda kind, **properties: {"Type": f"AWS::{kind}", "Properties": properties}
 trust = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}]}
 read = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["s3:GetObject", "sqs:*"], "Resource": "*"}]}
@@ -50,15 +51,6 @@ TEMPLATE = {
 }
 
 
-def fails(words, operation, **arguments):
-    try:
-        getattr(stacks, operation)(**arguments)
-    except ClientError as error:
-        assert words in str(error), (operation, error)
-        return
-    raise AssertionError(f"{operation} {arguments} did not fail")
-
-
 def detected(**more):
     id = stacks.detect_stack_drift(StackName="drifts", **more)["StackDriftDetectionId"]
     status = stacks.describe_stack_drift_detection_status(StackDriftDetectionId=id)
@@ -72,11 +64,7 @@ def drifts(*statuses):
 
 
 stacks.create_stack(StackName="drifts", TemplateBody=json.dumps(TEMPLATE), Capabilities=["CAPABILITY_IAM"])
-try:
-    stacks.get_waiter("stack_create_complete").wait(StackName="drifts", WaiterConfig={"Delay": 1})
-except WaiterError:
-    events = stacks.describe_stack_events(StackName="drifts")["StackEvents"]
-    raise AssertionError([e["ResourceStatusReason"] for e in events if "FAILED" in e["ResourceStatus"]])
+ends("drifts", "CREATE_COMPLETE")
 assert stacks.describe_stacks(StackName="drifts")["Stacks"][0]["DriftInformation"] == {"StackDriftStatus": "NOT_CHECKED"}
 assert detected() == ("IN_SYNC", 0), [(n, d["PropertyDifferences"], d["StackResourceDriftStatus"]) for n, d in drifts("MODIFIED", "DELETED").items()]
 unread = {name for name, one in drifts("NOT_CHECKED").items()}

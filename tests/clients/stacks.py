@@ -2,44 +2,14 @@
 
 import json
 import os
-import time
 import urllib.error
 import urllib.request
 
 import boto3
-from botocore.exceptions import ClientError
 
-stacks, topics, queues = (boto3.client(name) for name in ("cloudformation", "sns", "sqs"))
+from stacking import ends, fails, stacks, status, until
 
-
-def fails(words, operation, **arguments):
-    try:
-        getattr(stacks, operation)(**arguments)
-    except ClientError as error:
-        assert words in str(error), (operation, error)
-        return
-    raise AssertionError(f"{operation} {arguments} did not fail")
-
-
-def until(what, look):
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        found = look()
-        if found:
-            return found
-        time.sleep(0.05)
-    raise AssertionError(what)
-
-
-def status(stack):
-    return stacks.describe_stacks(StackName=stack)["Stacks"][0]["StackStatus"]
-
-
-def ends(stack, wanted):
-    until(wanted, lambda: not status(stack).endswith("IN_PROGRESS"))
-    events = stacks.describe_stack_events(StackName=stack)["StackEvents"]
-    assert status(stack) == wanted, (status(stack), [(e["LogicalResourceId"], e["ResourceStatus"], e.get("ResourceStatusReason")) for e in events])
-    return events
+topics, queues = boto3.client("sns"), boto3.client("sqs")
 
 
 def put(url, body):
@@ -106,7 +76,7 @@ fails("does not exist", "signal_resource", StackName="signals", LogicalResourceI
 until("the resource waits", lambda: stacks.list_stack_resources(StackName="signals")["StackResourceSummaries"])
 signal("Wait", "FAILURE")
 events = ends("signals", "ROLLBACK_COMPLETE")
-assert any(e.get("ResourceStatusReason") == "Received FAILURE signal with UniqueId a" for e in events)
+assert any(why == "Received FAILURE signal with UniqueId a" for *_, why in events)
 stacks.delete_stack(StackName="signals")
 
 # APIs on a domain name, a connector, and traffic that follows the base path.

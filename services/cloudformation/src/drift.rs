@@ -64,15 +64,7 @@ pub fn compared(
     actual: Option<&Map<String, Value>>,
     now_ms: u64,
 ) -> ResourceDrift {
-    let mut drift = ResourceDrift {
-        status: "DELETED".to_owned(),
-        physical_id: physical_id.to_owned(),
-        kind: kind.to_owned(),
-        expected: None,
-        actual: None,
-        differences: Vec::new(),
-        checked_ms: now_ms,
-    };
+    let mut drift = ResourceDrift { status: "DELETED".to_owned(), ..unchecked(kind, physical_id, now_ms) };
     let Some(actual) = actual else {
         drift.expected = Some(Value::from(expected.clone()).to_string());
         return drift;
