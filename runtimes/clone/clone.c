@@ -113,15 +113,21 @@ static long set_action(int signal, const struct action *new, struct action *old)
   return syscall(SYS_rt_sigaction, signal, new, old, 8);
 }
 
-/* glibc keeps a thread's id in its descriptor, at an offset that no header tells: it is looked for. */
-static int find_tid_offset(void) {
+/* glibc keeps a thread's id in its descriptor, at an offset that no header tells: it is looked for where every thread has its
+ * own. The first thread's is 1, as other numbers there are. Whoever joins a thread waits for the kernel to clear it there. */
+static int find_tid_offset(int mine) {
   const int *words = (const int *)thread_pointer();
-  int mine = (int)syscall(SYS_gettid);
-  for (int index = 0; index < 512; index++)
-    if (words[index] == mine) {
-      tid_offset = index * 4;
-      return 0;
-    }
+  int count = atomic_load(&thread_count);
+  for (int index = 0; index < 512; index++) {
+    int is_found = words[index] == mine;
+    for (int other = 0; is_found && other < count; other++)
+      is_found = ((const int *)threads[other].tls)[index] == threads[other].tid;
+    if (!is_found) continue;
+    tid_offset = index * 4;
+    for (struct thread *other = threads; other < threads + count; other++)
+      other->tid_place = (int *)(other->tls + (unsigned long)tid_offset);
+    return 0;
+  }
   return -1;
 }
 
@@ -133,7 +139,6 @@ static void park_handler(int signal, siginfo_t *info, void *context) {
     thread->tid = (pid_t)syscall(SYS_gettid);
     prctl(PR_GET_NAME, thread->name);
     thread->tls = thread_pointer();
-    thread->tid_place = (int *)(thread->tls + (unsigned long)tid_offset);
     syscall(SYS_get_robust_list, 0, &thread->robust, &thread->robust_length);
     if (__builtin_setjmp(thread->jump) == 0) {
       atomic_fetch_add(&parked, 1);
@@ -163,7 +168,6 @@ static int park_threads(void) {
   static int seen[THREADS_MAX];
   struct action park = {(void *)park_handler, SA_SIGINFO | SA_RESTART | RESTORER_FLAG, (void *)signal_return, ~0ul};
   int count = 0, me = (int)syscall(SYS_gettid);
-  if (find_tid_offset()) return -1;
   atomic_store(&thread_count, 0);
   atomic_store(&parked, 0);
   if (set_action(PARK_SIGNAL, &park, &signal_before)) return -1;
@@ -183,7 +187,7 @@ static int park_threads(void) {
       seen[count++] = tid;
     }
     closedir(tasks);
-    if (count == known) return 0;
+    if (count == known) return find_tid_offset(me);
     for (int index = known; index < count; index++) syscall(SYS_tgkill, getpid(), seen[index], PARK_SIGNAL);
     for (int turn = 0, have; (have = atomic_load(&parked)) < count; turn++) {
       struct timespec second = {1, 0};
