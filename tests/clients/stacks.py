@@ -22,6 +22,15 @@ def put(url, body):
         return error.code
 
 
+SIGNAL = """
+const http = require('http');
+exports.handler = (body) => new Promise((resolve, reject) => {
+  const request = http.request(process.env.HANDLE, { method: 'PUT', headers: { 'content-type': '' } }, (answer) => {
+    answer.resume(); answer.on('end', () => resolve(answer.statusCode)); });
+  request.on('error', reject); request.end(JSON.stringify(body));
+});
+"""
+
 # A wait condition: signals to the handle's address, and a topic that is told of all of it.
 queue = queues.create_queue(QueueName="told")["QueueUrl"]
 arn = queues.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -31,12 +40,18 @@ queues.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": json.dumps({"V
 topics.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
 waiting = {
     "Resources": {
+        "Role": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}]}}},
+        "Signal": {"Type": "AWS::Lambda::Function", "Properties": {
+            "FunctionName": "signal", "Runtime": os.environ["NODE_RUNTIME"], "Handler": "index.handler", "Role": {"Fn::GetAtt": "Role.Arn"},
+            "Environment": {"Variables": {"HANDLE": {"Ref": "Handle"}}}, "Code": {"ZipFile": SIGNAL}}},
         "Handle": {"Type": "AWS::CloudFormation::WaitConditionHandle"},
         "Wait": {"Type": "AWS::CloudFormation::WaitCondition", "Properties": {"Handle": {"Ref": "Handle"}, "Timeout": "60", "Count": 2}},
     },
     "Outputs": {"Data": {"Value": {"Fn::GetAtt": "Wait.Data"}}, "Topics": {"Value": {"Fn::Select": [0, {"Ref": "AWS::NotificationARNs"}]}}},
 }
-stacks.create_stack(StackName="waits", TemplateBody=json.dumps(waiting), NotificationARNs=[topic])
+waiting["Resources"]["Wait"]["DependsOn"] = "Signal"
+stacks.create_stack(StackName="waits", TemplateBody=json.dumps(waiting), NotificationARNs=[topic], Capabilities=["CAPABILITY_IAM"])
 resource = lambda name: stacks.describe_stack_resource(StackName="waits", LogicalResourceId=name)["StackResourceDetail"]
 until("the condition waits", lambda: any(r["LogicalResourceId"] == "Wait" for r in stacks.list_stack_resources(StackName="waits")["StackResourceSummaries"]))
 url = resource("Handle")["PhysicalResourceId"]
@@ -44,7 +59,9 @@ assert put(url[:-1], {"Status": "SUCCESS", "UniqueId": "a"}) == 403
 assert put(url, {"Status": "DONE", "UniqueId": "a"}) == 400
 assert put(url, {"Status": "SUCCESS", "UniqueId": "a", "Data": "one"}) == 200
 assert status("waits") == "CREATE_IN_PROGRESS"
-assert put(url, {"Status": "SUCCESS", "UniqueId": "b", "Data": "two"}) == 200
+# The other one comes from a function.
+said = boto3.client("lambda").invoke(FunctionName="signal", Payload=json.dumps({"Status": "SUCCESS", "UniqueId": "b", "Data": "two"}))
+assert json.load(said["Payload"]) == 200, said
 ends("waits", "CREATE_COMPLETE")
 stack = stacks.describe_stacks(StackName="waits")["Stacks"][0]
 outputs = {o["OutputKey"]: o["OutputValue"] for o in stack["Outputs"]}
