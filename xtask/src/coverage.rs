@@ -7,6 +7,16 @@ use cumulet_wire::operation::ServiceModel;
 
 const PAGE: &str = "docs/reference/coverage.md";
 
+/// What an operation that is built does not do, where its name does not say it.
+const REMARKS: &[(&str, &str)] = &[
+    ("apigateway", CERTIFICATES),
+    ("apigateway-rest", CERTIFICATES),
+    ("codedeploy", "Functions only. An AppSpec is JSON; triggers are refused."),
+    ("cloudformation", "Drift is told of types that can be read back; others are `NOT_CHECKED`."),
+];
+const CERTIFICATES: &str =
+    "Certificates of domain names are taken by their ARNs as given: there is no Certificate Manager (`acm`).";
+
 fn models() -> [&'static ServiceModel; 18] {
     [
         &cumulet_lambda::MODEL,
@@ -58,6 +68,9 @@ pub fn page() -> String {
             names.join(", ")
         };
         let _infallible = write!(text, "\n## {service}\n\nBuilt: {}.\n\nAbsent: {}.\n", names(built), names(absent));
+        for (_, remark) in REMARKS.iter().filter(|(name, _)| name == service) {
+            let _infallible = writeln!(text, "\n{remark}");
+        }
     }
     text
 }
