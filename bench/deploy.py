@@ -1,5 +1,6 @@
 """Tools that deploy, side by side in one run: one application deployed, deployed again without a change, and removed, by AWS SAM's
-command line, osls and the CDK, on Cumulet, durable, and on ministack as it is shipped. A proxy between tool and cloud adds up
+command line, osls, Serverless Framework 3, the CDK, AWS's command line and, where it and its provider are on the machine, Terraform, on
+Cumulet, durable, and on ministack as it is shipped. A proxy between tool and cloud adds up
 the time in which at least one request was under way; the stack's events say how long its steps took. What remains of the wall
 time is the tool's own: its start, its work on the template, and its waiting between two looks.
 Prints a Markdown table and the machine. BENCH_TOOLS names the tools, BENCH_ONLY one subject, BENCH_PROGRAM another cumulet."""
@@ -15,6 +16,7 @@ import sys
 import tempfile
 import threading
 import time
+import zipfile
 from http.server import BaseHTTPRequestHandler
 
 import boto3
@@ -23,7 +25,8 @@ from run import KEYS, ROOT, TARGET, server
 
 APPS = os.path.join(ROOT, "tests", "clients", "deploy")
 MODULES = os.path.join(APPS, "node_modules")
-TOOLS = os.environ.get("BENCH_TOOLS", "sam,osls,cdk").split(",")
+TOOLS = os.environ.get("BENCH_TOOLS", "sam,osls,serverless-3,cdk,aws,terraform").split(",")
+PROVIDER = "registry.terraform.io/hashicorp/aws/5.100.0"
 STEP_SECONDS_MAX = 180
 
 
@@ -113,7 +116,36 @@ def environment(port):
         "SAM_CLI_TELEMETRY": "0",
         "SLS_TELEMETRY_DISABLED": "1",
         "SLS_NOTIFICATIONS_MODE": "off",
+        "TF_IN_AUTOMATION": "1",
+        "CHECKPOINT_DISABLE": "1",
+        "TF_CLI_CONFIG_FILE": "settings.tfrc",
+        "TF_VAR_runtime": f"python3.{sys.version_info.minor}",
     }
+
+
+def mirror():
+    """The folder of a mirror with Terraform's provider: named by TF_PLUGIN_MIRROR, or in one of the usual places."""
+    usual = [os.environ.get("TF_PLUGIN_MIRROR", ""), os.path.expanduser("~/.terraform.d/plugins"), "/usr/local/share/terraform/plugins"]
+    usual += ["/usr/share/terraform/plugins", *(entry.path for entry in os.scandir("/opt"))]
+    return next((folder for folder in usual if folder and os.path.isdir(os.path.join(folder, PROVIDER))), None)
+
+
+def prepare(tool, folder):
+    """What an application needs before the tool takes it."""
+    if tool == "serverless-3":
+        shutil.copy(os.path.join(APPS, "serverless-3", "endpoint.js"), folder)
+        with open(os.path.join(folder, "serverless.yml"), "a") as file:
+            file.write("plugins: [./endpoint.js]\n")
+    if tool == "aws":
+        path = os.path.join(folder, "template.yaml")
+        text = open(path).read()
+        with open(path, "w") as file:
+            file.write(text.replace("      AutoPublishAlias: live\n", "      AutoPublishAlias: live\n      CodeUri: src\n"))
+    if tool == "terraform":
+        with zipfile.ZipFile(os.path.join(folder, "code.zip"), "w") as bundle:
+            bundle.write(os.path.join(folder, "app.py"), "app.py")
+        with open(os.path.join(folder, "settings.tfrc"), "w") as file:
+            file.write(f'provider_installation {{\n  filesystem_mirror {{ path = "{mirror()}" }}\n}}\n')
 
 
 def steps(tool):
@@ -127,6 +159,22 @@ def steps(tool):
     if tool == "osls":
         osls = os.path.join(MODULES, ".bin", "osls")
         return "osls", "shop-dev", None, [[osls, "deploy"], [osls, "deploy"], [osls, "remove"]]
+    if tool == "serverless-3":
+        serverless = ["node", os.path.join(MODULES, "serverless-3", "bin", "serverless.js")]
+        return "osls", "shop-dev", None, [[*serverless, "deploy"], [*serverless, "deploy"], [*serverless, "remove"]]
+    if tool == "aws":
+        aws = os.path.join(ROOT, ".venv", "bin", "aws")
+        package = f"{aws} cloudformation package --template-file template.yaml --s3-bucket artifacts --output-template-file packed.yaml"
+        deploy = f"{aws} cloudformation deploy --template-file packed.yaml --stack-name shop --capabilities CAPABILITY_IAM"
+        deploy += f" --no-fail-on-empty-changeset --parameter-overrides Runtime=python3.{sys.version_info.minor}"
+        gone = f"{aws} cloudformation delete-stack --stack-name shop && {aws} cloudformation wait stack-delete-complete --stack-name shop"
+        shell = lambda line: ["sh", "-c", line]
+        bucket = [aws, "s3api", "create-bucket", "--bucket", "artifacts"]
+        return "app", "shop", bucket, [shell(f"{package} && {deploy}"), shell(f"{package} && {deploy}"), shell(gone)]
+    if tool == "terraform":
+        terraform = lambda *arguments: ["terraform", *arguments, "-no-color"]
+        apply = terraform("apply", "-auto-approve")
+        return "terraform", None, terraform("init"), [apply, apply, terraform("destroy", "-auto-approve")]
     cdk = os.path.join(MODULES, ".bin", "cdk")
     deploy = [cdk, "deploy", "--require-approval", "never"]
     return "cdk", "Shop", [cdk, "bootstrap", "aws://000000000000/us-east-1"], [deploy, deploy, [cdk, "destroy", "--force"]]
@@ -134,6 +182,8 @@ def steps(tool):
 
 def stack_seconds(cloudformation, stack_id, since):
     """How long the stack's operations took that ended since, by its own events."""
+    if stack_id is None:
+        return None
     try:
         events = cloudformation.describe_stack_events(StackName=stack_id)["StackEvents"]
     except Exception:
@@ -159,6 +209,7 @@ def measure(tool, port):
     app, stack, before, commands = steps(tool)
     folder = tempfile.mkdtemp()
     shutil.copytree(os.path.join(APPS, app), os.path.join(folder, "app"))
+    prepare(tool, os.path.join(folder, "app"))
     rows, stack_id = [], None
     run = lambda argv: subprocess.run(argv, cwd=os.path.join(folder, "app"), env=env, capture_output=True, text=True, timeout=STEP_SECONDS_MAX)
     try:
@@ -172,7 +223,7 @@ def measure(tool, port):
             if done.returncode != 0:
                 why = (done.stderr or done.stdout).strip().splitlines()
                 return [*rows, (name, f"failed: {why[-1][:120] if why else ''}")]
-            if stack_id is None:
+            if stack_id is None and stack is not None:
                 stack_id = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]["StackId"]
             rows.append((name, wall, clock.total - seconds, clock.count - count, stack_seconds(cloudformation, stack_id, since)))
         return rows
@@ -195,6 +246,9 @@ def main():
     print(f"Machine: {os.cpu_count()} x {cpu.group(1) if cpu else platform.processor()}, Linux {platform.release()}; load average {os.getloadavg()[0]:.1f}\n")
     print("| tool | step | | wall s | in requests s | requests | stack's steps s | tool's own s |\n| --- | --- | --- | --- | --- | --- | --- | --- |")
     for tool in TOOLS:
+        if tool == "terraform" and (shutil.which("terraform") is None or mirror() is None):
+            print("| terraform | | | it or its provider is not on this machine | | | | |")
+            continue
         for name, argv, env, port, health in subjects:
             if only not in (None, name) or not os.path.exists(argv[0]):
                 continue

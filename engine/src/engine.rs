@@ -267,7 +267,10 @@ impl Invoker for Engine {
             let _flight = flight;
             loop {
                 let function = catalog.resolve(&target, &access).await?;
-                if let Some(result) = inner.run(function, &invocation).await {
+                if let Some(result) = inner.run(function.clone(), &invocation).await {
+                    if matches!(result, Err(InvokeError::Throttled { .. })) {
+                        inner.ports.meter.throttled(&function);
+                    }
                     return result;
                 }
             }

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use crate::function::FunctionVersion;
 use crate::output::LogEvent;
 
 /// How an invocation ended.
@@ -55,6 +56,11 @@ pub trait LogSink: Send + Sync + 'static {
 #[async_trait]
 pub trait MeterSink: Send + Sync + 'static {
     async fn record(&self, record: Record);
+
+    /// An invocation was refused because there were too many: it has no record, and is counted.
+    fn throttled(&self, function: &FunctionVersion) {
+        let _ = function;
+    }
 
     async fn flush(&self);
 }

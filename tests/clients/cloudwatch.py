@@ -214,6 +214,16 @@ assert all(item["HistorySummary"].startswith("Successfully executed action") for
 children = watch.describe_alarms(ChildrenOfAlarmName="both", AlarmTypes=["MetricAlarm"])["MetricAlarms"]
 assert sorted(alarm["AlarmName"] for alarm in children) == ["acts", "quiet"], children
 
+# An alarm on a queue, which is counted when the alarm looks.
+left_url, _ = queue("left", "sns.amazonaws.com")
+sqs.send_message(QueueUrl=left_url, MessageBody="left")
+of_queue = [{"Name": "QueueName", "Value": "left"}]
+watch.put_metric_alarm(
+    AlarmName="left", MetricName="ApproximateNumberOfMessagesVisible", Namespace="AWS/SQS", Dimensions=of_queue,
+    Statistic="Maximum", Period=60, EvaluationPeriods=1, Threshold=0, ComparisonOperator="GreaterThanThreshold",
+)
+eventually("a queue has something left", lambda: watch.describe_alarms(AlarmNames=["left"], StateValue="ALARM")["MetricAlarms"])
+
 # Metric filters, over lines that are a minute old.
 logs.create_log_group(logGroupName="app")
 logs.create_log_stream(logGroupName="app", logStreamName="s")
@@ -257,9 +267,16 @@ refused("ResourceNotFoundException", logs.delete_metric_filter, logGroupName="ap
 eventually("embedded metrics", lambda: total("Embedded", "calls", [{"Name": "kind", "Value": "test"}]) == 3)
 
 # The platform's own numbers.
+lam.put_function_concurrency(FunctionName="alarmed", ReservedConcurrentExecutions=0)
+try:
+    lam.invoke(FunctionName="alarmed")
+except lam.exceptions.TooManyRequestsException:
+    pass
+lam.delete_function_concurrency(FunctionName="alarmed")
 lam.invoke(FunctionName="alarmed", Payload=b'{"fail": true}')
 of_function = [{"Name": "FunctionName", "Value": "alarmed"}]
 eventually("a function's invocations", lambda: total("AWS/Lambda", "Invocations", of_function) == 2)
+eventually("a function's refusals", lambda: total("AWS/Lambda", "Throttles", [{"Name": "FunctionName", "Value": "alarmed"}]) == 1)
 eventually("a function's errors", lambda: total("AWS/Lambda", "Errors", of_function) == 1)
 assert total("AWS/Lambda", "Duration", of_function) > 0 and total("AWS/Lambda", "Duration", of_function, "SampleCount") == 2
 listed = watch.list_metrics(Namespace="AWS/Lambda", Dimensions=[{"Name": "FunctionName"}])["Metrics"]

@@ -7,21 +7,12 @@ use cumulet_wire::operation::ServiceModel;
 
 const PAGE: &str = "docs/reference/coverage.md";
 
-/// What an operation that is built does not do, where its name does not say it.
-const REMARKS: &[(&str, &str)] = &[
-    ("apigateway", CERTIFICATES),
-    ("apigateway-rest", CERTIFICATES),
-    ("codedeploy", "Functions only. An AppSpec is JSON; triggers are refused."),
-    ("cloudformation", "Drift is told of types that can be read back; others are `NOT_CHECKED`."),
-];
-const CERTIFICATES: &str =
-    "Certificates of domain names are taken by their ARNs as given: there is no Certificate Manager (`acm`).";
-
-fn models() -> [&'static ServiceModel; 18] {
+fn models() -> [&'static ServiceModel; 19] {
     [
         &cumulet_lambda::MODEL,
         &cumulet_apigateway::MODEL,
         &cumulet_apigateway::rest::MODEL,
+        &cumulet_cloudcontrol::MODEL,
         &cumulet_cloudformation::MODEL,
         &cumulet_logs::MODEL,
         &cumulet_iam::MODEL,
@@ -39,6 +30,29 @@ fn models() -> [&'static ServiceModel; 18] {
         &cumulet_dynamodb::STREAMS_MODEL,
     ]
 }
+
+/// What is built in part, and is seen in no list of operations.
+const REMARKS: &[(&str, &str)] = &[
+    ("apigateway", CERTIFICATES),
+    ("apigateway-rest", CERTIFICATES),
+    ("codedeploy", "Functions only. An AppSpec is JSON; triggers are refused."),
+    ("cloudformation", "Drift is told of types that can be read back; others are `NOT_CHECKED`."),
+    (
+        "cloudwatch",
+        "Refused by name: the statistics of a part of the values (`tm99`, `IQM` and their like), searches, Metrics Insights and the \
+         metric math functions that are not in the guide, bands of anomaly detection, `AT_LEAST` and `ActionsSuppressor` of composite \
+         alarms. Alarm actions go to SNS and Lambda; others fail, and the history says so. A deleted alarm takes its history along.\n\nMetrics \
+         of the platform's own: of `AWS/Lambda` Invocations, Errors, Duration, Throttles and, looked at every five seconds, ConcurrentExecutions (by FunctionName \
+         and over all); of `AWS/ApiGateway` Count, \
+         4xx, 5xx, Latency, IntegrationLatency (by API and stage, not by method); of `AWS/DynamoDB` ConsumedReadCapacityUnits, \
+         ConsumedWriteCapacityUnits (by TableName). of `AWS/SQS` \
+         ApproximateNumberOfMessagesVisible, NotVisible and Delayed, of queues that an alarm looks at. No others: nothing that is told apart by \
+         Resource or ExecutedVersion, nothing of `AWS/SNS`, `AWS/Events`, `AWS/S3` and `AWS/States`.",
+    ),
+    ("cloudcontrolapi", "GetResource: of `AWS::Lambda::Url`. Other types are an `UnsupportedActionException`."),
+];
+const CERTIFICATES: &str =
+    "Certificates of domain names are taken by their ARNs as given: there is no Certificate Manager (`acm`).";
 
 type Named = (&'static str, Vec<&'static str>, Vec<&'static str>);
 

@@ -181,7 +181,8 @@ impl Cloud {
         }));
         let usage = cumulet_meter::UsageSums::start(store.clone());
         let measured = Arc::new(cumulet_meter::Measuring { next: usage.clone(), metrics: watch.sink() });
-        let meter: Arc<dyn MeterSink> = Arc::new(cumulet_meter::Sink::start(store.clone(), Some(watch.sink())));
+        let meter: Arc<dyn MeterSink> =
+            Arc::new(cumulet_meter::Sink::start(store.clone(), clock.clone(), Some(watch.sink())));
 
         let authority = Authority::open(&config.data_dir, clock.now_ms());
         let authority = authority.map_err(|e| failed("opening the certificate authority", &e))?;
@@ -285,6 +286,7 @@ impl Cloud {
                 &secret,
             )))
             .with(Arc::new(cumulet_ecr::Ecr))
+            .with(Arc::new(cumulet_cloudcontrol::CloudControl(client.clone())))
             .with(Arc::new(cumulet_secretsmanager::SecretsManager::new(store.clone(), &secret)))
             .with(watch.clone())
             .with(Arc::new(cumulet_codedeploy::CodeDeploy::new(
@@ -307,6 +309,7 @@ impl Cloud {
         delivery.start();
         gateway.make_ready().await.map_err(|e| failed("reading the domain names of APIs", &e))?;
         watch.start();
+        cumulet_meter::sample(engine.clone(), watch.sink(), clock.clone());
         gateway.start();
         lambda.make_ready().await.map_err(|e| failed("reading which instances are to be ready", &e))?;
         mappings.start().await.map_err(|e| failed("beginning event source mappings", &e))?;

@@ -117,6 +117,7 @@ impl CloudWatch {
         let watcher = Watcher::new(storage.clone(), metrics.clone(), clock.clone());
         let writer = Writer::start(metrics.clone(), watcher.clone());
         let platform = Platform::start(writer.clone());
+        watcher.connect(alarms::gauges::Gauges { client: client.clone(), writer: writer.clone() });
         let act = alarms::act::Act { client, clock: clock.clone(), storage: storage.clone() };
         delivery.register(alarms::act::OWNER, Arc::new(act));
         CloudWatch { storage, metrics, writer, watcher, platform, clock }

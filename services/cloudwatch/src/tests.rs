@@ -414,7 +414,7 @@ async fn an_alarm_goes_through_its_states_and_acts() {
     assert_eq!(summary, "Successfully executed action arn:aws:sns:us-east-1:000000000000:t");
     // Without actions there is the event only.
     watch.call("DisableAlarmActions", json!({"AlarmNames": ["a"]})).await.unwrap();
-    let before = watch.sent(7).await.len();
+    let before = watch.sent(6).await.len();
     let set = json!({"AlarmName": "a", "StateValue": "ALARM", "StateReason": "try", "StateReasonData": "{}"});
     watch.call("SetAlarmState", set.clone()).await.unwrap();
     assert_eq!(watch.state("a").await, "ALARM");

@@ -286,6 +286,10 @@ impl Lambda {
         Ok(())
     }
 
+    fn mappings(&self) -> Result<&mappings::Mappings, ApiError> {
+        self.mappings.as_ref().ok_or_else(errors::no_such_resource)
+    }
+
     /// With what reads queues and streams.
     #[must_use]
     pub fn with_mappings(mut self, mappings: mappings::Mappings) -> Lambda {

@@ -187,21 +187,33 @@ pub fn read_url(context: &Context, function_name: &str, qualifier: Option<&str>)
 
 const RESOURCE_PATTERN: &str = "arn:(aws[a-zA-Z-]*):lambda:[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:(function:[a-zA-Z0-9-_]+(:(\\$LATEST|[a-zA-Z0-9-_]+))?|code-signing-config:csc-[a-z0-9]{17}|event-source-mapping:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|capacity-provider:[a-zA-Z0-9-_]+)";
 
-/// A function by the ARN that the tag operations take.
-pub fn read_resource(context: &Context, resource: &str) -> Result<Named, ApiError> {
+/// What tags are of.
+#[derive(Debug)]
+pub enum Tagged {
+    Function(Named),
+    /// An event source mapping by its id.
+    Mapping(String),
+}
+
+/// A function or an event source mapping by the ARN that the tag operations take.
+pub fn read_resource(context: &Context, resource: &str) -> Result<Tagged, ApiError> {
     let arn = resource.parse::<Arn>().ok().filter(|arn| arn.service == "lambda");
     let mut checks = Validation::new();
     checks.pattern("resource", Some(resource), RESOURCE_PATTERN, |_| arn.is_some());
     checks.finish("ValidationException")?;
-    let is_function = arn.is_some_and(|arn| arn.resource.starts_with("function:"));
-    if !is_function {
-        return Err(errors::invalid_parameter(format!(
-            "The resource `{resource}` is not the ARN of a function; other resources have no tags here"
-        )));
+    let (kind, id) = arn.as_ref().and_then(|arn| arn.resource.split_once(':')).unwrap_or_default();
+    match kind {
+        "function" => {}
+        "event-source-mapping" => return Ok(Tagged::Mapping(id.to_owned())),
+        _ => {
+            return Err(errors::invalid_parameter(format!(
+                "The resource `{resource}` is neither a function nor an event source mapping; others have no tags here"
+            )));
+        }
     }
     let named = read(context, resource, None)?;
     match named.qualifier {
-        None => Ok(named),
+        None => Ok(Tagged::Function(named)),
         Some(_) => Err(errors::invalid_parameter(
             "Tags on function aliases and versions are not supported. Please specify either a function ARN.",
         )),

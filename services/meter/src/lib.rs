@@ -16,7 +16,7 @@ use cumulet_wire::call::{Answer, Call};
 use cumulet_wire::error::ApiError;
 use cumulet_wire::operation::{Operation, Protocol, Service, ServiceModel};
 
-pub use measure::Measuring;
+pub use measure::{Measuring, sample};
 pub use price::Prices;
 pub use sink::Sink;
 use storage::Storage;
@@ -123,7 +123,7 @@ mod tests {
     #[tokio::test]
     async fn sums_a_day_by_function() {
         let store = Arc::new(MemoryStore::new());
-        let sink = Sink::start(store.clone(), None);
+        let sink = Sink::start(store.clone(), Arc::new(cumulet_base::clock::SystemClock), None);
         for n in 0..1200 {
             sink.record(record("a", n, Ending::Success)).await;
         }
@@ -154,7 +154,7 @@ mod tests {
     #[tokio::test]
     async fn a_record_too_large_costs_no_other() {
         let store = Arc::new(MemoryStore::new());
-        let sink = Sink::start(store.clone(), None);
+        let sink = Sink::start(store.clone(), Arc::new(cumulet_base::clock::SystemClock), None);
         for (n, function) in ["a", &"x".repeat(2000), "a"].into_iter().enumerate() {
             sink.record(record(function, n as u64, Ending::Success)).await;
         }

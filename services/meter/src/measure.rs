@@ -5,7 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use cumulet_base::clock::Clock;
+use cumulet_base::limits;
+use cumulet_engine::engine::{Engine, PoolView};
+use cumulet_engine::function::FunctionVersion;
 use cumulet_engine::record::{Ending, Measured, MetricSink, Record, Usage, UsageSink};
 
 const MINUTE_MS: u64 = 60_000;
@@ -50,6 +55,58 @@ pub fn measure(metrics: &dyn MetricSink, records: &[Record]) {
         let errors = [(0.0, good), (1.0, sum.errors)];
         tell("Errors", "Count", &errors.into_iter().filter(|(_, count)| *count > 0.0).collect::<Vec<_>>());
         tell("Duration", "Milliseconds", &sum.durations_ms);
+    }
+}
+
+fn of_function(
+    metrics: &dyn MetricSink,
+    place: (&str, &str, &str),
+    name: &'static str,
+    values: &[(f64, f64)],
+    at_ms: u64,
+) {
+    let (account, region, function) = place;
+    let dimensions: &[(&'static str, &str)] = &[("FunctionName", function)];
+    for dimensions in [dimensions, &[]] {
+        let (namespace, unit) = ("AWS/Lambda", "Count");
+        metrics.measured(Measured { account, region, namespace, name, unit, dimensions, values, at_ms });
+    }
+}
+
+/// An invocation was refused.
+pub fn throttled(metrics: &dyn MetricSink, function: &FunctionVersion, now_ms: u64) {
+    let place = (function.account.as_str(), function.region.as_str(), function.name.as_str());
+    of_function(metrics, place, "Throttles", &[(1.0, 1.0)], now_ms);
+}
+
+/// Starts the task that looks every few seconds how many instances of each function are at work: what is shorter than that may
+/// not be seen. It ends with the process.
+pub fn sample(engine: Engine, metrics: Arc<dyn MetricSink>, clock: Arc<dyn Clock>) {
+    tokio::spawn(async move {
+        let mut ticks = tokio::time::interval(Duration::from_millis(limits::METRIC_PLATFORM_PERIOD_MS));
+        loop {
+            ticks.tick().await;
+            concurrency(&*metrics, &engine.pools(), clock.now_ms());
+        }
+    });
+}
+
+fn concurrency(metrics: &dyn MetricSink, pools: &[PoolView], now_ms: u64) {
+    let mut busy: BTreeMap<(&str, &str, &str), usize> = BTreeMap::new();
+    for pool in pools.iter().filter(|pool| pool.busy > 0) {
+        *busy.entry((&pool.account, &pool.region, &pool.function)).or_default() += pool.busy;
+    }
+    let mut of_all: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    let name = "ConcurrentExecutions";
+    for ((account, region, function), count) in busy {
+        *of_all.entry((account, region)).or_default() += count;
+        let (namespace, unit, dimensions) = ("AWS/Lambda", "Count", &[("FunctionName", function)][..]);
+        let values = &[(count as f64, 1.0)];
+        metrics.measured(Measured { account, region, namespace, name, unit, dimensions, values, at_ms: now_ms });
+    }
+    for ((account, region), count) in of_all {
+        let (namespace, unit, values) = ("AWS/Lambda", "Count", &[(count as f64, 1.0)]);
+        metrics.measured(Measured { account, region, namespace, name, unit, dimensions: &[], values, at_ms: now_ms });
     }
 }
 
@@ -100,6 +157,28 @@ mod tests {
     }
 
     #[test]
+    fn instances_at_work() {
+        let pool = |function: &str, busy: usize| PoolView {
+            account: "0".to_owned(),
+            region: "r".to_owned(),
+            function: function.to_owned(),
+            version: "1".to_owned(),
+            idle: 1,
+            busy,
+            starting: 0,
+            waiting: 0,
+            born: Default::default(),
+            how: None,
+        };
+        let seen = Seen::default();
+        concurrency(&seen, &[pool("f", 2), pool("f", 1), pool("g", 0), pool("h", 4)], 5);
+        let lines = seen.0.into_inner().unwrap();
+        let of = |dimensions: &str, count: &str| format!("ConcurrentExecutions [{dimensions}] [({count}, 1.0)] 5");
+        let f = of("(\"FunctionName\", \"f\")", "3.0");
+        assert_eq!(lines, [f, of("(\"FunctionName\", \"h\")", "4.0"), of("", "7.0")]);
+    }
+
+    #[test]
     fn a_round_is_a_few_numbers() {
         let record = |function: &str, duration_us, ending| Record {
             account: "0".to_owned(),
@@ -121,7 +200,7 @@ mod tests {
         measure(&seen, &[record("f", 1500, Ending::Success), record("f", 500, Ending::Timeout)]);
         let of_f = |name: &str, values: &str| format!("{name} [(\"FunctionName\", \"f\")] {values} 60000");
         let lines = seen.0.into_inner().unwrap();
-        assert_eq!(lines.len(), 6);
+        assert_eq!(lines.len(), 6, "{lines:?}");
         for line in [
             of_f("Invocations", "[(1.0, 2.0)]"),
             of_f("Errors", "[(0.0, 1.0), (1.0, 1.0)]"),

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use cumulet_base::clock::Clock;
 use cumulet_base::limits;
+use cumulet_engine::function::FunctionVersion;
 use cumulet_engine::record::{MeterSink, MetricSink, Record};
 use cumulet_engine::rounds::Rounds;
 use cumulet_store::{Error, Store};
@@ -25,14 +27,16 @@ enum Job {
 /// The engine's meter.
 pub struct Sink {
     queue: mpsc::Sender<Job>,
+    metrics: Option<Arc<dyn MetricSink>>,
+    clock: Arc<dyn Clock>,
 }
 
 impl Sink {
     /// Starts the task that writes; it ends when the sink is dropped and the queue is empty.
-    pub fn start(store: Arc<dyn Store>, metrics: Option<Arc<dyn MetricSink>>) -> Sink {
+    pub fn start(store: Arc<dyn Store>, clock: Arc<dyn Clock>, metrics: Option<Arc<dyn MetricSink>>) -> Sink {
         let (queue, jobs) = mpsc::channel(limits::RECORD_QUEUE_MAX);
-        tokio::spawn(write(Storage::new(store), metrics, jobs));
-        Sink { queue }
+        tokio::spawn(write(Storage::new(store), metrics.clone(), jobs));
+        Sink { queue, metrics, clock }
     }
 }
 
@@ -41,6 +45,12 @@ impl MeterSink for Sink {
     async fn record(&self, record: Record) {
         if self.queue.send(Job::Record(Box::new(record))).await.is_err() {
             tracing::error!("a record was dropped: the writer has ended");
+        }
+    }
+
+    fn throttled(&self, function: &FunctionVersion) {
+        if let Some(metrics) = &self.metrics {
+            measure::throttled(&**metrics, function, self.clock.now_ms());
         }
     }
 

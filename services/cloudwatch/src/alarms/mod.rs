@@ -2,6 +2,7 @@
 
 pub mod act;
 pub mod evaluate;
+pub mod gauges;
 pub mod rule;
 pub mod watcher;
 

@@ -3,7 +3,7 @@
 //! the store, with all alarms, when the platform starts: states follow from metrics, which are durable.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use cumulet_base::clock::Clock;
@@ -12,6 +12,7 @@ use cumulet_wire::error::ApiError;
 use tokio::sync::Notify;
 
 use super::evaluate::Watch;
+use super::gauges::Gauges;
 use super::rule::Rule;
 use super::{ALARM, OK, UNKNOWN, act};
 use crate::metrics::query::{self, What};
@@ -31,6 +32,8 @@ struct Due {
     watched: HashMap<(Place, SeriesId), HashMap<String, u64>>,
     /// The series of an alarm.
     series: HashMap<Named, Vec<SeriesId>>,
+    /// The last period whose end the gauges of an alarm were read at.
+    read_s: HashMap<Named, u64>,
     /// What composite alarms name.
     rules: HashMap<Named, Vec<String>>,
 }
@@ -72,6 +75,7 @@ impl Due {
 
     fn forget(&mut self, named: &Named) {
         self.rules.remove(named);
+        self.read_s.remove(named);
         self.watch(named, Vec::new(), 0);
     }
 }
@@ -82,11 +86,25 @@ pub struct Watcher {
     clock: Arc<dyn Clock>,
     due: Mutex<Due>,
     wake: Notify,
+    gauges: OnceLock<Gauges>,
 }
 
 impl Watcher {
     pub fn new(storage: Storage, metrics: MetricStorage, clock: Arc<dyn Clock>) -> Arc<Watcher> {
-        Arc::new(Watcher { storage, metrics, clock, due: Mutex::default(), wake: Notify::new() })
+        Arc::new(Watcher {
+            storage,
+            metrics,
+            clock,
+            due: Mutex::default(),
+            wake: Notify::new(),
+            gauges: OnceLock::new(),
+        })
+    }
+
+    /// The gauges write, and what is written wakes alarms: this closes the circle, once.
+    pub fn connect(&self, gauges: Gauges) {
+        let connected = self.gauges.set(gauges);
+        debug_assert!(connected.is_ok(), "gauges are connected once, at start");
     }
 
     /// Starts the task that looks; it ends with the process.
@@ -218,6 +236,12 @@ impl Watcher {
                 What::Expression(_) => None,
             };
             due.watch(named, watch.queries.iter().filter_map(id_of).collect(), watch.period_s);
+        }
+        let (_, end_s) = watch.range(now_s);
+        // What they write wakes this alarm once more, within the same period.
+        let is_new = self.due().read_s.insert(named.clone(), end_s) != Some(end_s);
+        if let Some(gauges) = self.gauges.get().filter(|_| is_new) {
+            gauges.read(place, &watch, end_s.saturating_sub(1)).await;
         }
         match query::run(&self.metrics, place, &watch.queries, watch.range(now_s), now_s).await {
             Ok(found) => {

@@ -13,7 +13,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cumulet_base::clock::Clock;
@@ -30,10 +30,13 @@ use tokio::sync::watch;
 
 use crate::functions::Functions;
 use crate::operations::{page_size, read_marker, write_marker};
-use crate::{errors, names};
+use crate::{errors, names, settings};
 use input::Input;
 use model::{FORMAT, Mapping, Source, source_of};
 use storage::Storage;
+
+type Tags = BTreeMap<String, String>;
+type TagChange<'a> = dyn Fn(&mut Tags) + Send + Sync + 'a;
 
 #[rustfmt::skip]
 pub const OPERATIONS: &[&str] = &[
@@ -387,6 +390,27 @@ impl Mappings {
             }
         }
         Ok(())
+    }
+
+    /// Tags of a mapping by its id, after `change` where there is one.
+    pub async fn tags(
+        &self,
+        context: &cumulet_wire::call::Context,
+        uuid: &str,
+        change: Option<&TagChange<'_>>,
+    ) -> Result<Tags, ApiError> {
+        let mut input = Input::default();
+        input.uuid = Some(uuid.to_owned());
+        for _ in 0..UPDATE_ATTEMPTS_MAX {
+            let (mut mapping, rev) = self.require(context, &input).await?;
+            let Some(change) = change else { return Ok(mapping.tags) };
+            change(&mut mapping.tags);
+            settings::check_tags(&mapping.tags)?;
+            if self.0.storage.put(&mapping, Some(rev)).await? {
+                return Ok(mapping.tags);
+            }
+        }
+        Err(errors::conflict("The event source mapping is being changed by other requests."))
     }
 
     async fn list(&self, context: &cumulet_wire::call::Context, input: &Input) -> Result<Answer, ApiError> {

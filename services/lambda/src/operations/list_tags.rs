@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::input;
+use crate::names::Tagged;
 use crate::{Lambda, names};
 
 #[derive(Deserialize)]
@@ -17,6 +18,9 @@ struct Input {
 pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
     let context = call.context.clone();
     let input: Input = input(call)?;
-    let named = names::read_resource(&context, &input.resource)?;
-    Answer::json(json!({"Tags": lambda.functions.function(&named).await?.tags}))
+    let tags = match names::read_resource(&context, &input.resource)? {
+        Tagged::Function(named) => lambda.functions.function(&named).await?.tags,
+        Tagged::Mapping(uuid) => lambda.mappings()?.tags(&context, &uuid, None).await?,
+    };
+    Answer::json(json!({"Tags": tags}))
 }

@@ -1,4 +1,4 @@
-//! TagResource (<https://docs.aws.amazon.com/lambda/latest/api/API_TagResource.html>), for functions only.
+//! TagResource (<https://docs.aws.amazon.com/lambda/latest/api/API_TagResource.html>): of functions and event source mappings.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +7,7 @@ use cumulet_wire::error::ApiError;
 use serde::Deserialize;
 
 use super::input;
+use crate::names::Tagged;
 use crate::{Lambda, names, settings};
 
 #[derive(Deserialize)]
@@ -19,7 +20,14 @@ struct Input {
 pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
     let context = call.context.clone();
     let input: Input = input(call)?;
-    let named = names::read_resource(&context, &input.resource)?;
+    let named = match names::read_resource(&context, &input.resource)? {
+        Tagged::Function(named) => named,
+        Tagged::Mapping(uuid) => {
+            let change = |tags: &mut BTreeMap<String, String>| tags.extend(input.tags.clone());
+            lambda.mappings()?.tags(&context, &uuid, Some(&change)).await?;
+            return Ok(Answer::empty());
+        }
+    };
     lambda
         .functions
         .update(&named, |function| {

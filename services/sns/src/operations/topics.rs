@@ -74,6 +74,9 @@ fn check(place: &Place, name: &str, value: &str) -> Result<(), ApiError> {
         "ContentBasedDeduplication" if place.is_fifo() => of(&["true", "false"]),
         "FifoThroughputScope" if place.is_fifo() => of(&["Topic", "MessageGroup"]),
         "ArchivePolicy" => Err(errors::not_built("archives of topics")),
+        // None of them, as Terraform writes it down for every protocol.
+        known if known.ends_with("FeedbackRoleArn") && value.is_empty() => Ok(()),
+        known if known.ends_with("FeedbackSampleRate") && matches!(value, "" | "0") => Ok(()),
         known if known.ends_with("FeedbackRoleArn") || known.ends_with("FeedbackSampleRate") => {
             Err(errors::not_built("delivery logs"))
         }
