@@ -72,11 +72,8 @@ pub fn verdict(finish: Finish, request_id: &str, timeout_ms: u64, is_init: bool)
         Finish::Failed(Failure::OutOfMemory) => {
             error(Ending::OutOfMemory, "Runtime.OutOfMemory", "Runtime exited with error: signal: killed".into())
         }
-        Finish::Failed(Failure::ResponseTooLarge { bytes: _ }) => {
-            let message = format!(
-                "Response payload size exceeded maximum allowed payload size ({} bytes).",
-                limits::INVOKE_PAYLOAD_BYTES_MAX
-            );
+        Finish::Failed(Failure::ResponseTooLarge { bytes_max }) => {
+            let message = format!("Response payload size exceeded maximum allowed payload size ({bytes_max} bytes).");
             let mut verdict = error(Ending::Crash, "Function.ResponseSizeTooLarge", message.clone());
             verdict.payload =
                 json!({ "errorType": "Function.ResponseSizeTooLarge", "errorMessage": message }).to_string().into();
@@ -294,6 +291,8 @@ mod tests {
         assert!(exited(Some(0), None).contains("Runtime exited without providing a reason"));
         assert!(exited(None, Some(11)).contains("signal: segmentation fault"));
         assert!(payload(Finish::Failed(Failure::OutOfMemory)).contains("Runtime.OutOfMemory"));
+        let too_large = payload(Finish::Failed(Failure::ResponseTooLarge { bytes_max: 209_715_200 }));
+        assert!(too_large.contains("maximum allowed payload size (209715200 bytes)"), "{too_large}");
         assert_eq!(payload(Finish::Answered(Answer::Success("1".into()))), "1");
     }
 

@@ -51,8 +51,8 @@ pub enum Failure {
     Exited { code: Option<i32>, signal: Option<i32> },
     /// The kernel ended it because it passed its memory limit.
     OutOfMemory,
-    /// The answer was larger than a synchronous invocation may return.
-    ResponseTooLarge { bytes: usize },
+    /// The answer was larger than this, which is what it may have.
+    ResponseTooLarge { bytes_max: u64 },
     /// The runtime broke the protocol.
     Protocol(String),
     /// An extension failed, or ended; `kind` is Lambda's error type.

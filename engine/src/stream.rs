@@ -22,9 +22,11 @@ enum Piece {
     Data(Bytes),
 }
 
-/// The answer is longer than an answer may be.
+/// The answer is longer than this, which is what it may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooLong(pub usize);
+pub struct TooLong {
+    pub bytes_max: u64,
+}
 
 /// The instance's end.
 #[derive(Clone, Debug)]
@@ -91,7 +93,7 @@ impl Sink {
         let length = data.len() as u64;
         let take = |left: u64| left.checked_sub(length);
         if self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_err() {
-            return Err(TooLong(data.len()));
+            return Err(TooLong { bytes_max: self.bytes_max });
         }
         self.begun.get_or_init(Instant::now);
         drop(self.pieces.send(Piece::Data(data)).await);
@@ -148,7 +150,7 @@ mod tests {
         assert_eq!((sink.begun(), sink.bytes()), (None, 0));
         sink.send("ab".into()).await.unwrap();
         let begun = sink.begun().unwrap();
-        assert_eq!(sink.send("cd".into()).await, Err(TooLong(2)));
+        assert_eq!(sink.send("cd".into()).await, Err(TooLong { bytes_max: 3 }));
         sink.send("e".into()).await.unwrap();
         assert_eq!((sink.begun(), sink.bytes()), (Some(begun), 3));
         drop(sink);

@@ -121,8 +121,8 @@ fn routes(network: &Network, own: Ipv4Addr, nameservers: &[Ipv4Addr], host: &[Ip
     refused.extend(format!("{own}/24").parse::<Cidr>());
     refused.extend(host.iter().copied().map(whole));
     routes.extend(refused.into_iter().map(|to| Route { to: to.first(), mask: to.mask(), is_refused: true }));
-    // Of two routes to the same addresses, the kernel takes the first that it was told.
-    routes.sort_by_key(|route| !route.is_refused);
+    // Two routes to the same addresses are an error to the kernel; the refusal stands.
+    routes.sort_by_key(|route| (route.to, route.mask, !route.is_refused));
     routes.dedup_by_key(|route| (route.to, route.mask));
     routes
 }
@@ -143,8 +143,13 @@ mod tests {
     #[test]
     fn the_longest_match_keeps_what_is_forbidden() {
         let own = Ipv4Addr::new(100, 64, 0, 0);
-        let host = [Ipv4Addr::new(198, 51, 100, 7), Ipv4Addr::new(10, 0, 0, 5)];
+        // Interfaces to other instances have the same address.
+        let inside = Ipv4Addr::new(100, 64, 0, 1);
+        let host = [inside, Ipv4Addr::new(198, 51, 100, 7), inside, Ipv4Addr::new(10, 0, 0, 5)];
         let internet = routes(&Network::Internet, own, &[Ipv4Addr::new(10, 0, 0, 1)], &host);
+        let mut ends: Vec<_> = internet.iter().map(|route| (route.to, route.mask)).collect();
+        ends.dedup();
+        assert_eq!(ends.len(), internet.len(), "none twice");
         for (address, expected) in [
             ("1.1.1.1", true),
             ("10.0.0.1", true),

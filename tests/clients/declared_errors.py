@@ -1,9 +1,11 @@
 """Every error that a service's model declares for an operation that is built: a case that brings it about, or the reason why it
 cannot come here. What the model declares and no table knows fails."""
 
+import io
 import json
 import os
 import sys
+import zipfile
 
 import boto3
 from botocore.exceptions import ClientError
@@ -322,6 +324,181 @@ def scheduler():
     each("ListTagsForResource", bad, ResourceArn="x")
     case("TagResource", bad, ResourceArn="x", Tags=[{"Key": "a", "Value": "b"}])
     case("UntagResource", bad, ResourceArn="x", TagKeys=["a"])
+
+
+def zipped(code):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("index.js", f"exports.handler = async () => {code}")
+    return buffer.getvalue()
+
+
+def codedeploy():
+    servers = "of servers and containers, whose members are refused"
+    never.update(
+        {
+            name: servers
+            for name in ("InvalidMinimumHealthyHostValueException InvalidZonalDeploymentConfigurationException InvalidEC2TagException InvalidTagException "
+                         "InvalidAutoScalingGroupException LifecycleHookLimitExceededException InvalidLoadBalancerInfoException "
+                         "InvalidBlueGreenDeploymentConfigurationException InvalidEC2TagCombinationException InvalidOnPremisesTagCombinationException "
+                         "TagSetListLimitExceededException InvalidECSServiceException InvalidTargetGroupPairException ECSServiceMappingLimitExceededException "
+                         "InvalidTargetInstancesException InvalidFileExistsBehaviorException InvalidUpdateOutdatedInstancesOnlyValueException "
+                         "InvalidIgnoreApplicationStopFailuresValueException InvalidGitHubAccountTokenException RevisionDoesNotExistException "
+                         "InvalidInstanceNameException InvalidInstanceStatusException InvalidInstanceTypeException InvalidDeploymentInstanceTypeException "
+                         "InvalidTargetFilterNameException UnsupportedActionForDeploymentTypeException").split()
+        }
+        | {
+            "InvalidTriggerConfigException": "triggers are refused",
+            "TriggerTargetsLimitExceededException": "triggers are refused",
+            "ThrottlingException": "requests are not throttled",
+            "InvalidInputException": "what is malformed has an error of its own",
+            "InvalidExternalIdException": "any text is one",
+            "DeploymentNotStartedException": "targets are known before",
+            "ApplicationLimitExceededException": "a thousand",
+            "DeploymentGroupLimitExceededException": "a thousand",
+            "DeploymentConfigLimitExceededException": "a thousand",
+            ("ListDeployments", "DeploymentGroupNameRequiredException"): "an application alone is enough",
+            ("CreateDeployment", "InvalidRoleException"): "the group's role was looked at before",
+            ("DeleteApplication", "InvalidRoleException"): "no role is taken on",
+            ("DeleteDeploymentGroup", "InvalidRoleException"): "no role is taken on",
+            ("CreateDeployment", "InvalidTrafficRoutingConfigurationException"): "configurations were looked at before",
+            ("CreateDeploymentGroup", "InvalidTrafficRoutingConfigurationException"): "configurations were looked at before",
+            ("UpdateDeploymentGroup", "InvalidTrafficRoutingConfigurationException"): "configurations were looked at before",
+            ("GetDeploymentConfig", "InvalidComputePlatformException"): "it is not asked for",
+            ("GetDeploymentGroup", "DeploymentConfigDoesNotExistException"): "one that is in use stays",
+            ("StopDeployment", "DeploymentGroupDoesNotExistException"): "a deployment has all that it needs of its group",
+            ("TagResource", "DeploymentConfigDoesNotExistException"): "configurations have no tags",
+            ("UntagResource", "DeploymentConfigDoesNotExistException"): "configurations have no tags",
+            ("UntagResource", "InvalidTagsToAddException"): "none are added",
+        }
+    )
+    trust = {"Statement": [{"Effect": "Allow", "Principal": {"Service": "codedeploy.amazonaws.com"}, "Action": "sts:AssumeRole"}]}
+    boto3.client("iam").create_role(RoleName="r", AssumeRolePolicyDocument=json.dumps(trust))
+    group = {"applicationName": "a", "deploymentGroupName": "g", "serviceRoleArn": role}
+    for name in ("a", "b"):
+        client.create_application(applicationName=name, computePlatform="Lambda")
+    client.create_deployment_config(deploymentConfigName="c", computePlatform="Lambda")
+    client.create_deployment_group(**group, deploymentConfigName="c")
+    client.create_deployment_group(**group | {"deploymentGroupName": "h"})
+    target = {"Name": "f", "Alias": "l", "CurrentVersion": "1", "TargetVersion": "2"}
+    spec = json.dumps({"version": 0.0, "Resources": [{"f": {"Type": "AWS::Lambda::Function", "Properties": target}}]})
+    revision = {"revisionType": "AppSpecContent", "appSpecContent": {"content": spec}}
+    deployment = {"applicationName": "a", "deploymentGroupName": "g", "revision": revision}
+    # It fails at once: there is no such function.
+    done = client.create_deployment(**deployment)["deploymentId"]
+    while client.get_deployment(deploymentId=done)["deploymentInfo"]["status"] != "Failed":
+        pass
+    named = "CreateApplication GetApplication DeleteApplication UpdateApplication ListDeploymentGroups ListDeployments"
+    of_group = "CreateDeploymentGroup GetDeploymentGroup DeleteDeploymentGroup"
+    each(named.replace(" ListDeployments", ""), "ApplicationNameRequiredException")
+    each(of_group + " CreateDeployment", "ApplicationNameRequiredException", deploymentGroupName="g")
+    case("ListDeployments", "ApplicationNameRequiredException", deploymentGroupName="g")
+    case("UpdateDeploymentGroup", "ApplicationNameRequiredException", currentDeploymentGroupName="g")
+    each(named, "InvalidApplicationNameException", applicationName="a b")
+    each(of_group + " CreateDeployment", "InvalidApplicationNameException", applicationName="a b", deploymentGroupName="g")
+    case("UpdateDeploymentGroup", "InvalidApplicationNameException", applicationName="a b", currentDeploymentGroupName="g")
+    each("GetApplication UpdateApplication ListDeploymentGroups ListDeployments", "ApplicationDoesNotExistException", applicationName="none")
+    each("GetDeploymentGroup CreateDeployment", "ApplicationDoesNotExistException", applicationName="none", deploymentGroupName="g")
+    case("CreateDeploymentGroup", "ApplicationDoesNotExistException", **group | {"applicationName": "none"})
+    case("UpdateDeploymentGroup", "ApplicationDoesNotExistException", applicationName="none", currentDeploymentGroupName="g")
+    case("CreateApplication", "ApplicationAlreadyExistsException", applicationName="a", computePlatform="Lambda")
+    case("UpdateApplication", "ApplicationAlreadyExistsException", applicationName="b", newApplicationName="a")
+    case("CreateApplication", "InvalidComputePlatformException", applicationName="x", computePlatform="ECS")
+    case("CreateDeploymentConfig", "InvalidComputePlatformException", deploymentConfigName="x", computePlatform="Server")
+    tags = [{"Key": "aws:x", "Value": ""}]
+    case("CreateApplication", "InvalidTagsToAddException", applicationName="x", computePlatform="Lambda", tags=tags)
+    case("CreateDeploymentGroup", "InvalidTagsToAddException", **group | {"deploymentGroupName": "x"}, tags=tags)
+    app = arn("codedeploy", "application:a")
+    case("TagResource", "InvalidTagsToAddException", ResourceArn=app, Tags=tags)
+    each(of_group + " CreateDeployment", "DeploymentGroupNameRequiredException", applicationName="a")
+    case("UpdateDeploymentGroup", "DeploymentGroupNameRequiredException", applicationName="a")
+    each(of_group + " CreateDeployment ListDeployments", "InvalidDeploymentGroupNameException", applicationName="a", deploymentGroupName="a b")
+    case("UpdateDeploymentGroup", "InvalidDeploymentGroupNameException", applicationName="a", currentDeploymentGroupName="a b")
+    each("GetDeploymentGroup CreateDeployment ListDeployments", "DeploymentGroupDoesNotExistException", applicationName="a", deploymentGroupName="none")
+    case("UpdateDeploymentGroup", "DeploymentGroupDoesNotExistException", applicationName="a", currentDeploymentGroupName="none")
+    case("CreateDeploymentGroup", "DeploymentGroupAlreadyExistsException", **group)
+    case("UpdateDeploymentGroup", "DeploymentGroupAlreadyExistsException", applicationName="a", currentDeploymentGroupName="g", newDeploymentGroupName="h")
+    case("CreateDeploymentGroup", "RoleRequiredException", applicationName="a", deploymentGroupName="x")
+    other = {"applicationName": "a", "currentDeploymentGroupName": "g"}
+    new = group | {"deploymentGroupName": "x"}
+    for error, more in {
+        "InvalidRoleException": {"serviceRoleArn": role + "none"},
+        "InvalidDeploymentConfigNameException": {"deploymentConfigName": "a b"},
+        "DeploymentConfigDoesNotExistException": {"deploymentConfigName": "none"},
+        "InvalidAlarmConfigException": {"alarmConfiguration": {"enabled": True, "alarms": []}},
+        "AlarmsLimitExceededException": {"alarmConfiguration": {"alarms": [{"name": str(i)} for i in range(11)]}},
+        "InvalidAutoRollbackConfigException": {"autoRollbackConfiguration": {"enabled": True}},
+        "InvalidDeploymentStyleException": {"deploymentStyle": {"deploymentType": "IN_PLACE"}},
+    }.items():
+        case("CreateDeploymentGroup", error, **new | more)
+        case("UpdateDeploymentGroup", error, **other | more)
+    case("CreateDeployment", "RevisionRequiredException", applicationName="a", deploymentGroupName="g")
+    case("CreateDeployment", "InvalidRevisionException", **deployment | {"revision": {"revisionType": "AppSpecContent", "appSpecContent": {"content": "{}"}}})
+    case("CreateDeployment", "InvalidDeploymentConfigNameException", **deployment, deploymentConfigName="a b")
+    case("CreateDeployment", "DeploymentConfigDoesNotExistException", **deployment, deploymentConfigName="none")
+    case("CreateDeployment", "DescriptionTooLongException", **deployment, description="x" * 1025)
+    case("CreateDeployment", "InvalidAlarmConfigException", **deployment, overrideAlarmConfiguration={"enabled": True})
+    case("CreateDeployment", "AlarmsLimitExceededException", **deployment, overrideAlarmConfiguration={"alarms": [{"name": str(i)} for i in range(11)]})
+    case("CreateDeployment", "InvalidAutoRollbackConfigException", **deployment, autoRollbackConfiguration={"enabled": True, "events": ["X"]})
+    configs = "CreateDeploymentConfig GetDeploymentConfig DeleteDeploymentConfig"
+    each(configs, "DeploymentConfigNameRequiredException")
+    each("GetDeploymentConfig DeleteDeploymentConfig", "InvalidDeploymentConfigNameException", deploymentConfigName="a b")
+    case("CreateDeploymentConfig", "InvalidDeploymentConfigNameException", deploymentConfigName="CodeDeployDefault.x", computePlatform="Lambda")
+    case("CreateDeploymentConfig", "DeploymentConfigAlreadyExistsException", deploymentConfigName="c", computePlatform="Lambda")
+    case("CreateDeploymentConfig", "InvalidTrafficRoutingConfigurationException", deploymentConfigName="x", computePlatform="Lambda",
+         trafficRoutingConfig={"type": "TimeBasedCanary"})
+    case("GetDeploymentConfig", "DeploymentConfigDoesNotExistException", deploymentConfigName="none")
+    case("DeleteDeploymentConfig", "DeploymentConfigInUseException", deploymentConfigName="c")
+    case("DeleteDeploymentConfig", "InvalidOperationException", deploymentConfigName="CodeDeployDefault.LambdaAllAtOnce")
+    ids = "GetDeployment GetDeploymentTarget ListDeploymentTargets StopDeployment"
+    each(ids + " BatchGetDeployments", "DeploymentIdRequiredException")
+    each(ids, "InvalidDeploymentIdException", deploymentId="x")
+    each(ids, "DeploymentDoesNotExistException", deploymentId="d-ABCDEFGHI")
+    case("BatchGetDeployments", "InvalidDeploymentIdException", deploymentIds=["x"])
+    case("BatchGetDeployments", "BatchLimitExceededException", deploymentIds=["d-ABCDEFGHI"] * 26)
+    case("GetDeploymentTarget", "DeploymentTargetIdRequiredException", deploymentId=done)
+    case("GetDeploymentTarget", "InvalidDeploymentTargetIdException", deploymentId=done, targetId="x")
+    case("GetDeploymentTarget", "DeploymentTargetDoesNotExistException", deploymentId=done, targetId="x:y")
+    case("StopDeployment", "DeploymentAlreadyCompletedException", deploymentId=done)
+    hook = {"lifecycleEventHookExecutionId": "x", "status": "Succeeded"}
+    report = "PutLifecycleEventHookExecutionStatus"
+    case(report, "DeploymentIdRequiredException", **hook)
+    case(report, "InvalidDeploymentIdException", deploymentId="x", **hook)
+    case(report, "DeploymentDoesNotExistException", deploymentId="d-ABCDEFGHI", **hook)
+    case(report, "InvalidLifecycleEventHookExecutionIdException", deploymentId=done, status="Succeeded")
+    case(report, "InvalidLifecycleEventHookExecutionStatusException", deploymentId=done, **hook | {"status": "Skipped"})
+    case(report, "LifecycleEventAlreadyCompletedException", deploymentId=done, **hook)
+    each("ListApplications ListDeploymentConfigs ListDeployments", "InvalidNextTokenException", nextToken="x")
+    case("ListDeploymentGroups", "InvalidNextTokenException", applicationName="a", nextToken="x")
+    case("ListDeploymentTargets", "InvalidNextTokenException", deploymentId=done, nextToken="x")
+    case("ListDeployments", "InvalidTimeRangeException", createTimeRange={"start": 2, "end": 1})
+    case("ListDeployments", "InvalidDeploymentStatusException", includeOnlyStatuses=["Late"])
+    tag, keys = {"Tags": [{"Key": "a", "Value": "b"}]}, {"TagKeys": ["a"]}
+    for operation, more in (("TagResource", tag), ("UntagResource", keys), ("ListTagsForResource", {})):
+        case(operation, "ResourceArnRequiredException", **more)
+        case(operation, "InvalidArnException", ResourceArn="x", **more)
+        case(operation, "ArnNotSupportedException", ResourceArn=arn("codedeploy", "deploymentconfig:c"), **more)
+        if more:
+            case(operation, "TagRequiredException", ResourceArn=app, **{name: [] for name in more})
+            case(operation, "ApplicationDoesNotExistException", ResourceArn=arn("codedeploy", "application:none"), **more)
+            case(operation, "DeploymentGroupDoesNotExistException", ResourceArn=arn("codedeploy", "deploymentgroup:a/none"), **more)
+    # The last one: it keeps its group busy.
+    slow = {"deploymentConfigName": "CodeDeployDefault.LambdaCanary10Percent5Minutes"}
+    function = boto3.client("lambda")
+    boto3.client("iam").put_role_policy(RoleName="r", PolicyName="all", PolicyDocument=json.dumps(
+        {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}))
+    trust["Statement"][0]["Principal"]["Service"] = "lambda.amazonaws.com"
+    boto3.client("iam").create_role(RoleName="l", AssumeRolePolicyDocument=json.dumps(trust))
+    for code in ("1", "2"):
+        try:
+            function.create_function(FunctionName="f", Runtime=os.environ["NODE_RUNTIME"], Handler="index.handler", Role=role[:-1] + "l",
+                                     Code={"ZipFile": zipped(code)})
+        except function.exceptions.ResourceConflictException:
+            function.update_function_code(FunctionName="f", ZipFile=zipped(code))
+        function.publish_version(FunctionName="f")
+    function.create_alias(FunctionName="f", Name="l", FunctionVersion="1")
+    client.create_deployment(**deployment, **slow)
+    case("CreateDeployment", "DeploymentLimitExceededException", **deployment)
 
 
 globals()[service]()

@@ -3,15 +3,14 @@ the middle of it. Says `kill` when the cloud is to be killed and goes on when it
 
 import json
 import sys
-import time
 
 import boto3
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from stacking import config, ends, events, stacks, status, until
+
 RUNTIME = sys.argv[1]
-config = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=20)
-stacks, functions, logs, deployments = (boto3.client(name, config=config) for name in ("cloudformation", "lambda", "logs", "codedeploy"))
+functions, logs, deployments = (boto3.client(name, config=config) for name in ("lambda", "logs", "codedeploy"))
 HOOK = "CodeDeployHook_shop"
 
 
@@ -24,29 +23,6 @@ def template(version, **preference):
     resource = lambda properties: {"Type": "AWS::Serverless::Function", "Properties": {"Runtime": RUNTIME, "Handler": "index.handler", **properties}}
     return json.dumps({"Transform": "AWS::Serverless-2016-10-31", "Resources": {"Hook": resource(hook), "Shop": resource(function)},
                        "Outputs": {"Name": {"Value": {"Ref": "Shop"}}}})
-
-
-def until(what, look):
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        found = look()
-        if found:
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"{what}: {[(e['LogicalResourceId'], e['ResourceStatus'], e.get('ResourceStatusReason')) for e in events()[:12]]}")
-
-
-def events():
-    return stacks.describe_stack_events(StackName="shop")["StackEvents"]
-
-
-def status():
-    return stacks.describe_stacks(StackName="shop")["Stacks"][0]["StackStatus"]
-
-
-def ends(wanted):
-    until(wanted, lambda: not status().endswith("IN_PROGRESS"))
-    assert status() == wanted, (status(), [(e["LogicalResourceId"], e["ResourceStatus"], e.get("ResourceStatusReason")) for e in events()])
 
 
 def alias():
@@ -89,7 +65,7 @@ def report(outcome):
 
 
 stacks.create_stack(StackName="shop", TemplateBody=template("one", Type="AllAtOnce"), Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"])
-ends("CREATE_COMPLETE")
+ends("shop", "CREATE_COMPLETE")
 name = stacks.describe_stacks(StackName="shop")["Stacks"][0]["Outputs"][0]["OutputValue"]
 application = deployments.list_applications()["applications"][0]
 assert alias() == ("1", {}) and says() == "one"
@@ -98,9 +74,9 @@ assert alias() == ("1", {}) and says() == "one"
 update("two", Type="AllAtOnce")
 first = report("Succeeded")
 until("the traffic is shifted", lambda: alias() == ("2", {}))
-assert status() == "UPDATE_IN_PROGRESS"
+assert status("shop") == "UPDATE_IN_PROGRESS"
 assert report("Succeeded") == first
-ends("UPDATE_COMPLETE")
+ends("shop", "UPDATE_COMPLETE")
 info = deployments.get_deployment(deploymentId=first)["deploymentInfo"]
 assert info["status"] == "Succeeded" and info["creator"] == "CloudFormation", info
 assert says() == "two"
@@ -108,9 +84,9 @@ assert says() == "two"
 # A hook that says no: nothing is shifted, and the stack is what it was.
 update("three", Type="AllAtOnce")
 report("Failed")
-ends("UPDATE_ROLLBACK_COMPLETE")
+ends("shop", "UPDATE_ROLLBACK_COMPLETE")
 assert alias() == ("2", {}) and says() == "two"
-assert any("a lifecycle event hook failed" in e.get("ResourceStatusReason", "") for e in events())
+assert any("a lifecycle event hook failed" in why for *_, why in events("shop"))
 
 # A canary outlives a kill, and is stopped.
 update("four", Type="Canary10Percent5Minutes", Hooks={})
@@ -119,9 +95,9 @@ assert list(weights.values()) == [0.1], weights
 print("kill", flush=True)
 assert sys.stdin.readline() == "up\n"
 [running] = deployments.list_deployments(includeOnlyStatuses=["InProgress"])["deployments"]
-assert alias() == ("2", weights) and status() == "UPDATE_IN_PROGRESS"
+assert alias() == ("2", weights) and status("shop") == "UPDATE_IN_PROGRESS"
 deployments.stop_deployment(deploymentId=running)
-ends("UPDATE_ROLLBACK_COMPLETE")
+ends("shop", "UPDATE_ROLLBACK_COMPLETE")
 assert alias() == ("2", {}) and says() == "two"
 info = deployments.get_deployment(deploymentId=running)["deploymentInfo"]
 assert info["status"] == "Stopped" and info["errorInformation"]["code"] == "MANUAL_STOP", info
@@ -132,13 +108,25 @@ assert back["status"] == "Succeeded" and back["rollbackInfo"]["rollbackTriggerin
 update("five", Type="Linear10PercentEvery1Minute", Hooks={})
 until("the line has begun", lambda: alias()[1])
 stacks.cancel_update_stack(StackName="shop")
-ends("UPDATE_ROLLBACK_COMPLETE")
+ends("shop", "UPDATE_ROLLBACK_COMPLETE")
 assert alias() == ("2", {}), alias()
 
 # An alarm nobody can look at.
 update("six", Type="AllAtOnce", Hooks={}, Alarms=["nowhere"])
-ends("UPDATE_ROLLBACK_COMPLETE")
-assert any("nowhere" in e.get("ResourceStatusReason", "") for e in events()), events()
+ends("shop", "UPDATE_ROLLBACK_COMPLETE")
+assert any("nowhere" in why for *_, why in events("shop")), events("shop")
+
+# An alarm takes a canary back.
+alarms = boto3.client("cloudwatch", config=config)
+alarms.put_metric_alarm(AlarmName="errors", Namespace="shop", MetricName="errors", Statistic="Sum", Period=60, EvaluationPeriods=1,
+                        Threshold=1, ComparisonOperator="GreaterThanThreshold", TreatMissingData="ignore")
+alarms.set_alarm_state(AlarmName="errors", StateValue="OK", StateReason="it is new")
+update("seven", Type="Canary10Percent5Minutes", Hooks={}, Alarms=["errors"])
+until("the canary has its share", lambda: alias()[1])
+alarms.set_alarm_state(AlarmName="errors", StateValue="ALARM", StateReason="errors")
+ends("shop", "UPDATE_ROLLBACK_COMPLETE")
+assert alias() == ("2", {}), alias()
+assert any("Activated alarms: <errors>" in why for *_, why in events("shop")), events("shop")
 
 # What is not built says so.
 try:

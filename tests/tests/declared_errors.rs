@@ -1,6 +1,6 @@
-//! Each error that the models of the messaging services declare, by AWS's own client and its models.
+//! Each error that the models of some services declare, by AWS's own client and its models.
 
-use cumulet_tests::{Cloud, root, succeed};
+use cumulet_tests::{Cloud, node_runtime, root, succeed};
 
 /// What is built of a service, by the coverage page.
 fn built(service: &str) -> String {
@@ -15,7 +15,13 @@ fn check(service: &str) {
     let script = root().join("tests/clients/declared_errors.py");
     println!(
         "{}",
-        succeed(cloud.command(root().join(".venv/bin/python")).arg(script).args([service, &built(service)]))
+        succeed(
+            cloud
+                .command(root().join(".venv/bin/python"))
+                .arg(script)
+                .args([service, &built(service)])
+                .env("NODE_RUNTIME", node_runtime())
+        )
     );
 }
 
@@ -32,6 +38,11 @@ fn sns() {
 #[test]
 fn events() {
     check("events");
+}
+
+#[test]
+fn codedeploy() {
+    check("codedeploy");
 }
 
 #[test]

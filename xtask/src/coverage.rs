@@ -33,6 +33,10 @@ fn models() -> [&'static ServiceModel; 19] {
 
 /// What is built in part, and is seen in no list of operations.
 const REMARKS: &[(&str, &str)] = &[
+    ("apigateway", CERTIFICATES),
+    ("apigateway-rest", CERTIFICATES),
+    ("codedeploy", "Functions only. An AppSpec is JSON; triggers are refused."),
+    ("cloudformation", "Drift is told of types that can be read back; others are `NOT_CHECKED`."),
     (
         "cloudwatch",
         "Refused by name: the statistics of a part of the values (`tm99`, `IQM` and their like), searches, Metrics Insights and the \
@@ -47,6 +51,8 @@ const REMARKS: &[(&str, &str)] = &[
     ),
     ("cloudcontrolapi", "GetResource: of `AWS::Lambda::Url`. Other types are an `UnsupportedActionException`."),
 ];
+const CERTIFICATES: &str =
+    "Certificates of domain names are taken by their ARNs as given: there is no Certificate Manager (`acm`).";
 
 type Named = (&'static str, Vec<&'static str>, Vec<&'static str>);
 
@@ -76,8 +82,8 @@ pub fn page() -> String {
             names.join(", ")
         };
         let _infallible = write!(text, "\n## {service}\n\nBuilt: {}.\n\nAbsent: {}.\n", names(built), names(absent));
-        if let Some((_, remark)) = REMARKS.iter().find(|(of, _)| of == service) {
-            let _infallible = write!(text, "\n{remark}\n");
+        for (_, remark) in REMARKS.iter().filter(|(name, _)| name == service) {
+            let _infallible = writeln!(text, "\n{remark}");
         }
     }
     text

@@ -91,7 +91,8 @@ impl Streamed {
 
     async fn take(&mut self, data: Bytes) -> Result<(), ChannelError> {
         if let Some(sink) = &self.sink {
-            return sink.send(data).await.map_err(|TooLong(bytes)| ChannelError::ResponseTooLarge { bytes });
+            let too_long = |TooLong { bytes_max }| ChannelError::StreamTooLong { bytes_max };
+            return sink.send(data).await.map_err(too_long);
         }
         let bytes = self.gathered.len() + data.len();
         if bytes > INVOKE_PAYLOAD_BYTES_MAX {

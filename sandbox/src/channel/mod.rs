@@ -36,6 +36,9 @@ pub enum ChannelError {
     /// The answer is longer than a synchronous invocation may return.
     #[error("the answer has {bytes} bytes")]
     ResponseTooLarge { bytes: usize },
+    /// A streamed answer is longer than this, which is what it may have.
+    #[error("the streamed answer has more than {bytes_max} bytes")]
+    StreamTooLong { bytes_max: u64 },
     /// The runtime did what the protocol does not allow; a sentence for the log.
     #[error("the runtime broke the protocol: {0}")]
     Protocol(String),

@@ -409,8 +409,8 @@ async fn stream(
         };
         match frame.into_data() {
             Ok(data) => {
-                if let Err(TooLong(bytes)) = sink.send(data).await {
-                    outcome = Err(ChannelError::ResponseTooLarge { bytes });
+                if let Err(TooLong { bytes_max }) = sink.send(data).await {
+                    outcome = Err(ChannelError::StreamTooLong { bytes_max });
                     break;
                 }
             }

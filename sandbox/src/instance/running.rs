@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use cumulet_base::clock::{Clock, SystemClock};
+use cumulet_base::limits;
 use cumulet_engine::events::{self, InitEnd};
 use cumulet_engine::invocation::Invocation;
 use cumulet_engine::output::InvocationLog;
@@ -206,7 +207,10 @@ pub(super) async fn until_end<T>(
 async fn failure(process: &Process, told_end: Option<&Extensions>, error: ChannelError) -> Failure {
     match error {
         ChannelError::Init(object) => Failure::Init(object),
-        ChannelError::ResponseTooLarge { bytes } => Failure::ResponseTooLarge { bytes },
+        ChannelError::ResponseTooLarge { .. } => {
+            Failure::ResponseTooLarge { bytes_max: limits::INVOKE_PAYLOAD_BYTES_MAX as u64 }
+        }
+        ChannelError::StreamTooLong { bytes_max } => Failure::ResponseTooLarge { bytes_max },
         ChannelError::Protocol(what) => Failure::Protocol(what),
         ChannelError::Closed => ending(process, told_end).await,
     }

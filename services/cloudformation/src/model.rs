@@ -38,6 +38,10 @@ const OPERATIONS: &[Operation] = &[
     Operation::rpc("ListExports"),
     Operation::rpc("ListImports"),
     Operation::rpc("SignalResource"),
+    Operation::rpc("DetectStackDrift"),
+    Operation::rpc("DetectStackResourceDrift"),
+    Operation::rpc("DescribeStackDriftDetectionStatus"),
+    Operation::rpc("DescribeStackResourceDrifts"),
 ];
 
 const ABSENT: &[Operation] = &[
@@ -61,16 +65,12 @@ const ABSENT: &[Operation] = &[
     Operation::rpc("DescribeOrganizationsAccess"),
     Operation::rpc("DescribePublisher"),
     Operation::rpc("DescribeResourceScan"),
-    Operation::rpc("DescribeStackDriftDetectionStatus"),
     Operation::rpc("DescribeStackInstance"),
     Operation::rpc("DescribeStackRefactor"),
-    Operation::rpc("DescribeStackResourceDrifts"),
     Operation::rpc("DescribeStackSet"),
     Operation::rpc("DescribeStackSetOperation"),
     Operation::rpc("DescribeType"),
     Operation::rpc("DescribeTypeRegistration"),
-    Operation::rpc("DetectStackDrift"),
-    Operation::rpc("DetectStackResourceDrift"),
     Operation::rpc("DetectStackSetDrift"),
     Operation::rpc("EstimateTemplateCost"),
     Operation::rpc("ExecuteStackRefactor"),

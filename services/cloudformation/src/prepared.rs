@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::attributes;
 use crate::errors::Error;
 use crate::intrinsics::{self, Pseudo, Scope};
 use crate::plan::{self, Existing, Plan};
@@ -123,6 +124,7 @@ pub fn prepare(
     let (value, declared) = declared(&wish.template)?;
     let values = values(&declared, &wish.parameters, &wish.found)?;
     let (_, template) = transformed(value, &values)?;
+    attributes::check(&template)?;
     let conditions = intrinsics::conditions(&template, &values, &pseudo)?;
     let no_resources = |name: &str, _: Option<&str>| -> Result<Value, Error> {
         Err(Error::Template(format!("a rule refers to the resource {name}")))

@@ -184,6 +184,12 @@ pub struct Job {
     /// Stands in for the stack's own policy during this update.
     pub policy: Option<String>,
     pub began_ms: u64,
+    /// What an operation made that is taken back goes, even if its policy says that it is to be kept.
+    #[serde(default)]
+    pub retains_except_on_create: bool,
+    /// What cannot be deleted is left behind.
+    #[serde(default)]
+    pub is_forced: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use crate::drift::Drift;
 use crate::errors::Error;
 use crate::notices;
 use crate::signals::Signal;
@@ -182,8 +183,11 @@ impl Storage {
         let first = key(owner, "stack").text(&stack.id).u64(0).key();
         let mut txn = Txn::new(shard(owner)).check(Check::RevIs(SPACE, first, rev));
         if stack.status == "DELETE_COMPLETE" {
-            let (lo, hi) = key(owner, "signal").text(&stack.id).range();
-            txn = txn.delete(SPACE, key(owner, "name").text(&stack.name).key()).delete_range(SPACE, lo, hi);
+            txn = txn.delete(SPACE, key(owner, "name").text(&stack.name).key());
+            for kind in ["signal", "drift", "ending"] {
+                let (lo, hi) = key(owner, kind).text(&stack.id).range();
+                txn = txn.delete_range(SPACE, lo, hi);
+            }
         }
         let mut txn = self.beside(txn, owner, stack, beside)?;
         put_document(&mut txn, key(owner, "stack").text(&stack.id), &encode(stack)?);
@@ -269,7 +273,7 @@ impl Storage {
             .check(Check::RevIs(SPACE, first, rev))
             .delete(SPACE, key(owner, "name").text(&stack.name).key())
             .delete(SPACE, key(owner, "listed").text(&stack.id).key());
-        for kind in ["stack", "event", "change", "job"] {
+        for kind in ["stack", "event", "change", "job", "signal", "drift", "ending"] {
             let (lo, hi) = key(owner, kind).text(&stack.id).range();
             txn = txn.delete_range(SPACE, lo, hi);
         }
@@ -367,6 +371,48 @@ impl Storage {
             Some((Owner { account, region }, parts.text()?, parts.text()?))
         };
         Ok(rows.iter().filter_map(named).collect())
+    }
+
+    /// Notes that a stack that is being created is to be deleted.
+    pub async fn end(&self, owner: &Owner, stack_id: &str) -> Result<(), Error> {
+        let first = key(owner, "stack").text(stack_id).u64(0).key();
+        let ending = key(owner, "ending").text(stack_id).key();
+        let txn = Txn::new(shard(owner)).check(Check::Exists(SPACE, first)).put(SPACE, ending, Vec::new());
+        self.commit(txn).await.map(drop)
+    }
+
+    pub async fn is_ending(&self, owner: &Owner, stack_id: &str) -> Result<bool, Error> {
+        let ending = key(owner, "ending").text(stack_id).key();
+        Ok(self.store.get(shard(owner), SPACE, ending).await?.is_some())
+    }
+
+    /// What was last found out about a stack's drift.
+    pub async fn drift(&self, owner: &Owner, stack_id: &str) -> Result<Option<Drift>, Error> {
+        Ok(self.document(owner, key(owner, "drift").text(stack_id)).await?.map(|(drift, _)| drift))
+    }
+
+    /// The stack of a detection; only the last one of each is known.
+    pub async fn detected(&self, owner: &Owner, id: &str) -> Result<Option<String>, Error> {
+        let row = self.store.get(shard(owner), SPACE, key(owner, "detection").text(id).key()).await?;
+        Ok(row.and_then(|row| String::from_utf8(row.value.to_vec()).ok()))
+    }
+
+    /// `earlier`: the id of the detection that this one takes the place of, where it is a detection.
+    pub async fn put_drift(
+        &self,
+        owner: &Owner,
+        stack_id: &str,
+        drift: &Drift,
+        earlier: Option<&str>,
+    ) -> Result<(), Error> {
+        let first = key(owner, "stack").text(stack_id).u64(0).key();
+        let mut txn = Txn::new(shard(owner)).check(Check::Exists(SPACE, first));
+        put_document(&mut txn, key(owner, "drift").text(stack_id), &encode(drift)?);
+        if let Some(earlier) = earlier {
+            let detection = |id: &str| key(owner, "detection").text(id).key();
+            txn = txn.delete(SPACE, detection(earlier)).put(SPACE, detection(&drift.id), stack_id.to_owned());
+        }
+        self.commit(txn).await.map(drop)
     }
 
     /// Wakes with every commit that may have brought a signal.

@@ -153,6 +153,25 @@ pub fn no_target(id: &str) -> ApiError {
     of("DeploymentTargetDoesNotExistException", format!("No deployment target found for ID: {id}"))
 }
 
+pub fn invalid_target(id: &str) -> ApiError {
+    of("InvalidDeploymentTargetIdException", format!("The deployment target ID {id} is not valid."))
+}
+
+pub fn time_range() -> ApiError {
+    of("InvalidTimeRangeException", "The time range ends before it begins.")
+}
+
+pub fn tags() -> ApiError {
+    of(
+        "InvalidTagsToAddException",
+        "There are at most 50 tags, with keys of 1 to 128 characters that do not begin with aws:, and values of at most 256.",
+    )
+}
+
+pub fn arn_not_supported(text: &str) -> ApiError {
+    of("ArnNotSupportedException", format!("The ARN {text} is not of an application or a deployment group."))
+}
+
 pub fn batch() -> ApiError {
     of("BatchLimitExceededException", "At most 25 may be asked for at once.")
 }

@@ -69,7 +69,7 @@ Resources:
     Properties: {InlineCode: x, Layers: [{Ref: L}, {Ref: M}], AutoPublishAlias: b}
 Outputs:
   Version: {Value: {Ref: F.Version}}
-  Alias: {Value: {'Fn::GetAtt': [F.Alias, Arn]}}
+  Alias: {Value: {'Fn::GetAtt': [F.Alias, AliasArn]}}
 """,
     "events": """
 Globals: {Function: {Runtime: python3.12, Handler: a.b, CodeUri: s3://b/k}}
@@ -198,6 +198,35 @@ Resources:
 Resources:
   Http: {Type: AWS::Serverless::HttpApi, Properties: {StageName: s, DefinitionBody: {openapi: 3.0.1}, Domain: {DomainName: http.example.com, CertificateArn: arn:aws:acm:r:0:certificate/c, BasePath: [/a/b-c, d]}}}
   Root: {Type: AWS::Serverless::HttpApi, Properties: {DefinitionBody: {openapi: 3.0.1}, Domain: {DomainName: root.example.com, CertificateArn: arn:aws:acm:r:0:certificate/c, SecurityPolicy: TLS_1_2, EndpointConfiguration: REGIONAL}}}
+""",
+    "tags": """
+Globals: {Function: {Runtime: python3.12, Handler: a.b, CodeUri: s3://b/k, PropagateTags: true, Tags: {a: b}}}
+Resources:
+  T: {Type: AWS::SNS::Topic}
+  F:
+    Type: AWS::Serverless::Function
+    Properties:
+      Tags: {c: d}
+      AutoPublishAlias: live
+      EventInvokeConfig: {DestinationConfig: {OnFailure: {Type: SQS}}}
+      DeploymentPreference: {Type: AllAtOnce}
+      Events:
+        N: {Type: SNS, Properties: {Topic: {Ref: T}, SqsSubscription: true}}
+        S: {Type: Schedule, Properties: {Schedule: rate(1 hour)}}
+        R: {Type: EventBridgeRule, Properties: {Pattern: {source: [x]}, DeadLetterConfig: {Type: SQS}}}
+        Q: {Type: Schedule, Properties: {Schedule: rate(1 hour), DeadLetterConfig: {Type: SQS, QueueLogicalId: Letters}}}
+        V: {Type: ScheduleV2, Properties: {ScheduleExpression: rate(1 hour), DeadLetterConfig: {Type: SQS}}}
+        W: {Type: ScheduleV2, Properties: {ScheduleExpression: rate(1 hour), DeadLetterConfig: {Arn: 'arn:aws:sqs:r:0:q'}}}
+  G: {Type: AWS::Serverless::Function, Properties: {PropagateTags: false}}
+  Api:
+    Type: AWS::Serverless::Api
+    Properties:
+      StageName: s
+      DefinitionBody: {openapi: 3.0.1, info: {title: t}, paths: {/x: {get: {x-amazon-apigateway-integration: {type: mock}, responses: {}}}}}
+      PropagateTags: true
+      Tags: {x: y}
+      Auth: {UsagePlan: {CreateUsagePlan: PER_API}}
+      Domain: {DomainName: tags.example.com, CertificateArn: arn:aws:acm:r:0:certificate/c}
 """,
     "conditional deployments": """
 Globals: {Function: {Runtime: python3.12, Handler: a.b, CodeUri: s3://b/k, AutoPublishAlias: live}}

@@ -207,6 +207,10 @@ impl Run {
             seed: seed.clone(),
             tried: (is_in_place && !resources::is_fixed(&action.resource_type)).then(|| properties.clone()),
         });
+        if let Some(begun) = self.stack.resources.get(name).filter(|_| earlier.is_some()) {
+            // Since when it is under way does not change when it is taken again.
+            (new.status, new.updated_ms) = (begun.status.clone(), begun.updated_ms);
+        }
         match &old {
             None => drop(self.stack.resources.insert(name.clone(), new.clone())),
             // The old one stays in its place until there is a new one.

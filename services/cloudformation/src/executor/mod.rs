@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use cumulet_base::{clock, id};
 use cumulet_store::Rev;
-use tokio::sync::watch;
 
 use crate::CloudFormation;
 use crate::client::Client;
@@ -161,28 +160,18 @@ impl Run {
     }
 
     fn at(&self, logical_id: &str, seed: &str, is_again: bool) -> Result<Whereabouts, Error> {
-        Ok(Whereabouts {
-            client: self.client()?,
-            cloud: self.cloud.clone(),
-            stack_name: self.stack.name.clone(),
-            stack_arn: self.stack.arn.clone(),
-            root_arn: self.stack.parent.as_ref().map_or(&self.stack.arn, |parent| &parent.root).clone(),
-            logical_id: logical_id.to_owned(),
-            seed: seed.to_owned(),
-            is_again,
-            is_rollback_disabled: self.job.on_failure == OnFailure::Nothing,
-            begun_ms: self.now(),
-            ends_ms: None,
-            creation_policy: None,
-            update_policy: None,
-            is_over: watch::Sender::new(false).subscribe(),
-        })
+        let is_rollback_disabled = self.job.on_failure == OnFailure::Nothing;
+        let at = Whereabouts::of(self.client()?, &self.cloud, &self.stack, logical_id, self.now());
+        Ok(Whereabouts { seed: seed.to_owned(), is_again, is_rollback_disabled, ..at })
     }
 
     async fn create(&mut self) -> Result<(), Error> {
         let failed = match self.prepared().await {
             Ok(prepared) => match self.forward(&prepared).await? {
                 Ok(outputs) => match self.finish(&prepared, outputs, "CREATE_COMPLETE").await? {
+                    Ok(()) if self.is_ending().await? => {
+                        return self.enter("DELETE_IN_PROGRESS", Some("User Initiated")).await;
+                    }
                     Ok(()) => return Ok(()),
                     Err(failed) => failed,
                 },
@@ -191,6 +180,9 @@ impl Run {
             Err(error @ Error::Store(_)) => return Err(error),
             Err(error) => Failed(error.to_string()),
         };
+        if self.is_ending().await? {
+            return self.enter("DELETE_IN_PROGRESS", Some("User Initiated")).await;
+        }
         match self.job.on_failure {
             OnFailure::Nothing => self.enter("CREATE_FAILED", Some(&failed.0)).await,
             OnFailure::Delete => {
@@ -202,6 +194,11 @@ impl Run {
                 self.enter("ROLLBACK_IN_PROGRESS", Some(&why)).await
             }
         }
+    }
+
+    /// Whether somebody wants the stack deleted that is being created.
+    async fn is_ending(&self) -> Result<bool, Error> {
+        self.cloud.storage.is_ending(&self.owner, &self.stack.id).await
     }
 
     async fn roll_back_creation(&mut self) -> Result<(), Error> {
@@ -295,6 +292,13 @@ impl Run {
                 self.stack.imports.clear();
                 let event = self.entering("DELETE_COMPLETE", None);
                 self.save_with(&[event], &beside).await
+            }
+            Err(Failed(_)) if self.job.is_forced => {
+                // Nobody knows of what is left behind any more; the events say what it is.
+                self.stack.resources.clear();
+                self.stack.leftovers.clear();
+                self.stack.deleted_ms = Some(self.now());
+                self.enter("DELETE_COMPLETE", None).await
             }
             Err(Failed(why)) => self.enter("DELETE_FAILED", Some(&why)).await,
         }

@@ -134,7 +134,7 @@ impl Run {
             false => !is_undo && row.on_replacement != Fate::Delete,
             true => {
                 self.job.retain.contains(name)
-                    || row.on_deletion == Fate::Retain
+                    || (row.on_deletion == Fate::Retain && !(is_undo && self.job.retains_except_on_create))
                     || (row.on_deletion == Fate::RetainExceptOnCreate && !is_undo)
             }
         }

@@ -5,8 +5,9 @@ use cumulet_wire::call::Context;
 use cumulet_wire::error::ApiError;
 use serde_json::{Value, json};
 
-use super::{Input, needed, owner, tag_list, text, texts};
+use super::{Input, drift, needed, owner, tag_list, text, texts};
 use crate::CloudFormation;
+use crate::drift::Drift;
 use crate::errors::Error;
 use crate::stack::{Stack, StackResource, Wish};
 
@@ -23,7 +24,7 @@ pub fn shown_parameters(wish: &Wish) -> Vec<Value> {
         .collect()
 }
 
-fn shown(stack: &Stack) -> Value {
+fn shown(stack: &Stack, drift: &Drift) -> Value {
     let outputs: Vec<Value> = stack
         .outputs
         .iter()
@@ -56,11 +57,11 @@ fn shown(stack: &Stack) -> Value {
         "TimeoutInMinutes": stack.timeout_ms.map(|ms| ms / 60_000),
         "ParentId": stack.parent.as_ref().map(|parent| &parent.arn),
         "RootId": stack.parent.as_ref().map(|parent| &parent.root),
-        "DriftInformation": { "StackDriftStatus": "NOT_CHECKED" },
+        "DriftInformation": drift::of_stack(drift),
     })
 }
 
-fn shown_resource(stack: &Stack, logical_id: &str, resource: &StackResource, time: &str) -> Value {
+fn shown_resource(stack: &Stack, drift: &Drift, logical_id: &str, resource: &StackResource, time: &str) -> Value {
     let physical_id = Some(&resource.made.physical_id).filter(|id| !id.is_empty());
     let mut value = json!({
         "StackName": stack.name,
@@ -70,7 +71,7 @@ fn shown_resource(stack: &Stack, logical_id: &str, resource: &StackResource, tim
         "ResourceType": resource.existing.kind,
         "ResourceStatus": resource.status,
         "ResourceStatusReason": resource.reason,
-        "DriftInformation": { "StackResourceDriftStatus": "NOT_CHECKED" },
+        "DriftInformation": drift::of_resource(drift, logical_id),
     });
     value[time] = clock::iso_ms(resource.updated_ms).into();
     value
@@ -79,14 +80,19 @@ fn shown_resource(stack: &Stack, logical_id: &str, resource: &StackResource, tim
 impl CloudFormation {
     pub(super) async fn describe_stacks(&self, ctx: &Context, input: &Input) -> Result<Value, ApiError> {
         let owner = owner(ctx);
-        let stacks: Vec<Value> = match text(input, "StackName") {
-            Some(name) => vec![shown(&self.stack(&owner, &name).await?.0)],
+        let stacks = match text(input, "StackName") {
+            Some(name) => vec![self.stack(&owner, &name).await?.0],
             None => {
-                let all = self.storage.stacks(&owner).await?;
-                all.iter().filter(|stack| stack.status != "DELETE_COMPLETE").map(shown).collect()
+                let mut all = self.storage.stacks(&owner).await?;
+                all.retain(|stack| stack.status != "DELETE_COMPLETE");
+                all
             }
         };
-        Ok(json!({ "Stacks": stacks }))
+        let mut all = Vec::new();
+        for stack in &stacks {
+            all.push(shown(stack, &self.known_drift(ctx, stack).await?));
+        }
+        Ok(json!({ "Stacks": all }))
     }
 
     pub(super) async fn list_stacks(&self, ctx: &Context, input: &Input) -> Result<Value, ApiError> {
@@ -139,12 +145,13 @@ impl CloudFormation {
                 return Err(Error::Validation(why.into()).into());
             }
         };
+        let drift = self.known_drift(ctx, &stack).await?;
         let wanted = text(input, "LogicalResourceId");
         let resources: Vec<Value> = stack
             .resources
             .iter()
             .filter(|(name, _)| wanted.as_ref().is_none_or(|w| w == *name))
-            .map(|(name, resource)| shown_resource(&stack, name, resource, "Timestamp"))
+            .map(|(name, resource)| shown_resource(&stack, &drift, name, resource, "Timestamp"))
             .collect();
         Ok(json!({ "StackResources": resources }))
     }
@@ -156,17 +163,19 @@ impl CloudFormation {
             .resources
             .get(&name)
             .ok_or_else(|| Error::Validation(format!("Resource {name} does not exist for stack {}", stack.name)))?;
-        let detail = shown_resource(&stack, &name, resource, "LastUpdatedTimestamp");
+        let drift = self.known_drift(ctx, &stack).await?;
+        let detail = shown_resource(&stack, &drift, &name, resource, "LastUpdatedTimestamp");
         Ok(json!({ "StackResourceDetail": detail }))
     }
 
     pub(super) async fn list_resources(&self, ctx: &Context, input: &Input) -> Result<Value, ApiError> {
         let (stack, _) = self.stack(&owner(ctx), &needed(input, "StackName")?).await?;
+        let drift = self.known_drift(ctx, &stack).await?;
         let summaries: Vec<Value> = stack
             .resources
             .iter()
             .map(|(name, resource)| {
-                let mut value = shown_resource(&stack, name, resource, "LastUpdatedTimestamp");
+                let mut value = shown_resource(&stack, &drift, name, resource, "LastUpdatedTimestamp");
                 if let Some(members) = value.as_object_mut() {
                     members.remove("StackName");
                     members.remove("StackId");

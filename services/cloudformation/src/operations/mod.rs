@@ -1,6 +1,7 @@
 //! The operations, grouped by what they are about, and what they share: inputs, finding stacks, starting work.
 
 mod change_sets;
+mod drift;
 mod look;
 mod signal;
 mod stacks;
@@ -57,6 +58,10 @@ impl CloudFormation {
             "UpdateTerminationProtection" => self.protect(ctx, input).await,
             "ListExports" => self.list_exports(ctx, input).await,
             "ListImports" => self.list_imports(ctx, input).await,
+            "DetectStackDrift" => self.detect_drift(ctx, input).await,
+            "DetectStackResourceDrift" => self.detect_resource_drift(ctx, input).await,
+            "DescribeStackDriftDetectionStatus" => self.describe_detection(ctx, input).await,
+            "DescribeStackResourceDrifts" => self.describe_drifts(ctx, input).await,
             "SignalResource" => self.signal_resource(ctx, input).await,
             other => return Err(ApiError::not_implemented("cloudformation", other)),
         }?;
@@ -157,6 +162,8 @@ impl CloudFormation {
             imports_before: stack.imports.clone(),
             policy: None,
             began_ms: ctx.now_ms,
+            retains_except_on_create: flag(input, "RetainExceptOnCreate"),
+            is_forced: false,
         }
     }
 
@@ -213,6 +220,9 @@ impl CloudFormation {
             match (found, job) {
                 (Some((stack, rev)), Some(job)) if stack.is_busy() => {
                     tracing::info!(stack = stack.name, status = stack.status, "going on with a stack");
+                    if self.storage.is_ending(&owner, &stack_id).await? {
+                        self.cancelled.send_if_modified(|cancelled| cancelled.insert(stack_id.clone()));
+                    }
                     let run = Run { cloud: self.clone(), owner, stack, rev, job };
                     let running = self.running.clone();
                     tokio::spawn(async move {
@@ -332,11 +342,14 @@ impl CloudFormation {
 
     /// What a request asks a stack to be; parameters come later, from the template.
     async fn wish(&self, ctx: &Context, input: &Input, previous: Option<&Stack>) -> Result<Wish, ApiError> {
-        for member in ["ResourcesToImport", "StackPolicyURL", "StackPolicyDuringUpdateURL"] {
+        for member in ["ResourcesToImport", "RollbackConfiguration"] {
             let is_empty = match input.get(member) {
                 None | Some(Value::Null) => true,
                 Some(Value::Array(list)) => list.is_empty(),
                 Some(Value::String(text)) => text.is_empty(),
+                Some(Value::Object(map)) => {
+                    map.get("RollbackTriggers").is_none_or(|list| list.as_array().is_none_or(Vec::is_empty))
+                }
                 Some(_) => false,
             };
             if !is_empty {

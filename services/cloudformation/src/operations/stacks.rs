@@ -26,15 +26,6 @@ pub fn on_failure(input: &Input, member: &str) -> Result<OnFailure, Error> {
     }
 }
 
-/// A stack policy as a request gives it.
-fn stack_policy(input: &Input, member: &str) -> Result<Option<String>, Error> {
-    match text(input, member) {
-        None => Ok(None),
-        Some(document) if Document::parse(&document).is_some() => Ok(Some(document)),
-        Some(_) => Err(Error::Validation("Error validating stack policy: Invalid stack policy".into())),
-    }
-}
-
 /// Whether carrying out what was prepared would change anything.
 pub fn is_change(stack: &Stack, prepared: &Prepared) -> Result<bool, Error> {
     if !prepared.plan.actions.is_empty() || stack.wish.tags != prepared.wish.tags {
@@ -46,6 +37,23 @@ pub fn is_change(stack: &Stack, prepared: &Prepared) -> Result<bool, Error> {
 }
 
 impl CloudFormation {
+    /// A stack policy as a request gives it: `MEMBERBody`, or what lies at `MEMBERURL`.
+    async fn stack_policy(&self, ctx: &Context, input: &Input, member: &str) -> Result<Option<String>, ApiError> {
+        let document = match (text(input, &format!("{member}Body")), text(input, &format!("{member}URL"))) {
+            (Some(_), Some(_)) => {
+                let why = format!("You cannot specify both {member}Body and {member}URL");
+                return Err(Error::Validation(why).into());
+            }
+            (Some(document), None) => document,
+            (None, Some(url)) => self.fetch(ctx, &url).await?,
+            (None, None) => return Ok(None),
+        };
+        match Document::parse(&document) {
+            Some(_) => Ok(Some(document)),
+            None => Err(Error::Validation("Error validating stack policy: Invalid stack policy".into()).into()),
+        }
+    }
+
     pub(super) async fn create_stack(&self, ctx: &Context, input: &Input) -> Result<Value, ApiError> {
         self.create_within(ctx, input, None).await
     }
@@ -73,7 +81,7 @@ impl CloudFormation {
         stack.description.clone_from(&prepared.template.description);
         stack.disable_rollback = on_failure == OnFailure::Nothing;
         stack.termination_protection = flag(input, "EnableTerminationProtection");
-        stack.policy = stack_policy(input, "StackPolicyBody")?;
+        stack.policy = self.stack_policy(ctx, input, "StackPolicy").await?;
         stack.timeout_ms = minutes(input)?;
         let arn = stack.arn.clone();
         let mut job = self.job(ctx, &stack, caller, prepared.wish, input);
@@ -95,13 +103,13 @@ impl CloudFormation {
         if !is_change(&stack, &prepared)? && topics == stack.topics() {
             return Err(Error::Validation("No updates are to be performed.".into()).into());
         }
-        if let Some(policy) = stack_policy(input, "StackPolicyBody")? {
+        if let Some(policy) = self.stack_policy(ctx, input, "StackPolicy").await? {
             stack.policy = Some(policy);
         }
         stack.updated_ms = Some(ctx.now_ms);
         let arn = stack.arn.clone();
         let mut job = self.job(ctx, &stack, caller, prepared.wish, input);
-        job.policy = stack_policy(input, "StackPolicyDuringUpdateBody")?;
+        job.policy = self.stack_policy(ctx, input, "StackPolicyDuringUpdate").await?;
         if flag(input, "DisableRollback") {
             job.on_failure = OnFailure::Nothing;
         }
@@ -112,13 +120,14 @@ impl CloudFormation {
     pub(crate) async fn delete_stack(&self, ctx: &Context, input: &Input) -> Result<Value, ApiError> {
         let owner = owner(ctx);
         // A stack that is not there is deleted.
-        let Some((mut stack, rev)) = self.find(&owner, &needed(input, "StackName")?).await? else {
+        let Some((mut stack, mut rev)) = self.find(&owner, &needed(input, "StackName")?).await? else {
             return Ok(Value::Null);
         };
         if stack.status == "DELETE_COMPLETE" || stack.status == "DELETE_IN_PROGRESS" {
             return Ok(Value::Null);
         }
-        if stack.is_busy() {
+        let is_being_created = stack.status == "CREATE_IN_PROGRESS";
+        if stack.is_busy() && !is_being_created {
             return Err(busy(&stack).into());
         }
         if stack.termination_protection {
@@ -127,6 +136,15 @@ impl CloudFormation {
                 stack.name
             ))
             .into());
+        }
+        if is_being_created {
+            // Whoever creates it deletes it, as soon as what is under way is over.
+            self.storage.end(&owner, &stack.id).await?;
+            self.cancelled.send_if_modified(|cancelled| cancelled.insert(stack.id.clone()));
+            (stack, rev) = self.stack(&owner, &stack.arn.clone()).await?;
+            if matches!(stack.status.as_str(), "CREATE_IN_PROGRESS" | "DELETE_IN_PROGRESS" | "DELETE_COMPLETE") {
+                return Ok(Value::Null);
+            }
         }
         if stack.status == "REVIEW_IN_PROGRESS" {
             self.storage.forget(&owner, &stack, rev).await?;
@@ -142,6 +160,17 @@ impl CloudFormation {
         let wish = stack.wish.clone();
         let mut job = self.job(ctx, &stack, caller, wish, input);
         job.retain = retain;
+        job.is_forced = match text(input, "DeletionMode").as_deref() {
+            None | Some("STANDARD") => false,
+            Some("FORCE_DELETE_STACK") if stack.status == "DELETE_FAILED" => true,
+            Some("FORCE_DELETE_STACK") => {
+                let why = "FORCE_DELETE_STACK can only be used for a stack in the DELETE_FAILED state.";
+                return Err(Error::Validation(why.into()).into());
+            }
+            Some(other) => {
+                return Err(Error::unknown_value("deletionMode", other, "[FORCE_DELETE_STACK, STANDARD]").into());
+            }
+        };
         self.start(owner, stack, Some(rev), "DELETE_IN_PROGRESS", job, &BTreeSet::new()).await?;
         Ok(Value::Null)
     }
@@ -201,10 +230,7 @@ impl CloudFormation {
     }
 
     pub(super) async fn set_policy(&self, ctx: &Context, input: &Input) -> Result<Value, ApiError> {
-        if text(input, "StackPolicyURL").is_some() {
-            return Err(Error::NotBuilt("StackPolicyURL".into()).into());
-        }
-        let policy = stack_policy(input, "StackPolicyBody")?;
+        let policy = self.stack_policy(ctx, input, "StackPolicy").await?;
         self.change(ctx, input, |stack| stack.policy = policy).await?;
         Ok(Value::Null)
     }

@@ -10,6 +10,7 @@ mod global_table;
 mod iam;
 mod kms;
 mod lambda;
+mod live;
 mod logs;
 mod messages;
 mod metric_filter;
@@ -32,7 +33,10 @@ use crate::CloudFormation;
 use crate::client::Client;
 use crate::custom::{self, Request};
 use crate::signals;
+use crate::stack::Stack;
 use crate::storage::Owner;
+
+pub use live::{is_readable, read};
 
 /// How the tags of a type are written in templates. Those of the stack are added to them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -230,6 +234,26 @@ pub struct Whereabouts {
 }
 
 impl Whereabouts {
+    /// Of a resource that is only looked at.
+    pub fn of(client: Client, cloud: &CloudFormation, stack: &Stack, logical_id: &str, now_ms: u64) -> Whereabouts {
+        Whereabouts {
+            client,
+            cloud: cloud.clone(),
+            stack_name: stack.name.clone(),
+            stack_arn: stack.arn.clone(),
+            root_arn: stack.parent.as_ref().map_or(&stack.arn, |parent| &parent.root).clone(),
+            logical_id: logical_id.to_owned(),
+            seed: String::new(),
+            is_again: false,
+            is_rollback_disabled: false,
+            begun_ms: now_ms,
+            ends_ms: None,
+            creation_policy: None,
+            update_policy: None,
+            is_over: tokio::sync::watch::Sender::new(false).subscribe(),
+        }
+    }
+
     pub fn owner(&self) -> Owner {
         let context = &self.client.context;
         Owner { account: context.account().to_owned(), region: context.region.clone() }

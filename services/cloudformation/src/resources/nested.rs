@@ -62,6 +62,24 @@ async fn settled(at: &Whereabouts, arn: &str) -> Result<Option<Stack>, ApiError>
     }
 }
 
+/// The same of a stack that is being created: it is deleted when what it is for is given up.
+async fn settled_or_ended(at: &Whereabouts, arn: &str) -> Result<Option<Stack>, ApiError> {
+    let stack_id = at.stack_arn.rsplit('/').next().unwrap_or_default();
+    let (mut cancelled, mut is_over) = (at.cloud.cancelled.subscribe(), at.is_over.clone());
+    tokio::select! {
+        settled = settled(at, arn) => return settled,
+        _ = cancelled.wait_for(|stacks| stacks.contains(stack_id)) => {}
+        Ok(_) = is_over.wait_for(|is_over| *is_over) => {}
+    }
+    let input = Map::from_iter([("StackName".to_owned(), Value::from(arn))]);
+    match at.cloud.delete_stack(&at.client.context, &input).await {
+        Ok(_) => {}
+        // It is on a way of its own already.
+        Err(error) => tracing::debug!(%error, arn, "an embedded stack that is given up"),
+    }
+    settled(at, arn).await
+}
+
 fn made(stack: &Stack) -> Made {
     let made = Made::new(stack.arn.clone());
     stack
@@ -86,7 +104,7 @@ pub async fn create(at: &Whereabouts, properties: &Map<String, Value>) -> Result
             text(&answer["StackId"])
         }
     };
-    match settled(at, &arn).await? {
+    match settled_or_ended(at, &arn).await? {
         Some(stack) if stack.status == "CREATE_COMPLETE" => Ok(made(&stack)),
         Some(stack) => {
             let why = stack.reason.unwrap_or(stack.status);

@@ -73,12 +73,6 @@ pub fn transform(logical_id: &str, source: &Value, given: &Map<String, Value>, o
     }
     out.add(&stage_id, resource("AWS::ApiGatewayV2::Stage", source, stage))?;
     out.renamed.insert(format!("{logical_id}.Stage"), stage_id);
-    let mut tags = json!({ "httpapi:createdBy": "SAM" });
-    if given.get("PropagateTags").is_some_and(crate::template::is_true)
-        && let Some(own) = given.get("Tags")
-    {
-        super::merge(&mut tags, own);
-    }
     domain::transform(logical_id, source, given.get("Domain"), &domain::Version::Http { tags }, out)
 }
 

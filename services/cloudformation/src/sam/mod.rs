@@ -18,7 +18,7 @@ mod policies;
 mod requests;
 mod simple_table;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
@@ -41,6 +41,19 @@ struct Out<'a> {
     globals: &'a Map<String, Value>,
 }
 
+/// Types of what comes of others that take tags over.
+const TAGGED: &[&str] = &[
+    "AWS::ApiGateway::ApiKey",
+    "AWS::ApiGateway::DomainName",
+    "AWS::ApiGateway::RestApi",
+    "AWS::ApiGateway::Stage",
+    "AWS::ApiGateway::UsagePlan",
+    "AWS::IAM::Role",
+    "AWS::Lambda::Function",
+    "AWS::SNS::Topic",
+    "AWS::SQS::Queue",
+];
+
 impl Out<'_> {
     fn add(&mut self, logical_id: &str, resource: Value) -> Result<(), Error> {
         if self.resources.contains_key(logical_id) {
@@ -59,6 +72,24 @@ impl Out<'_> {
             },
             Value::Array(items) => items.iter().map(|item| self.resolved(item)).collect(),
             other => other.clone(),
+        }
+    }
+
+    fn names(&self) -> BTreeSet<String> {
+        self.resources.keys().cloned().collect()
+    }
+
+    /// Gives the tags of a resource to all that came of it, where it says so (`PropagateTags`).
+    fn propagate(&mut self, before: &BTreeSet<String>, properties: &Map<String, Value>) {
+        let tags = properties.get("Tags").filter(|tags| tags.as_object().is_some_and(|tags| !tags.is_empty()));
+        let Some(tags) = tags.filter(|_| properties.get("PropagateTags").is_some_and(crate::template::is_true)) else {
+            return;
+        };
+        let of_it = self.resources.iter_mut().filter(|(name, _)| !before.contains(*name));
+        for (_, resource) in of_it {
+            if resource["Type"].as_str().is_some_and(|kind| TAGGED.contains(&kind)) {
+                resource["Properties"]["Tags"] = tag_list(Some(tags), "");
+            }
         }
     }
 
@@ -114,7 +145,9 @@ pub fn transform(template: &Value, values: &BTreeMap<String, Value>) -> Result<V
         let of = |name: &str| with_globals(globals.get(name), resource.get("Properties"));
         match kind {
             "AWS::Serverless::Function" => {
-                function::transform(logical_id, resource, &of("Function")?, &mut out)?;
+                let (properties, before) = (of("Function")?, out.names());
+                function::transform(logical_id, resource, &properties, &mut out)?;
+                out.propagate(&before, &properties);
             }
             "AWS::Serverless::HttpApi" => {
                 http_api::transform(logical_id, resource, &of("HttpApi")?, &mut out)?;
@@ -143,7 +176,9 @@ pub fn transform(template: &Value, values: &BTreeMap<String, Value>) -> Result<V
     for (logical_id, resource) in &source {
         if resource.get("Type").and_then(Value::as_str) == Some("AWS::Serverless::Api") {
             let properties = with_globals(globals.get("Api"), resource.get("Properties"))?;
+            let before = out.names();
             api::transform(logical_id, resource, &properties, &mut out)?;
+            out.propagate(&before, &properties);
         }
     }
     if api::needs_implicit(&out) {

@@ -17,7 +17,7 @@ fn with_policy(policy: &Value) -> String {
 
 impl Fixture {
     /// A resource of the stack `s`, once it has this status.
-    async fn resource(&self, name: &str, status: &str) -> Value {
+    pub(super) async fn resource(&self, name: &str, status: &str) -> Value {
         let found = async {
             loop {
                 let all =
@@ -161,6 +161,11 @@ async fn waiting_goes_on_after_a_crash() {
     assert_eq!(f.put(&handle, &json!({"Status": "SUCCESS", "UniqueId": "a"})).await, 200);
     let g = Fixture::over(store);
     g.service.recover().await.unwrap();
+    // It is still within its time when it is taken again.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(g.resource("W", "CREATE_IN_PROGRESS").await["StackName"], "s");
     assert_eq!(g.put(&handle, &json!({"Status": "SUCCESS", "UniqueId": "b"})).await, 200);
     assert_eq!(g.settled("s").await["StackStatus"], "CREATE_COMPLETE");
 }

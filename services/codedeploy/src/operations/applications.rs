@@ -17,7 +17,7 @@ pub async fn create(core: &Core, call: &Call) -> Result<Value, ApiError> {
         return Err(errors::too_many("applications"));
     }
     let application =
-        Application { v: FORMAT, id: id::uuid(), created_ms: core.clock.now_ms(), tags: tags(&call.input, "tags") };
+        Application { v: FORMAT, id: id::uuid(), created_ms: core.clock.now_ms(), tags: tags(&call.input, "tags")? };
     let txn = storage::put(storage::begin(&place), &place, &Named::Application(name), &application, None)?;
     match core.storage.commit(txn).await? {
         true => Ok(json!({"applicationId": application.id})),

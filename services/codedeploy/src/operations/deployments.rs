@@ -98,7 +98,8 @@ pub async fn create(core: &Core, call: &Call) -> Result<Value, ApiError> {
     if text(call, "description").is_some_and(|text| text.chars().count() > DESCRIPTION_LENGTH_MAX) {
         return Err(errors::too_long());
     }
-    let config = text(call, "deploymentConfigName").unwrap_or(&group.config).to_owned();
+    let config = super::checked(text(call, "deploymentConfigName").unwrap_or(&group.config), "deploymentConfigName")?;
+    let config = config.to_owned();
     let routing = configs::routing(core, &place, &config).await?.ok_or_else(|| errors::no_config(&config))?;
     // Only CloudFormation, which is in this process, says for whom it is.
     let external_id = text(call, "externalId").map(str::to_owned);
@@ -236,6 +237,8 @@ pub async fn list(core: &Core, call: &Call) -> Result<Value, ApiError> {
     no_token(call)?;
     let place = here(call);
     let (application, group) = (text(call, "applicationName"), text(call, "deploymentGroupName"));
+    application.map_or(Ok(""), |name| super::checked(name, "applicationName"))?;
+    group.map_or(Ok(""), |name| super::checked(name, "deploymentGroupName"))?;
     match (application, group) {
         (None, Some(_)) => return Err(errors::required("applicationName")),
         (Some(name), _) if core.storage.application(&place, name).await?.is_none() => {
@@ -259,6 +262,9 @@ pub async fn list(core: &Core, call: &Call) -> Result<Value, ApiError> {
     }
     let at = |bound: &str| call.input.get("createTimeRange").and_then(|range| range[bound].as_f64());
     let (start, end) = (at("start"), at("end"));
+    if start.zip(end).is_some_and(|(start, end)| start > end) {
+        return Err(errors::time_range());
+    }
     let external_id = text(call, "externalId");
     let all = core.storage.deployments(&place, application, group).await?;
     let is_wanted = |deployment: &&Deployment| {
@@ -345,6 +351,9 @@ pub async fn targets(core: &Core, call: &Call) -> Result<Value, ApiError> {
 pub async fn target(core: &Core, call: &Call) -> Result<Value, ApiError> {
     let (deployment, _) = found(core, &here(call), needed(call, "deploymentId")?).await?;
     let id = needed(call, "targetId")?;
+    if !id.contains(':') {
+        return Err(errors::invalid_target(id));
+    }
     if id != target_id(&deployment) {
         return Err(errors::no_target(id));
     }

@@ -59,6 +59,7 @@ pub fn rollback(call: &Call) -> Result<Option<AutoRollback>, ApiError> {
 async fn change(core: &Core, call: &Call, place: &Place, arn: &str, group: &mut Group) -> Result<(), ApiError> {
     refused(call, ABSENT)?;
     if let Some(config) = text(call, "deploymentConfigName") {
+        checked(config, "deploymentConfigName")?;
         if configs::routing(core, place, config).await?.is_none() {
             return Err(errors::no_config(config));
         }
@@ -104,7 +105,7 @@ pub async fn create(core: &Core, call: &Call) -> Result<Value, ApiError> {
         role_arn: String::new(),
         alarms: AlarmConfiguration::default(),
         rollback: AutoRollback::default(),
-        tags: tags(&call.input, "tags"),
+        tags: tags(&call.input, "tags")?,
     };
     change(core, call, &place, &place.group_arn(application, name), &mut group).await?;
     let txn = storage::exists(storage::begin(&place), &place, &Named::Application(application));
@@ -172,13 +173,17 @@ pub async fn update(core: &Core, call: &Call) -> Result<Value, ApiError> {
     let place = here(call);
     let application = name(call, "applicationName")?;
     let name = needed(call, "currentDeploymentGroupName").map_err(|_| errors::required("deploymentGroupName"))?;
+    checked(name, "deploymentGroupName")?;
     let (mut group, rev) = found(core, &place, application, name).await?;
     change(core, call, &place, &place.group_arn(application, name), &mut group).await?;
     let at = Named::Group(application, name);
     let txn = match text(call, "newDeploymentGroupName").filter(|new| *new != name) {
         None => storage::put(storage::begin(&place), &place, &at, &group, Some(rev))?,
         Some(new) => {
-            let new = Named::Group(application, checked(new, "deploymentGroupName")?);
+            if core.storage.group(&place, application, checked(new, "deploymentGroupName")?).await?.is_some() {
+                return Err(errors::group_exists(new));
+            }
+            let new = Named::Group(application, new);
             let txn = storage::delete(storage::begin(&place), &place, &at, rev);
             storage::put(txn, &place, &new, &group, None)?
         }

@@ -17,6 +17,7 @@ use crate::{Core, errors};
 pub use deployments::appspec;
 
 const NAME_LENGTH_MAX: usize = 100;
+const TAGS_MAX: usize = 50;
 
 pub async fn operate(core: &Core, call: &Call) -> Result<Value, ApiError> {
     match call.operation.name {
@@ -82,11 +83,18 @@ fn structure<T: DeserializeOwned>(call: &Call, member: &str) -> Result<Option<T>
     }
 }
 
-fn tags(input: &Map<String, Value>, member: &str) -> Tags {
+/// Tags that a request gives.
+fn tags(input: &Map<String, Value>, member: &str) -> Result<Tags, ApiError> {
     let list = input.get(member).and_then(Value::as_array);
-    let pair =
-        |tag: &Value| Some((tag["Key"].as_str()?.to_owned(), tag["Value"].as_str().unwrap_or_default().to_owned()));
-    list.into_iter().flatten().filter_map(pair).collect()
+    let text = |tag: &Value, member: &str| tag[member].as_str().unwrap_or_default().to_owned();
+    let tags: Tags = list.into_iter().flatten().map(|tag| (text(tag, "Key"), text(tag, "Value"))).collect();
+    let is_tag = |(key, value): (&String, &String)| {
+        (1..=128).contains(&key.chars().count()) && value.chars().count() <= 256 && !key.starts_with("aws:")
+    };
+    match tags.len() <= TAGS_MAX && tags.iter().all(is_tag) {
+        true => Ok(tags),
+        false => Err(errors::tags()),
+    }
 }
 
 /// Only functions are deployed here.

@@ -33,6 +33,7 @@ async fn tagged(core: &Core, call: &Call) -> Result<(Place, Tagged), ApiError> {
             let (group, rev) = found.ok_or_else(|| errors::no_group(name))?;
             Ok((place, Tagged::Group(application.to_owned(), name.to_owned(), group, rev)))
         }
+        Some(("deploymentconfig" | "instance", _)) => Err(errors::arn_not_supported(text)),
         _ => Err(errors::arn(text)),
     }
 }
@@ -57,7 +58,7 @@ async fn change(core: &Core, call: &Call, change: impl FnOnce(&mut Tags)) -> Res
 }
 
 pub async fn tag(core: &Core, call: &Call) -> Result<Value, ApiError> {
-    let new = tags(&call.input, "Tags");
+    let new = tags(&call.input, "Tags")?;
     if new.is_empty() {
         return Err(errors::required("Tags"));
     }
@@ -66,6 +67,9 @@ pub async fn tag(core: &Core, call: &Call) -> Result<Value, ApiError> {
 
 pub async fn untag(core: &Core, call: &Call) -> Result<Value, ApiError> {
     let keys = call.input.get("TagKeys").and_then(Value::as_array).cloned().unwrap_or_default();
+    if keys.is_empty() {
+        return Err(errors::required("Tags"));
+    }
     change(core, call, |tags| tags.retain(|key, _| keys.iter().all(|gone| gone != key.as_str()))).await
 }
 

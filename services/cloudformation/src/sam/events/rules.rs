@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::{Out, not_built, resource};
+use super::super::{Out, invalid, resource};
 use super::{Function, needed, only};
 use crate::errors::Error;
 
@@ -49,7 +49,7 @@ impl Event<'_> {
     }
 
     /// The function as a target, with what says how events get there.
-    fn target(&self) -> Result<Value, Error> {
+    fn target(&self, out: &mut Out<'_>) -> Result<Value, Error> {
         let id = match self.given.get("Target").and_then(|target| target.get("Id")) {
             Some(id) => id.clone(),
             None => {
@@ -63,24 +63,49 @@ impl Event<'_> {
             &mut target,
             &[("Input", "Input"), ("InputPath", "InputPath"), ("InputTransformer", "InputTransformer")],
         );
-        self.letters(&mut target)?;
+        if let Some(queue) = self.letters(&mut target, out)? {
+            let statement = json!({
+                "Action": "sqs:SendMessage",
+                "Effect": "Allow",
+                "Principal": { "Service": "events.amazonaws.com" },
+                "Resource": { "Fn::GetAtt": [queue, "Arn"] },
+                "Condition": { "ArnEquals": { "aws:SourceArn": { "Fn::GetAtt": [self.id, "Arn"] } } },
+            });
+            let document = json!({ "Version": "2012-10-17", "Statement": [statement] });
+            let policy = json!({ "PolicyDocument": document, "Queues": [{ "Ref": queue }] });
+            let policy = resource("AWS::SQS::QueuePolicy", self.function.source, policy);
+            out.add(&format!("{}QueuePolicy", self.id), policy)?;
+        }
         Ok(target)
     }
 
-    fn letters(&self, target: &mut Value) -> Result<(), Error> {
-        if let Some(config) = self.given.get("DeadLetterConfig") {
-            if config.get("Type").is_some() {
-                return Err(not_built(format!("DeadLetterConfig by Type of the event {}", self.id)));
-            }
-            target["DeadLetterConfig"] = json!({ "Arn": config["Arn"] });
-        }
+    /// Where what is not taken goes: to what the event names, or a queue that comes with it. Answers with the queue's logical
+    /// id, if there is one.
+    fn letters(&self, target: &mut Value, out: &mut Out<'_>) -> Result<Option<String>, Error> {
         self.copy(target, &[("RetryPolicy", "RetryPolicy")]);
-        Ok(())
+        let Some(config) = self.given.get("DeadLetterConfig") else { return Ok(None) };
+        let bad = |why: &str| invalid(format!("Event with id [{}] is invalid. {why}", self.id));
+        match (config.get("Arn"), config.get("Type").and_then(Value::as_str)) {
+            (Some(_), Some(_)) => Err(bad("You can either define 'Arn' or 'Type' property of DeadLetterConfig.")),
+            (Some(arn), None) => {
+                target["DeadLetterConfig"] = json!({ "Arn": arn });
+                Ok(None)
+            }
+            (None, Some("SQS")) => {
+                let named = config.get("QueueLogicalId").and_then(Value::as_str);
+                let queue = named.map_or_else(|| format!("{}Queue", self.id), str::to_owned);
+                out.add(&queue, resource("AWS::SQS::Queue", self.function.source, json!({})))?;
+                target["DeadLetterConfig"] = json!({ "Arn": { "Fn::GetAtt": [queue, "Arn"] } });
+                Ok(Some(queue))
+            }
+            (None, Some(_)) => Err(bad("The only valid value for 'Type' property of DeadLetterConfig is 'SQS'.")),
+            (None, None) => Err(bad("No 'Arn' or 'Type' property provided for DeadLetterConfig.")),
+        }
     }
 
     fn rule(&self, mut rule: Value, out: &mut Out<'_>) -> Result<(), Error> {
         self.state(&mut rule);
-        rule["Targets"] = json!([self.target()?]);
+        rule["Targets"] = json!([self.target(out)?]);
         out.add(self.id, resource("AWS::Events::Rule", self.function.source, rule))?;
         let arn = json!({ "Fn::GetAtt": [self.id, "Arn"] });
         self.function.permission(self.id, "events.amazonaws.com", Some(arn), out)
@@ -153,23 +178,24 @@ impl Event<'_> {
             None if omits => {}
             None => schedule["Name"] = id.into(),
         }
+        let mut target = json!({ "Arn": self.function.arn() });
+        self.copy(&mut target, &[("Input", "Input")]);
+        self.letters(&mut target, out)?;
         let role = match self.given.get("RoleArn") {
             Some(role) => role.clone(),
             None => {
                 let role = format!("{id}Role");
-                out.add(&role, resource("AWS::IAM::Role", source, self.role()))?;
+                out.add(&role, resource("AWS::IAM::Role", source, self.role(&target)))?;
                 json!({ "Fn::GetAtt": [role, "Arn"] })
             }
         };
-        let mut target = json!({ "Arn": self.function.arn(), "RoleArn": role });
-        self.copy(&mut target, &[("Input", "Input")]);
-        self.letters(&mut target)?;
+        target["RoleArn"] = role;
         schedule["Target"] = target;
         out.add(id, resource("AWS::Scheduler::Schedule", source, schedule))
     }
 
     /// What the scheduler calls the function as.
-    fn role(&self) -> Value {
+    fn role(&self, target: &Value) -> Value {
         let trust = json!({
             "Action": ["sts:AssumeRole"],
             "Effect": "Allow",
@@ -184,9 +210,14 @@ impl Event<'_> {
             "AssumeRolePolicyDocument": { "Version": "2012-10-17", "Statement": [trust] },
             "Policies": [{
                 "PolicyName": format!("{}LambdaPolicy", self.id),
-                "PolicyDocument": { "Version": "2012-10-17", "Statement": [allow] },
+                "PolicyDocument": { "Statement": [allow] },
             }],
         });
+        if let (Some(config), Some(policies)) = (target.get("DeadLetterConfig"), role["Policies"].as_array_mut()) {
+            let allow = json!({ "Action": "sqs:SendMessage", "Effect": "Allow", "Resource": config["Arn"] });
+            let name = format!("{}SQSPolicy", self.id);
+            policies.push(json!({ "PolicyName": name, "PolicyDocument": { "Statement": [allow] } }));
+        }
         self.copy(&mut role, &[("PermissionsBoundary", "PermissionsBoundary")]);
         role
     }
