@@ -472,7 +472,8 @@ pub const METRIC_SEEN_S: u64 = 3600;
 /// How often what the platform measures of itself is written, and how much of it waits for that.
 pub const METRIC_PLATFORM_PERIOD_MS: u64 = 5000;
 pub const METRIC_PLATFORM_SUMS_MAX: usize = 50_000;
-/// How often old metrics are forgotten.
+/// How often old metrics are forgotten, and how long after a start for the first time.
+pub const METRIC_TIDY_FIRST_MS: u64 = 60_000;
 pub const METRIC_TIDY_PERIOD_MS: u64 = 3_600_000;
 /// Terms and depth of one expression of metric math.
 pub const METRIC_EXPRESSION_NODES_MAX: usize = 500;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use cumulet_base::clock::Clock;
 use cumulet_base::limits;
 use cumulet_wire::error::ApiError;
+use tokio::time::Instant;
 
 use super::LEVELS;
 use crate::storage::metrics::MetricStorage;
@@ -13,7 +14,9 @@ use crate::storage::metrics::MetricStorage;
 /// Starts the task; it ends with the process.
 pub fn start(storage: MetricStorage, clock: Arc<dyn Clock>) {
     tokio::spawn(async move {
-        let mut ticks = tokio::time::interval(Duration::from_millis(limits::METRIC_TIDY_PERIOD_MS));
+        // Not while everything starts.
+        let first = Instant::now() + Duration::from_millis(limits::METRIC_TIDY_FIRST_MS);
+        let mut ticks = tokio::time::interval_at(first, Duration::from_millis(limits::METRIC_TIDY_PERIOD_MS));
         loop {
             ticks.tick().await;
             if let Err(error) = once(&storage, clock.now_ms() / 1000).await {
