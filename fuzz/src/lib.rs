@@ -10,6 +10,7 @@ pub fn targets() -> Vec<&'static Target> {
     [
         cumulet_apigateway::fuzz::TARGETS,
         cumulet_cloudformation::fuzz::TARGETS,
+        cumulet_cloudwatch::fuzz::TARGETS,
         cumulet_dynamodb::fuzz::TARGETS,
         cumulet_engine::fuzz::TARGETS,
         cumulet_iam::fuzz::TARGETS,
