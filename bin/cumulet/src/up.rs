@@ -89,6 +89,7 @@ async fn serve(config: Config, format: Format) -> Result<(), Failure> {
     cloud.engine.flush().await;
     cloud.tables.flush().await;
     cloud.usage.flush().await;
+    cloud.measured.hand_over();
     cloud.gateway.flush().await;
     cloud.watch.flush().await;
     cloud.store.close().await.map_err(|e| Failure::new(format!("closing the store: {e}")))
@@ -142,6 +143,7 @@ struct Cloud {
     store: Arc<dyn Store>,
     tables: Arc<cumulet_dynamodb::DynamoDb>,
     usage: Arc<cumulet_meter::UsageSums>,
+    measured: Arc<cumulet_meter::Measuring<cumulet_meter::UsageSums>>,
     watch: Arc<cumulet_cloudwatch::CloudWatch>,
     gateway: Arc<cumulet_apigateway::ApiGateway>,
 }
@@ -180,7 +182,7 @@ impl Cloud {
             delivery: delivery.clone(),
         }));
         let usage = cumulet_meter::UsageSums::start(store.clone());
-        let measured = Arc::new(cumulet_meter::Measuring { next: usage.clone(), metrics: watch.sink() });
+        let measured = Arc::new(cumulet_meter::Measuring::new(usage.clone(), watch.sink()));
         let meter: Arc<dyn MeterSink> =
             Arc::new(cumulet_meter::Sink::start(store.clone(), clock.clone(), Some(watch.sink())));
 
@@ -261,7 +263,7 @@ impl Cloud {
             clock: clock.clone(),
             delivery: delivery.clone(),
             client: client.clone(),
-            usage: measured,
+            usage: measured.clone(),
         }));
         let topics = Arc::new(cumulet_sns::Sns::new(store.clone(), clock.clone(), delivery.clone(), client.clone()));
         let registry = Registry::default()
@@ -309,7 +311,7 @@ impl Cloud {
         delivery.start();
         gateway.make_ready().await.map_err(|e| failed("reading the domain names of APIs", &e))?;
         watch.start();
-        cumulet_meter::sample(engine.clone(), watch.sink(), clock.clone());
+        cumulet_meter::sample(engine.clone(), measured.clone(), watch.sink(), clock.clone());
         gateway.start();
         lambda.make_ready().await.map_err(|e| failed("reading which instances are to be ready", &e))?;
         mappings.start().await.map_err(|e| failed("beginning event source mappings", &e))?;
@@ -335,7 +337,7 @@ impl Cloud {
             tls: Some(tls),
         };
         let front = door.get_or_init(|| Arc::new(Front::new(parts))).clone();
-        Ok(Cloud { front, engine, delivery, mappings, store, tables, usage, watch, gateway })
+        Ok(Cloud { front, engine, delivery, mappings, store, tables, usage, measured, watch, gateway })
     }
 }
 

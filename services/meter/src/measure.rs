@@ -3,8 +3,8 @@
 //! by function, and the usage that is billed. Nothing is counted anew while functions run. Deliberately absent: what
 //! records do not have, such as an alias, the age of events, and the iterators of streams.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cumulet_base::clock::Clock;
@@ -79,14 +79,20 @@ pub fn throttled(metrics: &dyn MetricSink, function: &FunctionVersion, now_ms: u
     of_function(metrics, place, "Throttles", &[(1.0, 1.0)], now_ms);
 }
 
-/// Starts the task that looks every few seconds how many instances of each function are at work: what is shorter than that may
-/// not be seen. It ends with the process.
-pub fn sample(engine: Engine, metrics: Arc<dyn MetricSink>, clock: Arc<dyn Clock>) {
+/// Starts the task that looks every few seconds how many instances of each function are at work (what is shorter than that may
+/// not be seen) and what tables have used. It ends with the process.
+pub fn sample<S: Send + Sync + 'static>(
+    engine: Engine,
+    usage: Arc<Measuring<S>>,
+    metrics: Arc<dyn MetricSink>,
+    clock: Arc<dyn Clock>,
+) {
     tokio::spawn(async move {
         let mut ticks = tokio::time::interval(Duration::from_millis(limits::METRIC_PLATFORM_PERIOD_MS));
         loop {
             ticks.tick().await;
             concurrency(&*metrics, &engine.pools(), clock.now_ms());
+            usage.hand_over();
         }
     });
 }
@@ -110,10 +116,69 @@ fn concurrency(metrics: &dyn MetricSink, pools: &[PoolView], now_ms: u64) {
     }
 }
 
-/// Usage on its way to the bill, of which some is a metric as well.
+/// What tables used since it was handed over last, by metric.
+#[derive(Default)]
+struct OfTable {
+    account: String,
+    region: String,
+    at_ms: u64,
+    /// How often so many millionths of a unit were used.
+    counts: BTreeMap<(&'static str, u64), f64>,
+}
+
+/// Usage on its way to the bill, of which some is a metric as well: counted by table, and handed over with what else is looked
+/// at every few seconds.
 pub struct Measuring<S> {
-    pub next: Arc<S>,
-    pub metrics: Arc<dyn MetricSink>,
+    next: Arc<S>,
+    metrics: Arc<dyn MetricSink>,
+    tables: Mutex<HashMap<String, Vec<OfTable>>>,
+}
+
+impl<S> Measuring<S> {
+    pub fn new(next: Arc<S>, metrics: Arc<dyn MetricSink>) -> Measuring<S> {
+        Measuring { next, metrics, tables: Mutex::default() }
+    }
+
+    fn count(&self, name: &'static str, usage: &Usage) {
+        let minute_ms = usage.at_ms / MINUTE_MS * MINUTE_MS;
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        if !tables.contains_key(&usage.resource) {
+            tables.insert(usage.resource.clone(), Vec::new());
+        }
+        let Some(all) = tables.get_mut(&usage.resource) else { return };
+        let is_same = |of: &OfTable| of.at_ms == minute_ms && of.region == usage.region && of.account == usage.account;
+        let at = all.iter().position(is_same).unwrap_or_else(|| {
+            let (account, region) = (usage.account.clone(), usage.region.clone());
+            all.push(OfTable { account, region, at_ms: minute_ms, ..OfTable::default() });
+            all.len() - 1
+        });
+        *all[at].counts.entry((name, usage.quantity_micro)).or_default() += 1.0;
+    }
+
+    /// What was counted until now goes on.
+    pub fn hand_over(&self) {
+        let tables = std::mem::take(&mut *self.tables.lock().unwrap_or_else(PoisonError::into_inner));
+        for (table, all) in &tables {
+            for OfTable { account, region, at_ms, counts } in all {
+                let mut by_name: BTreeMap<&'static str, Vec<(f64, f64)>> = BTreeMap::new();
+                for ((name, micro), count) in counts {
+                    by_name.entry(name).or_default().push((*micro as f64 / 1e6, *count));
+                }
+                for (name, values) in by_name {
+                    self.metrics.measured(Measured {
+                        account,
+                        region,
+                        namespace: "AWS/DynamoDB",
+                        name,
+                        unit: "Count",
+                        dimensions: &[("TableName", table)],
+                        values: &values,
+                        at_ms: *at_ms,
+                    });
+                }
+            }
+        }
+    }
 }
 
 impl<S: UsageSink> UsageSink for Measuring<S> {
@@ -124,16 +189,7 @@ impl<S: UsageSink> UsageSink for Measuring<S> {
             _ => None,
         };
         if let Some(name) = name {
-            self.metrics.measured(Measured {
-                account: &usage.account,
-                region: &usage.region,
-                namespace: "AWS/DynamoDB",
-                name,
-                unit: "Count",
-                dimensions: &[("TableName", &usage.resource)],
-                values: &[(usage.quantity_micro as f64 / 1e6, 1.0)],
-                at_ms: usage.at_ms,
-            });
+            self.count(name, &usage);
         }
         self.next.used(usage);
     }
@@ -142,8 +198,6 @@ impl<S: UsageSink> UsageSink for Measuring<S> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::sync::Mutex;
-
     use super::*;
 
     #[derive(Default)]
@@ -154,6 +208,40 @@ mod tests {
             let line = format!("{} {:?} {:?} {}", m.name, m.dimensions, m.values, m.at_ms);
             self.0.lock().unwrap().push(line);
         }
+    }
+
+    #[test]
+    fn what_tables_use_is_counted_by_table_and_minute() {
+        struct Nowhere;
+        impl UsageSink for Nowhere {
+            fn used(&self, _: Usage) {}
+        }
+        let seen = Arc::new(Seen::default());
+        let measuring = Measuring::new(Arc::new(Nowhere), seen.clone());
+        for (table, unit, quantity_micro, at_ms) in [
+            ("t", "read-request-units", 500_000, 60_001),
+            ("t", "read-request-units", 500_000, 60_002),
+            ("t", "read-request-units", 1_000_000, 60_003),
+            ("t", "write-request-units", 1_000_000, 60_003),
+            ("t", "read-request-units", 500_000, 120_000),
+            ("u", "byte-hours", 5, 60_000),
+        ] {
+            let (account, region) = ("0".to_owned(), "r".to_owned());
+            let (service, resource) = ("dynamodb", table.to_owned());
+            measuring.used(Usage { account, region, service, resource, unit, quantity_micro, at_ms });
+        }
+        measuring.hand_over();
+        measuring.hand_over();
+        let lines = std::mem::take(&mut *seen.0.lock().unwrap());
+        let of = |name: &str, rest: &str| format!("Consumed{name}CapacityUnits [(\"TableName\", \"t\")] {rest}");
+        assert_eq!(
+            lines,
+            [
+                of("Read", "[(0.5, 2.0), (1.0, 1.0)] 60000"),
+                of("Write", "[(1.0, 1.0)] 60000"),
+                of("Read", "[(0.5, 1.0)] 120000")
+            ]
+        );
     }
 
     #[test]
