@@ -26,7 +26,7 @@ from run import KEYS, ROOT, TARGET, server
 APPS = os.path.join(ROOT, "tests", "clients", "deploy")
 MODULES = os.path.join(APPS, "node_modules")
 TOOLS = os.environ.get("BENCH_TOOLS", "sam,osls,serverless-3,cdk,aws,terraform").split(",")
-PROVIDER = "registry.terraform.io/hashicorp/aws/5.100.0"
+PROVIDER = os.path.join("hashicorp", "aws", "5.100.0")
 STEP_SECONDS_MAX = 180
 
 
@@ -127,7 +127,13 @@ def mirror():
     """The folder of a mirror with Terraform's provider: named by TF_PLUGIN_MIRROR, or in one of the usual places."""
     usual = [os.environ.get("TF_PLUGIN_MIRROR", ""), os.path.expanduser("~/.terraform.d/plugins"), "/usr/local/share/terraform/plugins"]
     usual += ["/usr/share/terraform/plugins", *(entry.path for entry in os.scandir("/opt"))]
-    return next((folder for folder in usual if folder and os.path.isdir(os.path.join(folder, PROVIDER))), None)
+
+    def has_provider(folder):
+        return os.path.isdir(folder) and any(
+            os.path.isdir(os.path.join(registry.path, PROVIDER)) for registry in os.scandir(folder)
+        )
+
+    return next((folder for folder in usual if folder and has_provider(folder)), None)
 
 
 def prepare(tool, folder):

@@ -7,7 +7,8 @@ use cumulet_tests::deploy::{application, is_nothing_left};
 use cumulet_tests::{Cloud, eventually, output, python_runtime, root, succeed};
 use serde_json::{Value, json};
 
-const PROVIDER: &str = "registry.terraform.io/hashicorp/aws/5.100.0";
+/// Below the name of the registry it came from.
+const PROVIDER: &str = "hashicorp/aws/5.100.0";
 
 /// The folder of a mirror with the provider, as `terraform providers mirror` makes one: named by `TF_PLUGIN_MIRROR`, or in one of
 /// the places that Terraform looks at by itself, or below `/opt`.
@@ -16,7 +17,11 @@ fn mirror() -> Option<PathBuf> {
     let usual = ["/usr/local/share/terraform/plugins", "/usr/share/terraform/plugins"].map(PathBuf::from);
     let below_opt = std::fs::read_dir("/opt").into_iter().flatten().flatten().map(|entry| entry.path());
     let named = std::env::var_os("TF_PLUGIN_MIRROR").map(PathBuf::from);
-    named.into_iter().chain(home).chain(usual).chain(below_opt).find(|folder| folder.join(PROVIDER).is_dir())
+    let is_mirror = |folder: &PathBuf| {
+        let mut registries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        registries.any(|registry| registry.path().join(PROVIDER).is_dir())
+    };
+    named.into_iter().chain(home).chain(usual).chain(below_opt).find(is_mirror)
 }
 
 struct Terraform<'a> {
