@@ -245,6 +245,8 @@ pub const STACK_RESOURCES_MAX: usize = 500;
 pub const STACKS_MAX: usize = 2000;
 /// Stacks that are being created, changed or deleted at the same time.
 pub const STACKS_RUNNING_MAX: usize = 64;
+/// Whoever begins with a stack is answered when it is done, or after this.
+pub const STACK_ANSWER_MS: u64 = 1000;
 /// Resources of one stack that are being made, changed or deleted at the same time.
 pub const STACK_STEPS_MAX: usize = 16;
 /// How long a custom resource may take to answer, unless it says so itself; AWS's bounds.

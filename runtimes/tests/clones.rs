@@ -311,7 +311,6 @@ async fn many_clones_leave_nothing_behind() {
     let Some(lab) = lab(node(), "index.js", NODE) else { return };
     assert_eq!(lab.settled().await, "cloned");
     let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();
-    // Control groups are made ahead: the first ones fill the stock.
     for _ in 0..20 {
         lab.start("s").await.stop().await;
     }
@@ -323,7 +322,9 @@ async fn many_clones_leave_nothing_behind() {
         both.1.stop().await;
     }
     assert_eq!(lab.sandbox.how(&lab.function).as_deref(), Some("cloned"));
-    assert!(open() <= before + 10, "{} descriptors more", open() - before);
+    // Clones and control groups made ahead have some, and are now more, now fewer.
+    let more = open().saturating_sub(before);
+    assert!(more < rounds / 2, "{more} descriptors more after {rounds} pairs of clones");
 }
 
 const PYTHON: &str = r#"

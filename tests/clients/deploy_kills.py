@@ -4,11 +4,13 @@ would have ended, and of each resource there is one or none."""
 import json
 import random
 import sys
+import threading
 import time
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
+from urllib3.exceptions import HTTPError as URLLib3Error
 
 ROUNDS = int(sys.argv[1])
 RUNTIME = sys.argv[2]
@@ -44,12 +46,30 @@ def template(version, broken=False):
     return json.dumps({"Resources": resources})
 
 
-def kill_in_the_middle(act):
-    """The call itself is answered; what it began is cut off."""
-    act()
+def kill_in_the_middle(name, act):
+    """What the call began is cut off, and the answer with it where it was not done sooner."""
+
+    def call():
+        try:
+            act()
+        except (BotoCoreError, URLLib3Error):
+            pass
+
+    calling = threading.Thread(target=call)
+    calling.start()
+    while calling.is_alive() and not is_busy(name):
+        time.sleep(0.005)
     time.sleep(random.random() * 0.6)
     print("kill", flush=True)
     assert input() == "up"
+    calling.join()
+
+
+def is_busy(name):
+    try:
+        return stacks.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"].endswith("_IN_PROGRESS")
+    except ClientError:
+        return False
 
 
 def settled(name):
@@ -107,16 +127,16 @@ def check(name, status, version):
 capabilities = {"Capabilities": ["CAPABILITY_IAM"]}
 for turn in range(ROUNDS):
     name = f"stack{turn}"
-    kill_in_the_middle(lambda: stacks.create_stack(StackName=name, TemplateBody=template("1", broken=True), **capabilities))
+    kill_in_the_middle(name, lambda: stacks.create_stack(StackName=name, TemplateBody=template("1", broken=True), **capabilities))
     check(name, "ROLLBACK_COMPLETE", None)
     stacks.delete_stack(StackName=name)
     check(name, None, None)
-    kill_in_the_middle(lambda: stacks.create_stack(StackName=name, TemplateBody=template("1"), **capabilities))
+    kill_in_the_middle(name, lambda: stacks.create_stack(StackName=name, TemplateBody=template("1"), **capabilities))
     check(name, "CREATE_COMPLETE", "1")
-    kill_in_the_middle(lambda: stacks.update_stack(StackName=name, TemplateBody=template("2"), **capabilities))
+    kill_in_the_middle(name, lambda: stacks.update_stack(StackName=name, TemplateBody=template("2"), **capabilities))
     check(name, "UPDATE_COMPLETE", "2")
-    kill_in_the_middle(lambda: stacks.update_stack(StackName=name, TemplateBody=template("3", broken=True), **capabilities))
+    kill_in_the_middle(name, lambda: stacks.update_stack(StackName=name, TemplateBody=template("3", broken=True), **capabilities))
     check(name, "UPDATE_ROLLBACK_COMPLETE", "2")
-    kill_in_the_middle(lambda: stacks.delete_stack(StackName=name))
+    kill_in_the_middle(name, lambda: stacks.delete_stack(StackName=name))
     check(name, None, None)
 print(f"{ROUNDS} rounds")

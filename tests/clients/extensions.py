@@ -140,6 +140,7 @@ def older(both):
     assert invoke("older", {"n": -1})[1]["errorType"] == "Runtime.ExitError"
     functions.update_function_configuration(FunctionName="older", Description="another revision")
     eventually("the Logs API tells of the end", lambda: any("OBSERVER SHUTDOWN" in line for line in lines("older")))
+    eventually("the Logs API tells of the fault", lambda: any(kind == "platform.fault" for kind, _ in told("older")))
     kinds = [kind for kind, _ in told("older")]
     faults = [record for kind, record in told("older") if kind == "platform.fault"]
     assert len(faults) == 1 and faults[0].endswith("Error: Runtime exited with error: exit status 3"), faults

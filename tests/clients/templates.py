@@ -89,10 +89,15 @@ processed = stacks.get_template(StackName="typed", TemplateStage="Processed")["T
 assert "Queuex" in processed["Resources"] and "Fn::ForEach::Queues" in stacks.get_template(StackName="typed")["TemplateBody"]["Resources"]
 stacks.update_stack(StackName="typed", UsePreviousTemplate=True, Capabilities=CAPABILITIES,
                     Parameters=[{"ParameterKey": "Text", "UsePreviousValue": True}, *given(Number="9", List="x")])
-# One at a time.
-fails("state and can not be updated", "update_stack", StackName="typed", UsePreviousTemplate=True, Parameters=given(Text="cd"))
 ends("typed", "UPDATE_COMPLETE")
 assert {r["LogicalResourceId"] for r in stacks.list_stack_resources(StackName="typed")["StackResourceSummaries"]} == {"Queuex", "Maybe"}
+
+# One at a time.
+waiting = json.dumps({"Resources": {"Handle": resource("CloudFormation::WaitConditionHandle"),
+                                    "Wait": resource("CloudFormation::WaitCondition", Handle={"Ref": "Handle"}, Timeout="600")}})
+stacks.create_stack(StackName="waiting", TemplateBody=waiting)
+fails("state and can not be updated", "update_stack", StackName="waiting", TemplateBody=waiting)
+stacks.delete_stack(StackName="waiting")
 
 # A change set says what it adds, modifies, replaces and removes, and why.
 before = {"Resources": {"Kept": queue(DelaySeconds=1), "Moved": queue(QueueName="moved-1"), "Gone": queue(),

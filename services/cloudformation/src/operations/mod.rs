@@ -9,6 +9,7 @@ mod templates;
 mod url;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use cumulet_base::limits;
 use cumulet_store::Rev;
@@ -167,7 +168,8 @@ impl CloudFormation {
         }
     }
 
-    /// Begins with a job in the background: the job and the stack's new status are written in one commit.
+    /// Begins with a job in the background: the job and the stack's new status are written in one commit. Returns when the job
+    /// is done or has taken a moment.
     async fn start(
         &self,
         owner: Owner,
@@ -200,10 +202,12 @@ impl CloudFormation {
             }
         };
         let run = Run { cloud: self.clone(), owner, stack, rev, job };
-        tokio::spawn(async move {
+        let working = tokio::spawn(async move {
             let _permit = permit;
             executor::run(run).await;
         });
+        // Tools look at once, and then every few seconds: what is done as good as at once is done at their first look.
+        drop(tokio::time::timeout(Duration::from_millis(limits::STACK_ANSWER_MS), working).await);
         Ok(())
     }
 
