@@ -215,7 +215,8 @@ impl Attendant {
         };
         let end = Instant::now() + Duration::from_millis(all_ms);
         let runtime_end = Duration::from_millis(runtime_ms);
-        let flushed = timeout(runtime_end, extensions.telemetry.flush());
+        // A subscriber on a busy machine takes longer than a runtime's end; half is left for the extensions' own.
+        let flushed = timeout(Duration::from_millis(runtime_ms.max(all_ms / 2)), extensions.telemetry.flush());
         match &self.supervisor {
             Some(supervisor) if self.runtime.is_none() => {
                 supervisor.signal(RUNTIME, libc::SIGTERM);
