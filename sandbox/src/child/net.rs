@@ -4,7 +4,7 @@
 #![allow(unsafe_code)]
 
 use std::net::Ipv4Addr;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
 use super::{Done, LISTEN_MAX, Outbound, Route, Stage, need};
 
@@ -14,6 +14,15 @@ struct InterfaceFlags {
     name: [u8; 16],
     flags: i16,
     rest: [u8; 22],
+}
+
+/// Closed when it is dropped: the host, which goes on after a failure, would gather them.
+fn internet_socket(kind: libc::c_int, stage: Stage) -> Result<OwnedFd, Stage> {
+    // SAFETY: passes numbers only, and what the kernel makes is owned at once.
+    unsafe {
+        let socket = need(libc::socket(libc::AF_INET, kind | libc::SOCK_CLOEXEC, 0).into(), stage)?;
+        Ok(OwnedFd::from_raw_fd(socket as RawFd))
+    }
 }
 
 /// # Safety
@@ -26,11 +35,8 @@ pub(crate) unsafe fn raise_loopback() -> Done {
     };
     // SAFETY: `request` has the size and layout of an ifreq and outlives the call.
     unsafe {
-        let socket =
-            need(libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0).into(), Stage::Loopback)?
-                as RawFd;
-        need(libc::ioctl(socket, libc::SIOCSIFFLAGS as _, &raw mut request).into(), Stage::Loopback)?;
-        libc::close(socket);
+        let socket = internet_socket(libc::SOCK_DGRAM, Stage::Loopback)?;
+        need(libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as _, &raw mut request).into(), Stage::Loopback)?;
     }
     Ok(())
 }
@@ -42,14 +48,13 @@ pub(crate) unsafe fn raise_loopback() -> Done {
 pub(crate) unsafe fn open_listener(port: u16) -> Result<RawFd, Stage> {
     // SAFETY: the address is a local of the size that is passed.
     unsafe {
-        let socket = need(libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0).into(), Stage::Listen)?
-            as RawFd;
+        let socket = internet_socket(libc::SOCK_STREAM, Stage::Listen)?;
         let mut address = socket_address(Ipv4Addr::LOCALHOST);
         address.sin_port = port.to_be();
         let length = size_of::<libc::sockaddr_in>() as libc::socklen_t;
-        need(libc::bind(socket, (&raw const address).cast(), length).into(), Stage::Listen)?;
-        need(libc::listen(socket, 128).into(), Stage::Listen)?;
-        Ok(socket)
+        need(libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length).into(), Stage::Listen)?;
+        need(libc::listen(socket.as_raw_fd(), 128).into(), Stage::Listen)?;
+        Ok(socket.into_raw_fd())
     }
 }
 
@@ -116,8 +121,8 @@ pub(crate) unsafe fn join(outbound: Outbound, routes: &[Route]) -> Done {
     let all = Ipv4Addr::BROADCAST;
     // SAFETY: every request has the kernel's layout and outlives its call.
     unsafe {
-        let socket =
-            need(libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0).into(), stage)? as RawFd;
+        let owned = internet_socket(libc::SOCK_DGRAM, stage)?;
+        let socket = owned.as_raw_fd();
         for (call, address) in [(libc::SIOCSIFADDR, outbound.address), (libc::SIOCSIFNETMASK, all)] {
             let mut request = InterfaceAddress { name: ETH0, address: socket_address(address), rest: [0; 8] };
             need(libc::ioctl(socket, call as _, &raw mut request).into(), stage)?;
@@ -144,7 +149,6 @@ pub(crate) unsafe fn join(outbound: Outbound, routes: &[Route]) -> Done {
             }
             need(libc::ioctl(socket, libc::SIOCADDRT as _, &raw mut entry).into(), stage)?;
         }
-        libc::close(socket);
     }
     Ok(())
 }
