@@ -33,7 +33,8 @@ assert kms.encrypt(KeyId=key, Plaintext=b"hello")["CiphertextBlob"] != sealed["C
 opened = kms.decrypt(CiphertextBlob=sealed["CiphertextBlob"], EncryptionContext=context)
 assert opened["Plaintext"] == b"hello" and opened["KeyId"] == arn
 fails("InvalidCiphertextException", "decrypt", CiphertextBlob=sealed["CiphertextBlob"])
-fails("InvalidCiphertextException", "decrypt", CiphertextBlob=sealed["CiphertextBlob"][:-1] + b"x", EncryptionContext=context)
+damaged = sealed["CiphertextBlob"][:-1] + bytes([sealed["CiphertextBlob"][-1] ^ 1])
+fails("InvalidCiphertextException", "decrypt", CiphertextBlob=damaged, EncryptionContext=context)
 fails("InvalidCiphertextException", "decrypt", CiphertextBlob=b"not one of ours")
 fails("ValidationException", "encrypt", KeyId=key, Plaintext=b"x" * 4097)
 fails("DryRunOperationException", "encrypt", KeyId=key, Plaintext=b"x", DryRun=True)
