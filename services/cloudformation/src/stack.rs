@@ -51,6 +51,13 @@ pub struct StackResource {
     pub step: Option<Step>,
 }
 
+impl StackResource {
+    /// Whether it is somewhere on the way to what it was to be.
+    pub fn is_broken(&self) -> bool {
+        matches!(self.status.as_str(), "CREATE_FAILED" | "UPDATE_FAILED")
+    }
+}
+
 /// A step with a resource, written down before and after it is taken.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Step {
@@ -147,7 +154,7 @@ pub fn existing(resources: &BTreeMap<String, StackResource>) -> BTreeMap<String,
         .filter(|(_, resource)| !resource.made.physical_id.is_empty())
         .map(|(name, resource)| {
             let mut existing = resource.existing.clone();
-            if resource.status == "UPDATE_FAILED" {
+            if resource.is_broken() {
                 existing.planned = Value::Null;
             }
             (name.clone(), existing)
@@ -190,6 +197,26 @@ pub struct Job {
     /// What cannot be deleted is left behind.
     #[serde(default)]
     pub is_forced: bool,
+    /// What the way forward starts from where that is not `before`: what jobs left that failed and were not taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<BTreeMap<String, StackResource>>,
+    /// Those jobs; their steps are taken back with this one's.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub unfinished: BTreeSet<String>,
+    /// The stack has never been complete: the way back ends with nothing.
+    #[serde(default)]
+    pub is_first: bool,
+}
+
+impl Job {
+    pub fn start(&self) -> &BTreeMap<String, StackResource> {
+        self.start.as_ref().unwrap_or(&self.before)
+    }
+
+    /// Whether the way back takes a step back.
+    pub fn takes_back(&self, step: &Step) -> bool {
+        step.job == self.id || self.unfinished.contains(&step.job)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

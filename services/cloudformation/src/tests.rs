@@ -5,6 +5,7 @@
 mod endings;
 mod notified;
 mod waiting;
+mod ways_back;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

@@ -18,7 +18,11 @@ impl Run {
         self.put_back().await?;
         let before = self.job.before.clone();
         let is_touched = |name: &String| {
-            self.stack.resources.get(name).and_then(|row| row.step.as_ref()).is_some_and(|step| step.job == self.job.id)
+            self.stack
+                .resources
+                .get(name)
+                .and_then(|row| row.step.as_ref())
+                .is_some_and(|step| self.job.takes_back(step))
         };
         let touched: BTreeSet<String> = before.keys().filter(|name| is_touched(name)).cloned().collect();
         let steps = touched.iter().map(|name| (name.clone(), before[name].existing.depends_on.clone()));
@@ -45,7 +49,9 @@ impl Run {
                         continue;
                     };
                     events.extend(self.note(&name, "UPDATE_IN_PROGRESS", None));
-                    let at = self.at(&name, &seed, false)?;
+                    let mut at = self.at(&name, &seed, false)?;
+                    let inner = |skipped: &String| Some(skipped.strip_prefix(&name)?.strip_prefix('.')?.to_owned());
+                    at.back = Some(self.job.retain.iter().filter_map(inner).collect());
                     works.push((name, at, tried));
                 }
             }

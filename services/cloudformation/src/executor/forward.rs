@@ -30,8 +30,24 @@ struct Work {
     properties: Map<String, Value>,
 }
 
+/// Why a resource did not come to be, and what there is of it all the same.
+struct Stopped {
+    error: ApiError,
+    left: Option<String>,
+}
+
 impl Work {
-    async fn make(self) -> Result<Made, ApiError> {
+    async fn make(self) -> Result<Made, Stopped> {
+        let made = self.called().await;
+        match made {
+            Err(error) if self.old.is_none() => {
+                Err(Stopped { error, left: resources::left(&self.at, &self.kind).await })
+            }
+            made => made.map_err(|error| Stopped { error, left: None }),
+        }
+    }
+
+    async fn called(&self) -> Result<Made, ApiError> {
         let new = dynamic::resolved(&self.at.client, &self.properties).await?;
         match &self.old {
             None => resources::create(&self.at, &self.kind, &new).await,
@@ -104,7 +120,10 @@ impl Run {
             for joined in finished {
                 let (task, result) = match joined {
                     Ok((task, result)) => (task, result),
-                    Err(error) => (error.id(), Err(ApiError::internal(format!("the handler ended early: {error}")))),
+                    Err(error) => {
+                        let error_of_task = ApiError::internal(format!("the handler ended early: {error}"));
+                        (error.id(), Err(Stopped { error: error_of_task, left: None }))
+                    }
                 };
                 let Some(name) = names.remove(&task) else { continue };
                 let Some(row) = begun.remove(&name) else { continue };
@@ -148,7 +167,7 @@ impl Run {
     ) -> Result<Result<Option<(Work, StackResource)>, Failed>, Error> {
         let Some(resource) = &action.resource else { return Ok(Ok(None)) };
         let name = &action.logical_id;
-        let is_creation = self.job.before.get(name).is_none_or(|row| row.made.physical_id.is_empty());
+        let is_creation = self.job.start().get(name).is_none_or(|row| row.made.physical_id.is_empty());
         let verb = if is_creation { "CREATE" } else { "UPDATE" };
         let row = |properties: &Map<String, Value>| StackResource {
             existing: Existing {
@@ -184,7 +203,7 @@ impl Run {
         let mut is_in_place = false;
         if let Some(old) = &old {
             let changed = plan::changed_properties(&old.properties.clone().into(), &properties.clone().into());
-            let is_broken = old.existing.planned.is_null() || old.status == "UPDATE_FAILED";
+            let is_broken = old.existing.planned.is_null() || old.is_broken();
             if changed.is_empty() && earlier.is_none() && !is_broken {
                 let mut same = row(&properties);
                 same.made = old.made.clone();
@@ -256,7 +275,7 @@ impl Run {
         &mut self,
         name: &str,
         mut new: StackResource,
-        result: Result<Made, ApiError>,
+        result: Result<Made, Stopped>,
         events: &mut Vec<Event>,
     ) -> Result<(), Failed> {
         let old = self.stack.resources.get(name).filter(|row| !row.made.physical_id.is_empty()).cloned();
@@ -275,9 +294,12 @@ impl Run {
                 events.extend(self.note(name, &format!("{verb}_COMPLETE"), remark.as_deref()));
                 Ok(())
             }
-            Err(error) => {
+            Err(Stopped { error, left }) => {
                 let why = reason(&error);
                 if let Some(row) = self.stack.resources.get_mut(name) {
+                    if let Some(left) = left.filter(|_| old.is_none()) {
+                        row.made.physical_id = left;
+                    }
                     if let Some(step) = &mut row.step {
                         step.state = StepState::Failed;
                     }

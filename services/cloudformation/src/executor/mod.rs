@@ -104,7 +104,7 @@ impl Run {
 
     async fn prepared(&self) -> Result<Prepared, Error> {
         let exports: Texts = self.cloud.exports(&self.owner).await?;
-        let existing = crate::stack::existing(&self.job.before);
+        let existing = crate::stack::existing(self.job.start());
         prepared::prepare(self.job.wish.clone(), self.pseudo(), exports, &existing)
     }
 
@@ -185,14 +185,8 @@ impl Run {
         }
         match self.job.on_failure {
             OnFailure::Nothing => self.enter("CREATE_FAILED", Some(&failed.0)).await,
-            OnFailure::Delete => {
-                self.enter("CREATE_FAILED", Some(&failed.0)).await?;
-                self.enter("DELETE_IN_PROGRESS", None).await
-            }
-            OnFailure::Rollback => {
-                let why = format!("{}. Rollback requested by user.", failed.0.trim_end_matches('.'));
-                self.enter("ROLLBACK_IN_PROGRESS", Some(&why)).await
-            }
+            OnFailure::Delete => self.enter("DELETE_IN_PROGRESS", Some(&requested(&failed, "Delete"))).await,
+            OnFailure::Rollback => self.enter("ROLLBACK_IN_PROGRESS", Some(&requested(&failed, "Rollback"))).await,
         }
     }
 
@@ -228,6 +222,7 @@ impl Run {
         };
         let status = match self.job.on_failure {
             OnFailure::Nothing => "UPDATE_FAILED",
+            _ if self.job.is_first => "ROLLBACK_IN_PROGRESS",
             _ => "UPDATE_ROLLBACK_IN_PROGRESS",
         };
         self.enter(status, Some(&failed.0)).await
@@ -303,6 +298,11 @@ impl Run {
             Err(Failed(why)) => self.enter("DELETE_FAILED", Some(&why)).await,
         }
     }
+}
+
+/// Why a stack is taken back, and that this is what was asked for.
+fn requested(failed: &Failed, what: &str) -> String {
+    format!("{}. {what} requested by user.", failed.0.trim_end_matches('.'))
 }
 
 /// What one more row of a stack is called that has to make room for another.

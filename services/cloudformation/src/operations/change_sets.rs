@@ -232,7 +232,10 @@ impl CloudFormation {
         }
         let stack_id = stack.id.clone();
         let status = if is_new { "CREATE_IN_PROGRESS" } else { "UPDATE_IN_PROGRESS" };
-        let mut job = self.job(ctx, &stack, caller, prepared.wish, input);
+        let mut job = match is_new {
+            true => self.job(ctx, &stack, caller, prepared.wish, input),
+            false => self.job_of_update(ctx, &stack, caller, prepared.wish, input).await?,
+        };
         job.on_failure = match (is_new, on_failure) {
             // There is nothing that could be deleted of a stack that was there before.
             (false, OnFailure::Delete) => OnFailure::Rollback,

@@ -165,7 +165,37 @@ impl CloudFormation {
             began_ms: ctx.now_ms,
             retains_except_on_create: flag(input, "RetainExceptOnCreate"),
             is_forced: false,
+            start: None,
+            unfinished: BTreeSet::new(),
+            is_first: false,
         }
+    }
+
+    /// A job that updates a stack. It goes back to when the stack was last complete: past the jobs that failed since
+    /// then and were not taken back.
+    async fn job_of_update(
+        &self,
+        ctx: &Context,
+        stack: &Stack,
+        caller: Caller,
+        wish: Wish,
+        input: &Input,
+    ) -> Result<Job, Error> {
+        let mut job = self.job(ctx, stack, caller, wish, input);
+        if matches!(stack.status.as_str(), "CREATE_FAILED" | "UPDATE_FAILED") {
+            let last = self.last_job(ctx, stack).await?;
+            job.start = Some(std::mem::replace(&mut job.before, last.before));
+            job.imports_before = last.imports_before;
+            job.is_first = last.is_first || stack.status == "CREATE_FAILED";
+            job.unfinished = last.unfinished;
+            job.unfinished.insert(last.id);
+        }
+        Ok(job)
+    }
+
+    async fn last_job(&self, ctx: &Context, stack: &Stack) -> Result<Job, Error> {
+        let job = self.storage.job(&owner(ctx), &stack.id).await?;
+        job.ok_or_else(|| Error::Row(format!("the last job of {} is not there", stack.arn)))
     }
 
     /// Begins with a job in the background: the job and the stack's new status are written in one commit. Returns when the job

@@ -12,6 +12,7 @@ use crate::CloudFormation;
 use crate::errors::Error;
 use crate::prepared::{Prepared, check_capabilities};
 use crate::stack::{OnFailure, Parent, Stack};
+use crate::storage::Owner;
 
 /// What is to happen when the creation fails.
 pub fn on_failure(input: &Input, member: &str) -> Result<OnFailure, Error> {
@@ -108,7 +109,7 @@ impl CloudFormation {
         }
         stack.updated_ms = Some(ctx.now_ms);
         let arn = stack.arn.clone();
-        let mut job = self.job(ctx, &stack, caller, prepared.wish, input);
+        let mut job = self.job_of_update(ctx, &stack, caller, prepared.wish, input).await?;
         job.policy = self.stack_policy(ctx, input, "StackPolicyDuringUpdate").await?;
         if flag(input, "DisableRollback") {
             job.on_failure = OnFailure::Nothing;
@@ -185,18 +186,50 @@ impl CloudFormation {
         Ok(Value::Null)
     }
 
-    pub(super) async fn continue_rollback(&self, ctx: &Context, input: &Input) -> Result<Value, ApiError> {
+    pub(crate) async fn continue_rollback(&self, ctx: &Context, input: &Input) -> Result<Value, ApiError> {
         let owner = owner(ctx);
         let (stack, _) = self.stack(&owner, &needed(input, "StackName")?).await?;
         if stack.status != "UPDATE_ROLLBACK_FAILED" {
             return Err(busy(&stack).into());
         }
         let skipped: BTreeSet<String> = texts(input, "ResourcesToSkip").into_iter().collect();
+        self.check_skipped(&owner, &stack, &skipped).await?;
         self.go_back(ctx, input, skipped).await?;
         Ok(Value::Null)
     }
 
-    pub(super) async fn roll_back(&self, ctx: &Context, input: &Input) -> Result<Value, ApiError> {
+    /// That what is to be skipped is what could not be taken back: resources of the stack, or `EMBEDDED.RESOURCE` of one
+    /// in it.
+    async fn check_skipped(&self, owner: &Owner, stack: &Stack, skipped: &BTreeSet<String>) -> Result<(), Error> {
+        for name in skipped {
+            let refused = |why: &str| Err(Error::Validation(format!("The resource {name} cannot be skipped: {why}")));
+            let (outer, inner) = name.split_once('.').map_or((name.as_str(), None), |(o, i)| (o, Some(i)));
+            let Some(row) = stack.resources.get(outer) else { return refused("it is not in the stack") };
+            if row.status != "UPDATE_FAILED" {
+                return refused("it is not in the state UPDATE_FAILED because of the rollback");
+            }
+            let is_stack = row.existing.kind == "AWS::CloudFormation::Stack";
+            let embedded = if is_stack { self.find(owner, &row.made.physical_id).await? } else { None };
+            match (inner, embedded) {
+                (None, Some((embedded, _))) if !embedded.status.starts_with("DELETE_") => {
+                    return refused("its stack is there; name the resources of that");
+                }
+                (Some(inner), Some((embedded, _))) => {
+                    let inner = BTreeSet::from([inner.to_owned()]);
+                    Box::pin(self.check_skipped(owner, &embedded, &inner)).await?;
+                }
+                (Some(_), None) => return refused("it is in no embedded stack"),
+                (None, _) => {}
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn roll_back(&self, ctx: &Context, input: &Input) -> Result<Value, ApiError> {
+        let (stack, _) = self.stack(&owner(ctx), &needed(input, "StackName")?).await?;
+        if !matches!(stack.status.as_str(), "CREATE_FAILED" | "UPDATE_FAILED") {
+            return Err(busy(&stack).into());
+        }
         self.go_back(ctx, input, BTreeSet::new()).await
     }
 
@@ -204,21 +237,19 @@ impl CloudFormation {
     async fn go_back(&self, ctx: &Context, input: &Input, skipped: BTreeSet<String>) -> Result<Value, ApiError> {
         let owner = owner(ctx);
         let (mut stack, rev) = self.stack(&owner, &needed(input, "StackName")?).await?;
+        let mut job = self.last_job(ctx, &stack).await?;
         let status = match stack.status.as_str() {
             "CREATE_FAILED" => "ROLLBACK_IN_PROGRESS",
-            "UPDATE_FAILED" | "UPDATE_ROLLBACK_FAILED" => "UPDATE_ROLLBACK_IN_PROGRESS",
-            _ => return Err(busy(&stack).into()),
+            "UPDATE_FAILED" if job.is_first => "ROLLBACK_IN_PROGRESS",
+            _ => "UPDATE_ROLLBACK_IN_PROGRESS",
         };
-        let missing = || Error::Row(format!("the last job of {} is not there", stack.arn));
-        let mut job = self.storage.job(&owner, &stack.id).await?.ok_or_else(missing)?;
-        if let Some(name) = skipped.iter().find(|name| !job.before.contains_key(*name)) {
-            return Err(Error::Validation(format!("The resource {name} to be skipped does not exist")).into());
-        }
         job.caller = self.deployer(ctx, &mut stack, text(input, "RoleARN")).await?;
         stack.notified = told(stack.topics().to_vec(), &job.caller);
         // The note that the earlier run left is gone; another run has another.
         job.token = text(input, "ClientRequestToken");
         job.retain = skipped;
+        job.on_failure = OnFailure::Rollback;
+        job.retains_except_on_create |= flag(input, "RetainExceptOnCreate");
         let arn = stack.arn.clone();
         self.start(owner, stack, Some(rev), status, job, &BTreeSet::new()).await?;
         Ok(json!({ "StackId": arn }))

@@ -223,6 +223,8 @@ pub struct Whereabouts {
     /// The step was begun before, and nobody knows how far it got.
     pub is_again: bool,
     pub is_rollback_disabled: bool,
+    /// On the way back: what of an embedded stack is to be skipped.
+    pub back: Option<Vec<String>>,
     /// When the step was first begun.
     pub begun_ms: u64,
     /// When the stack has to be there.
@@ -246,6 +248,7 @@ impl Whereabouts {
             seed: String::new(),
             is_again: false,
             is_rollback_disabled: false,
+            back: None,
             begun_ms: now_ms,
             ends_ms: None,
             creation_policy: None,
@@ -423,6 +426,14 @@ async fn sweep(at: &Whereabouts, kind: &str, properties: &Map<String, Value>) ->
     };
     delete(at, kind, &Made::new(name), properties).await?;
     Ok(true)
+}
+
+/// What there is of a resource whose creation failed, by its physical id.
+pub async fn left(at: &Whereabouts, kind: &str) -> Option<String> {
+    match kind {
+        "AWS::CloudFormation::Stack" => nested::left(at).await,
+        _ => None,
+    }
 }
 
 pub async fn create(at: &Whereabouts, kind: &str, properties: &Map<String, Value>) -> Result<Made, ApiError> {

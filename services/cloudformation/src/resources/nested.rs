@@ -119,18 +119,45 @@ pub async fn create(at: &Whereabouts, properties: &Map<String, Value>) -> Result
     }
 }
 
+/// The stack that a creation left that failed and is not taken back: what comes next begins with it.
+pub async fn left(at: &Whereabouts) -> Option<String> {
+    let name = at.name(128);
+    let id = at.cloud.storage.named(&at.owner(), &name).await.ok()??;
+    Some(at.client.context.arn("cloudformation", format!("stack/{name}/{id}")))
+}
+
+/// Has a stack take back itself what its last job did, where that failed.
+async fn take_back(at: &Whereabouts, arn: &str, skipped: &[String]) -> Result<(), ApiError> {
+    let Some(stack) = settled(at, arn).await? else { return Ok(()) };
+    let mut input = Map::from_iter([("StackName".to_owned(), Value::from(arn))]);
+    match stack.status.as_str() {
+        "UPDATE_FAILED" => at.cloud.roll_back(&at.client.context, &input).await?,
+        "UPDATE_ROLLBACK_FAILED" => {
+            input.insert("ResourcesToSkip".into(), skipped.into());
+            at.cloud.continue_rollback(&at.client.context, &input).await?
+        }
+        _ => return Ok(()),
+    };
+    settled(at, arn).await.map(drop)
+}
+
 pub async fn update(at: &Whereabouts, old: &Made, new: &Map<String, Value>) -> Result<Made, ApiError> {
     let arn = &old.physical_id;
     may(at, "UpdateStack", arn).await?;
-    let input = input(arn, new, at)?;
-    match at.cloud.update_stack(&at.client.context, &input).await {
-        Ok(_) => {}
-        Err(error) if error.message == "No updates are to be performed." => {}
-        Err(error) => return Err(error),
+    if let Some(skipped) = &at.back {
+        take_back(at, arn, skipped).await?;
     }
+    let mut input = input(arn, new, at)?;
+    input.insert("DisableRollback".into(), at.is_rollback_disabled.into());
+    let is_as_wanted = match at.cloud.update_stack(&at.client.context, &input).await {
+        Ok(_) => false,
+        Err(error) if error.message == "No updates are to be performed." => true,
+        Err(error) => return Err(error),
+    };
     match settled(at, arn).await? {
         Some(stack) if matches!(stack.status.as_str(), "UPDATE_COMPLETE" | "CREATE_COMPLETE") => Ok(made(&stack)),
-        Some(stack) if stack.status == "UPDATE_ROLLBACK_COMPLETE" && stack.updated_ms.is_none() => Ok(made(&stack)),
+        // It was taken back before.
+        Some(stack) if is_as_wanted && stack.status == "UPDATE_ROLLBACK_COMPLETE" => Ok(made(&stack)),
         Some(stack) => {
             let why = stack.reason.unwrap_or(stack.status);
             Err(invalid(format!("Embedded stack {arn} was not successfully updated: {why}")))
