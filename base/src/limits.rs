@@ -271,6 +271,11 @@ pub const DEPLOYMENT_APPSPEC_BYTES_MAX: usize = 16 * 1024;
 pub const STACK_SIGNALS_MAX: usize = 1000;
 /// Topics that are told of a stack's events; AWS's.
 pub const STACK_TOPICS_MAX: usize = 5;
+/// Rollback triggers of a stack, and how long they may be looked at after its last step; AWS's.
+pub const STACK_TRIGGERS_MAX: usize = 5;
+pub const STACK_MONITORING_MINUTES_MAX: u64 = 180;
+/// How often they are looked at.
+pub const STACK_ALARMS_MS: u64 = 1000;
 /// Change sets of one stack.
 pub const STACK_CHANGE_SETS_MAX: usize = 100;
 /// Log events that wait for the writer or are being written, in bytes; producers wait beyond it.

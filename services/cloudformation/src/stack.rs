@@ -116,6 +116,27 @@ pub struct Stack {
     pub timeout_ms: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notified: Option<Notified>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<RollbackConfiguration>,
+    /// Since when the job's last step is done and only its rollback triggers are looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monitored_since_ms: Option<u64>,
+}
+
+/// Alarms that take operations back, and for how long after the last step.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct RollbackConfiguration {
+    pub rollback_triggers: Vec<Trigger>,
+    pub monitoring_time_in_minutes: u64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Trigger {
+    pub arn: String,
+    #[serde(rename = "Type")]
+    pub kind: String,
 }
 
 /// The topics that are told of a stack's events, and with whose permissions.
@@ -261,4 +282,6 @@ pub struct ChangeSet {
     pub role_arn: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub topics: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<RollbackConfiguration>,
 }

@@ -4,6 +4,7 @@
 
 mod endings;
 mod notified;
+mod triggers;
 mod waiting;
 mod ways_back;
 
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cumulet_base::clock::SystemClock;
+use cumulet_base::clock::{Clock, SystemClock};
 use cumulet_wire::auth::{Authorizer, Caller};
 use cumulet_wire::call::{Answer, Call, Context};
 use cumulet_wire::data_plane::{DataPlane, HttpRequest};
@@ -25,6 +26,7 @@ use crate::{CloudFormation, MODEL};
 
 static LAMBDA: ServiceModel = model("lambda", LAMBDA_OPERATIONS);
 static IAM: ServiceModel = model("iam", IAM_OPERATIONS);
+static ALARMS: ServiceModel = model("cloudwatch", &[Operation::rpc("DescribeAlarms")]);
 static SNS: ServiceModel = model("sns", &[Operation::rpc("Publish")]);
 static GATEWAY: ServiceModel = model("apigateway", GATEWAY_OPERATIONS);
 
@@ -68,6 +70,8 @@ struct Recorder {
     fails: Mutex<Option<String>>,
     forbidden: Mutex<Option<String>>,
     templates: Mutex<BTreeMap<String, String>>,
+    /// What the alarms are, by their ARNs.
+    alarms: Mutex<BTreeMap<String, String>>,
     /// Answers custom resources, by the type of the request.
     replies: Mutex<BTreeMap<String, Value>>,
     plane: Mutex<Option<crate::ReplyPlane>>,
@@ -95,6 +99,11 @@ impl Service for Recorded {
         }
         let input = Value::Object(call.input.clone());
         self.1.calls.lock().unwrap().push((name.to_owned(), input.clone()));
+        if name == "DescribeAlarms" {
+            let alarms = self.1.alarms.lock().unwrap().clone();
+            let shown = alarms.iter().map(|(arn, state)| json!({"AlarmArn": arn, "StateValue": state}));
+            return Answer::json(json!({"MetricAlarms": shown.collect::<Vec<_>>(), "CompositeAlarms": []}));
+        }
         if name == "Invoke" {
             self.1.reply(&call.payload).await;
         }
@@ -181,13 +190,16 @@ impl Fixture {
     }
 
     fn over(store: Arc<cumulet_store_memory::MemoryStore>) -> Fixture {
+        Fixture::at(store, Arc::new(SystemClock))
+    }
+
+    fn at(store: Arc<cumulet_store_memory::MemoryStore>, clock: Arc<dyn Clock>) -> Fixture {
         let recorder = Arc::new(Recorder::default());
         let wire = cumulet_wire::client::Client::default();
-        let clock = Arc::new(SystemClock);
         let delivery = cumulet_delivery::Delivery::new(store.clone(), clock.clone());
         let service =
             CloudFormation::new(store, clock.clone(), delivery.clone(), wire.clone(), "http://127.0.0.1:4566");
-        let registry = [&LAMBDA, &IAM, &GATEWAY, &SNS]
+        let registry = [&LAMBDA, &IAM, &GATEWAY, &SNS, &ALARMS]
             .into_iter()
             .fold(Registry::default(), |registry, model| registry.with(Arc::new(Recorded(model, recorder.clone()))));
         // Nested stacks are fetched from here.

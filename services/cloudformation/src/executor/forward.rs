@@ -112,7 +112,14 @@ impl Run {
             for (name, work) in works {
                 names.insert(running.spawn(work.make()).id(), name);
             }
-            let Some(joined) = running.join_next_with_id().await else { break };
+            let joined = tokio::select! {
+                joined = running.join_next_with_id() => joined,
+                why = self.alarmed(), if failed.is_empty() && !running.is_empty() => {
+                    failed.push((String::new(), why));
+                    continue;
+                }
+            };
+            let Some(joined) = joined else { break };
             let mut finished = vec![joined];
             while let Some(more) = running.try_join_next_with_id() {
                 finished.push(more);

@@ -6,6 +6,7 @@ mod back;
 mod forward;
 mod removal;
 mod schedule;
+mod triggers;
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
@@ -21,7 +22,7 @@ use crate::intrinsics::Pseudo;
 use crate::plan;
 use crate::prepared::{self, Prepared};
 use crate::resources::Whereabouts;
-use crate::stack::{Event, Job, OnFailure, Stack, StackResource, Texts};
+use crate::stack::{Event, Job, OnFailure, Stack, StackOutput, StackResource, Texts};
 use crate::storage::{Beside, Owner};
 
 /// A run that lost its store for a moment begins again where it was, this often.
@@ -135,6 +136,7 @@ impl Run {
 
     fn entering(&mut self, status: &str, reason: Option<&str>) -> Event {
         self.stack.status = status.to_owned();
+        self.stack.monitored_since_ms = None;
         // Why it was rolled back stays to be read when that is done.
         if reason.is_some() || !status.contains("ROLLBACK_COMPLETE") {
             self.stack.reason = reason.map(str::to_owned);
@@ -165,9 +167,17 @@ impl Run {
         Ok(Whereabouts { seed: seed.to_owned(), is_again, is_rollback_disabled, ..at })
     }
 
+    /// The way forward, and the time in which alarms may still take it back.
+    async fn brought(&mut self, prepared: &Prepared) -> Result<Result<Vec<StackOutput>, Failed>, Error> {
+        match self.forward(prepared).await? {
+            Ok(outputs) => Ok(self.monitored().await?.map(|()| outputs)),
+            Err(failed) => Ok(Err(failed)),
+        }
+    }
+
     async fn create(&mut self) -> Result<(), Error> {
         let failed = match self.prepared().await {
-            Ok(prepared) => match self.forward(&prepared).await? {
+            Ok(prepared) => match self.brought(&prepared).await? {
                 Ok(outputs) => match self.finish(&prepared, outputs, "CREATE_COMPLETE").await? {
                     Ok(()) if self.is_ending().await? => {
                         return self.enter("DELETE_IN_PROGRESS", Some("User Initiated")).await;
@@ -210,7 +220,7 @@ impl Run {
 
     async fn update(&mut self) -> Result<(), Error> {
         let failed = match self.prepared().await {
-            Ok(prepared) => match self.forward(&prepared).await? {
+            Ok(prepared) => match self.brought(&prepared).await? {
                 Ok(outputs) => match self.finish(&prepared, outputs, "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS").await? {
                     Ok(()) => return Ok(()),
                     Err(failed) => failed,

@@ -7,7 +7,7 @@ use cumulet_wire::error::ApiError;
 use serde_json::{Value, json};
 
 use super::stacks::{check_updatable, is_change, on_failure};
-use super::{Input, flag, given, needed, new_stack, notified, owner, root_event, tag_list, text, told};
+use super::{Input, flag, given, needed, new_stack, notified, owner, root_event, tag_list, text, told, triggers};
 use crate::CloudFormation;
 use crate::changes;
 use crate::errors::Error;
@@ -57,6 +57,8 @@ impl CloudFormation {
         let caller = self.deployer(ctx, &mut stack, text(input, "RoleARN")).await?;
         let topics = stack.topics().to_vec();
         stack.notified = notified(input, &stack, &caller)?;
+        let rollback = triggers::configuration(input, stack.rollback.as_ref())?;
+        let is_guarded_anew = rollback != stack.rollback;
         let previous = (stack.status != "REVIEW_IN_PROGRESS" && !is_new).then_some(&stack);
         let mut wish = self.wish(ctx, input, previous).await?;
         let set_id = id::uuid();
@@ -77,6 +79,7 @@ impl CloudFormation {
             created_ms: ctx.now_ms,
             role_arn: stack.role_arn.clone(),
             topics: stack.topics().to_vec(),
+            rollback,
         };
         let prepared = self.prepare(ctx, &stack, &caller, wish.clone(), &given(input)?, previous.is_none()).await;
         let mut failed = |reason: String| {
@@ -87,7 +90,7 @@ impl CloudFormation {
         match prepared {
             Ok(prepared) => {
                 check_capabilities(&prepared.template, &prepared.wish.capabilities, false)?;
-                if kind == "UPDATE" && !is_change(&stack, &prepared)? && topics == stack.topics() {
+                if kind == "UPDATE" && !is_change(&stack, &prepared)? && topics == stack.topics() && !is_guarded_anew {
                     failed(NO_CHANGES.to_owned());
                 }
                 set.changes = changes::described(&prepared, &stack);
@@ -159,7 +162,7 @@ impl CloudFormation {
             "Status": set.status,
             "StatusReason": set.reason,
             "NotificationARNs": set.topics,
-            "RollbackConfiguration": {},
+            "RollbackConfiguration": set.rollback.unwrap_or_default(),
             "Capabilities": set.wish.capabilities,
             "Tags": tag_list(&set.wish.tags),
             "Changes": shown,
@@ -214,6 +217,7 @@ impl CloudFormation {
         }
         let caller = self.deployer(ctx, &mut stack, set.role_arn.clone()).await?;
         stack.notified = told(set.topics.clone(), &caller);
+        stack.rollback.clone_from(&set.rollback);
         // Planned anew, because the stack may have changed since.
         let given = given_of(&set);
         let prepared = self.prepare(ctx, &stack, &caller, set.wish.clone(), &given, true).await?;

@@ -44,7 +44,7 @@ fn shown(stack: &Stack, drift: &Drift) -> Value {
         "CreationTime": clock::iso_ms(stack.created_ms),
         "LastUpdatedTime": stack.updated_ms.map(clock::iso_ms),
         "DeletionTime": stack.deleted_ms.map(clock::iso_ms),
-        "RollbackConfiguration": {},
+        "RollbackConfiguration": stack.rollback.clone().unwrap_or_default(),
         "StackStatus": stack.status,
         "StackStatusReason": stack.reason,
         "DisableRollback": stack.disable_rollback,

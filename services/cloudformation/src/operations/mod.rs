@@ -6,6 +6,7 @@ mod look;
 mod signal;
 mod stacks;
 mod templates;
+mod triggers;
 mod url;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -376,19 +377,14 @@ impl CloudFormation {
 
     /// What a request asks a stack to be; parameters come later, from the template.
     async fn wish(&self, ctx: &Context, input: &Input, previous: Option<&Stack>) -> Result<Wish, ApiError> {
-        for member in ["ResourcesToImport", "RollbackConfiguration"] {
-            let is_empty = match input.get(member) {
-                None | Some(Value::Null) => true,
-                Some(Value::Array(list)) => list.is_empty(),
-                Some(Value::String(text)) => text.is_empty(),
-                Some(Value::Object(map)) => {
-                    map.get("RollbackTriggers").is_none_or(|list| list.as_array().is_none_or(Vec::is_empty))
-                }
-                Some(_) => false,
-            };
-            if !is_empty {
-                return Err(Error::NotBuilt(member.to_owned()).into());
-            }
+        let is_empty = match input.get("ResourcesToImport") {
+            None | Some(Value::Null) => true,
+            Some(Value::Array(list)) => list.is_empty(),
+            Some(Value::String(text)) => text.is_empty(),
+            Some(_) => false,
+        };
+        if !is_empty {
+            return Err(Error::NotBuilt("ResourcesToImport".to_owned()).into());
         }
         Ok(Wish {
             template: self.template_text(ctx, input, previous).await?,

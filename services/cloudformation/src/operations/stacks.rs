@@ -7,7 +7,7 @@ use cumulet_wire::error::ApiError;
 use cumulet_wire::policy::Document;
 use serde_json::{Value, json};
 
-use super::{Input, flag, given, needed, new_stack, notified, owner, text, texts, told};
+use super::{Input, flag, given, needed, new_stack, notified, owner, text, texts, told, triggers};
 use crate::CloudFormation;
 use crate::errors::Error;
 use crate::prepared::{Prepared, check_capabilities};
@@ -72,6 +72,7 @@ impl CloudFormation {
         stack.parent = parent;
         let caller = self.deployer(ctx, &mut stack, text(input, "RoleARN")).await?;
         stack.notified = notified(input, &stack, &caller)?;
+        stack.rollback = triggers::configuration(input, None)?;
         let wish = self.wish(ctx, input, None).await?;
         let prepared = self.prepare(ctx, &stack, &caller, wish, &given(input)?, true).await?;
         check_capabilities(&prepared.template, &prepared.wish.capabilities, true)?;
@@ -98,10 +99,12 @@ impl CloudFormation {
         let caller = self.deployer(ctx, &mut stack, text(input, "RoleARN")).await?;
         let topics = stack.topics().to_vec();
         stack.notified = notified(input, &stack, &caller)?;
+        let rollback = triggers::configuration(input, stack.rollback.as_ref())?;
+        let is_guarded_anew = rollback != std::mem::replace(&mut stack.rollback, rollback.clone());
         let wish = self.wish(ctx, input, Some(&stack)).await?;
         let prepared = self.prepare(ctx, &stack, &caller, wish, &given(input)?, false).await?;
         check_capabilities(&prepared.template, &prepared.wish.capabilities, true)?;
-        if !is_change(&stack, &prepared)? && topics == stack.topics() {
+        if !is_change(&stack, &prepared)? && topics == stack.topics() && !is_guarded_anew {
             return Err(Error::Validation("No updates are to be performed.".into()).into());
         }
         if let Some(policy) = self.stack_policy(ctx, input, "StackPolicy").await? {
