@@ -1,5 +1,7 @@
 //! Identifiers, all drawn from the kernel's random source.
 
+use std::cell::RefCell;
+
 /// Random bytes.
 ///
 /// # Panics
@@ -10,9 +12,37 @@ pub fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
+/// The kernel is asked for so many bytes at a time where every request needs some.
+const STOCK_BYTES: usize = 512;
+
+/// Random bytes that were drawn before they were wanted; none is given out twice.
+struct Stock {
+    bytes: [u8; STOCK_BYTES],
+    used: usize,
+}
+
+thread_local! {
+    static STOCK: RefCell<Stock> = const { RefCell::new(Stock { bytes: [0; STOCK_BYTES], used: STOCK_BYTES }) };
+}
+
+/// Random bytes for names that need not be secret.
+fn stocked<const N: usize>() -> [u8; N] {
+    const { assert!(N <= STOCK_BYTES) };
+    STOCK.with_borrow_mut(|stock| {
+        if stock.used + N > STOCK_BYTES {
+            *stock = Stock { bytes: random(), used: 0 };
+        }
+        let given = &mut stock.bytes[stock.used..stock.used + N];
+        stock.used += N;
+        let mut bytes = [0; N];
+        bytes.swap_with_slice(given);
+        bytes
+    })
+}
+
 /// A random UUID (version 4) in its usual form: request ids, revision ids, client tokens.
 pub fn uuid() -> String {
-    let mut b = random::<16>();
+    let mut b = stocked::<16>();
     b[6] = (b[6] & 0x0f) | 0x40;
     b[8] = (b[8] & 0x3f) | 0x80;
     let mut text = String::with_capacity(36);
@@ -20,10 +50,14 @@ pub fn uuid() -> String {
         if matches!(i, 4 | 6 | 8 | 10) {
             text.push('-');
         }
-        text.push(HEX[usize::from(byte >> 4)] as char);
-        text.push(HEX[usize::from(byte & 15)] as char);
+        push_hex(&mut text, *byte);
     }
     text
+}
+
+fn push_hex(text: &mut String, byte: u8) {
+    text.push(HEX[usize::from(byte >> 4)] as char);
+    text.push(HEX[usize::from(byte & 15)] as char);
 }
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
@@ -59,12 +93,31 @@ fn pick(len: usize, alphabet: &[u8]) -> String {
 
 /// An X-Ray trace header, `Root=1-…;Parent=…;Sampled=0`.
 pub fn trace_header(now_ms: u64) -> String {
-    format!("Root=1-{:08x}-{};Parent={};Sampled=0", now_ms / 1000, hex(24), hex(16))
+    let (root, parent) = (stocked::<12>(), stocked::<8>());
+    let mut text = String::with_capacity(80);
+    text.push_str("Root=1-");
+    let seconds = u32::try_from(now_ms / 1000).unwrap_or(u32::MAX);
+    seconds.to_be_bytes().iter().for_each(|byte| push_hex(&mut text, *byte));
+    text.push('-');
+    root.iter().for_each(|byte| push_hex(&mut text, *byte));
+    text.push_str(";Parent=");
+    parent.iter().for_each(|byte| push_hex(&mut text, *byte));
+    text.push_str(";Sampled=0");
+    text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_is_given_out_twice() {
+        let drawn = || (0..100).map(|_| uuid()).collect::<Vec<_>>();
+        let threads: Vec<_> = (0..4).map(|_| std::thread::spawn(drawn)).collect();
+        let all: Vec<_> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
+        let different: std::collections::HashSet<_> = all.iter().collect();
+        assert_eq!(different.len(), 400);
+    }
 
     #[test]
     fn shapes() {
@@ -74,6 +127,7 @@ mod tests {
         assert_ne!(uuid(), u);
         assert_eq!(short(10).len(), 10);
         assert!(short(200).bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()));
+        assert!(trace_header(1_000_000_000_000).starts_with("Root=1-3b9aca00-"));
         assert_eq!(trace_header(0).len(), "Root=1-00000000-".len() + 24 + ";Parent=".len() + 16 + ";Sampled=0".len());
     }
 }

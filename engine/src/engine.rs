@@ -725,7 +725,7 @@ impl Inner {
         let response_us = invocation.sink.as_ref().and_then(Sink::begun).map_or(0, micros).min(duration_us);
         let usage = ready.instance.usage();
         let init = ready.init.take();
-        let before = ready.common.used_before(usage);
+        let spent = ready.common.spent(usage, duration_us);
         let ending = Ending {
             function,
             invocation,
@@ -737,7 +737,7 @@ impl Inner {
             extensions_us: None,
             init,
             usage,
-            before,
+            spent,
         };
         let (finish, is_usable) = match result {
             Ok(Ok(answer)) => (Finish::Answered(answer), true),

@@ -29,22 +29,51 @@ pub struct Ready {
     pub common: Arc<Common>,
 }
 
+/// What an instance had spent when it was last measured, and how long the events took that were over since.
+#[derive(Default)]
+struct Measured {
+    cpu_us: u64,
+    events_us: u64,
+}
+
+/// What an instance has spent since it was last measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spent {
+    pub cpu_us: u64,
+    /// How long the events took that were over meanwhile; 0 where it has not been measured again, which is not done
+    /// for each of many short ones.
+    pub within_us: u64,
+}
+
+impl Spent {
+    pub fn and(self, more: Spent) -> Spent {
+        Spent { cpu_us: self.cpu_us + more.cpu_us, within_us: self.within_us + more.within_us }
+    }
+}
+
 /// What the seats of an instance have together.
 pub struct Common {
-    /// What had been used when the last invocation ended.
-    usage_before: Mutex<Usage>,
+    last: Mutex<Measured>,
     /// Given back when the instance is gone.
     _place: Place,
 }
 
 impl Common {
     pub fn new(place: Place) -> Arc<Common> {
-        Arc::new(Common { usage_before: Mutex::default(), _place: place })
+        Arc::new(Common { last: Mutex::default(), _place: place })
     }
 
-    /// What had been used when the last invocation ended; `usage` is what has been now.
-    pub fn used_before(&self, usage: Usage) -> Usage {
-        std::mem::replace(&mut *self.usage_before.lock().unwrap_or_else(PoisonError::into_inner), usage)
+    /// An event was over after this long.
+    pub fn spent(&self, usage: Usage, event_us: u64) -> Spent {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let events_us = last.events_us + event_us;
+        let cpu_us = usage.cpu_us.saturating_sub(last.cpu_us);
+        if cpu_us == 0 {
+            last.events_us = events_us;
+            return Spent::default();
+        }
+        *last = Measured { cpu_us: usage.cpu_us, events_us: 0 };
+        Spent { cpu_us, within_us: events_us }
     }
 }
 

@@ -2,8 +2,10 @@
 // frames of docs/formats/frames.md. All share the event loop, as in Lambda's managed instances.
 'use strict';
 
+const fs = require('fs');
 const net = require('net');
 
+const READ_BYTES = 64 * 1024;
 const CHUNK_BYTES = 64 * 1024;
 const LOG_PIECE_CHARS = 1024 * 1024;
 const { parse } = JSON;
@@ -18,23 +20,32 @@ function frame(type, reserved, text) {
   return buffer;
 }
 
+// What any seat reads, until the end of the callback.
+const input = Buffer.allocUnsafeSlow(READ_BYTES);
+
 class Seat {
   constructor(fd, around, handle, exit) {
+    this.fd = fd;
     this.around = around;
     this.handle = handle;
     // The event under way, or null.
     this.invocation = null;
+    // Of an event that has come in part.
     this.pieces = [];
     this.have = 0;
-    this.socket = new net.Socket({ fd, readable: true, writable: true });
-    this.socket.on('data', (data) => this.take(data));
+    const onread = { buffer: input, callback: (count) => this.take(input.subarray(0, count)) };
+    this.socket = new net.Socket({ fd, readable: true, writable: true, onread });
     // The host is gone, and with it all reason to be.
     this.socket.on('end', () => exit(0));
     this.socket.on('error', () => exit(0));
   }
 
   take(data) {
-    this.pieces.push(data);
+    if (this.have === 0 && data.length >= 4 && data.length === 4 + data.readUInt32LE(0)) {
+      this.serve(data, data.length);
+      return;
+    }
+    this.pieces.push(Buffer.from(data));
     this.have += data.length;
     while (this.have >= 4) {
       if (this.pieces[0].length < 4) this.pieces = [Buffer.concat(this.pieces)];
@@ -77,9 +88,23 @@ class Seat {
     this.send('C', bytes.subarray(from), () => setImmediate(done));
   }
 
+  // A stream's write costs several times what the kernel's does: it is for what the socket has no room for, and what comes
+  // after that.
+  write(buffer) {
+    let sent = 0;
+    if (this.socket.writableLength === 0) {
+      try {
+        sent = fs.writeSync(this.fd, buffer);
+      } catch {
+        // No room, or no host: the stream finds out which.
+      }
+    }
+    if (sent < buffer.length) this.socket.write(buffer.subarray(sent));
+  }
+
   answer(type, text) {
     this.invocation = null;
-    this.socket.write(frame(type, 0, text));
+    this.write(frame(type, 0, text));
   }
 
   log(timestamp, message) {
@@ -87,7 +112,7 @@ class Seat {
       const buffer = frame('L', 8, message.slice(from, from + LOG_PIECE_CHARS));
       buffer.writeUIntLE(timestamp, 5, 6);
       buffer.writeUInt16LE(0, 11);
-      this.socket.write(buffer);
+      this.write(buffer);
     }
   }
 }

@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use cumulet_engine::sandbox::Usage;
 use tokio::io::unix::AsyncFd;
@@ -27,10 +28,13 @@ pub struct Process {
     pub(crate) relay: Option<Attached>,
     /// A clone is its template's child, not ours: nobody has to wait for it, and how it ended is asked otherwise.
     pub(crate) is_child: bool,
-    /// What of its memory is in place, kept open: it is read at the end of every invocation.
+    /// What of its memory is in place, kept open: it is read again and again.
     resident: OnceLock<Option<File>>,
+    recent: Mutex<Option<(Instant, Usage)>>,
 }
 
+/// Of the answers that come within this, only the first has the kernel asked.
+const USAGE_AGE_MAX: Duration = Duration::from_millis(1);
 /// A clone that was killed is gone after this, or the kernel is stuck.
 const GONE_MS: i32 = 10_000;
 
@@ -45,6 +49,7 @@ impl Process {
             relay: None,
             is_child,
             resident: OnceLock::new(),
+            recent: Mutex::new(None),
         }
     }
 
@@ -105,7 +110,21 @@ impl Process {
 
     /// From the control group, else of the first process alone. The group does not count what was there before it came
     /// into it, nor what a clone shares with its template: the first process's memory in place counts where that is more.
+    ///
+    /// At most a millisecond old: asking the kernel takes several microseconds, which is more than many an event does.
     pub fn usage(&self) -> Usage {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, usage)) = *recent
+            && at.elapsed() < USAGE_AGE_MAX
+        {
+            return usage;
+        }
+        let usage = self.measured();
+        *recent = Some((Instant::now(), usage));
+        usage
+    }
+
+    fn measured(&self) -> Usage {
         match &self.group {
             Some(group) => {
                 let mut usage = group.usage();

@@ -211,7 +211,12 @@ impl World<'_> {
                 let one = &mut self.functions[index];
                 let birth = one.births[&instance].0.birth;
                 let megabytes = one.memory_mb * self.settings.memory_of(birth);
-                let used = Used { service_us: took, cpu_us: 0, memory_peak_bytes: (megabytes * MEGABYTE) as u64 };
+                let used = Used {
+                    service_us: took,
+                    cpu_us: 0,
+                    within_us: 0,
+                    memory_peak_bytes: (megabytes * MEGABYTE) as u64,
+                };
                 let is_beyond_share = self.machine.crowd() > 0 && self.machine.is_beyond_share(index);
                 let next = one.policy.completed(instance, used, now, is_beyond_share);
                 self.follow(now, index, instance, next);

@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::thread;
 
 use cumulet_tests::{Cloud, eventually, node_runtime};
 use serde_json::Value;
@@ -55,11 +54,7 @@ fn bursts_are_served_by_clones() {
     if !can_clone(&cloud) {
         return;
     }
-    // Short-lived clients of our own: they come nearly at once.
-    let clients: Vec<_> = (0..CLIENTS).map(|_| invocation(&cloud, r#"{"wait":2000}"#)).collect();
-    let answer = |client: std::process::Child| client.wait_with_output().expect("the command line ends").stdout;
-    let answers: Vec<Value> =
-        clients.into_iter().map(|client| serde_json::from_slice(&answer(client)).expect("an answer")).collect();
+    let answers = answers(&cloud, CLIENTS, r#"{"wait":2000}"#);
     let distinct = |name: &str| answers.iter().map(|answer| answer[name].to_string()).collect::<BTreeSet<_>>().len();
     assert_eq!(distinct("stream"), CLIENTS, "each instance logs to its own stream: {answers:?}");
     // At most the first instance was started plainly; all others are of one initialisation.
@@ -110,6 +105,13 @@ fn invocation(cloud: &Cloud, event: &str) -> std::process::Child {
     let mut command = cloud.command(cumulet_tests::program());
     command.args(["invoke", "f", "--event", event]).stdout(Stdio::piped()).stderr(Stdio::null());
     command.spawn().expect("the command line runs")
+}
+
+/// The answers to invocations that come nearly at once: by clients that start fast, on a busy machine too.
+fn answers(cloud: &Cloud, count: usize, event: &str) -> Vec<Value> {
+    let clients: Vec<_> = (0..count).map(|_| invocation(cloud, event)).collect();
+    let answer = |client: std::process::Child| client.wait_with_output().expect("the command line ends").stdout;
+    clients.into_iter().map(|client| serde_json::from_slice(&answer(client)).expect("an answer in JSON")).collect()
 }
 
 /// Starts invocations that last, without waiting for their answers.
@@ -210,11 +212,7 @@ fn instances_of_a_function_that_listens_do_not_meet() {
     let expected = "cloned from the booted runtime, each with a network of its own, as it listens";
     eventually("the template is made", || how(&cloud) == expected);
     for _ in 0..2 {
-        let clients: Vec<_> = (0..4).map(|_| invocation(&cloud, r#"{"wait":2000}"#)).collect();
-        for client in clients {
-            let answer = client.wait_with_output().expect("the command line ends").stdout;
-            assert_eq!(serde_json::from_slice::<Value>(&answer).expect("an answer"), alone);
-        }
+        assert!(answers(&cloud, 4, r#"{"wait":2000}"#).iter().all(|answer| *answer == alone));
     }
 }
 
@@ -239,11 +237,8 @@ fn snap_start_asks_for_clones_of_the_initialised_function() {
         return;
     }
     eventually("the template of the runtime is made", || how(&cloud) == "cloned from the booted runtime");
-    let made = |wait: &str| {
-        let answers: Vec<Value> = thread::scope(|scope| {
-            let clients: Vec<_> = (0..3).map(|_| scope.spawn(|| cloud.invoke("f", wait).1)).collect();
-            clients.into_iter().map(|client| client.join().expect("the client ends")).collect()
-        });
+    let made = |event: &str| {
+        let answers = answers(&cloud, 3, event);
         answers.iter().map(|answer| answer["made"].to_string()).collect::<BTreeSet<_>>().len()
     };
     assert_eq!(made(r#"{"wait":2000}"#), 3, "each instance has run the function's own initialisation");
@@ -290,12 +285,7 @@ fn a_function_may_take_several_events_at_a_time() {
     let more = ["--timeout", "30", "--environment", "Variables={CUMULET_INSTANCE_CONCURRENCY=4}"];
     cloud.create_function_with("f", &node_runtime(), "index.handler", &[("index.js", SHARED)], &more);
     for _ in 0..2 {
-        let clients: Vec<_> = (0..4).map(|_| invocation(&cloud, "{}")).collect();
-        let answer = |client: std::process::Child| client.wait_with_output().expect("the command line ends").stdout;
-        let answers: Vec<Value> = clients
-            .into_iter()
-            .map(|client| serde_json::from_slice(&answer(client)).expect("an answer in JSON"))
-            .collect();
+        let answers = answers(&cloud, 4, "{}");
         assert!(answers.iter().all(|one| one["pid"] == answers[0]["pid"]), "{answers:?}");
     }
     let bill = cloud.aws(&["logs", "filter-log-events", "--log-group-name", "/aws/lambda/f", "--filter-pattern", "of"]);

@@ -198,26 +198,26 @@ impl Front {
         let path = head.uri.path().to_owned();
         let name = host_name(&host);
         let plane = self.parts.planes.iter().find(|plane| plane.claims(&name, &path)).cloned();
-        match plane {
-            Some(plane) => self.data_plane(&*plane, head, body, host, peer, request_id).await,
-            None => match self.raw(&head, &name) {
-                Some(raw) => {
-                    let mut request = Request::from_parts(head, body);
-                    request.extensions_mut().insert(peer);
-                    serve_raw(&*raw, request).await.map(Either::Right)
-                }
-                None => self.api(&head, body, &host, &request_id).await,
-            },
+        if let Some(plane) = plane {
+            return self.data_plane(&*plane, head, body, host, peer, request_id).await;
+        }
+        let claim = sigv4::claim(&head.headers, head.uri.query().unwrap_or_default());
+        // A claim that cannot be read is answered where the other services' are.
+        let scope = claim.as_ref().ok().and_then(|claim| claim.as_ref()).map(|claim| claim.scope.service.as_str());
+        match self.raw(&head, &name, scope) {
+            Some(raw) => {
+                let mut request = Request::from_parts(head, body);
+                request.extensions_mut().insert(peer);
+                serve_raw(&*raw, request).await.map(Either::Right)
+            }
+            None => self.api(&head, body, claim, &host, &request_id).await,
         }
     }
 
-    fn raw(&self, head: &http::request::Parts, host_name: &str) -> Option<Arc<dyn RawService>> {
-        if self.parts.raw.is_empty() || self.is_draining.load(Ordering::Relaxed) {
+    fn raw(&self, head: &http::request::Parts, host_name: &str, scope: Option<&str>) -> Option<Arc<dyn RawService>> {
+        if self.is_draining.load(Ordering::Relaxed) {
             return None;
         }
-        // A claim that cannot be read is answered where the other services' are.
-        let claim = sigv4::claim(&head.headers, head.uri.query().unwrap_or_default()).ok().flatten();
-        let scope = claim.as_ref().map(|claim| claim.scope.service.as_str());
         self.parts.raw.iter().find(|raw| raw.claims(head, host_name, scope)).cloned()
     }
 
@@ -250,13 +250,20 @@ impl Front {
         plane.answer(request).await
     }
 
-    async fn api(&self, head: &http::request::Parts, body: Incoming, host: &str, request_id: &str) -> Reply {
+    async fn api(
+        &self,
+        head: &http::request::Parts,
+        body: Incoming,
+        claim: Result<Option<Claim>, ApiError>,
+        host: &str,
+        request_id: &str,
+    ) -> Reply {
         let unclear = Spoken { protocol: guess(&head.headers), form: QueryForm::of(&head.headers), older: None };
         let received = match self.receive(body, &head.headers, limits::REQUEST_BODY_BYTES_MAX).await {
             Ok(received) => received,
             Err(error) => return whole(error.response()),
         };
-        let claim = match sigv4::claim(&head.headers, head.uri.query().unwrap_or_default()) {
+        let claim = match claim {
             Ok(claim) => claim,
             Err(error) => return whole(protocol::failure(unclear, &error, request_id)),
         };

@@ -29,15 +29,22 @@ pub fn match_rest(model: &'static ServiceModel, method: &str, path: &str, query:
         if !fixed_query.is_empty() && !query.split('&').any(named) {
             continue;
         }
-        if let Some((literals, members)) = match_path(pattern, &segments)
-            // Of two with one path, that which also asks for a query is meant.
-            .map(|(literals, members)| (2 * literals + usize::from(!fixed_query.is_empty()), members))
+        // Of two with one path, that which also asks for a query is meant.
+        if could_match(pattern, &segments)
+            && let Some((literals, members)) = match_path(pattern, &segments)
+                .map(|(literals, members)| (2 * literals + usize::from(!fixed_query.is_empty()), members))
             && best.as_ref().is_none_or(|(most, _)| literals > *most)
         {
             best = Some((literals, Matched { operation, is_built, members }));
         }
     }
     best.map(|(_, matched)| matched)
+}
+
+/// Whether the literal segments are where they have to be: most operations are out with that, and cost nothing more.
+fn could_match(pattern: &str, segments: &[&str]) -> bool {
+    let parts = pattern.trim_matches('/').split('/');
+    parts.zip(segments).all(|(part, segment)| part.starts_with('{') || part == *segment)
 }
 
 fn match_path(pattern: &str, segments: &[&str]) -> Option<(usize, Map<String, Value>)> {

@@ -189,5 +189,5 @@ impl Client {
 
 /// A path segment, encoded.
 pub fn segment(text: &str) -> String {
-    sigv4::encode(text, false)
+    sigv4::encode(text, false).into_owned()
 }

@@ -20,7 +20,8 @@ impl Inner {
     pub(super) fn give_back(self: &Arc<Self>, pool: &Arc<Pool>, ready: Ready, ending: &Ending<'_>) {
         let used = Used {
             service_us: ending.duration_us,
-            cpu_us: ending.usage.cpu_us.saturating_sub(ending.before.cpu_us),
+            cpu_us: ending.spent.cpu_us,
+            within_us: ending.spent.within_us,
             memory_peak_bytes: ending.usage.memory_peak_bytes,
         };
         let is_beyond_share = self.places.is_beyond_share(pool.key);
@@ -53,7 +54,7 @@ impl Inner {
             log_tail: outcome::tail(&lines),
             duration_us: ending.duration_us,
         };
-        let Ending { instance_id, log_stream, started_ms, init, before, duration_us: answered_us, response_us, .. } =
+        let Ending { instance_id, log_stream, started_ms, init, spent, duration_us: answered_us, response_us, .. } =
             ending;
         self.in_flight.send_modify(|count| *count += 1);
         let (inner, pool, flight) = (self.clone(), pool.clone(), Flight(self.clone()));
@@ -61,7 +62,7 @@ impl Inner {
             let settled = tokio::time::timeout_at(deadline.at, ready.instance.settle(&mut log)).await;
             let duration_us = micros(began).min(function.timeout_ms * 1000);
             let usage = ready.instance.usage();
-            ready.common.used_before(usage);
+            let more = ready.common.spent(usage, duration_us.saturating_sub(answered_us));
             let (function, invocation) = (&function, &invocation);
             let ending = Ending {
                 function,
@@ -74,7 +75,7 @@ impl Inner {
                 extensions_us: Some(duration_us.saturating_sub(answered_us)),
                 init,
                 usage,
-                before,
+                spent: spent.and(more),
             };
             let broken = match settled {
                 Ok(Ok(())) => None,

@@ -7,7 +7,7 @@ use crate::function::FunctionVersion;
 use crate::invocation::{Invocation, InvokeError, Outcome};
 use crate::outcome::{self, Finish, Report, Verdict};
 use crate::output::InvocationLog;
-use crate::pool::{Init, NotReady};
+use crate::pool::{Init, NotReady, Spent};
 use crate::record::Record;
 use crate::sandbox::{StartError, Usage};
 use crate::stream::Sink;
@@ -26,7 +26,7 @@ pub(super) struct Ending<'a> {
     pub(super) extensions_us: Option<u64>,
     pub(super) init: Option<Init>,
     pub(super) usage: Usage,
-    pub(super) before: Usage,
+    pub(super) spent: Spent,
 }
 
 impl Inner {
@@ -61,7 +61,7 @@ impl Inner {
                     extensions_us: None,
                     init: Some(init),
                     usage,
-                    before: Usage::default(),
+                    spent: Spent { cpu_us: usage.cpu_us, within_us: 0 },
                 };
                 Ok(self.conclude(ending, verdict, InvocationLog::new()).await)
             }
@@ -89,7 +89,7 @@ impl Inner {
         let report = self.report(&ending, &verdict);
         let Report { billed_ms, init_us, .. } = report;
         let Ending {
-            function, invocation, instance_id, log_stream, started_ms, duration_us, init, usage, before, ..
+            function, invocation, instance_id, log_stream, started_ms, duration_us, init, usage, spent, ..
         } = ending;
         let printed_before = init.map(|init| init.log).unwrap_or_default();
         let lines = outcome::log_lines(function, &invocation.request_id, printed_before, log.take(), &verdict, &report);
@@ -107,7 +107,7 @@ impl Inner {
             init_us,
             memory_mb: function.memory_mb,
             memory_peak_bytes: usage.memory_peak_bytes,
-            cpu_us: usage.cpu_us.saturating_sub(before.cpu_us),
+            cpu_us: spent.cpu_us,
             ending: verdict.ending,
         };
         self.ports.logs.append(&function.account, &function.region, &function.log_group, &log_stream, lines).await;

@@ -203,7 +203,7 @@ impl Function {
     /// An event was answered. `is_beyond_share`: others want room, and this function has more than its part.
     pub fn completed(&mut self, id: InstanceId, used: Used, now: Micros, is_beyond_share: bool) -> Next {
         let is_alone = self.serving <= self.settings.processors;
-        self.history.served(used.service_us, used.cpu_us, is_alone);
+        self.history.served(used, is_alone);
         let Some(instance) = self.instances.get_mut(&id) else { return Next::Stop };
         instance.busy -= 1;
         self.serving -= 1;
@@ -418,7 +418,10 @@ impl Function {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Used {
     pub service_us: Micros,
+    /// What its instance has spent since it was last measured.
     pub cpu_us: Micros,
+    /// How long the events took that were over meanwhile; 0 where nothing was measured.
+    pub within_us: Micros,
     /// Of its instance, so far.
     pub memory_peak_bytes: u64,
 }
@@ -444,7 +447,7 @@ mod tests {
     const MS: Micros = 1000;
 
     fn used(ms: u64, cpu_ms: u64) -> Used {
-        Used { service_us: ms * MS, cpu_us: cpu_ms * MS, memory_peak_bytes: 1 << 20 }
+        Used { service_us: ms * MS, cpu_us: cpu_ms * MS, within_us: ms * MS, memory_peak_bytes: 1 << 20 }
     }
 
     /// With one idle instance, after some events of that kind.

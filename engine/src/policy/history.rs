@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 
+use super::function::Used;
 use super::{Birth, Micros};
 
 /// What is taken for the cost of a birth until one has been seen.
@@ -78,10 +79,10 @@ impl Default for History {
 impl History {
     /// An event was answered. `is_alone`: with so few others that it had a processor whenever it wanted one; in a crowd it
     /// takes longer, and would seem to need less of one.
-    pub fn served(&mut self, service_us: Micros, cpu_us: Micros, is_alone: bool) {
-        self.service.add(service_us as f64);
-        if service_us > 0 && is_alone {
-            self.share.add((cpu_us as f64 / service_us as f64).min(1.0));
+    pub fn served(&mut self, used: Used, is_alone: bool) {
+        self.service.add(used.service_us as f64);
+        if used.within_us > 0 && is_alone {
+            self.share.add((used.cpu_us as f64 / used.within_us as f64).min(1.0));
         }
     }
 
@@ -273,15 +274,19 @@ mod tests {
         assert!(history.keep_alive(Birth::Start, MAX) >= 40 * SECOND);
     }
 
+    fn used(within_us: Micros, cpu_us: Micros) -> Used {
+        Used { service_us: within_us, cpu_us, within_us, memory_peak_bytes: 0 }
+    }
+
     #[test]
     fn processor_bound_functions_need_few_instances() {
         let mut history = History::default();
         assert_eq!(history.useful_instances(2), usize::MAX);
-        history.served(1000, 900, true);
-        history.served(9000, 900, false);
+        history.served(used(1000, 900), true);
+        history.served(used(9000, 900), false);
         assert_eq!(history.useful_instances(2), 3);
         for _ in 0..2000 {
-            history.served(100_000, 100, true);
+            history.served(used(100_000, 100), true);
         }
         assert_eq!(history.useful_instances(2), usize::MAX);
     }

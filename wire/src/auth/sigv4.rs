@@ -1,6 +1,8 @@
 //! AWS Signature Version 4, verified and made: header and presigned form
 //! (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>).
 
+use std::borrow::Cow;
+use std::cell::RefCell;
 use std::fmt::Write as _;
 
 use hmac::{Hmac, Mac};
@@ -233,7 +235,7 @@ fn body_hash(claim: &Claim, request: &Signed<'_>) -> Option<String> {
     match stated {
         Some("UNSIGNED-PAYLOAD") => Some("UNSIGNED-PAYLOAD".into()),
         stated => {
-            let actual = hex::encode(Sha256::digest(request.body));
+            let actual = hex(Sha256::digest(request.body).into());
             match stated {
                 Some(stated) if claim.presigned_s.is_none() && stated != actual => None,
                 _ => Some(actual),
@@ -275,10 +277,13 @@ fn push_collapsed(text: &mut String, value: &str) {
 }
 
 fn canonical_query(query: &str) -> String {
+    if query.is_empty() {
+        return String::new();
+    }
     let mut encoded: Vec<(String, String)> = pairs(query)
         .into_iter()
         .filter(|(name, _)| name != "X-Amz-Signature")
-        .map(|(name, value)| (encode(&name, false), encode(&value, false)))
+        .map(|(name, value)| (encode(&name, false).into_owned(), encode(&value, false).into_owned()))
         .collect();
     encoded.sort_unstable();
     let parts: Vec<String> = encoded.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -286,16 +291,26 @@ fn canonical_query(query: &str) -> String {
 }
 
 /// AWS's URI encoding: everything but `A-Za-z0-9-._~`, and `/` where it divides a path.
-pub fn encode(text: &str, keep_slash: bool) -> String {
+pub fn encode(text: &str, keep_slash: bool) -> Cow<'_, str> {
+    let is_kept = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || (keep_slash && byte == b'/');
+    if text.bytes().all(is_kept) {
+        return Cow::Borrowed(text);
+    }
     let mut out = String::with_capacity(text.len() + 16);
     for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || (keep_slash && byte == b'/') {
+        if is_kept(byte) {
             out.push(byte as char);
         } else {
             let _infallible = write!(out, "%{byte:02X}");
         }
     }
-    out
+    Cow::Owned(out)
+}
+
+fn hex(bytes: [u8; 32]) -> String {
+    let mut text = [0; 64];
+    hex::encode_to_slice(bytes, &mut text).expect("two characters for each byte");
+    text.iter().map(|byte| *byte as char).collect()
 }
 
 fn hmac(key: &[u8], data: &[u8]) -> [u8; 32] {
@@ -306,18 +321,46 @@ fn hmac(key: &[u8], data: &[u8]) -> [u8; 32] {
 
 fn signature(secret: &str, scope: &Scope, timestamp: &str, canonical: &str) -> String {
     let Scope { date, region, service, .. } = scope;
-    let hash = hex::encode(Sha256::digest(canonical.as_bytes()));
+    let hash = hex(Sha256::digest(canonical.as_bytes()).into());
     let to_sign = format!("{ALGORITHM}\n{timestamp}\n{date}/{region}/{service}/aws4_request\n{hash}");
     sign_text(secret, [date, region, service], to_sign.as_bytes())
 }
 
 /// The signature of a text, under the key of a day, a region and a service.
 pub fn sign_text(secret: &str, [date, region, service]: [&str; 3], text: &[u8]) -> String {
-    let mut key = hmac(format!("AWS4{secret}").as_bytes(), date.as_bytes());
-    for part in [region, service, "aws4_request"] {
-        key = hmac(&key, part.as_bytes());
-    }
-    hex::encode(hmac(&key, text))
+    hex(hmac(&signing_key(secret, [date, region, service]), text))
+}
+
+/// A key that signatures are made with: of a secret, for a day, a region and a service.
+struct Derived {
+    secret: String,
+    scope: [String; 3],
+    key: [u8; 32],
+}
+
+/// Derived keys that each thread remembers: deriving one takes as long as all the rest of a signature.
+const DERIVED_MAX: usize = 16;
+
+thread_local! {
+    static DERIVED: RefCell<Vec<Derived>> = const { RefCell::new(Vec::new()) };
+}
+
+fn signing_key(secret: &str, scope: [&str; 3]) -> [u8; 32] {
+    DERIVED.with_borrow_mut(|known| {
+        if let Some(found) = known.iter().find(|found| found.secret == secret && found.scope == scope) {
+            return found.key;
+        }
+        let [date, region, service] = scope;
+        let mut key = hmac(format!("AWS4{secret}").as_bytes(), date.as_bytes());
+        for part in [region, service, "aws4_request"] {
+            key = hmac(&key, part.as_bytes());
+        }
+        if known.len() == DERIVED_MAX {
+            known.remove(0);
+        }
+        known.push(Derived { secret: secret.to_owned(), scope: scope.map(str::to_owned), key });
+        key
+    })
 }
 
 /// Comparison that takes as long wherever the difference is.
@@ -347,11 +390,8 @@ pub fn sign(request: &Signed<'_>, keys: &Keys<'_>, region: &str, service: &str, 
     signed_headers.sort_unstable();
     let claim =
         Claim { scope, signed_headers, signature: String::new(), timestamp, session_token: None, presigned_s: None };
-    let canonical = canonical_request(
-        &claim,
-        &Signed { headers: &headers, ..*request },
-        &hex::encode(Sha256::digest(request.body)),
-    );
+    let canonical =
+        canonical_request(&claim, &Signed { headers: &headers, ..*request }, &hex(Sha256::digest(request.body).into()));
     let signature = signature(keys.secret_access_key, &claim.scope, &claim.timestamp, &canonical);
     let authorization = format!(
         "{ALGORITHM} Credential={}/{}/{region}/{service}/aws4_request, SignedHeaders={}, Signature={signature}",
