@@ -261,8 +261,9 @@ pub const DOMAIN_MAPPINGS_MAX: usize = 200;
 pub const DEPLOYMENT_HOOK_MS_MAX: u64 = 3_600_000;
 /// How often the alarms of a deployment under way are looked at.
 pub const DEPLOYMENT_ALARMS_MS: u64 = 10_000;
-/// Alarms of a deployment group, and applications, groups of one of them, configurations; AWS's.
+/// Alarms and triggers of a deployment group, and applications, groups of one of them, configurations; AWS's.
 pub const DEPLOYMENT_ALARMS_MAX: usize = 10;
+pub const DEPLOYMENT_TRIGGERS_MAX: usize = 10;
 pub const DEPLOYMENT_NAMES_MAX: usize = 1000;
 /// Deployments of a group that are kept; older ones go.
 pub const DEPLOYMENTS_KEPT_MAX: usize = 100;

@@ -5,6 +5,7 @@
 
 pub mod dead_letter;
 mod lane;
+pub mod notice;
 pub mod retry;
 pub mod role;
 mod storage;

@@ -348,8 +348,6 @@ def codedeploy():
                          "InvalidTargetFilterNameException UnsupportedActionForDeploymentTypeException").split()
         }
         | {
-            "InvalidTriggerConfigException": "triggers are refused",
-            "TriggerTargetsLimitExceededException": "triggers are refused",
             "ThrottlingException": "requests are not throttled",
             "InvalidInputException": "what is malformed has an error of its own",
             "InvalidExternalIdException": "any text is one",
@@ -429,6 +427,8 @@ def codedeploy():
         "AlarmsLimitExceededException": {"alarmConfiguration": {"alarms": [{"name": str(i)} for i in range(11)]}},
         "InvalidAutoRollbackConfigException": {"autoRollbackConfiguration": {"enabled": True}},
         "InvalidDeploymentStyleException": {"deploymentStyle": {"deploymentType": "IN_PLACE"}},
+        "InvalidTriggerConfigException": {"triggerConfigurations": [{"triggerName": "t"}]},
+        "TriggerTargetsLimitExceededException": {"triggerConfigurations": [{"triggerName": str(i)} for i in range(11)]},
     }.items():
         case("CreateDeploymentGroup", error, **new | more)
         case("UpdateDeploymentGroup", error, **other | more)

@@ -121,12 +121,36 @@ alarms = boto3.client("cloudwatch", config=config)
 alarms.put_metric_alarm(AlarmName="errors", Namespace="shop", MetricName="errors", Statistic="Sum", Period=60, EvaluationPeriods=1,
                         Threshold=1, ComparisonOperator="GreaterThanThreshold", TreatMissingData="ignore")
 alarms.set_alarm_state(AlarmName="errors", StateValue="OK", StateReason="it is new")
-update("seven", Type="Canary10Percent5Minutes", Hooks={}, Alarms=["errors"])
+# A topic is told of it, through a queue.
+topics, queues = (boto3.client(name, config=config) for name in ("sns", "sqs"))
+topic = topics.create_topic(Name="CodeDeployTopic_shop")["TopicArn"]
+queue = queues.create_queue(QueueName="told")["QueueUrl"]
+arn = queues.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+policy = {"Statement": [{"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": arn}]}
+queues.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": json.dumps(policy)})
+topics.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
+trigger = {"TriggerName": "all", "TriggerTargetArn": topic, "TriggerEvents": ["DeploymentStart", "DeploymentFailure", "DeploymentRollback"]}
+update("seven", Type="Canary10Percent5Minutes", Hooks={}, Alarms=["errors"], TriggerConfigurations=[trigger])
 until("the canary has its share", lambda: alias()[1])
 alarms.set_alarm_state(AlarmName="errors", StateValue="ALARM", StateReason="errors")
 ends("shop", "UPDATE_ROLLBACK_COMPLETE")
 assert alias() == ("2", {}), alias()
 assert any("Activated alarms: <errors>" in why for *_, why in events("shop")), events("shop")
+told = {}
+
+
+def all_told():
+    for message in queues.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=1).get("Messages", []):
+        body = json.loads(message["Body"])
+        told[(body["deploymentId"], body["status"])] = body
+    return len(told) >= 3
+
+
+until("the topic is told", all_told)
+[failed] = [body for (_, status), body in told.items() if status == "Failed"]
+assert failed["errorInformation"]["ErrorCode"] == "ALARM_ACTIVE" and failed["eventTriggerName"] == "all", failed
+assert sorted(status for _, status in told) == ["Created", "Failed", "Succeeded"], told
+assert (failed["deploymentId"], "Created") in told and failed["applicationName"] == application, told
 
 # What is not built says so.
 try:

@@ -35,7 +35,7 @@ fn models() -> [&'static ServiceModel; 19] {
 const REMARKS: &[(&str, &str)] = &[
     ("apigateway", CERTIFICATES),
     ("apigateway-rest", CERTIFICATES),
-    ("codedeploy", "Functions only. An AppSpec is JSON; triggers are refused."),
+    ("codedeploy", "Functions only. An AppSpec is JSON. Triggers on instances are kept, and never come."),
     ("cloudformation", "Drift is told of types that can be read back; others are `NOT_CHECKED`."),
     (
         "cloudwatch",

@@ -35,6 +35,7 @@ use async_trait::async_trait;
 use cumulet_base::clock::Clock;
 use cumulet_base::limits;
 use cumulet_delivery::Delivery;
+use cumulet_delivery::notice::Notices;
 use cumulet_store::Store;
 use cumulet_wire::auth::{Authorizer, Caller};
 use cumulet_wire::call::{Answer, Call, Context};
@@ -79,7 +80,7 @@ impl CloudFormation {
         wire: Wire,
         functions_endpoint: &str,
     ) -> CloudFormation {
-        let notices = notices::Notices { client: wire.clone(), clock: clock.clone() };
+        let notices = Notices { client: wire.clone(), clock: clock.clone() };
         delivery.register(notices::OWNER, Arc::new(notices));
         CloudFormation {
             storage: storage::Storage::new(store, delivery),

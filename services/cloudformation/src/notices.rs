@@ -1,19 +1,12 @@
 //! What topics are told of a stack's events (`NotificationARNs`): one message for each event, committed together with it and
 //! published in the order of the events, with the permissions of who works on the stack.
 
-use std::sync::Arc;
-
-use async_trait::async_trait;
-use bytes::Bytes;
 use cumulet_base::arn::Arn;
-use cumulet_base::clock::Clock;
-use cumulet_base::{id, limits};
-use cumulet_delivery::retry::{RetryPolicy, Verdict};
-use cumulet_delivery::{Handler, Lane, NewTask, Next, Task};
+use cumulet_base::limits;
+use cumulet_delivery::NewTask;
+use cumulet_delivery::notice::Notice;
 use cumulet_wire::auth::Caller;
-use cumulet_wire::client::Client;
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::errors::Error;
 use crate::stack::{Event, Notified};
@@ -21,17 +14,6 @@ use crate::storage::Owner;
 
 pub const OWNER: &str = "cloudformation";
 const SUBJECT: &str = "AWS CloudFormation Notification";
-/// A topic that is not there for so long is not told.
-const AGE_S_MAX: u64 = 3600;
-
-/// The body of a task.
-#[derive(Serialize, Deserialize)]
-struct Notice {
-    topic: String,
-    region: String,
-    caller: Caller,
-    message: String,
-}
 
 /// The topics that a request names, if they are names of topics.
 pub fn topics(value: Option<&Value>, before: &[String]) -> Result<Vec<String>, Error> {
@@ -66,12 +48,12 @@ pub fn tasks(owner: &Owner, notified: &Notified, events: &[Event]) -> Result<Vec
                 topic: topic.clone(),
                 region: owner.region.clone(),
                 caller: notified.caller.clone(),
+                subject: Some(SUBJECT.to_owned()),
                 message: message(owner, &notified.caller, event),
             };
-            let body = serde_json::to_vec(&notice).map_err(|e| Error::Row(e.to_string()))?;
             let stack_id = event.stack_id.rsplit('/').next().unwrap_or_default();
-            let lane = format!("{stack_id} {topic}");
-            tasks.push(NewTask { owner: OWNER, lane, due_ms: 0, body: body.into() });
+            let task = notice.task(OWNER, format!("{stack_id} {topic}"));
+            tasks.push(task.map_err(|e| Error::Row(e.to_string()))?);
         }
     }
     Ok(tasks)
@@ -95,40 +77,4 @@ fn message(owner: &Owner, caller: &Caller, event: &Event) -> String {
         ("ClientRequestToken", event.client_request_token.as_deref().unwrap_or("null")),
     ];
     lines.iter().map(|(name, value)| format!("{name}='{value}'\n")).collect()
-}
-
-/// Publishes them.
-pub struct Notices {
-    pub client: Client,
-    pub clock: Arc<dyn Clock>,
-}
-
-#[async_trait]
-impl Handler for Notices {
-    fn lane(&self, _: &str) -> Lane {
-        Lane { is_ordered: true, ..Lane::default() }
-    }
-
-    async fn handle(&self, task: Task) -> Next {
-        let notice: Notice = match serde_json::from_slice(&task.body) {
-            Ok(notice) => notice,
-            Err(error) => {
-                tracing::error!(%error, "a notice of a stack cannot be read");
-                return Next::Done;
-            }
-        };
-        let input = json!({ "TopicArn": notice.topic, "Subject": SUBJECT, "Message": notice.message });
-        let told = self.client.call(&notice.caller, &notice.region, "sns", "Publish", input, Bytes::new()).await;
-        let Err(error) = told else { return Next::Done };
-        let policy = RetryPolicy { maximum_event_age_in_seconds: Some(AGE_S_MAX), ..RetryPolicy::default() };
-        let now_ms = self.clock.now_ms();
-        let jitter = u64::from_be_bytes(id::random());
-        match policy.decide(&error, task.attempts, task.created_ms, now_ms, jitter) {
-            Verdict::Again { due_ms } => Next::Retry { due_ms, body: None },
-            Verdict::Over { .. } => {
-                tracing::warn!(topic = notice.topic, code = error.code, "a topic was not told of a stack's event");
-                Next::Done
-            }
-        }
-    }
 }

@@ -99,6 +99,14 @@ pub fn too_many_alarms() -> ApiError {
     of("AlarmsLimitExceededException", "A deployment group has at most 10 alarms.")
 }
 
+pub fn trigger(why: &str) -> ApiError {
+    of("InvalidTriggerConfigException", why)
+}
+
+pub fn too_many_triggers() -> ApiError {
+    of("TriggerTargetsLimitExceededException", "A deployment group has at most 10 triggers.")
+}
+
 pub fn rollback(why: &str) -> ApiError {
     of("InvalidAutoRollbackConfigException", why)
 }

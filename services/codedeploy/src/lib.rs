@@ -1,7 +1,7 @@
 //! AWS CodeDeploy for functions: the traffic of an alias shifted from one version to another at once, in two steps or in
 //! many, with hooks before and after, and back again when a hook or an alarm says so. A deployment under way is one task of
 //! `delivery`: it is woken when its next step is due, and goes on after a crash.
-//! Deliberately absent: servers and containers, revisions in buckets or repositories, AppSpec files in YAML, triggers,
+//! Deliberately absent: servers and containers, revisions in buckets or repositories, AppSpec files in YAML,
 //! gates of deployment groups other than alarms.
 
 mod absent;
@@ -12,6 +12,7 @@ mod shift;
 mod storage;
 #[cfg(test)]
 mod tests;
+mod triggers;
 mod work;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use cumulet_base::clock::Clock;
 use cumulet_delivery::Delivery;
+use cumulet_delivery::notice::Notices;
 use cumulet_store::{Rev, Store};
 use cumulet_wire::call::{Answer, Call};
 use cumulet_wire::client::Client;
@@ -86,6 +88,8 @@ impl CodeDeploy {
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, client: Client, delivery: Arc<Delivery>) -> CodeDeploy {
         let core = Arc::new(Core { storage: Storage::new(store), clock, client, delivery });
         core.delivery.register(work::OWNER, Arc::new(work::Works(core.clone())));
+        let notices = Notices { client: core.client.clone(), clock: core.clock.clone() };
+        core.delivery.register(triggers::OWNER, Arc::new(notices));
         CodeDeploy { core }
     }
 }

@@ -64,6 +64,15 @@ pub struct AutoRollback {
     pub events: Vec<String>,
 }
 
+/// A topic that is told of events of deployments.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Trigger {
+    pub trigger_name: String,
+    pub trigger_target_arn: String,
+    pub trigger_events: Vec<String>,
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Group {
     pub v: u8,
@@ -72,6 +81,8 @@ pub struct Group {
     pub role_arn: String,
     pub alarms: AlarmConfiguration,
     pub rollback: AutoRollback,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub triggers: Vec<Trigger>,
     #[serde(default, skip_serializing_if = "Tags::is_empty")]
     pub tags: Tags,
 }
@@ -160,6 +171,8 @@ pub struct Deployment {
     pub role_arn: String,
     pub alarms: AlarmConfiguration,
     pub rollback: AutoRollback,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub triggers: Vec<Trigger>,
     pub created_ms: u64,
     pub started_ms: Option<u64>,
     pub completed_ms: Option<u64>,

@@ -37,6 +37,8 @@ struct World {
     changes: Mutex<Vec<Value>>,
     asked: Mutex<Vec<Value>>,
     alarms: Mutex<Value>,
+    /// What was published.
+    told: Mutex<Vec<Value>>,
     /// An operation that fails, with a status.
     fails: Mutex<Option<(String, u16)>>,
 }
@@ -50,6 +52,7 @@ const fn model(name: &'static str, operations: &'static [Operation]) -> ServiceM
 static LAMBDA: ServiceModel =
     model("lambda", &[Operation::rpc("GetAlias"), Operation::rpc("UpdateAlias"), Operation::rpc("Invoke")]);
 static ALARMS: ServiceModel = model("cloudwatch", &[Operation::rpc("DescribeAlarms")]);
+static SNS: ServiceModel = model("sns", &[Operation::rpc("Publish")]);
 static IAM: ServiceModel = model("iam", &[Operation::rpc("GetRole")]);
 
 #[async_trait]
@@ -71,6 +74,11 @@ impl Service for Stands {
                 _ => return Err(ApiError::new(404, "NoSuchEntity", "no")),
             },
             "DescribeAlarms" => json!({"MetricAlarms": *world.alarms.lock().unwrap(), "CompositeAlarms": []}),
+            "Publish" => {
+                assert_eq!(call.context.caller.arn.rsplit('/').nth(1), Some("deployer"));
+                world.told.lock().unwrap().push(Value::Object(call.input.clone()));
+                json!({})
+            }
             "Invoke" => {
                 let mut event: Value = serde_json::from_slice(&call.payload).unwrap();
                 event["function"] = call.input["FunctionName"].clone();
@@ -118,7 +126,7 @@ impl Fixture {
         let client = Client::default();
         let delivery = Delivery::new(store.clone(), clock.clone());
         let service = CodeDeploy::new(store, clock.clone(), client.clone(), delivery.clone());
-        let registry = [&LAMBDA, &ALARMS, &IAM]
+        let registry = [&LAMBDA, &ALARMS, &IAM, &SNS]
             .into_iter()
             .fold(Registry::default(), |registry, model| registry.with(Arc::new(Stands(model, world.clone()))));
         client.connect(registry, Arc::new(Anybody), clock.clone());
@@ -223,6 +231,12 @@ fn report(event: &Value, status: &str) -> Value {
         "lifecycleEventHookExecutionId": event["LifecycleEventHookExecutionId"],
         "status": status,
     })
+}
+
+const TOPIC: &str = "arn:aws:sns:us-east-1:000000000000:t";
+
+fn triggers(events: &[&str]) -> Value {
+    json!({"triggerConfigurations": [{"triggerName": "t", "triggerTargetArn": TOPIC, "triggerEvents": events}]})
 }
 
 const CANARY: &str = "CodeDeployDefault.LambdaCanary10Percent5Minutes";
@@ -478,7 +492,24 @@ async fn names_and_what_is_refused() {
             group(json!({"deploymentStyle": {"deploymentType": "IN_PLACE"}})),
             "InvalidDeploymentStyleException",
         ),
-        ("CreateDeploymentGroup", group(json!({"triggerConfigurations": [{"triggerName": "t"}]})), "NotImplemented"),
+        (
+            "CreateDeploymentGroup",
+            group(json!({"triggerConfigurations": [{"triggerName": "t"}]})),
+            "InvalidTriggerConfigException",
+        ),
+        ("CreateDeploymentGroup", group(triggers(&["DeploymentStart", "X"])), "InvalidTriggerConfigException"),
+        (
+            "CreateDeploymentGroup",
+            group(
+                json!({"triggerConfigurations": vec![triggers(&["DeploymentStart"])["triggerConfigurations"][0].clone(); 2]}),
+            ),
+            "InvalidTriggerConfigException",
+        ),
+        (
+            "CreateDeploymentGroup",
+            group(json!({"triggerConfigurations": vec![json!({}); 11]})),
+            "TriggerTargetsLimitExceededException",
+        ),
         (
             "GetDeploymentGroup",
             json!({"applicationName": "a", "deploymentGroupName": "x"}),
@@ -568,4 +599,52 @@ async fn configurations_tags_and_lists() {
     assert_eq!(f.call("ListApplications", json!({})).await["applications"], json!(["b"]));
     f.call("DeleteApplication", json!({"applicationName": "b"})).await;
     assert_eq!(f.call("ListApplications", json!({})).await["applications"], json!([]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn topics_are_told_of_what_becomes_of_deployments() {
+    let f = Fixture::new();
+    let all = ["DeploymentStart", "DeploymentSuccess", "DeploymentFailure", "DeploymentStop", "DeploymentRollback"];
+    f.group(triggers(&all)).await;
+    let name = json!({"applicationName": "a", "deploymentGroupName": "g"});
+    let group = f.call("GetDeploymentGroup", name).await["deploymentGroupInfo"].take();
+    assert_eq!(group["triggerConfigurations"], triggers(&all)["triggerConfigurations"]);
+    let first = f.deploy("CodeDeployDefault.LambdaAllAtOnce", json!([])).await;
+    f.ends(&first, "Succeeded").await;
+    f.world.alias.lock().unwrap().0 = "1".to_owned();
+    let second = f.deploy(CANARY, json!([])).await;
+    f.changed(2).await;
+    f.call("StopDeployment", json!({"deploymentId": second})).await;
+    let stopped = f.ends(&second, "Stopped").await;
+    f.until("all is told", async || f.world.told.lock().unwrap().len() >= 5).await;
+    let told = f.world.told.lock().unwrap().clone();
+    let messages: Vec<Value> =
+        told.iter().map(|told| serde_json::from_str(told["Message"].as_str().unwrap()).unwrap()).collect();
+    let back = stopped["rollbackInfo"]["rollbackDeploymentId"].as_str().unwrap();
+    let shown: Vec<(&str, &str)> = messages
+        .iter()
+        .map(|message| (message["deploymentId"].as_str().unwrap(), message["status"].as_str().unwrap()))
+        .collect();
+    let wanted = [
+        (first.as_str(), "Created"),
+        (&first, "Succeeded"),
+        (&second, "Created"),
+        (&second, "Stopped"),
+        (back, "Succeeded"),
+    ];
+    assert_eq!(shown, wanted);
+    assert_eq!(told[1]["Subject"], format!("SUCCEEDED: AWS CodeDeploy {first} in us-east-1 to a"));
+    assert_eq!((&told[1]["TopicArn"], &messages[1]["eventTriggerName"]), (&json!(TOPIC), &json!("t")));
+    assert_eq!(messages[1]["deploymentOverview"]["Succeeded"], "1");
+    assert_eq!(messages[3]["errorInformation"]["ErrorCode"], "MANUAL_STOP");
+    // A group without triggers tells nobody, and one event is not another.
+    for (given, told) in [(triggers(&["DeploymentFailure"]), 5), (json!({"triggerConfigurations": []}), 5)] {
+        let mut input = json!({"applicationName": "a", "currentDeploymentGroupName": "g"});
+        input.as_object_mut().unwrap().extend(given.as_object().unwrap().clone());
+        f.call("UpdateDeploymentGroup", input).await;
+        f.world.alias.lock().unwrap().0 = "1".to_owned();
+        let id = f.deploy("CodeDeployDefault.LambdaAllAtOnce", json!([])).await;
+        f.ends(&id, "Succeeded").await;
+        assert_eq!(f.world.told.lock().unwrap().len(), told);
+    }
 }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::model::{Deployment, FORMAT, Phase, Place, Rollback, Routing};
 use crate::shift::{self, Action, Failure};
-use crate::{Core, storage};
+use crate::{Core, storage, triggers};
 
 pub const OWNER: &str = "codedeploy";
 /// After a failure that may pass.
@@ -114,9 +114,15 @@ impl Works {
             (Action::Fail(failure), _) | (_, Err(failure)) => self.fail(&work.place, deployment, rev, failure).await,
             (action, Ok(())) => {
                 apply(&mut deployment, &action, now_ms);
-                let txn = storage::put_changed(storage::begin(&work.place), &work.place, &deployment, rev)?;
+                let mut txn = storage::put_changed(storage::begin(&work.place), &work.place, &deployment, rev)?;
+                let mut told = Vec::new();
+                if deployment.is_over() {
+                    (txn, told) = triggers::tell(core, txn, &work.place, &deployment)?;
+                }
                 // Where it was changed meanwhile it is looked at again.
-                core.storage.commit(txn).await?;
+                if core.storage.commit(txn).await? {
+                    told.into_iter().for_each(Wake::now);
+                }
                 Ok(Step::Taken)
             }
         }
@@ -228,20 +234,30 @@ impl Works {
         let core = &self.0;
         let now_ms = core.clock.now_ms();
         let mut txn = storage::begin(place);
+        let mut way = None;
         if failed.percent() > 0 && shift::goes_back(&failed, &failure) {
             let back = self.weigh(place, &failed, 0).await?;
-            let way = way_back(&failed, now_ms, back.err());
-            let message = match way.status.as_str() {
-                "Succeeded" => format!("Deployment {} rolled the traffic back.", way.id),
-                _ => format!("Deployment {} could not roll the traffic back.", way.id),
+            let back = way_back(&failed, now_ms, back.err());
+            let message = match back.status.as_str() {
+                "Succeeded" => format!("Deployment {} rolled the traffic back.", back.id),
+                _ => format!("Deployment {} could not roll the traffic back.", back.id),
             };
             failed.rolled_back =
-                Some(Rollback { deployment: Some(way.id.clone()), message: Some(message), ..Rollback::default() });
-            txn = storage::put_new(txn, place, &way)?;
+                Some(Rollback { deployment: Some(back.id.clone()), message: Some(message), ..Rollback::default() });
+            txn = storage::put_new(txn, place, &back)?;
+            way = Some(back);
         }
         shift::fail(&mut failed, now_ms, &failure);
-        let txn = storage::put_changed(txn, place, &failed, rev)?;
-        core.storage.commit(txn).await?;
+        txn = storage::put_changed(txn, place, &failed, rev)?;
+        let mut told = Vec::new();
+        for over in [Some(&failed), way.as_ref()].into_iter().flatten() {
+            let wakes;
+            (txn, wakes) = triggers::tell(core, txn, place, over)?;
+            told.extend(wakes);
+        }
+        if core.storage.commit(txn).await? {
+            told.into_iter().for_each(Wake::now);
+        }
         Ok(Step::Taken)
     }
 }

@@ -114,6 +114,7 @@ pub async fn update(
             for name in ["alarmConfiguration", "autoRollbackConfiguration"] {
                 members.entry(name).or_insert_with(|| json!({ "enabled": false }));
             }
+            members.entry("triggerConfigurations").or_insert_with(|| json!([]));
             call(at, "UpdateDeploymentGroup", members.into()).await?;
             format!("deploymentgroup:{application}/{id}")
         }

@@ -1,6 +1,7 @@
 //! Deployments: made, described, listed, stopped, and told what their hooks found.
 
 use cumulet_base::{id, limits};
+use cumulet_delivery::Wake;
 use cumulet_wire::call::{Call, seconds};
 use cumulet_wire::error::ApiError;
 use serde_json::{Value, json};
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 use super::{configs, groups, here, name, needed, no_token, refused, text};
 use crate::model::{Deployment, FORMAT, Phase, Place, Target};
 use crate::storage;
-use crate::{Core, errors, work};
+use crate::{Core, errors, triggers, work};
 
 const STATUSES: [&str; 8] = ["Created", "Queued", "InProgress", "Baking", "Succeeded", "Failed", "Stopped", "Ready"];
 const BATCH_MAX: usize = 25;
@@ -118,6 +119,7 @@ pub async fn create(core: &Core, call: &Call) -> Result<Value, ApiError> {
         role_arn: group.role_arn.clone(),
         alarms: groups::alarms(call, "overrideAlarmConfiguration")?.unwrap_or(group.alarms),
         rollback: groups::rollback(call)?.unwrap_or(group.rollback),
+        triggers: group.triggers,
         created_ms: core.clock.now_ms(),
         started_ms: None,
         completed_ms: None,
@@ -135,11 +137,13 @@ pub async fn create(core: &Core, call: &Call) -> Result<Value, ApiError> {
     let txn = storage::forget(storage::begin(&place), &place, &old);
     let (txn, wake) = work::add(core, txn, &place, &mut deployment)?;
     let txn = storage::put_new(txn, &place, &deployment)?;
+    let (txn, told) = triggers::tell(core, txn, &place, &deployment)?;
     if !core.storage.commit(txn).await? {
         let active = core.storage.active(&place, application, name).await?;
         return Err(active.map_or_else(errors::conflict, |active| errors::is_active(name, &active)));
     }
     wake.now();
+    told.into_iter().for_each(Wake::now);
     Ok(json!({"deploymentId": deployment.id}))
 }
 
@@ -159,8 +163,20 @@ pub fn revision(deployment: &Deployment) -> Value {
     json!({"revisionType": "AppSpecContent", "appSpecContent": {"content": deployment.content}})
 }
 
-fn shown(deployment: &Deployment) -> Value {
+/// How many of its targets are in which state: there is one.
+pub fn overview(deployment: &Deployment) -> Value {
     let count = |status: &[&str]| u8::from(status.contains(&deployment.status.as_str()));
+    json!({
+        "Pending": count(&["Created"]),
+        "InProgress": count(&["InProgress"]),
+        "Succeeded": count(&["Succeeded"]),
+        "Failed": count(&["Failed", "Stopped"]),
+        "Skipped": 0,
+        "Ready": 0,
+    })
+}
+
+fn shown(deployment: &Deployment) -> Value {
     let error = deployment.error.as_ref().map(|(code, message)| json!({"code": code, "message": message}));
     let rolled_back = deployment.rolled_back.as_ref().map(|back| {
         json!({
@@ -180,14 +196,7 @@ fn shown(deployment: &Deployment) -> Value {
         "createTime": seconds(deployment.created_ms),
         "startTime": deployment.started_ms.map(seconds),
         "completeTime": deployment.completed_ms.map(seconds),
-        "deploymentOverview": {
-            "Pending": count(&["Created"]),
-            "InProgress": count(&["InProgress"]),
-            "Succeeded": count(&["Succeeded"]),
-            "Failed": count(&["Failed", "Stopped"]),
-            "Skipped": 0,
-            "Ready": 0,
-        },
+        "deploymentOverview": overview(deployment),
         "description": deployment.description,
         "creator": deployment.creator,
         "ignoreApplicationStopFailures": false,

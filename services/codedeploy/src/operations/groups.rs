@@ -1,5 +1,6 @@
 //! Deployment groups: how an application's functions are deployed, under which role, and what takes the traffic back.
 
+use cumulet_base::arn::Arn;
 use cumulet_base::{id, limits};
 use cumulet_delivery::role;
 use cumulet_store::Rev;
@@ -9,18 +10,18 @@ use cumulet_wire::error::ApiError;
 use serde_json::{Value, json};
 
 use super::{checked, configs, here, name, needed, no_token, refused, structure, tags, text};
-use crate::model::{AlarmConfiguration, AutoRollback, Deployment, FORMAT, Group, Place};
+use crate::model::{AlarmConfiguration, AutoRollback, Deployment, FORMAT, Group, Place, Trigger};
 use crate::storage::{self, Named};
+use crate::triggers::EVENTS as EVENTS_OF_TRIGGERS;
 use crate::{Core, PRINCIPAL, errors};
 
 const DEFAULT: &str = "CodeDeployDefault.LambdaAllAtOnce";
 const EVENTS: [&str; 3] = ["DEPLOYMENT_FAILURE", "DEPLOYMENT_STOP_ON_ALARM", "DEPLOYMENT_STOP_ON_REQUEST"];
-/// What servers and containers have, and triggers.
+/// What servers and containers have.
 const ABSENT: &[&str] = &[
     "ec2TagFilters",
     "onPremisesInstanceTagFilters",
     "autoScalingGroups",
-    "triggerConfigurations",
     "blueGreenDeploymentConfiguration",
     "loadBalancerInfo",
     "ec2TagSet",
@@ -37,6 +38,28 @@ pub fn alarms(call: &Call, member: &str) -> Result<Option<AlarmConfiguration>, A
         }
         if given.alarms.iter().any(|alarm| alarm.name.is_empty()) || (given.enabled && given.alarms.is_empty()) {
             return Err(errors::alarms("An alarm configuration that is enabled has alarms, and each has a name."));
+        }
+    }
+    Ok(given)
+}
+
+/// The triggers that a request names.
+fn triggers(call: &Call) -> Result<Option<Vec<Trigger>>, ApiError> {
+    let given: Option<Vec<Trigger>> = structure(call, "triggerConfigurations")?;
+    if given.as_ref().is_some_and(|given| given.len() > limits::DEPLOYMENT_TRIGGERS_MAX) {
+        return Err(errors::too_many_triggers());
+    }
+    let is_topic = |arn: &str| arn.parse::<Arn>().is_ok_and(|arn| arn.service == "sns" && !arn.resource.contains(':'));
+    for trigger in given.iter().flatten() {
+        let name = &trigger.trigger_name;
+        if name.is_empty() || !is_topic(&trigger.trigger_target_arn) || trigger.trigger_events.is_empty() {
+            return Err(errors::trigger("A trigger has a name, the ARN of a topic, and events."));
+        }
+        if let Some(event) = trigger.trigger_events.iter().find(|event| !EVENTS_OF_TRIGGERS.contains(&event.as_str())) {
+            return Err(errors::trigger(&format!("{event} is not an event of a trigger.")));
+        }
+        if given.iter().flatten().filter(|other| other.trigger_name == *name).count() > 1 {
+            return Err(errors::trigger(&format!("There are two triggers with the name {name}.")));
         }
     }
     Ok(given)
@@ -86,6 +109,9 @@ async fn change(core: &Core, call: &Call, place: &Place, arn: &str, group: &mut 
     if let Some(rollback) = rollback(call)? {
         group.rollback = rollback;
     }
+    if let Some(triggers) = triggers(call)? {
+        group.triggers = triggers;
+    }
     Ok(())
 }
 
@@ -105,6 +131,7 @@ pub async fn create(core: &Core, call: &Call) -> Result<Value, ApiError> {
         role_arn: String::new(),
         alarms: AlarmConfiguration::default(),
         rollback: AutoRollback::default(),
+        triggers: Vec::new(),
         tags: tags(&call.input, "tags")?,
     };
     change(core, call, &place, &place.group_arn(application, name), &mut group).await?;
@@ -153,6 +180,7 @@ pub async fn get(core: &Core, call: &Call) -> Result<Value, ApiError> {
         "targetRevision": succeeded.map(super::deployments::revision),
         "alarmConfiguration": group.alarms,
         "autoRollbackConfiguration": group.rollback,
+        "triggerConfigurations": group.triggers,
         "deploymentStyle": {"deploymentType": "BLUE_GREEN", "deploymentOption": "WITH_TRAFFIC_CONTROL"},
         "lastSuccessfulDeployment": last(succeeded),
         "lastAttemptedDeployment": last(deployments.first()),

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use crate::model::{Place, Tags};
 use crate::{Core, errors};
 
-pub use deployments::appspec;
+pub use deployments::{appspec, overview};
 
 const NAME_LENGTH_MAX: usize = 100;
 const TAGS_MAX: usize = 50;
