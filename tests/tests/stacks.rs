@@ -38,6 +38,12 @@ fn templates_and_what_is_wrong_with_them() {
     run(&cloud, "templates.py");
 }
 
+#[test]
+fn what_is_there_is_taken_into_stacks() {
+    let cloud = Cloud::start();
+    run(&cloud, "imports.py");
+}
+
 fn run(cloud: &Cloud, script: &str) {
     let script = root().join("tests/clients").join(script);
     succeed(cloud.command(root().join(".venv/bin/python")).arg(script).env("NODE_RUNTIME", node_runtime()));

@@ -1,7 +1,6 @@
 //! CloudFormation: templates to stacks, by calls of the other services under the deployer's own permissions, or those of
 //! the role it names. Nested stacks, custom resources, exports, change sets, stack policies; what a crash interrupts goes
-//! on at the next start. Absent: stack sets, imports of what is there already, macros other than SAM and the
-//! language extensions, hooks.
+//! on at the next start. Absent: stack sets, macros other than SAM and the language extensions, hooks.
 
 mod attributes;
 mod changes;

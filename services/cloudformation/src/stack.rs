@@ -12,6 +12,9 @@ use crate::template::Fate;
 
 pub type Texts = BTreeMap<String, String>;
 
+/// Existing resources that a stack is to take, by their logical ids: the type, and what identifies them.
+pub type Imports = BTreeMap<String, (String, Map<String, Value>)>;
+
 /// What a stack is to be, or is: a template and its arguments.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Wish {
@@ -227,6 +230,8 @@ pub struct Job {
     /// The stack has never been complete: the way back ends with nothing.
     #[serde(default)]
     pub is_first: bool,
+    #[serde(default, skip_serializing_if = "Imports::is_empty")]
+    pub imports: Imports,
 }
 
 impl Job {
@@ -284,4 +289,6 @@ pub struct ChangeSet {
     pub topics: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<RollbackConfiguration>,
+    #[serde(default, skip_serializing_if = "Imports::is_empty")]
+    pub imports: Imports,
 }

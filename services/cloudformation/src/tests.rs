@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod endings;
+mod imports;
 mod notified;
 mod triggers;
 mod waiting;
@@ -46,6 +47,7 @@ const LAMBDA_OPERATIONS: &[Operation] = &[
 ];
 const IAM_OPERATIONS: &[Operation] = &[
     Operation::rpc("CreateRole"),
+    Operation::rpc("GetRole"),
     Operation::rpc("DeleteRole"),
     Operation::rpc("AttachRolePolicy"),
     Operation::rpc("DetachRolePolicy"),

@@ -356,7 +356,7 @@ impl Run {
         .resolve(value)
     }
 
-    fn outputs(&self, prepared: &Prepared) -> Result<Vec<StackOutput>, Failed> {
+    pub(super) fn outputs(&self, prepared: &Prepared) -> Result<Vec<StackOutput>, Failed> {
         let mut outputs = Vec::new();
         for output in plan::active(&prepared.template, &prepared.conditions).1 {
             let of = |value: &Value| match self.resolved(prepared, value) {

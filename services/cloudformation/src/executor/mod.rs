@@ -4,6 +4,7 @@
 
 mod back;
 mod forward;
+mod import;
 mod removal;
 mod schedule;
 mod triggers;
@@ -83,6 +84,8 @@ impl Run {
                 "UPDATE_ROLLBACK_IN_PROGRESS" => self.roll_back_update().await?,
                 "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS" => self.clean_up("UPDATE_ROLLBACK_COMPLETE").await?,
                 "DELETE_IN_PROGRESS" => self.delete().await?,
+                "IMPORT_IN_PROGRESS" => self.import().await?,
+                "IMPORT_ROLLBACK_IN_PROGRESS" => self.let_go().await?,
                 _ => return Ok(()),
             }
         }

@@ -6,8 +6,10 @@ use cumulet_wire::call::Context;
 use cumulet_wire::error::ApiError;
 use serde_json::{Value, json};
 
-use super::stacks::{check_updatable, is_change, on_failure};
-use super::{Input, flag, given, needed, new_stack, notified, owner, root_event, tag_list, text, told, triggers};
+use super::stacks::{busy, check_updatable, is_change, on_failure};
+use super::{
+    Input, flag, given, imports, needed, new_stack, notified, owner, root_event, tag_list, text, told, triggers,
+};
 use crate::CloudFormation;
 use crate::changes;
 use crate::errors::Error;
@@ -32,7 +34,17 @@ impl CloudFormation {
         let stack_name = needed(input, "StackName")?;
         let name = needed(input, "ChangeSetName")?;
         let kind = text(input, "ChangeSetType").unwrap_or_else(|| "UPDATE".into());
-        on_failure(input, "OnStackFailure")?;
+        let wanted_on_failure = on_failure(input, "OnStackFailure")?;
+        if wanted_on_failure == OnFailure::Delete && kind != "CREATE" {
+            let why = "OnStackFailure DELETE is only valid for change sets of the type CREATE";
+            return Err(Error::Validation(why.into()).into());
+        }
+        imports::check_absent(input)?;
+        let imports = imports::wanted(input)?;
+        if kind != "IMPORT" && !imports.is_empty() {
+            let why = "ResourcesToImport is only valid for change sets of the type IMPORT";
+            return Err(Error::Validation(why.into()).into());
+        }
         let found = self.find(&owner, &stack_name).await?;
         let (mut stack, is_new) = match (kind.as_str(), found) {
             ("CREATE", None) => (new_stack(ctx, &stack_name)?, true),
@@ -45,7 +57,18 @@ impl CloudFormation {
             ("UPDATE", None) => {
                 return Err(Error::Validation(format!("Stack [{stack_name}] does not exist")).into());
             }
-            (other, _) => return Err(Error::NotBuilt(format!("ChangeSetType {other}")).into()),
+            ("IMPORT", None) => (new_stack(ctx, &stack_name)?, true),
+            ("IMPORT", Some((stack, _))) if stack.status == "REVIEW_IN_PROGRESS" => (stack, false),
+            ("IMPORT", Some((stack, _))) => {
+                check_updatable(&stack)?;
+                if stack.status.ends_with("_FAILED") {
+                    return Err(busy(&stack).into());
+                }
+                (stack, false)
+            }
+            (other, _) => {
+                return Err(Error::unknown_value("changeSetType", other, "[CREATE, UPDATE, IMPORT]").into());
+            }
         };
         let others = self.storage.change_sets(&owner, &stack.id).await?;
         if others.iter().any(|other| other.name == name) {
@@ -80,6 +103,7 @@ impl CloudFormation {
             role_arn: stack.role_arn.clone(),
             topics: stack.topics().to_vec(),
             rollback,
+            imports,
         };
         let prepared = self.prepare(ctx, &stack, &caller, wish.clone(), &given(input)?, previous.is_none()).await;
         let mut failed = |reason: String| {
@@ -94,6 +118,11 @@ impl CloudFormation {
                     failed(NO_CHANGES.to_owned());
                 }
                 set.changes = changes::described(&prepared, &stack);
+                if kind == "IMPORT" {
+                    imports::check(&stack, &prepared, &set.imports)?;
+                    let ids = self.look_at_imports(ctx, &stack, &caller, &set.imports).await?;
+                    set.changes = imports::shown(std::mem::take(&mut set.changes), &ids);
+                }
                 set.wish = prepared.wish;
             }
             // What the template asks for and is not built, or an assertion that does not hold, makes a set that failed.
@@ -221,6 +250,14 @@ impl CloudFormation {
         // Planned anew, because the stack may have changed since.
         let given = given_of(&set);
         let prepared = self.prepare(ctx, &stack, &caller, set.wish.clone(), &given, true).await?;
+        let is_import = set.kind == "IMPORT";
+        if is_import {
+            imports::check(&stack, &prepared, &set.imports)?;
+        }
+        if set.on_stack_failure.is_some() && input.contains_key("DisableRollback") {
+            let why = "DisableRollback cannot be specified for a change set with OnStackFailure";
+            return Err(Error::Validation(why.into()).into());
+        }
         stack.change_set_id = Some(set.arn.clone());
         let on_failure = match (set.on_stack_failure.as_deref(), flag(input, "DisableRollback")) {
             (_, true) | (Some("DO_NOTHING"), _) => OnFailure::Nothing,
@@ -235,7 +272,11 @@ impl CloudFormation {
             stack.updated_ms = Some(ctx.now_ms);
         }
         let stack_id = stack.id.clone();
-        let status = if is_new { "CREATE_IN_PROGRESS" } else { "UPDATE_IN_PROGRESS" };
+        let status = match is_new {
+            _ if is_import => "IMPORT_IN_PROGRESS",
+            true => "CREATE_IN_PROGRESS",
+            false => "UPDATE_IN_PROGRESS",
+        };
         let mut job = match is_new {
             true => self.job(ctx, &stack, caller, prepared.wish, input),
             false => self.job_of_update(ctx, &stack, caller, prepared.wish, input).await?,
@@ -245,6 +286,7 @@ impl CloudFormation {
             (false, OnFailure::Delete) => OnFailure::Rollback,
             (_, on_failure) => on_failure,
         };
+        job.imports = set.imports;
         self.start(owner.clone(), stack, Some(rev), status, job, &prepared.plan.imports).await?;
         // A stack's change sets are over with the execution of one of them.
         for other in self.storage.change_sets(&owner, &stack_id).await? {

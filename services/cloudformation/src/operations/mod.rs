@@ -2,6 +2,7 @@
 
 mod change_sets;
 mod drift;
+pub(crate) mod imports;
 mod look;
 mod signal;
 mod stacks;
@@ -25,7 +26,7 @@ use crate::executor::{self, Run};
 use crate::intrinsics::Pseudo;
 use crate::notices;
 use crate::prepared::{self, Prepared};
-use crate::stack::{Event, Job, Notified, OnFailure, Stack, Texts, Wish};
+use crate::stack::{Event, Imports, Job, Notified, OnFailure, Stack, Texts, Wish};
 use crate::storage::{Beside, Owner};
 use crate::template::Given;
 
@@ -169,6 +170,7 @@ impl CloudFormation {
             start: None,
             unfinished: BTreeSet::new(),
             is_first: false,
+            imports: Imports::new(),
         }
     }
 
@@ -377,15 +379,6 @@ impl CloudFormation {
 
     /// What a request asks a stack to be; parameters come later, from the template.
     async fn wish(&self, ctx: &Context, input: &Input, previous: Option<&Stack>) -> Result<Wish, ApiError> {
-        let is_empty = match input.get("ResourcesToImport") {
-            None | Some(Value::Null) => true,
-            Some(Value::Array(list)) => list.is_empty(),
-            Some(Value::String(text)) => text.is_empty(),
-            Some(_) => false,
-        };
-        if !is_empty {
-            return Err(Error::NotBuilt("ResourcesToImport".to_owned()).into());
-        }
         Ok(Wish {
             template: self.template_text(ctx, input, previous).await?,
             tags: tags(input).or_else(|| previous.map(|stack| stack.wish.tags.clone())).unwrap_or_default(),

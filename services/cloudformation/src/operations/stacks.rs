@@ -296,7 +296,7 @@ fn minutes(input: &Input) -> Result<Option<u64>, Error> {
     }
 }
 
-fn busy(stack: &Stack) -> Error {
+pub fn busy(stack: &Stack) -> Error {
     Error::Validation(format!("Stack:{} is in {} state and can not be updated.", stack.arn, stack.status))
 }
 
@@ -304,6 +304,7 @@ fn busy(stack: &Stack) -> Error {
 pub fn check_updatable(stack: &Stack) -> Result<(), Error> {
     match stack.status.as_str() {
         "CREATE_COMPLETE" | "UPDATE_COMPLETE" | "UPDATE_ROLLBACK_COMPLETE" | "UPDATE_FAILED" => Ok(()),
+        "IMPORT_COMPLETE" | "IMPORT_ROLLBACK_COMPLETE" => Ok(()),
         // Of a creation that was not to be taken back.
         "CREATE_FAILED" if stack.disable_rollback => Ok(()),
         _ => Err(busy(stack)),

@@ -1,5 +1,7 @@
 //! Templates looked at without a stack being touched.
 
+use std::collections::BTreeMap;
+
 use cumulet_wire::call::Context;
 use cumulet_wire::error::ApiError;
 use serde_json::{Value, json};
@@ -7,6 +9,7 @@ use serde_json::{Value, json};
 use super::{Input, needed, owner, text};
 use crate::CloudFormation;
 use crate::prepared::{capabilities, processed, processed_by_defaults};
+use crate::resources::taken;
 use crate::template::{self, Template};
 
 fn reason(kinds: &[&str]) -> Option<String> {
@@ -92,9 +95,23 @@ impl CloudFormation {
             "Capabilities": needs,
             "CapabilitiesReason": reason(&for_kinds),
             "ResourceTypes": kinds,
+            "ResourceIdentifierSummaries": identifiers(&template),
             "Version": processed.get("AWSTemplateFormatVersion"),
             "Metadata": processed.get("Metadata").map(Value::to_string),
             "DeclaredTransforms": template.transforms,
         }))
     }
+}
+
+/// How the resources of a template are named by who imports them.
+fn identifiers(template: &Template) -> Vec<Value> {
+    let mut names: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for resource in &template.resources {
+        names.entry(&resource.kind).or_default().push(&resource.logical_id);
+    }
+    let of = |(kind, names): (&str, Vec<&str>)| {
+        let identifier = taken::identifier(kind)?;
+        Some(json!({ "ResourceType": kind, "LogicalResourceIds": names, "ResourceIdentifiers": [identifier] }))
+    };
+    names.into_iter().filter_map(of).collect()
 }

@@ -63,16 +63,21 @@ async fn described(at: &Whereabouts, name: &str) -> Result<Value, ApiError> {
     Ok(answer["Table"].clone())
 }
 
+/// What a table answers with.
+pub fn made(name: &str, table: &Value) -> Made {
+    let made = Made::new(name).with("Arn", &table["TableArn"]).with("TableId", &table["TableId"]);
+    match &table["StreamSpecification"] {
+        Value::Null => made,
+        _ => made.with("StreamArn", &table["LatestStreamArn"]),
+    }
+}
+
 /// Waits until the table and all of its indexes can be used.
 async fn active(at: &Whereabouts, name: &str) -> Result<Made, ApiError> {
     for _ in 0..ACTIVE_POLLS_MAX {
         let table = described(at, name).await?;
         if table["TableStatus"] == "ACTIVE" {
-            let made = Made::new(name).with("Arn", &table["TableArn"]).with("TableId", &table["TableId"]);
-            return Ok(match &table["StreamSpecification"] {
-                Value::Null => made,
-                _ => made.with("StreamArn", &table["LatestStreamArn"]),
-            });
+            return Ok(made(name, &table));
         }
         tokio::time::sleep(Duration::from_millis(ACTIVE_POLL_MS)).await;
     }

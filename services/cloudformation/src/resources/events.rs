@@ -354,8 +354,12 @@ async fn put_rule(
     }
     // A name may be the bus's ARN.
     let bus = bus.rsplit("event-bus/").next().unwrap_or_default();
-    let id = if bus == "default" { name.to_owned() } else { format!("{bus}|{name}") };
-    Ok(Made::new(id).with("Arn", &answer["RuleArn"]))
+    Ok(Made::new(rule_id(bus, name)).with("Arn", &answer["RuleArn"]))
+}
+
+/// The physical id of a rule.
+pub fn rule_id(bus: &str, name: &str) -> String {
+    if bus == "default" { name.to_owned() } else { format!("{bus}|{name}") }
 }
 
 /// Puts a statement into the policy of a bus, beside what is there.

@@ -15,13 +15,17 @@ pub async fn create_group(at: &Whereabouts, properties: &Map<String, Value>) -> 
     };
     let input = json!({ "logGroupName": name, "tags": at.tags(properties) });
     at.client.call("logs", "CreateLogGroup", input).await?;
-    let context = &at.client.context;
-    let arn = context.arn("logs", format!("log-group:{name}:*"));
-    let made = Made::new(name).with("Arn", &arn.into());
+    let made = made(at, &name);
     if properties.contains_key("RetentionInDays") {
         retain(at, &made, properties).await?;
     }
     Ok(made)
+}
+
+/// What a group answers with.
+pub fn made(at: &Whereabouts, name: &str) -> Made {
+    let arn = at.client.context.arn("logs", format!("log-group:{name}:*"));
+    Made::new(name).with("Arn", &arn.into())
 }
 
 async fn retain(at: &Whereabouts, made: &Made, new: &Map<String, Value>) -> Result<(), ApiError> {

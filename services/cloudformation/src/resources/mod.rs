@@ -19,6 +19,7 @@ mod rest;
 mod s3;
 mod secrets;
 mod ssm;
+pub mod taken;
 mod wait;
 mod watch;
 

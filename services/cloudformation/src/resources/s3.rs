@@ -251,16 +251,20 @@ pub async fn create(at: &Whereabouts, kind: &str, properties: &Map<String, Value
         at.client.call("s3", "DeleteBucket", json!({ "Bucket": bucket })).await?;
         return Err(error);
     }
+    Ok(Made { remark: remark(properties), ..made(at, &bucket) })
+}
+
+/// What a bucket answers with.
+pub fn made(at: &Whereabouts, bucket: &str) -> Made {
+    let region = &at.client.context.region;
     let domain = crate::operations::url_suffix(&at.client.context.host);
     let of = |text: String| Value::from(text);
-    let mut made = Made::new(bucket.clone());
-    made.remark = remark(properties);
-    Ok(made
+    Made::new(bucket)
         .with("Arn", &of(format!("arn:aws:s3:::{bucket}")))
         .with("DomainName", &of(format!("{bucket}.s3.{domain}")))
         .with("RegionalDomainName", &of(format!("{bucket}.s3.{region}.{domain}")))
         .with("DualStackDomainName", &of(format!("{bucket}.s3.dualstack.{region}.{domain}")))
-        .with("WebsiteURL", &of(format!("http://{bucket}.s3-website-{region}.{domain}"))))
+        .with("WebsiteURL", &of(format!("http://{bucket}.s3-website-{region}.{domain}")))
 }
 
 async fn put_policy(at: &Whereabouts, properties: &Map<String, Value>) -> Result<Made, ApiError> {

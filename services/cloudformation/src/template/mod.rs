@@ -45,6 +45,8 @@ pub struct Resource {
     pub depends_on: Vec<String>,
     pub condition: Option<String>,
     pub on_deletion: Fate,
+    /// Whether the template says so itself.
+    pub has_deletion_policy: bool,
     pub on_replacement: Fate,
     /// How many signals it waits for, and how long.
     pub creation_policy: Option<Value>,
@@ -253,6 +255,7 @@ fn resource(logical_id: String, value: &Value) -> Result<Resource, Error> {
         depends_on,
         condition: value.get("Condition").and_then(Value::as_str).map(str::to_owned),
         on_deletion: fate("DeletionPolicy")?,
+        has_deletion_policy: value.get("DeletionPolicy").is_some(),
         on_replacement: fate("UpdateReplacePolicy")?,
         logical_id,
     })
