@@ -1,14 +1,16 @@
-//! Builds what is carried as files: the clone library, which is loaded into runtimes, and the first process of instances
-//! that are more than one process.
+//! Builds what is carried as files: the libraries that are loaded into runtimes, and the first process of instances that are
+//! more than one process.
 
 use std::path::{Path, PathBuf};
 
 fn main() {
     println!("cargo:rerun-if-changed=clone");
     println!("cargo:rerun-if-changed=init");
+    println!("cargo:rerun-if-changed=node");
     let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets it"));
     build_init(&out.join("init"));
     build_clone(&out.join("clone.so"));
+    build_library("node/channel.c", &out.join("channel.so"));
 }
 
 fn compiler() -> cc::Build {
@@ -35,6 +37,10 @@ fn build_clone(out: &Path) {
         std::fs::write(out, []).expect("the output folder can be written");
         return;
     }
+    build_library("clone/clone.c", out);
+}
+
+fn build_library(source: &str, out: &Path) {
     let status = compiler()
         .pic(true)
         .get_compiler()
@@ -42,8 +48,8 @@ fn build_clone(out: &Path) {
         .args(["-shared", "-fvisibility=hidden", "-fno-omit-frame-pointer", "-fno-stack-protector", "-o"])
         .arg(out)
         // All symbols are looked up when it is loaded: a clone would do so again.
-        .args(["clone/clone.c", "-ldl", "-Wl,-z,now"])
+        .args([source, "-ldl", "-Wl,-z,now"])
         .status()
         .expect("a C compiler is installed");
-    assert!(status.success(), "compiling clone/clone.c");
+    assert!(status.success(), "compiling {source}");
 }

@@ -82,8 +82,7 @@ impl Lab {
     fn new(runtime: &str, code: &Path, clones: Clones, is_alone: bool, interpreters: &[String]) -> Result<Lab, Failed> {
         let scratch = tempfile::tempdir()?;
         let runtimes = scratch.path().join("runtime");
-        let texts = cumulet_runtimes::FILES.iter().map(|(path, text)| (*path, text.as_bytes()));
-        for (path, bytes) in texts.chain([("clone.so", cumulet_runtimes::CLONE_LIBRARY)]) {
+        for (path, bytes) in cumulet_runtimes::files() {
             let path = runtimes.join(path);
             path.parent().map(std::fs::create_dir_all).transpose()?;
             std::fs::write(path, bytes)?;

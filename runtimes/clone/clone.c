@@ -36,6 +36,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../node/napi.h"
 #include "arch.h"
 
 /* glibc's cancellation signal: sigfillset leaves it out, so that no thread blocks it. Its own handler comes back in the clone. */
@@ -582,21 +583,7 @@ static int receive_descriptors(int channel, void *bytes, size_t length, int *des
   return read_all(channel, (char *)bytes + have, length - (size_t)have) ? -1 : count;
 }
 
-/* ---- Node-API, declared here so that no headers are needed; absent symbols are null in other programs */
-
-typedef struct napi_env__ *napi_env;
-typedef struct napi_value__ *napi_value;
-typedef struct napi_callback_info__ *napi_callback_info;
-typedef napi_value (*napi_callback)(napi_env, napi_callback_info);
-#define WEAK __attribute__((weak))
-extern int WEAK napi_get_cb_info(napi_env, napi_callback_info, size_t *, napi_value *, napi_value *, void **);
-extern int WEAK napi_get_value_int32(napi_env, napi_value, int32_t *);
-extern int WEAK napi_create_int32(napi_env, int32_t, napi_value *);
-extern int WEAK napi_create_array(napi_env, napi_value *);
-extern int WEAK napi_set_element(napi_env, napi_value, uint32_t, napi_value);
-extern int WEAK napi_create_function(napi_env, const char *, size_t, napi_callback, void *, napi_value *);
-extern int WEAK napi_create_string_utf8(napi_env, const char *, size_t, napi_value *);
-extern int WEAK napi_set_named_property(napi_env, napi_value, const char *, napi_value);
+/* ---- what Node.js calls */
 
 /* In a clone a number between 1 and 2^31 - 1 from the kernel's random source; otherwise why there is none. */
 static napi_value park(napi_env env, napi_callback_info info) {
@@ -609,7 +596,7 @@ static napi_value park(napi_env env, napi_callback_info info) {
   napi_get_value_int32(env, arguments[1], &clones);
   const char *why = cumulet_park(control, clones);
   if (why) {
-    napi_create_string_utf8(env, why, (size_t)-1, &result);
+    napi_create_string_utf8(env, why, NAPI_AUTO_LENGTH, &result);
     return result;
   }
   if (getrandom(&seed, sizeof seed, 0) != sizeof seed) _exit(95);
@@ -648,12 +635,8 @@ static napi_value seats(napi_env env, napi_callback_info info) {
 }
 
 __attribute__((visibility("default"))) napi_value napi_register_module_v1(napi_env env, napi_value exports) {
-  napi_value function;
-  napi_create_function(env, "park", (size_t)-1, park, NULL, &function);
-  napi_set_named_property(env, exports, "park", function);
-  napi_create_function(env, "end", (size_t)-1, end, NULL, &function);
-  napi_set_named_property(env, exports, "end", function);
-  napi_create_function(env, "seats", (size_t)-1, seats, NULL, &function);
-  napi_set_named_property(env, exports, "seats", function);
+  napi_export(env, exports, "park", park);
+  napi_export(env, exports, "end", end);
+  napi_export(env, exports, "seats", seats);
   return exports;
 }

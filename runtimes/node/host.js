@@ -11,7 +11,6 @@ const path = require('path');
 const util = require('util');
 
 const CHANNEL = 3;
-const READ_BYTES = 64 * 1024;
 // Longer messages are sent in pieces: no frame may be longer than an answer.
 const LOG_PIECE_CHARS = 1024 * 1024;
 
@@ -23,113 +22,34 @@ const exit = process.exit.bind(process);
 
 // ---- frames
 
-let out = Buffer.allocUnsafe(READ_BYTES);
-const input = Buffer.allocUnsafe(READ_BYTES);
-const pause = new Int32Array(new SharedArrayBuffer(4));
-
-// Set while a template or a clone rehearses: what is read comes from its bytes, and what is written goes nowhere, in the
-// template through the descriptor of such a file.
-let script = null;
-
-function writeAll(buffer, length) {
-  if (script && script.nowhere === null) return;
-  const descriptor = script ? script.nowhere : CHANNEL;
-  let sent = 0;
-  while (sent < length) {
-    try {
-      sent += fs.writeSync(descriptor, buffer, sent, length - sent);
-    } catch (error) {
-      // Somebody made the descriptor non-blocking; the host reads all the time, so there will be room soon.
-      if (error.code === 'EAGAIN') Atomics.wait(pause, 0, 0, 1);
-      else if (error.code !== 'EINTR') exit(1);
-    }
-  }
-}
+const library = { exports: {} };
+process.dlopen(library, path.join(__dirname, 'channel.so'));
+const channel = library.exports;
 
 function send(type, text) {
-  sendAt(type, text, 0);
-}
-
-// `reserved` bytes before the text are left for the caller's `fill`.
-function sendAt(type, text, reserved, fill) {
-  const start = 5 + reserved;
-  let buffer = out;
-  let bytes;
-  if (text.length * 3 + start <= buffer.length) {
-    bytes = buffer.write(text, start, 'utf8');
-  } else {
-    bytes = Buffer.byteLength(text);
-    buffer = Buffer.allocUnsafe(start + bytes);
-    buffer.write(text, start, 'utf8');
-  }
-  buffer.writeUInt32LE(1 + reserved + bytes, 0);
-  buffer[4] = type.charCodeAt(0);
-  if (fill) fill(buffer);
-  writeAll(buffer, start + bytes);
+  if (!channel.send(type.charCodeAt(0), text)) exit(1);
 }
 
 function sendLog(timestamp, message) {
-  const stamp = (buffer) => {
-    buffer.writeUIntLE(timestamp, 5, 6);
-    buffer.writeUInt16LE(0, 11);
-  };
   for (let from = 0; from === 0 || from < message.length; from += LOG_PIECE_CHARS) {
     const piece = message.length <= LOG_PIECE_CHARS ? message : message.slice(from, from + LOG_PIECE_CHARS);
-    sendAt('L', piece, 8, stamp);
-  }
-}
-
-function readScript(buffer, from) {
-  const count = script.bytes.copy(buffer, from, script.at);
-  script.at += count;
-  return count;
-}
-
-function readSome(buffer, from) {
-  if (script && script.nowhere === null) return readScript(buffer, from);
-  const descriptor = script ? script.nowhere : CHANNEL;
-  for (;;) {
-    try {
-      const count = fs.readSync(descriptor, buffer, from, buffer.length - from, null);
-      if (script) return readScript(buffer, from);
-      // The host is gone, and with it all reason to be.
-      if (count === 0) exit(0);
-      return count;
-    } catch (error) {
-      if (error.code === 'EAGAIN') Atomics.wait(pause, 0, 0, 1);
-      else if (error.code !== 'EINTR') exit(1);
-    }
+    if (!channel.log(timestamp, piece)) exit(1);
   }
 }
 
 // The frame that somebody who wants the clone begins with: a JSON object.
 function readFrame() {
-  let have = 0;
-  while (have < 4) have += readSome(input.subarray(0, 4), have);
-  const total = input.readUInt32LE(0);
-  const buffer = Buffer.allocUnsafe(total);
-  have = 0;
-  while (have < total) have += readSome(buffer, have);
-  return parse(buffer.toString('utf8', 1));
+  const body = channel.body();
+  if (body === undefined) exit(0);
+  return parse(body);
 }
 
 // Waits for the next event: its header parsed, its payload as text.
 function readEvent() {
-  let buffer = input;
-  let have = 0;
-  while (have < 4) have += readSome(buffer, have);
-  const total = 4 + buffer.readUInt32LE(0);
-  if (total > buffer.length) {
-    const whole = Buffer.allocUnsafe(total);
-    buffer.copy(whole, 0, 0, have);
-    buffer = whole;
-  }
-  while (have < total) have += readSome(buffer, have);
-  const headerEnd = 9 + buffer.readUInt32LE(5);
-  return {
-    header: parse(buffer.toString('utf8', 9, headerEnd)),
-    payload: buffer.toString('utf8', headerEnd, total),
-  };
+  const header = channel.event();
+  // The host is gone, and with it all reason to be.
+  if (header === undefined) exit(0);
+  return { header: parse(header), payload: channel.payload() };
 }
 
 // ---- streamed answers
@@ -193,12 +113,7 @@ function loadResponseStream() {
 // The host reads no further while the reader of the answer is behind: then this waits.
 function sendChunks(bytes) {
   for (let from = 0; from < bytes.length; from += CHUNK_BYTES) {
-    const piece = bytes.subarray(from, from + CHUNK_BYTES);
-    const frame = Buffer.allocUnsafe(5 + piece.length);
-    frame.writeUInt32LE(1 + piece.length, 0);
-    frame[4] = 0x43;
-    piece.copy(frame, 5);
-    writeAll(frame, frame.length);
+    if (!channel.bytes(0x43, bytes.subarray(from, from + CHUNK_BYTES))) exit(1);
   }
 }
 
@@ -492,11 +407,13 @@ let current = null;
 // What to do when the event loop has nothing left.
 let whenEmpty = null;
 let initialised = false;
+// Nobody waits for the answer: see `rehearseServing`.
+let isRehearsing = false;
 
 // The answer is out before the next turn of the loop begins, so this turn costs the caller nothing; in it unhandled
 // rejections are noticed and input and output left over from the event get a chance, as on Lambda.
 function serveLater() {
-  if (!script) setImmediate(serve);
+  if (!isRehearsing) setImmediate(serve);
 }
 
 function isUnderWay(invocation) {
@@ -728,10 +645,8 @@ function withholdRandomness() {
 }
 
 // What is not compiled, or not written to, before a clone is wanted takes its time while somebody waits for the answer: the
-// way of its first frame and of events, with a handler that does nothing. A clone leaves the file out: what it writes for
-// that it would keep.
+// way of its first frame and of events, with a handler that does nothing.
 async function rehearseServing(turns) {
-  const nowhere = isClone ? null : fs.openSync('/dev/null', 'r+');
   const play = (type, header, rest) => {
     const start = header === null ? 5 : 9;
     const head = header === null ? '' : stringify(header);
@@ -739,22 +654,25 @@ async function rehearseServing(turns) {
     bytes.writeUInt32LE(bytes.length - 4, 0);
     bytes[4] = type.charCodeAt(0);
     if (header !== null) bytes.writeUInt32LE(head.length, 5);
-    script = { bytes, at: 0, nowhere };
+    return bytes;
   };
+  const first = play('N', null, stringify({ environment: {} }));
+  const event = play('E', { requestId: '', deadlineMs: 0, arn: '', trace: '', clientContext: '{}' }, '{}');
   const before = [handler, isAsync, isStreaming];
   [handler, isAsync, isStreaming] = [async (_event, context) => ({ left: context.getRemainingTimeInMillis() }), true, false];
+  isRehearsing = true;
   for (let turn = 0; turn < turns; turn++) {
-    play('N', null, stringify({ environment: {} }));
+    channel.rehearse(first);
     readFrame();
-    play('E', { requestId: '', deadlineMs: 0, arn: '', trace: '', clientContext: '{}' }, '{}');
+    channel.rehearse(event);
     serve();
     while (current) await null;
     if (!isClone) sendLog(now(), '');
   }
-  script = null;
+  channel.rehearse(Buffer.alloc(0));
+  isRehearsing = false;
   [handler, isAsync, isStreaming] = before;
   delete globalThis[REQUEST_ID];
-  if (!isClone) fs.closeSync(nowhere);
 }
 
 // Without calling them, for which the engine has a word of its own. Only functions written in JavaScript bear it.
@@ -803,8 +721,8 @@ const QUIET = 1;
 
 // Returns in each clone, when it is wanted.
 async function park(release, isLoaded) {
-  const library = { exports: {} };
-  process.dlopen(library, '/var/runtime/clone.so');
+  const clones = { exports: {} };
+  process.dlopen(clones, '/var/runtime/clone.so');
   require('dns');
   require('async_hooks');
   const { Socket } = require('net');
@@ -818,12 +736,12 @@ async function park(release, isLoaded) {
   const standard = [process.stdout, process.stderr].filter((stream) => stream instanceof Socket).length;
   const hasSockets = process.getActiveResourcesInfo().filter((name) => /^(TCP|Pipe|TLS)/.test(name)).length > standard;
   isQuiet = isLoaded && hooks.afterRestore.length === 0 && !hasSeats;
-  const found = library.exports.park(CHANNEL, isQuiet ? QUIET : 0);
+  const found = clones.exports.park(CHANNEL, isQuiet ? QUIET : 0);
   if (typeof found === 'string') throw new Error(found);
   isClone = true;
   release(found);
   // Handlers of `exit` have run when this is called.
-  process.reallyExit = (code) => library.exports.end(code || 0);
+  process.reallyExit = (code) => clones.exports.end(code || 0);
   // What the first event will write to is the clone's own before anybody waits for it.
   await rehearseServing(1);
   const { environment } = readFrame();

@@ -99,7 +99,8 @@ fn home(path: &str) -> PathBuf {
 async fn proven(runtime: Runtime, interpreter: PathBuf) {
     let file = if matches!(runtime, Runtime::Node { .. }) { "index.js" } else { "index.py" };
     let path = format!("proof/{file}");
-    let (_, code) = cumulet_runtimes::FILES.iter().find(|(known, _)| *known == path).unwrap();
+    let (_, code) = cumulet_runtimes::files().find(|(known, _)| *known == path).unwrap();
+    let code = std::str::from_utf8(code).unwrap();
     let name = interpreter.display().to_string();
     let Some(lab) = lab_with(runtime, file, code, vec![interpreter]) else { return };
     assert_eq!(lab.settled().await, "cloned", "{name}");

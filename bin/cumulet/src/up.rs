@@ -408,9 +408,7 @@ fn prepare(data_dir: &Path) -> io::Result<()> {
     for folder in cumulet_sandbox::SDK_FOLDERS {
         fs::create_dir_all(data_dir.join("runtime").join(folder))?;
     }
-    let texts = cumulet_runtimes::FILES.iter().map(|(path, text)| (*path, text.as_bytes()));
-    let programs = [("clone.so", cumulet_runtimes::CLONE_LIBRARY), ("init", cumulet_runtimes::INIT)];
-    for (path, bytes) in texts.chain(programs) {
+    for (path, bytes) in cumulet_runtimes::files() {
         let path = data_dir.join("runtime").join(path);
         fs::create_dir_all(path.parent().unwrap_or(data_dir))?;
         if fs::read(&path).ok().as_deref() != Some(bytes) {

@@ -43,12 +43,11 @@ pub fn lab(runtime: Runtime, file: &str, code: &str) -> Option<Lab> {
 pub fn lab_with(runtime: Runtime, file: &str, code: &str, interpreters: Vec<PathBuf>) -> Option<Lab> {
     let scratch = tempfile::tempdir().unwrap();
     let runtime_dir = scratch.path().join("runtime");
-    for (path, text) in cumulet_runtimes::FILES {
+    for (path, bytes) in cumulet_runtimes::files() {
         let path = runtime_dir.join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
+        std::fs::write(path, bytes).unwrap();
     }
-    std::fs::write(runtime_dir.join("clone.so"), cumulet_runtimes::CLONE_LIBRARY).unwrap();
     let code_dir = scratch.path().join("code");
     std::fs::create_dir(&code_dir).unwrap();
     std::fs::write(code_dir.join(file), code).unwrap();

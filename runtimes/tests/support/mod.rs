@@ -95,8 +95,8 @@ pub fn records_first(mut lines: Lines) -> Lines {
 impl Running {
     pub fn start_host(language: &str, handler: &str, files: &[(&str, &str)], env: &[(&str, &str)]) -> Running {
         let dir = TempDir::new().unwrap();
-        write_files(&dir.path().join("runtime"), cumulet_runtimes::FILES);
-        write_files(&dir.path().join("task"), files);
+        write_files(&dir.path().join("runtime"), cumulet_runtimes::files());
+        write_files(&dir.path().join("task"), files.iter().copied());
         let program = match language {
             "node" => "node \"$1/runtime/node/host.js\"",
             _ => "python3 \"$1/runtime/python/host.py\"",
@@ -115,7 +115,7 @@ impl Running {
 
     pub fn start_bootstrap(script: &str) -> Running {
         let dir = TempDir::new().unwrap();
-        write_files(&dir.path().join("task"), &[("bootstrap.py", script)]);
+        write_files(&dir.path().join("task"), [("bootstrap.py", script)]);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let mut command = Command::new("python3");
@@ -214,10 +214,10 @@ fn set_env(command: &mut Command, dir: &Path, handler: &str, env: &[(&str, &str)
         .envs(env.iter().copied());
 }
 
-fn write_files(root: &Path, files: &[(&str, &str)]) {
-    for (path, text) in files {
+fn write_files<'a, T: AsRef<[u8]>>(root: &Path, files: impl IntoIterator<Item = (&'a str, T)>) {
+    for (path, bytes) in files {
         let path = root.join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
+        std::fs::write(path, bytes).unwrap();
     }
 }
