@@ -114,6 +114,22 @@ pub fn check_capabilities(template: &Template, given: &[String], expands: bool) 
     Ok(())
 }
 
+/// Whether the types of a template are among those that a request allows: whole names, or what they begin with and a `*`.
+/// An empty list allows all.
+pub fn check_types(template: &Template, allowed: &[String]) -> Result<(), Error> {
+    let is_allowed = |kind: &str| {
+        allowed.iter().any(|one| one.strip_suffix('*').map_or(one == kind, |beginning| kind.starts_with(beginning)))
+    };
+    match template.resources.iter().find(|resource| !allowed.is_empty() && !is_allowed(&resource.kind)) {
+        None => Ok(()),
+        Some(resource) => Err(Error::Validation(format!(
+            "Resource type {} is not allowed by parameter ResourceTypes [{}]",
+            resource.kind,
+            allowed.join(", ")
+        ))),
+    }
+}
+
 /// Makes a wish ready whose parameters have their texts. `exports` are what other stacks export.
 pub fn prepare(
     wish: Wish,

@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 
 use super::stacks::{busy, check_updatable, is_change, on_failure};
 use super::{
-    Input, flag, given, imports, needed, new_stack, notified, owner, root_event, tag_list, text, told, triggers,
+    Input, flag, given, imports, needed, new_stack, notified, owner, root_event, tag_list, text, texts, told, triggers,
 };
 use crate::CloudFormation;
 use crate::changes;
 use crate::errors::Error;
-use crate::prepared::check_capabilities;
+use crate::prepared::{check_capabilities, check_types};
 use crate::stack::{ChangeSet, OnFailure, Stack, Wish};
 use crate::storage::{Beside, Owner};
 use crate::template::Given;
@@ -114,6 +114,7 @@ impl CloudFormation {
         match prepared {
             Ok(prepared) => {
                 check_capabilities(&prepared.template, &prepared.wish.capabilities, false)?;
+                check_types(&prepared.template, &texts(input, "ResourceTypes"))?;
                 if kind == "UPDATE" && !is_change(&stack, &prepared)? && topics == stack.topics() && !is_guarded_anew {
                     failed(NO_CHANGES.to_owned());
                 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{Input, flag, given, needed, new_stack, notified, owner, text, texts, told, triggers};
 use crate::CloudFormation;
 use crate::errors::Error;
-use crate::prepared::{Prepared, check_capabilities};
+use crate::prepared::{Prepared, check_capabilities, check_types};
 use crate::stack::{OnFailure, Parent, Stack};
 use crate::storage::Owner;
 
@@ -76,6 +76,7 @@ impl CloudFormation {
         let wish = self.wish(ctx, input, None).await?;
         let prepared = self.prepare(ctx, &stack, &caller, wish, &given(input)?, true).await?;
         check_capabilities(&prepared.template, &prepared.wish.capabilities, true)?;
+        check_types(&prepared.template, &texts(input, "ResourceTypes"))?;
         if self.find(&owner, &name).await?.is_some() {
             return Err(Error::StackExists(name).into());
         }
@@ -104,6 +105,7 @@ impl CloudFormation {
         let wish = self.wish(ctx, input, Some(&stack)).await?;
         let prepared = self.prepare(ctx, &stack, &caller, wish, &given(input)?, false).await?;
         check_capabilities(&prepared.template, &prepared.wish.capabilities, true)?;
+        check_types(&prepared.template, &texts(input, "ResourceTypes"))?;
         if !is_change(&stack, &prepared)? && topics == stack.topics() && !is_guarded_anew {
             return Err(Error::Validation("No updates are to be performed.".into()).into());
         }

@@ -103,6 +103,31 @@ async fn what_was_just_made_may_go_in_spite_of_its_policy() {
 }
 
 #[tokio::test]
+async fn types_that_a_request_does_not_allow_are_refused() {
+    let f = Fixture::new();
+    for (allowed, is_good) in [
+        (json!(["AWS::*"]), true),
+        (json!(["AWS::IAM::Role", "AWS::Lambda::*"]), true),
+        (json!(["AWS::Lambda::*"]), false),
+        (json!(["Custom::*", "AWS::IAM::Role"]), false),
+    ] {
+        let mut input = create(plain(128, false));
+        (input["ChangeSetName"], input["ChangeSetType"]) = ("c".into(), "CREATE".into());
+        input["ResourceTypes"] = allowed.clone();
+        let direct = f.try_call("CreateStack", input.clone()).await;
+        if is_good {
+            f.call("DeleteStack", json!({"StackName": "s"})).await;
+            f.free().await;
+            f.call("CreateChangeSet", input).await;
+            f.call("DeleteStack", json!({"StackName": "s"})).await;
+        }
+        assert_eq!(direct.is_ok(), is_good, "{allowed}: {direct:?}");
+        let why = direct.err().map(|error| error.message).unwrap_or_default();
+        assert!(is_good || why.contains("is not allowed by parameter ResourceTypes"), "{why}");
+    }
+}
+
+#[tokio::test]
 async fn policies_lie_in_buckets() {
     let f = Fixture::new();
     let policy = r#"{"Statement": [{"Effect": "Deny", "Action": "Update:*", "Principal": "*", "Resource": "*"}]}"#;
