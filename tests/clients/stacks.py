@@ -149,3 +149,34 @@ assert any("HelloDbPolicy" in policy for policy in attached), attached
 stacks.delete_stack(StackName="shop")
 until("the domain name is gone", lambda: not boto3.client("apigatewayv2").get_domain_names()["Items"])
 until("the stack is gone", lambda: not [s for s in stacks.list_stacks()["StackSummaries"] if s["StackStatus"] == "DELETE_IN_PROGRESS"])
+
+# An alarm takes an update back: the one that is on, while it is under way and in the time after; and so does one that is not there.
+alarms = boto3.client("cloudwatch")
+alarms.put_metric_alarm(AlarmName="errors", Namespace="shop", MetricName="errors", Statistic="Sum", Period=60, EvaluationPeriods=1,
+                        Threshold=1, ComparisonOperator="GreaterThanThreshold", TreatMissingData="ignore")
+alarms.put_composite_alarm(AlarmName="any", AlarmRule="ALARM(errors)")
+turn = lambda state: alarms.set_alarm_state(AlarmName="errors", StateValue=state, StateReason="by hand")
+trigger = lambda name, kind="": {"Arn": f"arn:aws:cloudwatch:us-east-1:000000000000:alarm:{name}", "Type": f"AWS::CloudWatch::{kind}Alarm"}
+guarded = lambda seconds: json.dumps({"Resources": {"Queue": {"Type": "AWS::SQS::Queue", "Properties": {"VisibilityTimeout": seconds}}}})
+turn("OK")
+both = {"RollbackTriggers": [trigger("errors"), trigger("any", "Composite")], "MonitoringTimeInMinutes": 0}
+stacks.create_stack(StackName="guarded", TemplateBody=guarded(1), RollbackConfiguration=both)
+ends("guarded", "CREATE_COMPLETE")
+assert stacks.describe_stacks(StackName="guarded")["Stacks"][0]["RollbackConfiguration"] == both
+stacks.update_stack(StackName="guarded", TemplateBody=guarded(2), RollbackConfiguration={"MonitoringTimeInMinutes": 180})
+until("only the alarms are looked at", lambda: stacks.list_stack_resources(StackName="guarded")["StackResourceSummaries"][0]["ResourceStatus"] == "UPDATE_COMPLETE")
+assert status("guarded") == "UPDATE_IN_PROGRESS"
+turn("ALARM")
+said = ends("guarded", "UPDATE_ROLLBACK_COMPLETE")
+assert any("is in the state ALARM" in why for *_, why in said), said
+lost = {"RollbackTriggers": [trigger("lost")]}
+stacks.update_stack(StackName="guarded", TemplateBody=guarded(2), RollbackConfiguration=lost, DisableRollback=True)
+said = ends("guarded", "UPDATE_FAILED")
+assert any("alarm:lost does not exist" in why for *_, why in said), said
+stacks.rollback_stack(StackName="guarded")
+ends("guarded", "UPDATE_ROLLBACK_COMPLETE")
+stacks.update_stack(StackName="guarded", TemplateBody=guarded(2), RollbackConfiguration={"RollbackTriggers": []})
+ends("guarded", "UPDATE_COMPLETE")
+fails("is not the ARN of an alarm", "update_stack", StackName="guarded", TemplateBody=guarded(3),
+      RollbackConfiguration={"RollbackTriggers": [{"Arn": "errors", "Type": "AWS::CloudWatch::Alarm"}]})
+stacks.delete_stack(StackName="guarded")
