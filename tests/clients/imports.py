@@ -109,7 +109,7 @@ for words, given in {
     "is of the type AWS::S3::Bucket in the template": wish(bucket, [{**identified("Topic"), "LogicalResourceId": "Bucket"}]),
     "not implemented: cloudformation ResourceTypes [AWS::SNS::Subscription]": wish(bucket, [identified("Bucket", ResourceType="AWS::SNS::Subscription")]),
     "only valid for change sets of the type IMPORT": {**wish(bucket, bucket_id), "ChangeSetType": "CREATE"},
-    "not implemented: cloudformation ImportExistingResources": {**wish(bucket, []), "ChangeSetType": "CREATE", "ImportExistingResources": True},
+    "not implemented: cloudformation DeploymentMode": {**wish(bucket, []), "ChangeSetType": "CREATE", "DeploymentMode": "REVERT_DRIFT"},
 }.items():
     assert fails(words, "create_change_set", **given) == "ValidationError", words
 fails("does not exist", "describe_stacks", StackName="all")
@@ -179,3 +179,26 @@ def is_gone():
 until("the stack is gone", is_gone)
 assert buckets.list_buckets()["Buckets"][0]["Name"] == "taken" and functions.get_alias(FunctionName="taken", Name="live")
 assert topics.list_topics()["Topics"] == [{"TopicArn": topic}], "only what is to go went"
+
+# What is there under its name is imported, and the rest is made. What was there stays when it goes wrong.
+some = {"Bucket": resource("Bucket"), "Queue": resource("Queue"), "Topic": resource("Topic", Properties={"TopicName": "third"}, DeletionPolicy="RetainExceptOnCreate"),
+        "Rule": resource("Rule"), "Secret": resource("Secret"), "Role": resource("Role"), "Group": resource("Group", Properties={"LogGroupName": "made"})}
+broken = {"Broken": {"Type": "AWS::SSM::Parameter", "DependsOn": list(some), "Properties": {"Type": "String", "Value": "v", "Name": "no name"}}}
+mixed = lambda resources: {**wish(resources, [], stack="mixed"), "ChangeSetType": "CREATE", "ImportExistingResources": True}
+taken = {"Bucket", "Queue", "Rule", "Secret", "Role"}
+for resources, end in ((some | broken, "ROLLBACK_COMPLETE"), (some, "CREATE_COMPLETE")):
+    stacks.create_change_set(**mixed(resources))
+    changes = [change["ResourceChange"] for change in stacks.describe_change_set(StackName="mixed", ChangeSetName="import")["Changes"]]
+    assert {change["LogicalResourceId"] for change in changes if change["Action"] == "Import"} == taken, changes
+    execute("mixed")
+    said = ends("mixed", end)
+    for name in taken:
+        wanted = ["DELETE_SKIPPED"] * ("Broken" in resources) + ["IMPORT_COMPLETE", "IMPORT_IN_PROGRESS"]
+        assert [what for which, what, _ in said if which == name] == wanted, (name, said)
+    assert buckets.list_buckets()["Buckets"] and queues.list_queues()["QueueUrls"] == [queue]
+    if "Broken" in resources:
+        # A policy that keeps what was made keeps the group.
+        logs.delete_log_group(logGroupName="made")
+        assert topics.list_topics()["Topics"] == [{"TopicArn": topic}]
+        stacks.delete_stack(StackName="mixed")
+fails("already exists in stack mixed", "create_change_set", **{**mixed({"Bucket": resource("Bucket")}), "StackName": "another"})

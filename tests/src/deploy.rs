@@ -1,7 +1,7 @@
 //! What the tests of tools that deploy share: applications, the tools, and what is left of them.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use serde_json::Value;
 
@@ -49,7 +49,17 @@ pub fn application(name: &str) -> tempfile::TempDir {
     folder
 }
 
-/// Runs a tool in a folder; answers what it says.
+/// Runs a tool in a folder.
+fn output_in(cloud: &Cloud, folder: &Path, program: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    let mut command = cloud.command(program);
+    command.args(arguments).current_dir(folder).envs(environment.iter().copied());
+    command.env("CI", "1").env("NODE_RUNTIME", node_runtime()).env("NODE_NO_WARNINGS", "1");
+    command.env("SLS_TELEMETRY_DISABLED", "1").env("SLS_NOTIFICATIONS_MODE", "off");
+    command.env("CDK_DISABLE_VERSION_CHECK", "1");
+    output(&mut command)
+}
+
+/// The same of one that succeeds; answers what it says.
 pub fn run_in(
     cloud: &Cloud,
     folder: &Path,
@@ -57,14 +67,13 @@ pub fn run_in(
     arguments: &[&str],
     environment: &[(&str, &str)],
 ) -> String {
-    let mut command = cloud.command(program);
-    command.args(arguments).current_dir(folder).envs(environment.iter().copied());
-    command.env("CI", "1").env("NODE_RUNTIME", node_runtime()).env("NODE_NO_WARNINGS", "1");
-    command.env("SLS_TELEMETRY_DISABLED", "1").env("SLS_NOTIFICATIONS_MODE", "off");
-    command.env("CDK_DISABLE_VERSION_CHECK", "1");
-    let done = output(&mut command);
+    let done = output_in(cloud, folder, program, arguments, environment);
+    said(&done, &format!("{} {arguments:?}", program.display()))
+}
+
+fn said(done: &Output, what: &str) -> String {
     let text = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
-    assert!(done.status.success(), "{} {arguments:?}: {text}", program.display());
+    assert!(done.status.success(), "{what}: {text}");
     text
 }
 
@@ -82,8 +91,8 @@ pub fn is_nothing_left(cloud: &Cloud) {
     }
 }
 
-/// The same of the CDK.
-pub fn cdk_in(cloud: &Cloud, folder: &Path, arguments: &[&str], greeting: &str) -> String {
+/// The CDK in a folder.
+pub fn cdk_output(cloud: &Cloud, folder: &Path, arguments: &[&str], greeting: &str) -> Output {
     let modules = root().join("tests/clients/deploy/node_modules");
     let environment = [
         ("GREETING", greeting),
@@ -91,5 +100,11 @@ pub fn cdk_in(cloud: &Cloud, folder: &Path, arguments: &[&str], greeting: &str) 
         ("CDK_DEFAULT_ACCOUNT", "000000000000"),
         ("CDK_DEFAULT_REGION", "us-east-1"),
     ];
-    run_in(cloud, folder, &modules.join(".bin/cdk"), arguments, &environment)
+    output_in(cloud, folder, &modules.join(".bin/cdk"), arguments, &environment)
+}
+
+/// The same of one that succeeds; answers what it says.
+pub fn cdk_in(cloud: &Cloud, folder: &Path, arguments: &[&str], greeting: &str) -> String {
+    let done = cdk_output(cloud, folder, arguments, greeting);
+    said(&done, &format!("cdk {arguments:?}"))
 }

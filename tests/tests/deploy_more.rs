@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use cumulet_tests::deploy::{application, is_nothing_left, no_stack, output_of, run_in, stack};
+use cumulet_tests::deploy::{application, cdk_in, cdk_output, is_nothing_left, no_stack, output_of, run_in, stack};
 use cumulet_tests::{Cloud, eventually, python_runtime, root, succeed};
 use serde_json::{Value, json};
 
@@ -174,4 +174,39 @@ fn aws_packages_and_deploys() {
     no_queues_nor_stacks(&cloud, |_| false);
     let buckets = cloud.aws(&["s3api", "list-buckets"]);
     assert_eq!(buckets["Buckets"].as_array().map(Vec::len), Some(1), "only the one that was made by hand: {buckets}");
+}
+
+/// `cdk import` of what is there already; then a deployment that fails and stays so, until `cdk rollback`.
+#[test]
+fn cdk_imports_and_rolls_back() {
+    let cloud = Cloud::start();
+    let folder = application("cdk-taken");
+    let cdk = |arguments: &[&str], mode: &str| cdk_in(&cloud, folder.path(), arguments, mode);
+    cloud.aws(&["s3api", "create-bucket", "--bucket", "there-already"]);
+    let queue = cloud.aws(&["sqs", "create-queue", "--queue-name", "there-already"])["QueueUrl"].clone();
+    cdk(&["bootstrap", "aws://000000000000/us-east-1"], "plain");
+    cdk(&["deploy", "--require-approval", "never"], "plain");
+    // What is to be taken, as an assembly: the application need not run every time.
+    cdk(&["synth", "--quiet", "--output", "taken"], "import");
+    let template = std::fs::read(folder.path().join("taken/Taken.template.json")).expect("a template");
+    let template: Value = serde_json::from_slice(&template).expect("a template in JSON");
+    let resources = template["Resources"].as_object().cloned().unwrap_or_default();
+    let found = resources.iter().find(|(_, resource)| resource["Type"] == "AWS::S3::Bucket");
+    let bucket = found.map(|(name, _)| name.as_str()).expect("a bucket in the template");
+    let mapping = json!({ bucket: {"BucketName": "there-already"}, "Other": {"QueueUrl": queue} });
+    std::fs::write(folder.path().join("mapping.json"), mapping.to_string()).expect("writing the mapping");
+    cdk(&["import", "--app", "taken", "--resource-mapping", "mapping.json"], "import");
+    let status = || {
+        let found = cloud.aws(&["cloudformation", "describe-stacks", "--stack-name", "Taken"])["Stacks"][0].clone();
+        found["StackStatus"].as_str().unwrap_or_default().to_owned()
+    };
+    assert_eq!(status(), "IMPORT_COMPLETE");
+    let failing = ["deploy", "--no-rollback", "--require-approval", "never"];
+    assert!(!cdk_output(&cloud, folder.path(), &failing, "broken").status.success());
+    assert_eq!(status(), "UPDATE_FAILED");
+    cdk(&["rollback", "--app", "taken"], "import");
+    assert_eq!(status(), "UPDATE_ROLLBACK_COMPLETE");
+    assert!(cdk(&["diff", "--app", "taken"], "import").contains("There were no differences"));
+    no_stack(&cloud, "Taken");
+    assert_eq!(cloud.aws(&["sqs", "list-queues"])["QueueUrls"], json!([queue]), "what was taken is to stay");
 }

@@ -72,6 +72,9 @@ pub struct Step {
     /// What an update in place tries to bring the resource to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tried: Option<Map<String, Value>>,
+    /// The resource was there before: on the way back the stack lets go of it, and does not delete it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_taken: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

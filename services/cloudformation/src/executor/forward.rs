@@ -16,6 +16,7 @@ use crate::errors::Error;
 use crate::intrinsics::Scope;
 use crate::plan::{self, Action, Existing};
 use crate::prepared::Prepared;
+use crate::resources::taken::{self, Identifier};
 use crate::resources::{self, Made, Whereabouts};
 use crate::stack::{Event, StackOutput, StackResource, Step, StepState};
 use crate::storage::Beside;
@@ -28,6 +29,8 @@ struct Work {
     /// What an update in place starts from.
     old: Option<(Made, Map<String, Value>)>,
     properties: Map<String, Value>,
+    /// What identifies a resource that is there already, and what it is to be without the stack's tags.
+    taken: Option<(Identifier, Map<String, Value>)>,
 }
 
 /// Why a resource did not come to be, and what there is of it all the same.
@@ -50,6 +53,13 @@ impl Work {
     async fn called(&self) -> Result<Made, ApiError> {
         let new = dynamic::resolved(&self.at.client, &self.properties).await?;
         match &self.old {
+            None if let Some((named, plain)) = &self.taken => {
+                let made = taken::take(&self.at, &self.kind, named).await?;
+                match *plain == self.properties {
+                    true => Ok(made),
+                    false => resources::update(&self.at, &self.kind, &made, plain, &new).await,
+                }
+            }
             None => resources::create(&self.at, &self.kind, &new).await,
             Some((made, old)) => {
                 // What is not there any more was something else than what is wanted now.
@@ -175,7 +185,7 @@ impl Run {
         let Some(resource) = &action.resource else { return Ok(Ok(None)) };
         let name = &action.logical_id;
         let is_creation = self.job.start().get(name).is_none_or(|row| row.made.physical_id.is_empty());
-        let verb = if is_creation { "CREATE" } else { "UPDATE" };
+        let verb = self.verb(name, is_creation);
         let row = |properties: &Map<String, Value>| StackResource {
             existing: Existing {
                 kind: action.resource_type.clone(),
@@ -203,9 +213,12 @@ impl Run {
             Ok(policies) => policies,
             Err(error) => return Ok(Err(Failed(error.to_string()))),
         };
+        let taken = self.job.imports.get(name).filter(|_| is_creation);
+        let taken = taken.map(|(_, named)| (named.clone(), properties.clone()));
         let properties = plan::with_tags(&action.resource_type, properties, &prepared.wish.tags);
         let old = self.stack.resources.get(name).filter(|_| !is_creation).cloned();
         let earlier = self.stack.resources.get(name).and_then(|row| row.step.clone());
+        let was_taken = earlier.as_ref().is_some_and(|step| step.is_taken && self.job.takes_back(step));
         let earlier = earlier.filter(|step| step.job == self.job.id);
         let mut is_in_place = false;
         if let Some(old) = &old {
@@ -232,6 +245,7 @@ impl Run {
             state: StepState::Begun,
             seed: seed.clone(),
             tried: (is_in_place && !resources::is_fixed(&action.resource_type)).then(|| properties.clone()),
+            is_taken: taken.is_some() || was_taken,
         });
         if let Some(begun) = self.stack.resources.get(name).filter(|_| earlier.is_some()) {
             // Since when it is under way does not change when it is taken again.
@@ -264,8 +278,18 @@ impl Run {
             kind: action.resource_type.clone(),
             old: old.filter(|_| is_in_place).map(|old| (old.made, old.properties)),
             properties,
+            taken,
         };
         Ok(Ok(Some((work, new))))
+    }
+
+    /// What statuses of a resource begin with.
+    fn verb(&self, name: &str, is_creation: bool) -> &'static str {
+        match is_creation {
+            true if self.job.imports.contains_key(name) => "IMPORT",
+            true => "CREATE",
+            false => "UPDATE",
+        }
     }
 
     /// Its policies of creation and update.
@@ -286,7 +310,7 @@ impl Run {
         events: &mut Vec<Event>,
     ) -> Result<(), Failed> {
         let old = self.stack.resources.get(name).filter(|row| !row.made.physical_id.is_empty()).cloned();
-        let verb = if old.is_none() { "CREATE" } else { "UPDATE" };
+        let verb = self.verb(name, old.is_none());
         match result {
             Ok(made) => {
                 new.made = made;

@@ -6,7 +6,6 @@ use serde_json::{Map, Value};
 use super::{Failed, Run};
 use crate::dynamic;
 use crate::errors::Error;
-use crate::operations::imports::holder;
 use crate::plan::{self, Action, Existing};
 use crate::prepared::Prepared;
 use crate::resources::{self, taken};
@@ -73,13 +72,7 @@ impl Run {
         let event = self.note(name, "IMPORT_IN_PROGRESS", Some("Resource import started."));
         self.save(event.as_slice()).await?;
         let at = self.at(name, "", false)?;
-        let taken = match taken::take(&at, &kind, &identifier).await {
-            Ok(made) => match holder(&self.cloud, &self.owner, &kind, &made.physical_id).await? {
-                None => Ok(made),
-                Some(holder) => Err(format!("Resource {} already exists in stack {holder}", made.physical_id)),
-            },
-            Err(error) => Err(super::forward::reason(&error)),
-        };
+        let taken = taken::take(&at, &kind, &identifier).await.map_err(|error| super::forward::reason(&error));
         let taken = match (taken, self.resolved(prepared, &resource.properties)) {
             (Ok(made), Ok(properties)) => Ok((made, properties)),
             (Err(why), _) => Err(why),

@@ -134,6 +134,7 @@ impl Run {
             false => !is_undo && row.on_replacement != Fate::Delete,
             true => {
                 self.job.retain.contains(name)
+                    || (is_undo && row.step.as_ref().is_some_and(|step| step.is_taken && self.job.takes_back(step)))
                     || (row.on_deletion == Fate::Retain && !(is_undo && self.job.retains_except_on_create))
                     || (row.on_deletion == Fate::RetainExceptOnCreate && !is_undo)
             }

@@ -121,6 +121,10 @@ impl CloudFormation {
                 set.changes = changes::described(&prepared, &stack);
                 if kind == "IMPORT" {
                     imports::check(&stack, &prepared, &set.imports)?;
+                } else if flag(input, "ImportExistingResources") {
+                    set.imports = self.found_imports(ctx, &stack, &caller, &prepared).await?;
+                }
+                if !set.imports.is_empty() {
                     let ids = self.look_at_imports(ctx, &stack, &caller, &set.imports).await?;
                     set.changes = imports::shown(std::mem::take(&mut set.changes), &ids);
                 }

@@ -8,14 +8,14 @@ use cumulet_wire::call::Context;
 use cumulet_wire::error::ApiError;
 use serde_json::{Map, Value};
 
-use super::{Input, owner, text};
+use super::{Input, text};
 use crate::CloudFormation;
 use crate::errors::Error;
 use crate::plan::Kind;
 use crate::prepared::Prepared;
 use crate::resources::{Whereabouts, taken};
 use crate::stack::{Imports, Stack};
-use crate::storage::Owner;
+use crate::template::Fate;
 
 /// The resources that a request names.
 pub fn wanted(input: &Input) -> Result<Imports, Error> {
@@ -110,22 +110,27 @@ pub fn check(stack: &Stack, prepared: &Prepared, imports: &Imports) -> Result<()
     }
 }
 
-/// The stack that has a resource.
-pub async fn holder(
-    cloud: &CloudFormation,
-    owner: &Owner,
-    kind: &str,
-    physical_id: &str,
-) -> Result<Option<String>, Error> {
-    let stacks = cloud.storage.stacks(owner).await?;
-    let has = |stack: &&Stack| {
-        let mut rows = stack.resources.values();
-        rows.any(|row| row.existing.kind == kind && row.made.physical_id == physical_id)
-    };
-    Ok(stacks.iter().filter(|stack| stack.status != "DELETE_COMPLETE").find(has).map(|stack| stack.name.clone()))
-}
-
 impl CloudFormation {
+    /// What a template names that is there already and is to stay where its stack goes: that is imported and not made.
+    pub(super) async fn found_imports(
+        &self,
+        ctx: &Context,
+        stack: &Stack,
+        caller: &Caller,
+        prepared: &Prepared,
+    ) -> Result<Imports, ApiError> {
+        let client = self.client_of(caller, &ctx.region, &ctx.host)?;
+        let mut imports = Imports::new();
+        for action in prepared.plan.actions.iter().filter(|action| action.kind == Kind::Create) {
+            let is_kept = action.resource.as_ref().is_some_and(|resource| resource.on_deletion != Fate::Delete);
+            let at = Whereabouts::of(client.clone(), self, stack, &action.logical_id, ctx.now_ms);
+            if is_kept && let Some(named) = taken::existing(&at, &action.resource_type, &action.planned).await? {
+                imports.insert(action.logical_id.clone(), (action.resource_type.clone(), named));
+            }
+        }
+        Ok(imports)
+    }
+
     /// The physical ids of what is to be imported: it is there, and no stack has it.
     pub(super) async fn look_at_imports(
         &self,
@@ -138,11 +143,7 @@ impl CloudFormation {
         let mut found = BTreeMap::new();
         for (name, (kind, identifier)) in imports {
             let at = Whereabouts::of(client.clone(), self, stack, name, ctx.now_ms);
-            let id = taken::take(&at, kind, identifier).await?.physical_id;
-            if let Some(holder) = holder(self, &owner(ctx), kind, &id).await? {
-                return Err(Error::Validation(format!("Resource {id} already exists in stack {holder}")).into());
-            }
-            found.insert(name.clone(), id);
+            found.insert(name.clone(), taken::take(&at, kind, identifier).await?.physical_id);
         }
         Ok(found)
     }
@@ -161,9 +162,6 @@ pub fn shown(mut changes: Vec<Value>, ids: &BTreeMap<String, String>) -> Vec<Val
 
 /// Members of change sets that would need what is not built.
 pub fn check_absent(input: &Input) -> Result<(), Error> {
-    if super::flag(input, "ImportExistingResources") {
-        return Err(Error::NotBuilt("ImportExistingResources; name them as ResourcesToImport".into()));
-    }
     match text(input, "DeploymentMode") {
         Some(mode) => Err(Error::NotBuilt(format!("DeploymentMode {mode}"))),
         None => Ok(()),

@@ -2,7 +2,7 @@
 
 mod change_sets;
 mod drift;
-pub(crate) mod imports;
+mod imports;
 mod look;
 mod signal;
 mod stacks;

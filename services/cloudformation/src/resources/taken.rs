@@ -7,6 +7,7 @@ use cumulet_wire::error::ApiError;
 use serde_json::{Map, Value, json};
 
 use super::{Made, Whereabouts, dynamodb, events, invalid, is_gone, logs, s3, text};
+use crate::stack::Stack;
 
 /// What names a resource.
 pub type Identifier = Map<String, Value>;
@@ -34,8 +35,57 @@ pub fn identifier(kind: &str) -> Option<&'static str> {
     IDENTIFIERS.iter().find(|(name, _)| *name == kind).map(|(_, member)| *member)
 }
 
-/// What there is of a resource. Only reads.
+/// What there is of a resource that no stack has. Only reads.
 pub async fn take(at: &Whereabouts, kind: &str, named: &Identifier) -> Result<Made, ApiError> {
+    let made = read(at, kind, named).await?;
+    match holder(at, kind, &made.physical_id).await? {
+        None => Ok(made),
+        Some(holder) => Err(invalid(format!("Resource {} already exists in stack {holder}", made.physical_id))),
+    }
+}
+
+/// The stack that has a resource.
+async fn holder(at: &Whereabouts, kind: &str, physical_id: &str) -> Result<Option<String>, ApiError> {
+    let stacks = at.cloud.storage.stacks(&at.owner()).await?;
+    let has = |stack: &&Stack| {
+        let mut rows = stack.resources.values();
+        rows.any(|row| row.existing.kind == kind && row.made.physical_id == physical_id)
+    };
+    Ok(stacks.iter().filter(|stack| stack.status != "DELETE_COMPLETE").find(has).map(|stack| stack.name.clone()))
+}
+
+/// What identifies the resource that is there already under the name that its properties give it, if one is.
+pub async fn existing(at: &Whereabouts, kind: &str, planned: &Value) -> Result<Option<Identifier>, ApiError> {
+    let property = |name: &str| {
+        let text = planned.get(name).and_then(Value::as_str);
+        text.filter(|text| !text.contains('\u{1}') && !text.contains("{{resolve:")).map(str::to_owned)
+    };
+    let context = &at.client.context;
+    let value = match kind {
+        "AWS::SQS::Queue" => match property("QueueName") {
+            None => None,
+            Some(name) => match at.client.call("sqs", "GetQueueUrl", json!({ "QueueName": name })).await {
+                Ok(answer) => answer["QueueUrl"].as_str().map(str::to_owned),
+                Err(error) if is_gone(&error) => None,
+                Err(error) => return Err(error),
+            },
+        },
+        "AWS::SNS::Topic" => property("TopicName").map(|name| context.arn("sns", &name)),
+        "AWS::SecretsManager::Secret" => property("Name"),
+        "AWS::Events::Rule" if property("EventBusName").is_none() => {
+            property("Name").map(|name| context.arn("events", format!("rule/{name}")))
+        }
+        _ => identifier(kind).and_then(property),
+    };
+    let Some((member, value)) = identifier(kind).zip(value) else { return Ok(None) };
+    match made(at, kind, &value).await {
+        Ok(_) => Ok(Some(Identifier::from_iter([(member.to_owned(), value.into())]))),
+        Err(error) if is_gone(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+async fn read(at: &Whereabouts, kind: &str, named: &Identifier) -> Result<Made, ApiError> {
     let member = identifier(kind).ok_or_else(|| invalid(format!("not implemented: import of {kind}")))?;
     let name = named.get(member).map(text).unwrap_or_default();
     made(at, kind, &name).await.map_err(|error| match is_gone(&error) {
