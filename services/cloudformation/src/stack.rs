@@ -294,4 +294,7 @@ pub struct ChangeSet {
     pub rollback: Option<RollbackConfiguration>,
     #[serde(default, skip_serializing_if = "Imports::is_empty")]
     pub imports: Imports,
+    /// What fails stays as it is.
+    #[serde(default)]
+    pub keeps_failures: bool,
 }

@@ -104,6 +104,7 @@ impl CloudFormation {
             topics: stack.topics().to_vec(),
             rollback,
             imports,
+            keeps_failures: wanted_on_failure == OnFailure::Nothing,
         };
         let prepared = self.prepare(ctx, &stack, &caller, wish.clone(), &given(input)?, previous.is_none()).await;
         let mut failed = |reason: String| {
@@ -264,8 +265,8 @@ impl CloudFormation {
             return Err(Error::Validation(why.into()).into());
         }
         stack.change_set_id = Some(set.arn.clone());
-        let on_failure = match (set.on_stack_failure.as_deref(), flag(input, "DisableRollback")) {
-            (_, true) | (Some("DO_NOTHING"), _) => OnFailure::Nothing,
+        let on_failure = match (set.on_stack_failure.as_deref(), flag(input, "DisableRollback") || set.keeps_failures) {
+            (_, true) => OnFailure::Nothing,
             (Some("DELETE"), _) => OnFailure::Delete,
             _ => OnFailure::Rollback,
         };

@@ -14,9 +14,21 @@ use crate::prepared::{Prepared, check_capabilities, check_types};
 use crate::stack::{OnFailure, Parent, Stack};
 use crate::storage::Owner;
 
+/// Whether a request wants what fails to stay as it is. The mode of its `DeploymentConfig` is checked; a stack is ready here when
+/// it is complete, in both.
+pub fn keeps_failures(input: &Input) -> Result<bool, Error> {
+    let config = input.get("DeploymentConfig").unwrap_or(&Value::Null);
+    match config.get("Mode").and_then(Value::as_str) {
+        None | Some("STANDARD" | "EXPRESS") => {}
+        Some(other) => return Err(Error::unknown_value("deploymentConfig.mode", other, "[STANDARD, EXPRESS]")),
+    }
+    let is_set = config.get("DisableRollback").is_some_and(crate::template::is_true);
+    Ok(is_set || flag(input, "DisableRollback"))
+}
+
 /// What is to happen when the creation fails.
 pub fn on_failure(input: &Input, member: &str) -> Result<OnFailure, Error> {
-    match (text(input, member).as_deref(), flag(input, "DisableRollback")) {
+    match (text(input, member).as_deref(), keeps_failures(input)?) {
         (Some(_), true) => {
             Err(Error::Validation("You can specify either DisableRollback or OnFailure, but not both.".into()))
         }
@@ -95,6 +107,7 @@ impl CloudFormation {
 
     pub(crate) async fn update_stack(&self, ctx: &Context, input: &Input) -> Result<Value, ApiError> {
         let owner = owner(ctx);
+        let keeps_failures = keeps_failures(input)?;
         let (mut stack, rev) = self.stack(&owner, &needed(input, "StackName")?).await?;
         check_updatable(&stack)?;
         let caller = self.deployer(ctx, &mut stack, text(input, "RoleARN")).await?;
@@ -116,7 +129,7 @@ impl CloudFormation {
         let arn = stack.arn.clone();
         let mut job = self.job_of_update(ctx, &stack, caller, prepared.wish, input).await?;
         job.policy = self.stack_policy(ctx, input, "StackPolicyDuringUpdate").await?;
-        if flag(input, "DisableRollback") {
+        if keeps_failures {
             job.on_failure = OnFailure::Nothing;
         }
         self.start(owner, stack, Some(rev), "UPDATE_IN_PROGRESS", job, &prepared.plan.imports).await?;

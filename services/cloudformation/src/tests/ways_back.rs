@@ -103,6 +103,24 @@ async fn a_creation_that_fails_ends_as_it_was_asked_for() {
     assert!(statuses[1]["ResourceStatusReason"].as_str().unwrap().ends_with("Delete requested by user."));
     input["DisableRollback"] = true.into();
     f.refused("CreateStack", input, "DisableRollback or OnFailure").await;
+    // The newer way to say it, of a stack and of a change set.
+    let mut input = create(plain(128, false));
+    input["DeploymentConfig"] = json!({"Mode": "EXPRESS", "DisableRollback": true});
+    f.call("CreateStack", input.clone()).await;
+    f.ends("s", "CREATE_FAILED").await;
+    (input["StackName"], input["ChangeSetName"], input["ChangeSetType"]) = ("t".into(), "c".into(), "CREATE".into());
+    f.call("CreateChangeSet", input.clone()).await;
+    f.call("ExecuteChangeSet", json!({"StackName": "t", "ChangeSetName": "c"})).await;
+    f.ends("t", "CREATE_FAILED").await;
+    input["OnStackFailure"] = "ROLLBACK".into();
+    f.refused("CreateChangeSet", input.clone(), "DisableRollback or OnFailure").await;
+    input["DeploymentConfig"] = json!({"Mode": "SLOW"});
+    f.refused("CreateChangeSet", input.clone(), "[STANDARD, EXPRESS]").await;
+    input["DeploymentConfig"] = Value::Null;
+    input["StackName"] = "u".into();
+    f.call("CreateChangeSet", input).await;
+    let execution = json!({"StackName": "u", "ChangeSetName": "c", "DisableRollback": true});
+    f.refused("ExecuteChangeSet", execution, "OnStackFailure").await;
 }
 
 #[tokio::test]
