@@ -15,6 +15,7 @@
 #include <linux/capability.h>
 #include <linux/futex.h>
 #include <linux/seccomp.h>
+#include <malloc.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -48,6 +49,10 @@
 #define PASSED_MAX 16
 #define RANGES_MAX 1024
 #define SEATS_MAX 100
+#define CHUNK_BYTES_MAX (64u << 10)
+#define CHUNK_BYTES_STEP 16u
+/* A template keeps no more memory from its clones than this. */
+#define TAKEN_BYTES_MAX (16u << 20)
 /* Larger reservations are few, and may have to be near the program. */
 #define NEAR_BYTES_MAX (2u << 20)
 #define MAGIC 0x33454c43u /* "CLE3" */
@@ -496,6 +501,23 @@ static void restore_threads(void) {
   }
 }
 
+/* Free chunks of memory lie all over the heap, and a clone that is given one has to copy its page. Taken by the template, they
+ * leave its clones the end of the heap, where all that they allocate lies together. */
+static void take_free_chunks(void) {
+  struct mallinfo2 (*info)(void) = (struct mallinfo2 (*)(void))dlsym(RTLD_DEFAULT, "mallinfo2");
+  if (!info) return;
+  char *end = (char *)sbrk(0) - info().keepcost;
+  size_t taken = 0;
+  for (size_t bytes = CHUNK_BYTES_MAX; bytes >= CHUNK_BYTES_STEP && taken < TAKEN_BYTES_MAX; bytes -= CHUNK_BYTES_STEP)
+    for (; taken < TAKEN_BYTES_MAX; taken += bytes) {
+      char *chunk = malloc(bytes);
+      if (!chunk || chunk >= end) {
+        free(chunk);
+        break;
+      }
+    }
+}
+
 /* Parks this process as a template. Returns NULL in each clone, and in the template only when it cannot be cloned: then
  * why. When the host closes the control socket, the template ends. */
 __attribute__((visibility("default"))) const char *cumulet_park(int control, int clones) {
@@ -507,6 +529,7 @@ __attribute__((visibility("default"))) const char *cumulet_park(int control, int
   void *robust;
   size_t robust_length;
   reason[0] = 0;
+  take_free_chunks();
   if (look_for_children() || look_at_files()) return reason[0] ? reason : "its processes cannot be listed";
   if (park_threads()) {
     resume_threads();

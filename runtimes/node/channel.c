@@ -18,6 +18,8 @@
 #define STAMP_BYTES 8
 /* Frames up to this long have a place of their own. */
 #define HELD_BYTES (64u << 10)
+#define TRACE "_X_AMZN_TRACE_ID="
+#define TRACE_BYTES_MAX 512u
 
 /* What has been read and not been taken yet: from `at` to `have`. */
 static char held[HELD_BYTES];
@@ -25,7 +27,6 @@ static size_t at, have;
 /* The frame that was taken last, without its length; it lies in `held` or, if it is long, in memory of its own. */
 static char *frame = held, *long_frame;
 static uint32_t frame_length;
-static char out[HELD_BYTES];
 /* While somebody rehearses, what is read is in `held`, and what is written goes nowhere. */
 static int is_rehearsal;
 
@@ -109,10 +110,17 @@ static int write_all(struct iovec *pieces, int count) {
 /* A frame of a text, with a stamp before it where `stamp` is one. */
 static int send_text(napi_env env, char type, const uint64_t *stamp, napi_value text) {
   size_t start = HEAD_BYTES + (stamp ? STAMP_BYTES : 0), length = 0;
-  char *buffer = out, *own = NULL;
-  napi_get_value_string_utf8(env, text, out + start, HELD_BYTES - start, &length);
-  /* Full but for less than a character: there may be more. */
-  if (start + length + 4 >= HELD_BYTES) {
+  if (at == have) at = have = 0;
+  /* Behind what is held, so that a clone has one page to copy and not two. */
+  size_t room = HELD_BYTES - have;
+  char *buffer = held + have, *own = NULL;
+  int is_whole = 0;
+  if (room > start) {
+    napi_get_value_string_utf8(env, text, buffer + start, room - start, &length);
+    /* Full but for less than a character: there may be more. */
+    is_whole = start + length + 4 < room;
+  }
+  if (!is_whole) {
     napi_get_value_string_utf8(env, text, NULL, 0, &length);
     buffer = own = malloc(start + length + 1);
     if (!own) return 0;
@@ -222,6 +230,81 @@ static napi_value rehearse(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
+/* trace(text): what the environment says of the event; whether there was room. setenv keeps every text it was ever given. */
+static napi_value trace(napi_env env, napi_callback_info info) {
+  static char variable[sizeof TRACE + TRACE_BYTES_MAX] = TRACE;
+  size_t count = 1, length = 0;
+  napi_value argument;
+  napi_get_cb_info(env, info, &count, &argument, NULL, NULL);
+  napi_get_value_string_utf8(env, argument, NULL, 0, &length);
+  if (length > TRACE_BYTES_MAX) return flag(env, 0);
+  napi_get_value_string_utf8(env, argument, variable + sizeof TRACE - 1, TRACE_BYTES_MAX + 1, &length);
+  return flag(env, putenv(variable) == 0);
+}
+
+/* ---- turns of the event loop. setImmediate would do, but for what it writes to, and for its context, which is that of
+ * the event before. */
+
+enum { UV_CHECK = 2, UV_IDLE = 6 };
+extern size_t WEAK uv_handle_size(int);
+extern int WEAK uv_idle_init(void *, void *);
+extern int WEAK uv_idle_start(void *, void (*)(void *));
+extern int WEAK uv_idle_stop(void *);
+extern int WEAK uv_check_init(void *, void *);
+extern int WEAK uv_check_start(void *, void (*)(void *));
+extern void WEAK uv_unref(void *);
+
+static napi_env host;
+static napi_ref callback;
+static void *idle;
+/* Whether the phase after input and output, when setImmediate's functions are called, has come since. */
+static int has_turned;
+
+static void on_check(void *handle) {
+  (void)handle;
+  has_turned = 1;
+}
+
+static void on_idle(void *handle) {
+  napi_scope scope;
+  napi_value global, function, error;
+  _Bool has_failed = 0;
+  if (!has_turned) return;
+  uv_idle_stop(handle);
+  napi_open_handle_scope(host, &scope);
+  napi_get_global(host, &global);
+  napi_get_reference_value(host, callback, &function);
+  napi_make_callback(host, NULL, global, function, 0, NULL, NULL);
+  napi_is_exception_pending(host, &has_failed);
+  if (has_failed && !napi_get_and_clear_last_exception(host, &error)) napi_fatal_exception(host, error);
+  napi_close_handle_scope(host, scope);
+}
+
+/* later(): calls the function when the event loop has gone round once. */
+static napi_value later(napi_env env, napi_callback_info info) {
+  (void)env, (void)info;
+  has_turned = 0;
+  uv_idle_start(idle, on_idle);
+  return NULL;
+}
+
+/* calls(function): which one that is. */
+static napi_value calls(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  napi_value argument;
+  void *loop = NULL, *check = malloc(uv_handle_size(UV_CHECK));
+  napi_get_cb_info(env, info, &count, &argument, NULL, NULL);
+  napi_create_reference(env, argument, 1, &callback);
+  napi_get_uv_event_loop(env, &loop);
+  host = env;
+  idle = malloc(uv_handle_size(UV_IDLE));
+  uv_idle_init(loop, idle);
+  uv_check_init(loop, check);
+  uv_check_start(check, on_check);
+  uv_unref(check);
+  return NULL;
+}
+
 __attribute__((visibility("default"))) napi_value napi_register_module_v1(napi_env env, napi_value exports) {
   napi_export(env, exports, "event", event);
   napi_export(env, exports, "payload", payload);
@@ -230,5 +313,8 @@ __attribute__((visibility("default"))) napi_value napi_register_module_v1(napi_e
   napi_export(env, exports, "log", log_frame);
   napi_export(env, exports, "bytes", bytes_frame);
   napi_export(env, exports, "rehearse", rehearse);
+  napi_export(env, exports, "trace", trace);
+  napi_export(env, exports, "calls", calls);
+  napi_export(env, exports, "later", later);
   return exports;
 }

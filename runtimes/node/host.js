@@ -25,6 +25,7 @@ const exit = process.exit.bind(process);
 const library = { exports: {} };
 process.dlopen(library, path.join(__dirname, 'channel.so'));
 const channel = library.exports;
+channel.calls(serve);
 
 function send(type, text) {
   if (!channel.send(type.charCodeAt(0), text)) exit(1);
@@ -413,7 +414,7 @@ let isRehearsing = false;
 // The answer is out before the next turn of the loop begins, so this turn costs the caller nothing; in it unhandled
 // rejections are noticed and input and output left over from the event get a chance, as on Lambda.
 function serveLater() {
-  if (!isRehearsing) setImmediate(serve);
+  if (!isRehearsing) channel.later();
 }
 
 function isUnderWay(invocation) {
@@ -562,8 +563,8 @@ function serve() {
   const invocation = { isDecided: false };
   current = invocation;
   globalThis[REQUEST_ID] = header.requestId;
-  if (header.trace) process.env._X_AMZN_TRACE_ID = header.trace;
-  else delete process.env._X_AMZN_TRACE_ID;
+  if (header.trace === '') delete process.env._X_AMZN_TRACE_ID;
+  else if (!channel.trace(header.trace)) process.env._X_AMZN_TRACE_ID = header.trace;
   // Nothing left to do and no answer: an async function can never answer, any other has said nothing.
   whenEmpty = () => {
     if (isAsync) {
@@ -657,7 +658,8 @@ async function rehearseServing(turns) {
     return bytes;
   };
   const first = play('N', null, stringify({ environment: {} }));
-  const event = play('E', { requestId: '', deadlineMs: 0, arn: '', trace: '', clientContext: '{}' }, '{}');
+  const trace = `Root=1-${'0'.repeat(8)}-${'0'.repeat(24)};Parent=${'0'.repeat(16)};Sampled=0`;
+  const event = play('E', { requestId: '', deadlineMs: 0, arn: '', trace, clientContext: '{}' }, '{}');
   const before = [handler, isAsync, isStreaming];
   [handler, isAsync, isStreaming] = [async (_event, context) => ({ left: context.getRemainingTimeInMillis() }), true, false];
   isRehearsing = true;
@@ -673,6 +675,8 @@ async function rehearseServing(turns) {
   isRehearsing = false;
   [handler, isAsync, isStreaming] = before;
   delete globalThis[REQUEST_ID];
+  // In a clone that is quiet nobody looks at it before the first event replaces it.
+  if (!isQuiet) delete env._X_AMZN_TRACE_ID;
 }
 
 // Without calling them, for which the engine has a word of its own. Only functions written in JavaScript bear it.

@@ -402,6 +402,53 @@ def _run(handler, header, payload):
         return b"F", _error_bytes(described)
 
 
+# ---- the trace of the event under way, for those who look into the environment
+
+
+class Trace:
+    """setenv keeps every value that it is ever given, 150 bytes an event: after the first few the variable's place is
+    written to instead. Finding that takes ctypes, which takes a millisecond to load."""
+
+    NAME = "_X_AMZN_TRACE_ID"
+    FEW = 100
+    BYTES_MAX = 512
+
+    def __init__(self):
+        self.told = 0
+        self.variable = None
+        self.putenv = None
+
+    def tell(self, text):
+        environ = os.environ
+        if not text:
+            environ.pop(self.NAME, None)
+            return
+        self.told += 1
+        value = text.encode("utf-8", "replace")
+        known = getattr(environ, "_data", None)
+        # Functions may put something else into its place.
+        if self.told <= self.FEW or len(value) > self.BYTES_MAX or known is None:
+            environ[self.NAME] = text
+            return
+        if self.variable is None:
+            self.prepare()
+        self.variable.value = self.NAME.encode() + b"=" + value
+        self.putenv(self.variable)
+        known[environ.encodekey(self.NAME)] = value
+
+    def prepare(self):
+        import ctypes
+
+        self.putenv = ctypes.PyDLL(None).putenv
+        self.variable = ctypes.create_string_buffer(len(self.NAME) + 2 + self.BYTES_MAX)
+        # The environment points to it for as long as the process lives.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self.variable))
+        self.told = self.FEW
+
+
+_trace = Trace()
+
+
 # ---- templates
 
 
@@ -418,6 +465,7 @@ def _park(is_loaded):
 
     library = ctypes.PyDLL("/var/runtime/clone.so")
     library.cumulet_park.restype = ctypes.c_char_p
+    _trace.prepare()
     hooks = sys.modules.get("snapshot_restore_py")
     if hooks:
         for hook, args, kwargs in reversed(list(hooks.get_before_snapshot())):
@@ -572,10 +620,7 @@ def main():
     while True:
         header, payload = _read_event()
         _request_id = header["requestId"]
-        if header.get("trace"):
-            os.environ["_X_AMZN_TRACE_ID"] = header["trace"]
-        else:
-            os.environ.pop("_X_AMZN_TRACE_ID", None)
+        _trace.tell(header.get("trace"))
         kind, body = _run(handler, header, payload)
         if _is_child:
             # The function forked and let its child return into here.

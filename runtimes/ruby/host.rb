@@ -90,6 +90,33 @@ module Cumulet
     end
   end
 
+  # What the environment says of the event. setenv keeps every value that it is ever given, 150 bytes an event: after the
+  # first few the variable's place is written to instead.
+  module Trace
+    NAME = '_X_AMZN_TRACE_ID'
+    FEW = 100
+    BYTES_MAX = 512
+
+    @told = 0
+
+    def self.tell(text)
+      @told += 1
+      return ENV[NAME] = text if @told <= FEW || text.nil? || text.bytesize > BYTES_MAX
+
+      prepare unless @variable
+      assignment = "#{NAME}=#{text}\0"
+      @variable[0, assignment.bytesize] = assignment
+      @putenv.call(@variable)
+    end
+
+    def self.prepare
+      require 'fiddle'
+      @putenv = Fiddle::Function.new(Fiddle::Handle::DEFAULT['putenv'], [Fiddle::TYPE_VOIDP], Fiddle::TYPE_INT)
+      # For as long as the process lives.
+      @variable = Fiddle::Pointer.malloc(NAME.bytesize + 2 + BYTES_MAX)
+    end
+  end
+
   def self.error_object(error, type = nil)
     {
       errorMessage: error.message,
@@ -101,7 +128,7 @@ module Cumulet
   end
 
   def self.answer(handler, header, payload)
-    ENV['_X_AMZN_TRACE_ID'] = header['trace']
+    Trace.tell(header['trace'])
     event = payload.empty? ? nil : JSON.parse(payload)
     result = handler.call(event, Context.new(header))
     ['S', result.to_json]

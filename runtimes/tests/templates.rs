@@ -147,6 +147,12 @@ def handler(event, context):
     let mut instance = lab.start("s").await;
     assert_eq!(ask(&mut instance, "{}").await, serde_json::json!(["beat"]));
     let stock = in_stock(lab.template_pid()).await;
+    let since = Instant::now();
+    // One that is on its way has the template's still.
+    while stock.iter().any(|pid| std::fs::exists(format!("/proc/{pid}/root/tmp/template")).unwrap()) {
+        assert!(since.elapsed() < PATIENCE, "a clone's /tmp is not its own");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     assert!(stock.iter().all(|pid| std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().count() == 1));
     assert!(stock.iter().all(|pid| std::fs::read_dir(format!("/proc/{pid}/root/tmp")).unwrap().count() == 0));
     instance.stop().await;

@@ -99,6 +99,7 @@ impl Running {
         write_files(&dir.path().join("task"), files.iter().copied());
         let program = match language {
             "node" => "node \"$1/runtime/node/host.js\"",
+            "ruby" => "ruby \"$1/runtime/ruby/host.rb\"",
             _ => "python3 \"$1/runtime/python/host.py\"",
         };
         // The shell gives the child descriptor 3 without any unsafe code here.
@@ -135,8 +136,11 @@ impl Running {
     }
 
     pub async fn invoke(&mut self, payload: impl Into<Bytes>) -> (Result<Answer, ChannelError>, Lines) {
+        self.serve(event(payload)).await
+    }
+
+    pub async fn serve(&mut self, event: Invocation) -> (Result<Answer, ChannelError>, Lines) {
         let mut log = InvocationLog::new();
-        let event = event(payload);
         let result = tokio::time::timeout(PATIENCE, self.io.invoke(&event, deadline(), &mut log))
             .await
             .expect("the invocation ends");
