@@ -154,8 +154,34 @@ pub fn check_name(name: &str, ctx: &Context) -> Result<(), Error> {
     Ok(())
 }
 
-/// The ARN of a certificate. Whether there is one is not asked: there is no service of certificates.
-pub fn check_certificate(arn: &str) -> Result<(), Error> {
+/// Settings, as both versions take them.
+impl Domain {
+    /// Whether there is such a certificate is not asked: there is no service of certificates.
+    pub fn set_certificate(&mut self, arn: &str) -> Result<(), Error> {
+        check_certificate(arn)?;
+        self.certificate_arn = Some(arn.to_owned());
+        Ok(())
+    }
+
+    pub fn set_policy(&mut self, policy: &str) -> Result<(), Error> {
+        match policy {
+            "TLS_1_0" | "TLS_1_2" => policy.clone_into(&mut self.security_policy),
+            other => return Err(Error::Invalid(format!("Invalid security policy: {other}"))),
+        }
+        Ok(())
+    }
+
+    pub fn set_type(&mut self, kind: &str) -> Result<(), Error> {
+        match kind {
+            "REGIONAL" | "EDGE" => kind.clone_into(&mut self.endpoint_type),
+            "PRIVATE" => return Err(Error::NotBuilt("private domain names".into())),
+            other => return Err(Error::Invalid(format!("Invalid endpoint type: {other}"))),
+        }
+        Ok(())
+    }
+}
+
+fn check_certificate(arn: &str) -> Result<(), Error> {
     let is_certificate = arn.parse::<cumulet_base::arn::Arn>().is_ok_and(|arn| {
         arn.service == "acm" && arn.resource.starts_with("certificate/")
             || arn.service == "iam" && arn.resource.starts_with("server-certificate/")
@@ -163,13 +189,6 @@ pub fn check_certificate(arn: &str) -> Result<(), Error> {
     match is_certificate {
         true => Ok(()),
         false => Err(Error::Invalid(format!("Invalid certificate ARN: {arn}"))),
-    }
-}
-
-pub fn check_policy(policy: &str) -> Result<(), Error> {
-    match policy {
-        "TLS_1_0" | "TLS_1_2" => Ok(()),
-        other => Err(Error::Invalid(format!("Invalid security policy: {other}"))),
     }
 }
 

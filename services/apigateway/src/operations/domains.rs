@@ -62,19 +62,12 @@ fn configure(domain: &mut Domain, input: &Input) -> Result<(), Error> {
         Some(_) => return Err(Error::Invalid("A domain name has one configuration".into())),
     };
     if let Some(arn) = configuration["certificateArn"].as_str() {
-        domains::check_certificate(arn)?;
-        domain.certificate_arn = Some(arn.to_owned());
+        domain.set_certificate(arn)?;
     }
-    match configuration["endpointType"].as_str() {
-        None => {}
-        Some(kind @ ("REGIONAL" | "EDGE")) => kind.clone_into(&mut domain.endpoint_type),
-        Some(other) => return Err(Error::Invalid(format!("Invalid endpoint type: {other}"))),
+    if let Some(kind) = configuration["endpointType"].as_str() {
+        domain.set_type(kind)?;
     }
-    if let Some(policy) = configuration["securityPolicy"].as_str() {
-        domains::check_policy(policy)?;
-        policy.clone_into(&mut domain.security_policy);
-    }
-    Ok(())
+    configuration["securityPolicy"].as_str().map_or(Ok(()), |policy| domain.set_policy(policy))
 }
 
 impl ApiGateway {
@@ -111,9 +104,7 @@ impl ApiGateway {
                     stage: Some(text(input, "stage")?.to_owned()),
                     key: optional(input, "apiMappingKey").unwrap_or_default().to_owned(),
                 };
-                self.check_mapping(ctx, &mapping).await?;
-                let put = |domain: &mut Domain| domains::put(domain, mapping.clone());
-                self.change_domain(ctx, domain_name()?, put).await?;
+                self.put_mapping(ctx, domain_name()?, &mapping).await?;
                 answer(&shown_mapping(&mapping))?
             }
             "GetApiMappings" => {
@@ -141,17 +132,11 @@ impl ApiGateway {
                 if let Some(stage) = optional(input, "stage") {
                     mapping.stage = Some(stage.to_owned());
                 }
-                self.check_mapping(ctx, &mapping).await?;
-                let put = |domain: &mut Domain| domains::put(domain, mapping.clone());
-                self.change_domain(ctx, domain_name, put).await?;
+                self.put_mapping(ctx, domain_name, &mapping).await?;
                 Ok(answer(&shown_mapping(&mapping))?)
             }
             "DeleteApiMapping" => {
-                let without = |domain: &mut Domain| {
-                    domain.mappings.retain(|mapping| mapping.id != id);
-                    Ok(())
-                };
-                self.change_domain(ctx, domain_name, without).await?;
+                self.remove_mapping(ctx, domain_name, id).await?;
                 Ok(Answer::empty())
             }
             other => Err(ApiError::not_implemented("apigateway", other)),
@@ -231,8 +216,23 @@ impl ApiGateway {
         Ok(())
     }
 
+    /// Puts a mapping in, in place of one with the same id.
+    pub(crate) async fn put_mapping(&self, ctx: &Context, domain_name: &str, mapping: &Mapping) -> Result<(), Error> {
+        self.check_mapping(ctx, mapping).await?;
+        let put = |domain: &mut Domain| domains::put(domain, mapping.clone());
+        self.change_domain(ctx, domain_name, put).await.map(drop)
+    }
+
+    pub(crate) async fn remove_mapping(&self, ctx: &Context, domain_name: &str, id: &str) -> Result<(), Error> {
+        let without = |domain: &mut Domain| {
+            domain.mappings.retain(|mapping| mapping.id != id);
+            Ok(())
+        };
+        self.change_domain(ctx, domain_name, without).await.map(drop)
+    }
+
     /// Whether the API and the stage are there and the caller's.
-    pub(crate) async fn check_mapping(&self, ctx: &Context, mapping: &Mapping) -> Result<(), Error> {
+    async fn check_mapping(&self, ctx: &Context, mapping: &Mapping) -> Result<(), Error> {
         let api_id = &mapping.api_id;
         let missing = |stage: &String| Error::NotFound("stage", stage.clone());
         if let Some(rows) = self.storage.load_rest(api_id).await? {

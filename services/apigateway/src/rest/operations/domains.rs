@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Input, answer, optional, page, text};
 use crate::ApiGateway;
-use crate::domains::{self, Domain, Mapping};
+use crate::domains::{Domain, Mapping};
 use crate::errors::Error;
 use crate::operations::{domains::ZONE, given_tags};
 
@@ -42,21 +42,6 @@ fn shown_mapping(mapping: &Mapping) -> Value {
 /// A base path as it is given; the empty one has a name.
 fn key_of(base_path: &str) -> String {
     if base_path == NONE { String::new() } else { base_path.to_owned() }
-}
-
-fn certified(domain: &mut Domain, arn: &str) -> Result<(), Error> {
-    domains::check_certificate(arn)?;
-    domain.certificate_arn = Some(arn.to_owned());
-    Ok(())
-}
-
-fn of_type(domain: &mut Domain, kind: &str) -> Result<(), Error> {
-    match kind {
-        "REGIONAL" | "EDGE" => kind.clone_into(&mut domain.endpoint_type),
-        "PRIVATE" => return Err(Error::NotBuilt("private domain names".into())),
-        other => return Err(Error::Invalid(format!("Invalid endpoint type: {other}"))),
-    }
-    Ok(())
 }
 
 /// The patch operations of a request.
@@ -97,12 +82,9 @@ impl ApiGateway {
                 let change = |domain: &mut Domain| {
                     for [_, path, value] in &patches {
                         match path.as_str() {
-                            "/certificateArn" | "/regionalCertificateArn" => certified(domain, value)?,
-                            "/securityPolicy" => {
-                                domains::check_policy(value)?;
-                                value.clone_into(&mut domain.security_policy);
-                            }
-                            path if path.starts_with("/endpointConfiguration/types") => of_type(domain, value)?,
+                            "/certificateArn" | "/regionalCertificateArn" => domain.set_certificate(value)?,
+                            "/securityPolicy" => domain.set_policy(value)?,
+                            path if path.starts_with("/endpointConfiguration/types") => domain.set_type(value)?,
                             path => return Err(bad_patch(path)),
                         }
                     }
@@ -121,9 +103,7 @@ impl ApiGateway {
                     stage: optional(input, "stage").filter(|stage| !stage.is_empty()),
                     key: key_of(&optional(input, "basePath").unwrap_or_default()),
                 };
-                self.check_mapping(ctx, &mapping).await?;
-                let put = |domain: &mut Domain| domains::put(domain, mapping.clone());
-                self.change_domain(ctx, domain_name()?, put).await?;
+                self.put_mapping(ctx, domain_name()?, &mapping).await?;
                 answer(&shown_mapping(&mapping))?
             }
             "GetBasePathMappings" => {
@@ -145,13 +125,12 @@ impl ApiGateway {
         let regional = optional(input, "regionalCertificateArn");
         // Without a type it is an edge one, as on AWS, unless its certificate says otherwise.
         let types = input.get("endpointConfiguration").and_then(|given| given["types"][0].as_str());
-        of_type(&mut domain, types.unwrap_or(if regional.is_some() { "REGIONAL" } else { "EDGE" }))?;
+        domain.set_type(types.unwrap_or(if regional.is_some() { "REGIONAL" } else { "EDGE" }))?;
         let certificate = regional.or_else(|| optional(input, "certificateArn"));
         let certificate = certificate.ok_or_else(|| Error::Invalid("A domain name needs a certificate".into()))?;
-        certified(&mut domain, &certificate)?;
+        domain.set_certificate(&certificate)?;
         if let Some(policy) = optional(input, "securityPolicy") {
-            domains::check_policy(&policy)?;
-            domain.security_policy = policy;
+            domain.set_policy(&policy)?;
         }
         Ok(domain)
     }
@@ -181,17 +160,11 @@ impl ApiGateway {
                         _ => return Err(bad_patch(&path).into()),
                     }
                 }
-                self.check_mapping(ctx, &mapping).await?;
-                let put = |domain: &mut Domain| domains::put(domain, mapping.clone());
-                self.change_domain(ctx, domain_name, put).await?;
+                self.put_mapping(ctx, domain_name, &mapping).await?;
                 Ok(answer(&shown_mapping(&mapping))?)
             }
             "DeleteBasePathMapping" => {
-                let without = |domain: &mut Domain| {
-                    domain.mappings.retain(|mapping| mapping.key != key);
-                    Ok(())
-                };
-                self.change_domain(ctx, domain_name, without).await?;
+                self.remove_mapping(ctx, domain_name, &mapping.id).await?;
                 Ok(Answer::empty())
             }
             other => Err(ApiError::not_implemented("apigateway", other)),
