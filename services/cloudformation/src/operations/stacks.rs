@@ -222,7 +222,9 @@ impl CloudFormation {
         for name in skipped {
             let refused = |why: &str| Err(Error::Validation(format!("The resource {name} cannot be skipped: {why}")));
             let (outer, inner) = name.split_once('.').map_or((name.as_str(), None), |(o, i)| (o, Some(i)));
-            let Some(row) = stack.resources.get(outer) else { return refused("it is not in the stack") };
+            let Some(row) = stack.resources.get(outer) else {
+                return Err(Error::Validation(format!("The resource {outer} to be skipped does not exist")));
+            };
             if row.status != "UPDATE_FAILED" {
                 return refused("it is not in the state UPDATE_FAILED because of the rollback");
             }

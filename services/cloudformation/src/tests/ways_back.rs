@@ -145,7 +145,7 @@ async fn only_what_could_not_be_taken_back_is_skipped() {
     f.call("UpdateStack", with(256, "b")).await;
     f.ends("s", "UPDATE_ROLLBACK_FAILED").await;
     f.refused("RollbackStack", named(), "UPDATE_ROLLBACK_FAILED state").await;
-    for (name, why) in [("F", "UPDATE_FAILED"), ("X", "not in the stack"), ("T.F", "in no embedded stack")] {
+    for (name, why) in [("F", "UPDATE_FAILED"), ("X", "does not exist"), ("T.F", "in no embedded stack")] {
         f.refused("ContinueUpdateRollback", skip(name), why).await;
     }
     f.call("ContinueUpdateRollback", skip("T")).await;
