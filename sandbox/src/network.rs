@@ -6,10 +6,14 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::net::Ipv4Addr;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+
+use cumulet_base::id;
 
 use crate::child::Outbound;
 use crate::config::Network;
@@ -26,6 +30,8 @@ pub(crate) struct Gateway {
     nft: PathBuf,
     /// What the names of this gateway's interfaces begin with, and its table is named by.
     prefix: String,
+    /// Of the prefix.
+    _claim: UnixListener,
     range: Ipv4Addr,
     leases: Mutex<Leases>,
 }
@@ -53,7 +59,7 @@ impl Gateway {
         let ip = find_tool("ip").ok_or("the program `ip` is missing (package iproute2)")?;
         let nft = find_tool("nft").ok_or("the program `nft` is missing (package nftables)")?;
         sweep(&nft);
-        let prefix = prefix();
+        let (prefix, claim) = prefix().map_err(|error| format!("finding a name: {error}"))?;
         let rules = rules(network, &prefix, range, nameservers);
         run(&nft, &["-f", "-"], &rules).map_err(|error| format!("installing rules: {error}"))?;
         std::fs::write("/proc/sys/net/ipv4/ip_forward", "1")
@@ -62,6 +68,7 @@ impl Gateway {
             ip,
             nft,
             prefix,
+            _claim: claim,
             range,
             // A successor does not begin with the addresses of a platform that has just died.
             leases: Mutex::new(Leases { last: std::process::id() as u16, used: HashSet::new() }),
@@ -131,19 +138,27 @@ impl Drop for Gateway {
     }
 }
 
-/// `cv`, the process, and a letter for each gateway of it.
-fn prefix() -> String {
-    static SERIAL: AtomicU32 = AtomicU32::new(0);
-    const LETTERS: [char; 16] = ['g', 'h', 'i', 'j', 'k', 'l', 'm', 'n', 'o', 'p', 'q', 'r', 's', 't', 'u', 'v'];
-    let serial = SERIAL.fetch_add(1, Ordering::Relaxed) as usize;
-    let letter = LETTERS[serial % LETTERS.len()];
-    format!("cv{:x}{letter}", std::process::id())
+/// `cv` and six characters that no other gateway of this network namespace has, as long as the claim is held.
+fn prefix() -> io::Result<(String, UnixListener)> {
+    loop {
+        let prefix = format!("cv{}", id::hex(6));
+        match claim(&prefix) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+            claim => return Ok((prefix, claim?)),
+        }
+    }
 }
 
-/// The process that a table is of.
-fn owner(table: &str) -> Option<u32> {
-    let number = table.strip_prefix("table inet cumulet_cv")?.trim_end_matches(|c: char| !c.is_ascii_hexdigit());
-    u32::from_str_radix(number, 16).ok()
+/// Takes a name into possession. Sockets without a file belong to the network namespace, as rules do, and end with their
+/// process, which may be in a pid namespace of its own.
+fn claim(prefix: &str) -> io::Result<UnixListener> {
+    UnixListener::bind_addr(&SocketAddr::from_abstract_name(format!("cumulet-{prefix}"))?)
+}
+
+/// What the table's gateway has claimed.
+fn owner(table: &str) -> Option<&str> {
+    let prefix = table.strip_prefix("table inet cumulet_")?;
+    prefix.starts_with("cv").then_some(prefix)
 }
 
 /// Removes the tables of platforms that are no more.
@@ -152,10 +167,9 @@ fn sweep(nft: &Path) {
         return;
     };
     for table in String::from_utf8_lossy(&output.stdout).lines() {
-        let Some(pid) = owner(table) else { continue };
-        if !Path::new(&format!("/proc/{pid}")).exists()
-            && let Err(error) = run(nft, &["-f", "-"], &format!("delete {table}\n"))
-        {
+        let Some(prefix) = owner(table) else { continue };
+        let Ok(_claim) = claim(prefix) else { continue };
+        if let Err(error) = run(nft, &["-f", "-"], &format!("delete {table}\n")) {
             tracing::warn!("removing the rules of a former platform: {error}");
         }
     }
@@ -287,12 +301,16 @@ mod tests {
     }
 
     #[test]
-    fn tables_name_their_process() {
-        assert_eq!(owner("table inet cumulet_cv1fh"), Some(0x1f));
-        for other in ["table inet filter", "table ip cumulet_cv1fh", ""] {
+    fn tables_name_their_gateway() {
+        assert_eq!(owner("table inet cumulet_cv1f0000"), Some("cv1f0000"));
+        for other in ["table inet filter", "table ip cumulet_cv1f0000", "table inet cumulet_x", ""] {
             assert_eq!(owner(other), None, "{other}");
         }
-        assert!(prefix().len() <= 9, "5 digits more are 14 characters");
+        let (prefix, held) = prefix().unwrap();
+        assert!(prefix.len() <= 9, "5 digits more are 14 characters");
+        assert!(claim(&prefix).is_err());
+        drop(held);
+        assert!(claim(&prefix).is_ok());
     }
 
     #[test]
@@ -301,6 +319,7 @@ mod tests {
             ip: PathBuf::new(),
             nft: PathBuf::from("true"),
             prefix: String::new(),
+            _claim: prefix().unwrap().1,
             range: Ipv4Addr::new(100, 64, 0, 0),
             leases: Mutex::default(),
         });

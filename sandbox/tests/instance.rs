@@ -4,7 +4,7 @@
 
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,8 +28,13 @@ fn lab() -> Lab {
 fn lab_with(change: impl FnOnce(&mut SandboxConfig)) -> Lab {
     let scratch = tempfile::tempdir().unwrap();
     std::fs::create_dir(scratch.path().join("code")).unwrap();
-    let runtimes = Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtimes");
-    let mut config = SandboxConfig::new(scratch.path().join("data"), runtimes.canonicalize().unwrap());
+    let runtimes = scratch.path().join("runtime");
+    for (path, bytes) in cumulet_runtimes::files() {
+        let path = runtimes.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+    let mut config = SandboxConfig::new(scratch.path().join("data"), runtimes);
     change(&mut config);
     let sandbox = LinuxSandbox::new(config).unwrap();
     Lab { scratch, sandbox }

@@ -10,12 +10,11 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::fd::{OwnedFd, RawFd};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use cumulet_base::limits;
+use cumulet_base::{id, limits};
 use cumulet_engine::sandbox::Usage;
 
 /// Kernel memory (page tables, sockets, pipes) counts as the instance's own here, though it does not in Lambda.
@@ -291,53 +290,51 @@ fn hierarchies(mounts: &str, membership: &str) -> Vec<Hierarchy> {
     found
 }
 
-/// Names this process for good: a number alone may be another process's tomorrow. Each sandbox of a process has its own.
+/// Of a platform's own group; each sandbox of a process has its own.
 fn platform_name() -> String {
-    static SERIAL: AtomicU32 = AtomicU32::new(0);
-    let pid = std::process::id();
-    let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-    format!("{pid}-{}-{serial}", started_at(pid).unwrap_or(0))
+    format!("{}-{}", std::process::id(), id::hex(16))
 }
 
-/// When a process was started, in ticks since boot; `None` when there is none.
-fn started_at(pid: u32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (_, after) = stat.rsplit_once(')')?;
-    // Ended, and nobody has taken notice: as good as gone.
-    if after.trim_start().starts_with('Z') {
-        return None;
+/// Makes a platform's directory and takes it into possession: a lock ends with its process, and holds in every pid namespace,
+/// where the process may not be seen.
+fn claim(place: &Path) -> io::Result<File> {
+    loop {
+        std::fs::create_dir_all(place)?;
+        let held = match File::open(place) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            opened => opened?,
+        };
+        held.lock()?;
+        // Somebody who sweeps may have been faster: then it is there no more.
+        let is_there = std::fs::metadata(place).is_ok_and(|now| held.metadata().is_ok_and(|it| it.ino() == now.ino()));
+        if is_there {
+            return Ok(held);
+        }
     }
-    after.split_whitespace().nth(19)?.parse().ok()
 }
 
 /// Ends and removes the groups of platforms that are no more.
 fn sweep(root: &Path) {
-    let Ok(platforms) = std::fs::read_dir(root) else {
-        return;
-    };
-    for platform in platforms.flatten() {
-        let name = platform.file_name().to_string_lossy().into_owned();
-        let mut parts = name.split('-');
-        let (Some(pid), Some(start)) = (parts.next(), parts.next()) else {
-            continue;
-        };
-        let alive = pid.parse().ok().and_then(started_at).is_some_and(|at| at.to_string() == start);
-        if alive {
+    for platform in std::fs::read_dir(root).into_iter().flatten().flatten() {
+        let place = platform.path();
+        let Ok(directory) = File::open(&place) else { continue };
+        if !place.is_dir() || directory.try_lock().is_err() {
             continue;
         }
-        for group in std::fs::read_dir(platform.path()).into_iter().flatten().flatten() {
+        for group in std::fs::read_dir(&place).into_iter().flatten().flatten() {
             if group.path().is_dir() {
                 evict(&group.path());
                 remove(&group.path());
             }
         }
-        remove(&platform.path());
+        remove(&place);
     }
 }
 
 /// Kills every process of a group that nobody owns any more. A fork may outrun one look, so looks are repeated.
 fn evict(group: &Path) {
-    if std::fs::write(group.join("cgroup.kill"), "1").is_ok() {
+    let killer = File::options().write(true).open(group.join("cgroup.kill"));
+    if killer.is_ok_and(|killer| killer.write_at(b"1", 0).is_ok()) {
         return;
     }
     for _ in 0..100 {
@@ -389,6 +386,21 @@ mod tests {
                 ("/cg/unified", String::new()),
             ]
         );
+    }
+
+    #[test]
+    fn those_who_live_keep_their_groups() {
+        let root = tempfile::tempdir().unwrap();
+        let (lives, died) = (root.path().join("1-a"), root.path().join("1-b"));
+        let held = claim(&lives).unwrap();
+        drop(claim(&died).unwrap());
+        std::fs::create_dir(lives.join("i0")).unwrap();
+        std::fs::create_dir(died.join("i0")).unwrap();
+        sweep(root.path());
+        assert!(lives.join("i0").exists() && !died.exists());
+        drop(held);
+        sweep(root.path());
+        assert!(!lives.exists());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::PathBuf;
 
-use super::{CpuFormat, Group, Hierarchy, Limits, sweep};
+use super::{CpuFormat, Group, Hierarchy, Limits, claim, sweep};
 
 const WANTED: &[&str] = &["memory", "cpu", "cpuacct", "pids"];
 
@@ -13,11 +13,12 @@ const WANTED: &[&str] = &["memory", "cpu", "cpuacct", "pids"];
 pub(super) struct Base {
     hierarchies: Vec<(Vec<String>, PathBuf)>,
     missing: Vec<String>,
+    _claims: Vec<File>,
 }
 
 impl Base {
     pub(super) fn open(hierarchies: &[Hierarchy], name: &str) -> Base {
-        let mut base = Base { hierarchies: Vec::new(), missing: Vec::new() };
+        let mut base = Base { hierarchies: Vec::new(), missing: Vec::new(), _claims: Vec::new() };
         for wanted in WANTED {
             if base.has(wanted) {
                 continue;
@@ -29,8 +30,11 @@ impl Base {
             let root = hierarchy.own.join("cumulet");
             sweep(&root);
             let place = root.join(name);
-            match std::fs::create_dir_all(&place) {
-                Ok(()) => base.hierarchies.push((hierarchy.controllers.clone(), place)),
+            match claim(&place) {
+                Ok(claim) => {
+                    base.hierarchies.push((hierarchy.controllers.clone(), place));
+                    base._claims.push(claim);
+                }
                 Err(error) => {
                     base.missing.push(format!("no `{wanted}` controller: making `{}`: {error}", place.display()))
                 }

@@ -5,12 +5,13 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use super::{CpuFormat, Group, Hierarchy, Limits, sweep};
+use super::{CpuFormat, Group, Hierarchy, Limits, claim, sweep};
 
 /// The directory that instances' groups are made in.
 pub(super) struct Base {
     place: PathBuf,
     has_cpu: bool,
+    _claim: File,
 }
 
 impl Base {
@@ -27,9 +28,9 @@ impl Base {
         let mut failures = Vec::new();
         for candidate in candidates {
             match settle(&candidate, candidate == hierarchy.mount, name) {
-                Ok(place) => {
+                Ok((place, claim)) => {
                     let has_cpu = controllers(&place).iter().any(|c| c == "cpu");
-                    return Ok(Base { place, has_cpu });
+                    return Ok(Base { place, has_cpu, _claim: claim });
                 }
                 Err(error) => failures.push(format!("`{}`: {error}", candidate.display())),
             }
@@ -91,7 +92,7 @@ fn controllers(group: &Path) -> Vec<String> {
 /// Makes `candidate/cumulet/<name>` with the controllers on. A group other than the root may not have both processes
 /// and controllers for its children, so the platform moves into a leaf of its own, if it is alone (as under systemd with
 /// `Delegate=yes`).
-fn settle(candidate: &Path, is_root: bool, name: &str) -> io::Result<PathBuf> {
+fn settle(candidate: &Path, is_root: bool, name: &str) -> io::Result<(PathBuf, File)> {
     let own_pid = std::process::id().to_string();
     if !is_root {
         let members = std::fs::read_to_string(candidate.join("cgroup.procs"))?;
@@ -110,9 +111,9 @@ fn settle(candidate: &Path, is_root: bool, name: &str) -> io::Result<PathBuf> {
     std::fs::create_dir_all(&root)?;
     enable(&root)?;
     let place = root.join(name);
-    std::fs::create_dir_all(&place)?;
+    let claim = claim(&place)?;
     enable(&place)?;
-    Ok(place)
+    Ok((place, claim))
 }
 
 fn enable(group: &Path) -> io::Result<()> {
