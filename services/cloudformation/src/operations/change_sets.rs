@@ -197,7 +197,7 @@ impl CloudFormation {
             "Status": set.status,
             "StatusReason": set.reason,
             "NotificationARNs": set.topics,
-            "RollbackConfiguration": set.rollback.unwrap_or_default(),
+            "RollbackConfiguration": triggers::shown(set.rollback.as_ref()),
             "Capabilities": set.wish.capabilities,
             "Tags": tag_list(&set.wish.tags),
             "Changes": shown,

@@ -5,7 +5,7 @@ use cumulet_wire::call::Context;
 use cumulet_wire::error::ApiError;
 use serde_json::{Value, json};
 
-use super::{Input, drift, needed, owner, tag_list, text, texts};
+use super::{Input, drift, needed, owner, tag_list, text, texts, triggers};
 use crate::CloudFormation;
 use crate::drift::Drift;
 use crate::errors::Error;
@@ -44,7 +44,7 @@ fn shown(stack: &Stack, drift: &Drift) -> Value {
         "CreationTime": clock::iso_ms(stack.created_ms),
         "LastUpdatedTime": stack.updated_ms.map(clock::iso_ms),
         "DeletionTime": stack.deleted_ms.map(clock::iso_ms),
-        "RollbackConfiguration": stack.rollback.clone().unwrap_or_default(),
+        "RollbackConfiguration": triggers::shown(stack.rollback.as_ref()),
         "StackStatus": stack.status,
         "StackStatusReason": stack.reason,
         "DisableRollback": stack.disable_rollback,

@@ -3,7 +3,7 @@
 
 use cumulet_base::arn::Arn;
 use cumulet_base::limits;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Input;
 use crate::errors::Error;
@@ -33,6 +33,11 @@ pub fn configuration(
     }
     let configuration = RollbackConfiguration { rollback_triggers, monitoring_time_in_minutes: minutes(given)? };
     Ok((configuration != RollbackConfiguration::default()).then_some(configuration))
+}
+
+/// Without one, an empty structure.
+pub fn shown(configuration: Option<&RollbackConfiguration>) -> Value {
+    configuration.map_or_else(|| json!({}), |configuration| json!(configuration))
 }
 
 fn trigger(value: &Value) -> Result<Trigger, Error> {
@@ -65,8 +70,6 @@ fn minutes(given: &Value) -> Result<u64, Error> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-
-    use serde_json::json;
 
     use super::*;
 
