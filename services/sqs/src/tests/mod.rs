@@ -112,6 +112,8 @@ async fn queues_attributes_and_tags() {
     let rest = b.ok("ListQueues", json!({"MaxResults": 1, "NextToken": first["NextToken"]})).await;
     assert_eq!(rest["QueueUrls"].as_array().unwrap().len(), 1);
     assert!(rest.get("NextToken").is_none());
+    assert_eq!(b.ok("ListQueues", json!({"QueueNamePrefix": "none"})).await, json!({}));
+    assert_eq!(b.ok("ListDeadLetterSourceQueues", json!({"QueueUrl": Q})).await, json!({"queueUrls": []}));
     b.ok("PurgeQueue", json!({"QueueUrl": Q})).await;
     assert_eq!(b.error("PurgeQueue", json!({"QueueUrl": Q})).await, "PurgeQueueInProgress");
     b.ok("DeleteQueue", json!({"QueueUrl": Q})).await;
