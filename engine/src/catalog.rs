@@ -85,6 +85,12 @@ pub trait Invoker: Send + Sync + 'static {
         let _ = target;
     }
 
+    /// Whether that is still under way for a version whose initialisation may be cloned.
+    async fn is_preparing(&self, target: &Target) -> bool {
+        let _ = target;
+        false
+    }
+
     /// Instances of a revision that can take events or do.
     fn instances(&self, revision: &str) -> usize {
         let _ = revision;

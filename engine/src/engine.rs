@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -116,6 +116,8 @@ struct Inner {
     code: CodeCache,
     catalog: OnceLock<Arc<dyn Catalog>>,
     inspections: Inspections,
+    /// What was asked to be made ready, and the sandbox has not been told of yet.
+    preparing: Mutex<Vec<Target>>,
     pools: RwLock<HashMap<String, Arc<Pool>>>,
     pool_serial: AtomicU64,
     accounts: Mutex<Accounts>,
@@ -145,6 +147,7 @@ impl Engine {
                 config,
                 catalog: OnceLock::new(),
                 inspections: Inspections::default(),
+                preparing: Mutex::default(),
                 pools: RwLock::default(),
                 pool_serial: AtomicU64::new(NOBODY + 1),
                 accounts: Mutex::default(),
@@ -338,13 +341,27 @@ impl Invoker for Engine {
 
     fn prepare(&self, target: &Target) {
         let (inner, target) = (self.0.clone(), target.clone());
+        inner.preparing().push(target.clone());
         tokio::spawn(async move {
             let name = target.name.clone();
             // The first invocation will meet the same, and tell its caller.
-            if let Err(reason) = inner.prepare(target).await {
+            if let Err(reason) = inner.clone().prepare(target.clone()).await {
                 tracing::warn!(function = %name, "nothing could be made ready: {reason}");
             }
+            let mut preparing = inner.preparing();
+            if let Some(at) = preparing.iter().position(|other| *other == target) {
+                preparing.swap_remove(at);
+            }
         });
+    }
+
+    async fn is_preparing(&self, target: &Target) -> bool {
+        if self.0.preparing().contains(target) {
+            return true;
+        }
+        let Some(catalog) = self.0.catalog.get() else { return false };
+        let function = catalog.resolve(target, &Access::Authorised).await;
+        function.is_ok_and(|function| self.0.ports.sandbox.is_preparing(&function))
     }
 
     fn instances(&self, revision: &str) -> usize {
@@ -357,6 +374,10 @@ impl Invoker for Engine {
 }
 
 impl Inner {
+    fn preparing(&self) -> MutexGuard<'_, Vec<Target>> {
+        self.preparing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What can be made before the first invocation: a template, and instances that are provisioned.
     async fn prepare(self: Arc<Self>, target: Target) -> Result<(), String> {
         let catalog = self.catalog.get().cloned().ok_or("no catalogue is connected")?;

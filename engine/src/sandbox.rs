@@ -94,6 +94,12 @@ pub trait Sandbox: Send + Sync + 'static {
         Birth::Start
     }
 
+    /// Whether a template of the function's own initialisation is being made.
+    fn is_preparing(&self, function: &FunctionVersion) -> bool {
+        let _ = function;
+        false
+    }
+
     /// How instances of the function version come to be, in words for the operator; `None` where there is nothing to say.
     fn how(&self, function: &FunctionVersion) -> Option<String> {
         let _ = function;

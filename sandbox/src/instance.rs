@@ -298,6 +298,10 @@ impl Sandbox for LinuxSandbox {
         if is_clone { Birth::Clone } else { Birth::Start }
     }
 
+    fn is_preparing(&self, function: &FunctionVersion) -> bool {
+        self.inner.templates.is_initialising(&version_key(function))
+    }
+
     /// `None` before the first start, and where functions are not cloned.
     fn how(&self, function: &FunctionVersion) -> Option<String> {
         self.inner.templates.describe(&version_key(function))

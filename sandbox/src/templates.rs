@@ -326,6 +326,13 @@ impl Templates {
         }
     }
 
+    /// Whether the version's first template of the initialised function is being made.
+    pub(crate) fn is_initialising(&self, version: &str) -> bool {
+        let inner = self.lock();
+        let entry = inner.entries.get(version);
+        entry.is_some_and(|entry| entry.initialised.is_booting && entry.initialised.live.is_empty())
+    }
+
     /// How instances of the function version come to be, in words.
     pub(crate) fn describe(&self, version: &str) -> Option<String> {
         self.lock().entries.get(version).map(|entry| {

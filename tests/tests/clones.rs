@@ -102,14 +102,22 @@ fn a_clone_reports_the_memory_it_shares_too() {
 }
 
 fn invocation(cloud: &Cloud, event: &str) -> std::process::Child {
+    invocation_of(cloud, "f", event)
+}
+
+fn invocation_of(cloud: &Cloud, function: &str, event: &str) -> std::process::Child {
     let mut command = cloud.command(cumulet_tests::program());
-    command.args(["invoke", "f", "--event", event]).stdout(Stdio::piped()).stderr(Stdio::null());
+    command.args(["invoke", function, "--event", event]).stdout(Stdio::piped()).stderr(Stdio::null());
     command.spawn().expect("the command line runs")
 }
 
 /// The answers to invocations that come nearly at once: by clients that start fast, on a busy machine too.
 fn answers(cloud: &Cloud, count: usize, event: &str) -> Vec<Value> {
-    let clients: Vec<_> = (0..count).map(|_| invocation(cloud, event)).collect();
+    answers_of(cloud, "f", count, event)
+}
+
+fn answers_of(cloud: &Cloud, function: &str, count: usize, event: &str) -> Vec<Value> {
+    let clients: Vec<_> = (0..count).map(|_| invocation_of(cloud, function, event)).collect();
     let answer = |client: std::process::Child| client.wait_with_output().expect("the command line ends").stdout;
     clients.into_iter().map(|client| serde_json::from_slice(&answer(client)).expect("an answer in JSON")).collect()
 }
@@ -264,6 +272,28 @@ fn snap_start_asks_for_clones_of_the_initialised_function() {
         "--snap-start",
         "ApplyOn=Always",
     ]);
+}
+
+/// A version with SnapStart is pending until its template is made; from then on none of its instances is started plainly.
+#[test]
+fn a_version_with_snap_start_is_pending_until_it_can_be_cloned() {
+    let cloud = Cloud::start();
+    let more = ["--snap-start", "ApplyOn=PublishedVersions"];
+    cloud.create_function_with("f", &node_runtime(), "index.handler", &[("index.js", CODE)], &more);
+    cloud.invoke("f", "{}");
+    if how(&cloud).is_empty() {
+        eprintln!("skipped: this machine or user cannot clone");
+        return;
+    }
+    let published = cloud.aws(&["lambda", "publish-version", "--function-name", "f"]);
+    assert_eq!((&published["State"], &published["StateReasonCode"]), (&"Pending".into(), &"Creating".into()));
+    let version = || cloud.aws(&["lambda", "get-function-configuration", "--function-name", "f", "--qualifier", "1"]);
+    eventually("the version is active", || version()["State"] == "Active");
+    assert_eq!(version()["SnapStart"]["OptimizationStatus"], "On");
+    assert!(version()["StateReason"].is_null());
+    let made: BTreeSet<_> =
+        answers_of(&cloud, "f:1", 3, r#"{"wait":2000}"#).iter().map(|answer| answer["made"].to_string()).collect();
+    assert_eq!(made.len(), 1, "all are of one initialisation");
 }
 
 const SHARED: &str = "let here = 0;

@@ -304,6 +304,23 @@ impl Lambda {
         self.prepare(function);
     }
 
+    /// The configuration as callers see it: a version with SnapStart is `Pending` until its template is made, or found not to
+    /// be possible (<https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html>).
+    async fn shown(&self, function: &Function, qualifier: Option<&str>) -> serde_json::Value {
+        let mut shape = function.configuration(qualifier);
+        if !function.is_snap_started() {
+            return shape;
+        }
+        let Function { account, region, name, version, .. } = function.clone();
+        if self.invoker.is_preparing(&Target { account, region, name, qualifier: Some(version) }).await {
+            shape["State"] = "Pending".into();
+            shape["StateReason"] = "The function is being created.".into();
+            shape["StateReasonCode"] = "Creating".into();
+            shape["SnapStart"]["OptimizationStatus"] = "Off".into();
+        }
+        shape
+    }
+
     /// Lets what instances of a version are made of be made ready.
     fn prepare(&self, function: &Function) {
         let Function { account, region, name, version, .. } = function.clone();

@@ -375,11 +375,16 @@ impl Function {
         sha256_base64(&self.code_digest)
     }
 
-    /// AWS's `FunctionConfiguration`. State is `Active` at once: nothing is left to be done when a change is durable.
+    /// Whether it is a version whose instances come out of a snapshot of its initialisation.
+    pub fn is_snap_started(&self) -> bool {
+        self.snap_start == "PublishedVersions" && !self.is_latest()
+    }
+
+    /// AWS's `FunctionConfiguration`. State is `Active`: nothing is left to be done when a change is durable, but where
+    /// [`crate::Lambda::shown`] says otherwise.
     /// `qualifier` is the one the caller used.
     pub fn configuration(&self, qualifier: Option<&str>) -> Value {
         let tail = qualifier.map(|q| format!(":{q}")).unwrap_or_default();
-        let is_optimised = self.snap_start == "PublishedVersions" && !self.is_latest();
         let mut shape = json!({
             "FunctionName": self.name,
             "FunctionArn": format!("{}{tail}", self.arn()),
@@ -400,7 +405,7 @@ impl Function {
             "PackageType": if self.image.is_some() { "Image" } else { "Zip" },
             "Architectures": [self.architecture],
             "EphemeralStorage": {"Size": self.ephemeral_mb},
-            "SnapStart": {"ApplyOn": self.snap_start, "OptimizationStatus": if is_optimised { "On" } else { "Off" }},
+            "SnapStart": {"ApplyOn": self.snap_start, "OptimizationStatus": if self.is_snap_started() { "On" } else { "Off" }},
             "LoggingConfig": self.logging.shape(),
             "RuntimeVersionConfig": {"RuntimeVersionArn": self.runtime_version_arn()},
         });

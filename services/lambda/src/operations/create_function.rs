@@ -122,13 +122,11 @@ pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
     } else {
         None
     };
-    let configuration = match &published {
-        Some(published) => published.configuration(Some(&published.version)),
-        None => function.configuration(None),
-    };
-    lambda.functions.create(function.clone(), published).await?;
+    lambda.functions.create(function.clone(), published.clone()).await?;
     lambda.prepare(&function);
-    Answer::json(configuration)
+    let Some(published) = published else { return Answer::json(function.configuration(None)) };
+    lambda.prepare(&published);
+    Answer::json(lambda.shown(&published, Some(&published.version)).await)
 }
 
 /// Code and layers together, unpacked.

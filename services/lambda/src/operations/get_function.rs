@@ -25,7 +25,7 @@ pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
         }
     };
     let mut shape = json!({
-        "Configuration": function.configuration(named.qualifier.as_deref()),
+        "Configuration": lambda.shown(&function, named.qualifier.as_deref()).await,
         "Code": code,
     });
     if !owner.tags.is_empty() {

@@ -11,7 +11,7 @@ pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
     let input: FunctionInput = input(call)?;
     let named = names::read(&context, &input.function_name, input.qualifier.as_deref())?;
     let function = lambda.functions.function(&named).await?;
-    Answer::json(function.configuration(named.qualifier.as_deref()))
+    Answer::json(lambda.shown(&function, named.qualifier.as_deref()).await)
 }
 
 #[cfg(test)]

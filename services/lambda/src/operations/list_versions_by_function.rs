@@ -41,7 +41,10 @@ pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
     list.extend(lambda.functions.versions(&named, from, limit + 1 - list.len()).await?);
     let is_more = list.len() > limit;
     list.truncate(limit);
-    let shapes: Vec<Value> = list.iter().map(qualified).collect();
+    let mut shapes = Vec::with_capacity(list.len());
+    for function in &list {
+        shapes.push(lambda.shown(function, Some(&function.version)).await);
+    }
     let mut shape = json!({"Versions": shapes});
     if let Some(last) = list.last().filter(|_| is_more) {
         shape["NextMarker"] = json!(write_marker(&last.version));

@@ -49,7 +49,7 @@ pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
     let description = input.description.as_deref();
     let (_, published) = lambda.functions.publish(&named, description, is_unnumbered, context.now_ms, check).await?;
     lambda.prepare(&published);
-    Answer::json(published.configuration(Some(&published.version)))
+    Answer::json(lambda.shown(&published, Some(&published.version)).await)
 }
 
 #[cfg(test)]

@@ -65,7 +65,7 @@ pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
             lambda.functions.publish(&named, None, is_unnumbered, context.now_ms, change).await?;
         lambda.retire(&function);
         lambda.prepare(&published);
-        return Answer::json(published.configuration(Some(&published.version)));
+        return Answer::json(lambda.shown(&published, Some(&published.version)).await);
     }
     let (_, function) = lambda.functions.update(&named, change).await?;
     lambda.retire(&function);
