@@ -2,13 +2,14 @@
 
 mod attend;
 mod conclusion;
+mod preparation;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -340,28 +341,11 @@ impl Invoker for Engine {
     }
 
     fn prepare(&self, target: &Target) {
-        let (inner, target) = (self.0.clone(), target.clone());
-        inner.preparing().push(target.clone());
-        tokio::spawn(async move {
-            let name = target.name.clone();
-            // The first invocation will meet the same, and tell its caller.
-            if let Err(reason) = inner.clone().prepare(target.clone()).await {
-                tracing::warn!(function = %name, "nothing could be made ready: {reason}");
-            }
-            let mut preparing = inner.preparing();
-            if let Some(at) = preparing.iter().position(|other| *other == target) {
-                preparing.swap_remove(at);
-            }
-        });
+        self.0.prepare(target.clone());
     }
 
     async fn is_preparing(&self, target: &Target) -> bool {
-        if self.0.preparing().contains(target) {
-            return true;
-        }
-        let Some(catalog) = self.0.catalog.get() else { return false };
-        let function = catalog.resolve(target, &Access::Authorised).await;
-        function.is_ok_and(|function| self.0.ports.sandbox.is_preparing(&function))
+        self.0.is_preparing(target).await
     }
 
     fn instances(&self, revision: &str) -> usize {
@@ -370,33 +354,6 @@ impl Invoker for Engine {
             let (idle, busy, _) = pool.counts();
             idle + busy
         })
-    }
-}
-
-impl Inner {
-    fn preparing(&self) -> MutexGuard<'_, Vec<Target>> {
-        self.preparing.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What can be made before the first invocation: a template, and instances that are provisioned.
-    async fn prepare(self: Arc<Self>, target: Target) -> Result<(), String> {
-        let catalog = self.catalog.get().cloned().ok_or("no catalogue is connected")?;
-        let function = catalog.resolve(&target, &Access::Authorised).await.map_err(|e| e.to_string())?;
-        let (spec, _) = self.spec(&function).await.map_err(|e| format!("{e:?}"))?;
-        self.ports.sandbox.prepare(Arc::new(spec)).await;
-        let known = self.pools.read().unwrap_or_else(PoisonError::into_inner).get(&function.revision).cloned();
-        match known {
-            Some(pool) => {
-                pool.set_provisioned(function.provisioned());
-                self.look_after(&pool);
-            }
-            None if function.provisioned() > 0 => {
-                let pool = self.pool(&function, None).await;
-                self.look_after(&pool);
-            }
-            None => {}
-        }
-        Ok(())
     }
 }
 

@@ -12,7 +12,7 @@ fn sam() -> PathBuf {
 
 /// Two more kinds that applications of the tests have.
 fn no_queues_nor_stacks(cloud: &Cloud, is_own: impl Fn(&str) -> bool) {
-    assert_eq!(cloud.aws(&["sqs", "list-queues"])["QueueUrls"], json!([]));
+    assert!(cloud.aws(&["sqs", "list-queues"])["QueueUrls"].is_null());
     let live = ["--stack-status-filter", "CREATE_COMPLETE", "UPDATE_COMPLETE", "DELETE_FAILED", "DELETE_IN_PROGRESS"];
     let stacks = cloud.aws(&[&["cloudformation", "list-stacks"][..], &live].concat());
     let list = stacks["StackSummaries"].as_array().cloned().unwrap_or_default();
