@@ -346,10 +346,15 @@ unsafe fn install_filter(filter: &[Instruction]) -> Done {
 
 /// Ignored signals stay ignored over exec, and Rust ignores SIGPIPE; the launcher has blocked all of them.
 unsafe fn reset_signals() {
+    // The kernel's own structure: handler, flags, restorer and mask. The C library's function takes a lock (glibc 2.41), which
+    // another thread may have held when this child was made, and nobody would give back.
+    const DEFAULT: [u64; 4] = [0; 4];
+    const MASK_BYTES: usize = 8;
     // SAFETY: setting a default action and an empty mask is always allowed; failures (KILL, STOP) change nothing.
     unsafe {
         for signal in 1..=libc::SIGRTMAX() {
-            libc::signal(signal, libc::SIG_DFL);
+            let nothing = std::ptr::null_mut::<u64>();
+            libc::syscall(libc::SYS_rt_sigaction, signal, DEFAULT.as_ptr(), nothing, MASK_BYTES);
         }
         let mut none: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&mut none);
