@@ -1,6 +1,6 @@
-/* The Node.js host's end of the frames of docs/formats/frames.md, on descriptor 3. Node's own file system calls would do it;
- * this takes a fraction of their time, and writes to a few pages where they write to dozens, of which a clone has to take
- * copies. Everything here is called from the one thread that serves. */
+/* The Node.js host's end of the frames of docs/formats/frames.md, on descriptor 3. Node's own file system calls would do it,
+ * and take about as long; but they write to dozens of pages of the engine's, of which a clone has to take copies, where this
+ * writes to a few. Everything here is called from the one thread that serves. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <poll.h>

@@ -88,8 +88,7 @@ class Seat {
     this.send('C', bytes.subarray(from), () => setImmediate(done));
   }
 
-  // A stream's write costs several times what the kernel's does: it is for what the socket has no room for, and what comes
-  // after that.
+  // Straight to the socket; the stream is for what it has no room for, and what comes after that.
   write(buffer) {
     let sent = 0;
     if (this.socket.writableLength === 0) {
