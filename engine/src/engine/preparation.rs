@@ -5,6 +5,18 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use super::Inner;
 use crate::catalog::{Access, Target};
 
+/// A preparation under way; over when dropped, however it ends.
+struct UnderWay(Arc<Inner>, Target);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let mut preparing = self.0.preparing();
+        if let Some(at) = preparing.iter().position(|other| *other == self.1) {
+            preparing.swap_remove(at);
+        }
+    }
+}
+
 impl Inner {
     fn preparing(&self) -> MutexGuard<'_, Vec<Target>> {
         // Nothing that can panic runs under the lock.
@@ -14,15 +26,12 @@ impl Inner {
     /// Returns at once.
     pub(super) fn prepare(self: &Arc<Self>, target: Target) {
         self.preparing().push(target.clone());
-        let inner = self.clone();
+        let under_way = UnderWay(self.clone(), target);
         tokio::spawn(async move {
+            let UnderWay(inner, target) = &under_way;
             // The first invocation will meet the same, and tell its caller.
-            if let Err(reason) = inner.make_ready(&target).await {
+            if let Err(reason) = inner.make_ready(target).await {
                 tracing::warn!(function = %target.name, "nothing could be made ready: {reason}");
-            }
-            let mut preparing = inner.preparing();
-            if let Some(at) = preparing.iter().position(|other| *other == target) {
-                preparing.swap_remove(at);
             }
         });
     }
