@@ -1,6 +1,10 @@
-//! The way out of instances: a pair of virtual interfaces each, forwarding and address translation by the host, and
-//! rules that keep them from the host itself, from link-local addresses and from one another. IPv4 only. Uses `ip` and
-//! `nft`, with a table for each sandbox, so that several platforms on one machine keep out of each other's rules.
+//! The way out of instances: a pair of virtual interfaces each, a router for all in a network of its own, forwarding and
+//! address translation by it and by the host, and rules that keep instances from the host itself, from link-local addresses and
+//! from one another. IPv4 only. Uses `nft`, with a table for each sandbox, so that several platforms on one machine keep out of
+//! each other's rules.
+
+mod netlink;
+mod router;
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -10,13 +14,14 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use cumulet_base::id;
 
+use self::router::Router;
 use crate::child::Outbound;
 use crate::config::Network;
+use crate::sys;
 
 /// Never reached, whatever is allowed.
 pub(crate) const FORBIDDEN: &[&str] = &["0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3"];
@@ -26,14 +31,18 @@ pub(crate) const PRIVATE: &[&str] =
 
 /// Hands out addresses and interfaces.
 pub(crate) struct Gateway {
-    ip: PathBuf,
     nft: PathBuf,
-    /// What the names of this gateway's interfaces begin with, and its table is named by.
-    prefix: String,
-    /// Of the prefix.
-    _claim: UnixListener,
+    place: Place,
     range: Ipv4Addr,
+    router: Router,
     leases: Mutex<Leases>,
+}
+
+/// A number that no other gateway of this network namespace has, as long as it is held. Sockets without a file belong to the
+/// network namespace, as rules do, and end with their process, which may be in a pid namespace of its own.
+struct Place {
+    number: u16,
+    _claim: UnixListener,
 }
 
 #[derive(Default)]
@@ -46,82 +55,73 @@ struct Leases {
 pub(crate) struct Lease {
     gateway: Arc<Gateway>,
     number: u16,
-    /// The host's end, once there is one.
-    interface: Option<String>,
+    is_connected: bool,
 }
 
 impl Gateway {
-    /// Turns on forwarding and installs the rules.
+    /// Turns on forwarding, installs the rules and connects the router.
     ///
     /// # Errors
     /// A sentence for the operator: what is missing.
     pub(crate) fn open(network: &Network, range: Ipv4Addr, nameservers: &[Ipv4Addr]) -> Result<Arc<Gateway>, String> {
-        let ip = find_tool("ip").ok_or("the program `ip` is missing (package iproute2)")?;
         let nft = find_tool("nft").ok_or("the program `nft` is missing (package nftables)")?;
         sweep(&nft);
-        let (prefix, claim) = prefix().map_err(|error| format!("finding a name: {error}"))?;
-        let rules = rules(network, &prefix, range, nameservers);
-        run(&nft, &["-f", "-"], &rules).map_err(|error| format!("installing rules: {error}"))?;
-        std::fs::write("/proc/sys/net/ipv4/ip_forward", "1")
-            .map_err(|error| format!("turning on forwarding: {error}"))?;
-        Ok(Arc::new(Gateway {
-            ip,
-            nft,
-            prefix,
-            _claim: claim,
-            range,
-            // A successor does not begin with the addresses of a platform that has just died.
-            leases: Mutex::new(Leases { last: std::process::id() as u16, used: HashSet::new() }),
-        }))
+        let place = Place::find().map_err(|error| format!("finding a name: {error}"))?;
+        let (name, [near, far]) = (place.name(), place.addresses(range));
+        run(&nft, &["-f", "-"], &rules(network, &name, [range, far], nameservers))
+            .map_err(|error| format!("installing rules: {error}"))?;
+        router::setting("ipv4/ip_forward", "1").map_err(|error| format!("turning on forwarding: {error}"))?;
+        let router = Router::open(&name, near, far, &nft).map_err(|error| format!("connecting the router: {error}"))?;
+        Ok(Arc::new(Gateway { nft, place, range, router, leases: Mutex::default() }))
     }
 
     /// Reserves an address for an instance about to start.
     pub(crate) fn lease(self: &Arc<Gateway>) -> io::Result<Lease> {
         let mut leases = self.leases.lock().map_err(|_| io::Error::other("the list of addresses is broken"))?;
-        // 0 is the range itself, 1 the host, the last a broadcast address to some.
+        let number = leases.next(|number| self.place.takes(number));
+        let number = number.ok_or_else(|| io::Error::other("all addresses are in use"))?;
+        Ok(Lease { gateway: self.clone(), number, is_connected: false })
+    }
+}
+
+impl Leases {
+    /// One that is neither in use nor taken otherwise, as long after its last use as can be.
+    fn next(&mut self, is_taken: impl Fn(u16) -> bool) -> Option<u16> {
         for _ in 0..u16::MAX {
-            leases.last = if leases.last < 2 || leases.last >= u16::MAX - 1 { 2 } else { leases.last + 1 };
-            let number = leases.last;
-            if leases.used.insert(number) {
-                return Ok(Lease { gateway: self.clone(), number, interface: None });
+            // 0 is the range itself, 1 the gateway, the last a broadcast address to some.
+            self.last = if self.last < 2 || self.last >= u16::MAX - 1 { 2 } else { self.last + 1 };
+            if !is_taken(self.last) && self.used.insert(self.last) {
+                return Some(self.last);
             }
         }
-        Err(io::Error::other("all addresses are in use"))
+        None
     }
+}
 
-    fn address(&self, number: u16) -> Ipv4Addr {
-        Ipv4Addr::from((u32::from(self.range) & 0xffff_0000) | u32::from(number))
-    }
+fn address(range: Ipv4Addr, number: u16) -> Ipv4Addr {
+    Ipv4Addr::from((u32::from(range) & 0xffff_0000) | u32::from(number))
 }
 
 impl Lease {
     pub(crate) fn outbound(&self) -> Outbound {
-        Outbound { address: self.gateway.address(self.number), gateway: self.gateway.address(1) }
+        let range = self.gateway.range;
+        Outbound { address: address(range, self.number), gateway: address(range, 1) }
     }
 
     /// Puts one end of a new pair of interfaces into the network namespace of `pid`.
     pub(crate) fn connect(&mut self, pid: i32) -> io::Result<()> {
-        static SERIAL: AtomicU32 = AtomicU32::new(0);
         let Outbound { address, gateway } = self.outbound();
-        // Names of interfaces have 15 characters at most.
-        let serial = SERIAL.fetch_add(1, Ordering::Relaxed) % (1 << 20);
-        let name = format!("{}{serial:x}", self.gateway.prefix);
-        let script = format!(
-            "link add {name} type veth peer name eth0 netns {pid}\nlink set {name} up\naddr add {gateway} peer {address}/32 dev {name}\n"
-        );
-        self.interface = Some(name.clone());
-        run(&self.gateway.ip, &["-batch", "-"], &script)?;
-        // An instance may not speak in another's name.
-        std::fs::write(format!("/proc/sys/net/ipv4/conf/{name}/rp_filter"), "1")
+        self.is_connected = true;
+        self.gateway.router.connect(self.number, pid, gateway, address)
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let Some(name) = &self.interface {
+        if self.is_connected {
             // The kernel removes it with the instance, but takes its time; until then its route would catch what is
-            // meant for the address's next user. It is no failure to come second.
-            let _ = run(&self.gateway.ip, &["link", "del", name], "");
+            // meant for the address's next user.
+            self.gateway.router.disconnect(self.number);
         }
         if let Ok(mut leases) = self.gateway.leases.lock() {
             leases.used.remove(&self.number);
@@ -131,34 +131,57 @@ impl Drop for Lease {
 
 impl Drop for Gateway {
     fn drop(&mut self) {
-        let table = format!("delete table inet cumulet_{}\n", self.prefix);
+        let table = format!("delete table inet cumulet_{}\n", self.place.name());
         if let Err(error) = run(&self.nft, &["-f", "-"], &table) {
             tracing::warn!("removing rules: {error}");
         }
     }
 }
 
-/// `cv` and six characters that no other gateway of this network namespace has, as long as the claim is held.
-fn prefix() -> io::Result<(String, UnixListener)> {
-    loop {
-        let prefix = format!("cv{}", id::hex(6));
-        match claim(&prefix) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
-            claim => return Ok((prefix, claim?)),
+impl Place {
+    fn find() -> io::Result<Place> {
+        loop {
+            // Two addresses each, the first of which are the range itself and the gateway.
+            let number = u16::from_str_radix(&id::hex(4), 16).map_err(io::Error::other)? >> 1;
+            let name = Place::name_of(number);
+            // The kernel takes its time to remove the interface of a platform that has just died.
+            if number == 0 || number == u16::MAX >> 1 || sys::interface_index(&name).is_some() {
+                continue;
+            }
+            match claim(&name) {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+                claim => return Ok(Place { number, _claim: claim? }),
+            }
         }
+    }
+
+    fn name_of(number: u16) -> String {
+        format!("cv{number:04x}")
+    }
+
+    /// Of the host's interface towards the router. The table is named by it.
+    fn name(&self) -> String {
+        Place::name_of(self.number)
+    }
+
+    /// The host's there, and the router's.
+    fn addresses(&self, range: Ipv4Addr) -> [Ipv4Addr; 2] {
+        [2 * self.number, 2 * self.number + 1].map(|number| address(range, number))
+    }
+
+    fn takes(&self, number: u16) -> bool {
+        number / 2 == self.number
     }
 }
 
-/// Takes a name into possession. Sockets without a file belong to the network namespace, as rules do, and end with their
-/// process, which may be in a pid namespace of its own.
-fn claim(prefix: &str) -> io::Result<UnixListener> {
-    UnixListener::bind_addr(&SocketAddr::from_abstract_name(format!("cumulet-{prefix}"))?)
+fn claim(name: &str) -> io::Result<UnixListener> {
+    UnixListener::bind_addr(&SocketAddr::from_abstract_name(format!("cumulet-{name}"))?)
 }
 
 /// What the table's gateway has claimed.
 fn owner(table: &str) -> Option<&str> {
-    let prefix = table.strip_prefix("table inet cumulet_")?;
-    prefix.starts_with("cv").then_some(prefix)
+    let name = table.strip_prefix("table inet cumulet_")?;
+    name.starts_with("cv").then_some(name)
 }
 
 /// Removes the tables of platforms that are no more.
@@ -167,15 +190,16 @@ fn sweep(nft: &Path) {
         return;
     };
     for table in String::from_utf8_lossy(&output.stdout).lines() {
-        let Some(prefix) = owner(table) else { continue };
-        let Ok(_claim) = claim(prefix) else { continue };
+        let Some(name) = owner(table) else { continue };
+        let Ok(_claim) = claim(name) else { continue };
         if let Err(error) = run(nft, &["-f", "-"], &format!("delete {table}\n")) {
             tracing::warn!("removing the rules of a former platform: {error}");
         }
     }
 }
 
-fn rules(network: &Network, prefix: &str, range: Ipv4Addr, nameservers: &[Ipv4Addr]) -> String {
+/// The host's, of what comes from its interface `name`: all from the address `router`, behind which the range lies.
+fn rules(network: &Network, name: &str, [range, router]: [Ipv4Addr; 2], nameservers: &[Ipv4Addr]) -> String {
     let range = format!("{range}/16");
     let mut outbound = String::new();
     let mut line = |text: String| {
@@ -204,9 +228,9 @@ fn rules(network: &Network, prefix: &str, range: Ipv4Addr, nameservers: &[Ipv4Ad
         }
     }
     format!(
-        r#"table inet cumulet_{prefix}
-delete table inet cumulet_{prefix}
-table inet cumulet_{prefix} {{
+        r#"table inet cumulet_{name}
+delete table inet cumulet_{name}
+table inet cumulet_{name} {{
   chain outbound {{
     meta nfproto != ipv4 drop
     oifname "cv*" drop
@@ -214,18 +238,18 @@ table inet cumulet_{prefix} {{
   }}
   chain input {{
     type filter hook input priority -10; policy accept;
-    iifname "{prefix}*" drop
+    iifname "{name}" drop
   }}
   chain forward {{
     type filter hook forward priority -10; policy accept;
-    iifname "{prefix}*" ct state established,related accept
-    iifname "{prefix}*" jump outbound
-    oifname "{prefix}*" ct state established,related accept
-    oifname "{prefix}*" drop
+    iifname "{name}" ct state established,related accept
+    iifname "{name}" jump outbound
+    oifname "{name}" ct state established,related accept
+    oifname "{name}" drop
   }}
   chain postrouting {{
     type nat hook postrouting priority 100; policy accept;
-    ip saddr {range} oifname != "cv*" masquerade
+    ip saddr {router} masquerade
   }}
 }}
 "#
@@ -282,13 +306,13 @@ mod tests {
 
     #[test]
     fn the_forbidden_comes_before_the_allowed() {
-        let range = Ipv4Addr::new(100, 64, 0, 0);
+        let range = [Ipv4Addr::new(100, 64, 0, 0), Ipv4Addr::new(100, 64, 32, 1)];
         let allow = Network::Allow(vec!["0.0.0.0/0".parse().unwrap()]);
-        let text = rules(&allow, "cv1g", range, &[]);
+        let text = rules(&allow, "cv1000", range, &[]);
         let at = |what: &str| text.find(what).unwrap();
         assert!(at("169.254.0.0/16 drop") < at("0.0.0.0/0 accept"));
         assert!(at("100.64.0.0/16 drop") < at("0.0.0.0/0 accept"));
-        let text = rules(&Network::Internet, "cv1g", range, &[Ipv4Addr::new(10, 0, 0, 2)]);
+        let text = rules(&Network::Internet, "cv1000", range, &[Ipv4Addr::new(10, 0, 0, 2)]);
         let at = |what: &str| text.find(what).unwrap();
         assert!(at("10.0.0.2 udp dport 53 accept") < at("10.0.0.0/8 drop"));
         assert!(at("10.0.0.0/8 drop") < at("    accept"));
@@ -306,29 +330,25 @@ mod tests {
         for other in ["table inet filter", "table ip cumulet_cv1f0000", "table inet cumulet_x", ""] {
             assert_eq!(owner(other), None, "{other}");
         }
-        let (prefix, held) = prefix().unwrap();
-        assert!(prefix.len() <= 9, "5 digits more are 14 characters");
-        assert!(claim(&prefix).is_err());
-        drop(held);
-        assert!(claim(&prefix).is_ok());
+        let place = Place::find().unwrap();
+        let name = place.name();
+        assert_eq!(owner(&format!("table inet cumulet_{name}")), Some(name.as_str()));
+        assert!(claim(&name).is_err());
+        drop(place);
+        assert!(claim(&name).is_ok());
     }
 
     #[test]
     fn addresses_come_back() {
-        let gateway = Arc::new(Gateway {
-            ip: PathBuf::new(),
-            nft: PathBuf::from("true"),
-            prefix: String::new(),
-            _claim: prefix().unwrap().1,
-            range: Ipv4Addr::new(100, 64, 0, 0),
-            leases: Mutex::default(),
-        });
-        let first = gateway.lease().unwrap();
-        let second = gateway.lease().unwrap();
-        assert_eq!(first.outbound().address, Ipv4Addr::new(100, 64, 0, 2));
-        assert_eq!(second.outbound().address, Ipv4Addr::new(100, 64, 0, 3));
-        assert_eq!(second.outbound().gateway, Ipv4Addr::new(100, 64, 0, 1));
-        drop(first);
-        assert_eq!(gateway.leases.lock().unwrap().used.len(), 1);
+        let mut leases = Leases::default();
+        let mut next = || leases.next(|number| number / 2 == 2).unwrap();
+        assert_eq!((next(), next(), next()), (2, 3, 6), "4 and 5 are somebody's");
+        leases.used.remove(&3);
+        leases.last = u16::MAX - 1;
+        let mut next = || leases.next(|number| number / 2 == 2);
+        assert_eq!((next(), next()), (Some(3), Some(7)));
+        leases.used.extend(0..=u16::MAX);
+        assert_eq!(leases.next(|_| false), None);
+        assert_eq!(address(Ipv4Addr::new(100, 64, 0, 0), 0x102), Ipv4Addr::new(100, 64, 1, 2));
     }
 }

@@ -141,22 +141,22 @@ fn languages(configured: &[PathBuf]) -> Vec<Feature> {
 }
 
 fn network() -> Feature {
-    let missing: Vec<&str> = ["ip", "nft"].into_iter().filter(|name| find_tool(name).is_none()).collect();
+    let has_nft = find_tool("nft").is_some();
     let root = sys::effective_ids().0 == 0;
     let relay = find_tool("slirp4netns").is_some();
     let tun = std::fs::File::options().read(true).write(true).open("/dev/net/tun").is_ok();
-    let detail = match (root, missing.as_slice()) {
-        (false, _) if !relay => "not root; not found: slirp4netns".to_owned(),
-        (false, _) if !tun => "not root, and no leave to open /dev/net/tun".to_owned(),
-        (false, _) => "slirp4netns".to_owned(),
-        (true, []) => "virtual interfaces and nftables".to_owned(),
-        (true, missing) => format!("not found: {}", missing.join(", ")),
+    let detail = match root {
+        false if !relay => "not root; not found: slirp4netns",
+        false if !tun => "not root, and no leave to open /dev/net/tun",
+        false => "slirp4netns",
+        true if has_nft => "virtual interfaces and nftables",
+        true => "not found: nft",
     };
     feature(
         "outbound network",
-        if root { missing.is_empty() } else { relay && tun },
-        detail,
-        "run as root with the packages iproute2 and nftables, or as another user with slirp4netns; otherwise functions reach the platform's endpoint only",
+        if root { has_nft } else { relay && tun },
+        detail.to_owned(),
+        "run as root with the package nftables, or as another user with slirp4netns; otherwise functions reach the platform's endpoint only",
     )
 }
 

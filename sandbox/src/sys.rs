@@ -307,6 +307,34 @@ pub(crate) fn own_addresses() -> io::Result<Vec<std::net::Ipv4Addr>> {
     }
 }
 
+/// A socket of rtnetlink(7), of this thread's network namespace.
+pub(crate) fn route_socket() -> io::Result<OwnedFd> {
+    let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC;
+    // SAFETY: passes numbers, and an address of the size that is passed. All zeros but the family, it is the kernel's.
+    unsafe {
+        let socket = owned(libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_ROUTE).into())?;
+        let mut kernel: libc::sockaddr_nl = std::mem::zeroed();
+        kernel.nl_family = libc::AF_NETLINK as libc::sa_family_t;
+        let length = size_of::<libc::sockaddr_nl>() as libc::socklen_t;
+        check(libc::connect(socket.as_raw_fd(), (&raw const kernel).cast(), length).into())?;
+        Ok(socket)
+    }
+}
+
+/// Puts the calling thread into a new network namespace, for good.
+pub(crate) fn enter_new_network() -> io::Result<()> {
+    // SAFETY: changes nothing but which network this thread sees.
+    check(unsafe { libc::unshare(libc::CLONE_NEWNET) }.into()).map(drop)
+}
+
+/// The index of an interface of this thread's network namespace, if it has one of that name.
+pub(crate) fn interface_index(name: &str) -> Option<u32> {
+    let name = std::ffi::CString::new(name).ok()?;
+    // SAFETY: `name` is a valid C string and outlives the call.
+    let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
+    (index > 0).then_some(index)
+}
+
 /// Bytes of a page of memory.
 pub(crate) fn page_bytes() -> u64 {
     static BYTES: std::sync::OnceLock<u64> = std::sync::OnceLock::new();

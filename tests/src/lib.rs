@@ -288,8 +288,7 @@ impl SmallDisk {
         std::fs::create_dir_all(&place).expect("a place for the disk");
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", &format!("size={mib}m"), "cumulet-test"]).arg(&place);
-        let is_root = succeed(Command::new("id").arg("-u")).trim() == "0";
-        (is_root && output(&mut mount).status.success()).then_some(SmallDisk(place))
+        (is_root() && output(&mut mount).status.success()).then_some(SmallDisk(place))
     }
 
     pub fn grow(&self, mib: u32) {
@@ -340,6 +339,23 @@ pub fn succeed(command: &mut Command) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(ran.status.success(), "{command:?}\n{}\n{}", text(&ran.stdout), text(&ran.stderr));
     text(&ran.stdout)
+}
+
+/// Runs a test of this program again in a network of its own, where no other test and no other platform changes interfaces;
+/// answers whether the caller has nothing left to do. Where the user may not make networks, the test runs where it is.
+pub fn ran_in_its_own_network(test: &str) -> bool {
+    const INNER: &str = "CUMULET_TEST_OWN_NETWORK";
+    if std::env::var_os(INNER).is_some() || !is_root() {
+        return false;
+    }
+    let this = std::env::current_exe().expect("this test");
+    let script = format!("ip link set lo up && exec {} --exact {test} --nocapture", this.display());
+    print!("{}", succeed(Command::new("unshare").args(["-n", "sh", "-c", &script]).env(INNER, "1")));
+    true
+}
+
+pub fn is_root() -> bool {
+    succeed(Command::new("id").arg("-u")).trim() == "0"
 }
 
 /// Waits for a condition, with a deadline.

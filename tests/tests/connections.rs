@@ -2,9 +2,10 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use cumulet_tests::{Cloud, succeed};
+use cumulet_tests::{Cloud, eventually, is_root, node_runtime, ran_in_its_own_network, succeed};
 
 /// Longer than any limit of the front door; reached only when a connection is never ended.
 const GIVEN_UP: Duration = Duration::from_secs(60);
@@ -111,4 +112,51 @@ fn ten_thousand_connections_are_held() {
         assert_eq!(&said, b"HTTP/1.1 403");
     }
     assert!(answers(&cloud));
+}
+
+/// Browsers on the same machine give up their connections whenever one of its interfaces or addresses changes.
+#[test]
+fn the_machines_network_stays_as_it_is_when_instances_come_and_go() {
+    if !is_root() {
+        eprintln!("skipped: only root gives instances interfaces");
+        return;
+    }
+    if ran_in_its_own_network("the_machines_network_stays_as_it_is_when_instances_come_and_go") {
+        return;
+    }
+    let cloud = Cloud::start_with(&["--clones", "off"]);
+    let code = [("index.js", "exports.handler = async () => require('fs').readFileSync('/proc/net/route', 'utf8');")];
+    for name in ["f", "g"] {
+        cloud.create_function(name, &node_runtime(), "index.handler", &code);
+    }
+    let is_connected = |name: &str| {
+        let routes = cloud.invoke(name, "{}").1;
+        assert!(routes.as_str().is_some_and(|routes| routes.contains("eth0")), "{routes}");
+    };
+    // The first start may open the way out.
+    is_connected("f");
+    let addresses = succeed(Command::new("ip").args(["-brief", "address"]));
+    let mut monitor = Command::new("ip");
+    let monitor = monitor.args(["-oneline", "monitor", "link", "address", "route"]).stdout(Stdio::piped());
+    let mut monitor = monitor.spawn().expect("watching the network");
+    let mut seen = monitor.stdout.take().expect("its standard output is piped");
+    is_connected("g");
+    cloud.aws(&["lambda", "delete-function", "--function-name", "f"]);
+    eventually("the instance of `f` is gone", || {
+        let listed = cloud.cumulet(&["ls", "--output", "json"]);
+        !String::from_utf8_lossy(&listed.stdout).contains(r#""Function":"f""#)
+    });
+    assert_eq!(succeed(Command::new("ip").args(["-brief", "address"])), addresses);
+    // That it watched is seen by a change of the test's own.
+    succeed(Command::new("ip").args(["link", "add", "last", "type", "veth", "peer", "name", "last-peer"]));
+    let mut said = String::new();
+    let mut piece = [0; 4096];
+    while !said.contains("last") {
+        let length = seen.read(&mut piece).expect("what it saw");
+        assert!(length > 0, "the monitor ended");
+        said.push_str(&String::from_utf8_lossy(&piece[..length]));
+    }
+    monitor.kill().expect("ending the monitor");
+    monitor.wait().expect("reaping the monitor");
+    assert_eq!(said.lines().filter(|line| !line.contains("last")).collect::<Vec<_>>(), Vec::<&str>::new());
 }
