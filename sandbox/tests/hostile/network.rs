@@ -38,6 +38,8 @@ struct Outside {
     public: String,
     private: String,
     server: Option<std::process::Child>,
+    /// Of its addresses.
+    _claim: std::os::unix::net::UnixListener,
 }
 
 fn command(program: &str, arguments: &str) {
@@ -48,16 +50,22 @@ fn command(program: &str, arguments: &str) {
 
 impl Outside {
     fn new() -> Outside {
-        // Several runs of this suite may share the machine, and several tests a process.
-        static SERIAL: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-        let pid = std::process::id() + 17 * SERIAL.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let net = pid % 64 * 4;
+        use std::os::linux::net::SocketAddrExt;
+        use std::os::unix::net::{SocketAddr, UnixListener};
+        // Several tests share the machine, and several runs of them.
+        let claim = |number: u32| {
+            let name = SocketAddr::from_abstract_name(format!("cumulet-outside-{number}")).unwrap();
+            Some((number, UnixListener::bind_addr(&name).ok()?))
+        };
+        let (number, claim) = (0..64).find_map(claim).expect("addresses that are nobody's");
+        let net = number * 4;
         let mut outside = Outside {
-            name: format!("out{pid}"),
+            name: format!("outside{number}"),
             near: format!("203.0.113.{}", net + 1),
             public: format!("203.0.113.{}", net + 2),
-            private: format!("10.99.{}.2", pid % 256),
+            private: format!("10.99.{number}.2"),
             server: None,
+            _claim: claim,
         };
         outside.set_up();
         outside
@@ -65,8 +73,10 @@ impl Outside {
 
     fn set_up(&mut self) {
         use std::io::BufRead;
-        let Outside { name, near, public, private, server } = self;
+        let Outside { name, near, public, private, server, .. } = self;
         let ip = |arguments: String| command("ip", &arguments);
+        // A run that was killed leaves it behind.
+        let _none = std::process::Command::new("ip").args(["netns", "del", name]).output();
         ip(format!("netns add {name}"));
         ip(format!("link add {name} type veth peer name eth0 netns {name}"));
         ip(format!("link set {name} up"));
