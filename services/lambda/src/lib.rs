@@ -230,6 +230,8 @@ pub struct Settings {
     pub event_retry_ms: [u64; 2],
     /// The longest timeout a function may have; Lambda's is 900.
     pub timeout_s_max: u32,
+    /// Whether functions are taken for runtimes and machines that are not here, where an interpreter runs them all the same.
+    pub is_lenient: bool,
     /// Where container images are looked for.
     pub images_dir: Option<std::path::PathBuf>,
     /// Where else.

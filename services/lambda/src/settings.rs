@@ -33,6 +33,20 @@ const RUNTIMES: &[&str] = &[
     "provided.al2",
 ];
 
+/// Runtimes that AWS makes no functions for any more, in applications that were never touched again: only where the operator
+/// lets functions run on the nearest interpreter.
+const FORMER_RUNTIMES: &[&str] = &[
+    "nodejs16.x",
+    "nodejs14.x",
+    "nodejs12.x",
+    "nodejs10.x",
+    "python3.8",
+    "python3.7",
+    "python3.6",
+    "ruby2.7",
+    "ruby2.5",
+];
+
 const ACCESS_POINT_PATTERN: &str = "arn:aws[a-zA-Z-]*:elasticfilesystem:[a-z]{2}((-gov)|(-iso(b?)))?-[a-z]+-\\d{1}:\\d{12}:access-point/fsap-[a-f0-9]{17}$|^arn:aws[-a-z]*:s3files:[0-9a-z-:]+:file-system/fs-[0-9a-f]{17,40}/access-point/fsap-[0-9a-f]{17,40}";
 const ROLE_PATTERN: &str = "arn:(aws[a-zA-Z-]*)?:iam::\\d{12}:role/?[a-zA-Z_0-9+=,.@\\-_/]+";
 const ENVIRONMENT_NAME_PATTERN: &str = "[a-zA-Z]([a-zA-Z0-9_])+";
@@ -218,9 +232,9 @@ fn is_log_group(text: &str) -> bool {
 }
 
 impl Settings {
-    /// All constraints of the model and of the service. `timeout_s_max` is the operator's.
-    pub fn check(&self, timeout_s_max: u32) -> Result<(), ApiError> {
-        self.check_shape(timeout_s_max)?;
+    /// All constraints of the model, of the service, and of the operator.
+    pub fn check(&self, operator: &crate::Settings) -> Result<(), ApiError> {
+        self.check_shape(operator.timeout_s_max)?;
         self.check_absent_features()?;
         if let Some(runtime) = self.runtime.as_deref().filter(|r| r.starts_with("java") || r.starts_with("dotnet")) {
             return Err(errors::not_built(&format!(
@@ -228,12 +242,7 @@ impl Settings {
             )));
         }
         self.check_file_systems()?;
-        if let Some(runtime) = self.runtime.as_deref().filter(|r| !RUNTIMES.contains(r)) {
-            return Err(errors::invalid_parameter(format!(
-                "Value {runtime} at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: [{}] or be a valid ARN",
-                RUNTIMES.join(", ")
-            )));
-        }
+        self.check_runtime(operator.is_lenient)?;
         if let Some(variables) = self.environment.as_ref().and_then(|environment| environment.variables.as_ref()) {
             check_environment(variables)?;
         }
@@ -244,6 +253,24 @@ impl Settings {
                 "The target of a dead-letter configuration is the ARN of an Amazon SQS queue or an Amazon SNS topic.",
             )),
         }
+    }
+
+    fn check_runtime(&self, is_lenient: bool) -> Result<(), ApiError> {
+        let Some(runtime) = self.runtime.as_deref().filter(|r| !RUNTIMES.contains(r)) else { return Ok(()) };
+        if !FORMER_RUNTIMES.contains(&runtime) {
+            return Err(errors::invalid_parameter(format!(
+                "Value {runtime} at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: [{}] or be a valid ARN",
+                RUNTIMES.join(", ")
+            )));
+        }
+        if is_lenient {
+            return Ok(());
+        }
+        let language = runtime.trim_end_matches(|c: char| !c.is_ascii_alphabetic() || c == 'x');
+        let newest = RUNTIMES.iter().find(|r| r.starts_with(language)).copied().unwrap_or_default();
+        Err(errors::invalid_parameter(format!(
+            "The runtime parameter of {runtime} is no longer supported for creating or updating AWS Lambda functions. We recommend you use the new runtime ({newest}) while creating or updating functions. Here, `cumulet up --lenient-versions` runs them on the nearest version there is."
+        )))
     }
 
     fn check_file_systems(&self) -> Result<(), ApiError> {
@@ -508,8 +535,19 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    fn operator(is_lenient: bool) -> crate::Settings {
+        crate::Settings {
+            account_concurrency: 1,
+            event_retry_ms: [1, 1],
+            timeout_s_max: 900,
+            is_lenient,
+            images_dir: None,
+            registries: crate::Registries::default(),
+        }
+    }
+
     fn check(input: Value) -> Result<(), (String, u16)> {
-        serde_json::from_value::<Settings>(input).unwrap().check(900).map_err(|e| (e.code, e.status))
+        serde_json::from_value::<Settings>(input).unwrap().check(&operator(false)).map_err(|e| (e.code, e.status))
     }
 
     #[test]

@@ -43,8 +43,13 @@ pub struct StoredCode {
     pub unzipped_bytes: u64,
 }
 
-/// The one architecture a function may name.
-pub fn architecture(list: Option<Vec<String>>) -> Result<Option<String>, ApiError> {
+/// The one architecture a function may name. Another machine's only for languages whose interpreter runs it here, and where
+/// the operator wants that.
+pub fn architecture(
+    list: Option<Vec<String>>,
+    runtime: Option<&str>,
+    is_lenient: bool,
+) -> Result<Option<String>, ApiError> {
     let Some(list) = list else { return Ok(None) };
     if list.len() != 1 {
         return Err(errors::invalid_parameter("Architectures must name exactly one architecture."));
@@ -53,12 +58,14 @@ pub fn architecture(list: Option<Vec<String>>) -> Result<Option<String>, ApiErro
     let mut checks = Validation::new();
     checks.one_of("architectures", one.as_deref(), &["x86_64", "arm64"]);
     checks.finish("ValidationException")?;
-    match one {
-        Some(other) if other != own_architecture() => Err(errors::invalid_parameter(format!(
-            "This machine is {}; it cannot run functions for {other}.",
-            own_architecture()
+    let Some(other) = one.as_deref().filter(|one| *one != own_architecture()) else { return Ok(one) };
+    let own = own_architecture();
+    match runtime.is_some_and(|runtime| !runtime.is_empty() && !runtime.starts_with("provided")) {
+        true if is_lenient => Ok(one),
+        true => Err(errors::invalid_parameter(format!(
+            "This machine is {own}; `cumulet up --lenient-versions` runs functions of Node.js, Python and Ruby for {other} on it."
         ))),
-        one => Ok(one),
+        false => Err(errors::invalid_parameter(format!("This machine is {own}; it cannot run functions for {other}."))),
     }
 }
 

@@ -43,7 +43,7 @@ pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
         &["Image", "Zip"],
     );
     checks.finish("ValidationException")?;
-    input.settings.check(lambda.settings.timeout_s_max)?;
+    input.settings.check(&lambda.settings)?;
     let is_image = input.package_type.as_deref() == Some("Image");
     code::check_kind(&input.settings, is_image)?;
     let is_unnumbered = is_unnumbered(input.publish_to.as_deref())?;
@@ -55,7 +55,11 @@ pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
             "Runtime and Handler are mandatory parameters for functions created with deployment packages.",
         ));
     }
-    let architecture = code::architecture(input.architectures)?;
+    let architecture = code::architecture(
+        input.architectures,
+        input.settings.runtime.as_deref().filter(|_| !is_image),
+        lambda.settings.is_lenient,
+    )?;
     let tags = input.tags.unwrap_or_default();
     settings::check_tags(&tags)?;
     let is_taken = lambda.functions.find(&named.account, &named.region, &named.name).await?.is_some();
@@ -160,6 +164,38 @@ mod tests {
             (again.status, again.code.as_str(), again.message.as_str()),
             (409, "ResourceConflictException", "Function already exist: hello")
         );
+    }
+
+    /// What no interpreter here is made for is taken only where the operator lets the nearest one run it.
+    #[tokio::test]
+    async fn former_runtimes_and_other_machines() {
+        let mut fixture = Fixture::new();
+        let other = if cfg!(target_arch = "x86_64") { "arm64" } else { "x86_64" };
+        let input = |name: &str, runtime: &str, architecture: &str| {
+            json!({"FunctionName": name, "Role": ROLE, "Handler": "a.b", "Runtime": runtime, "Code": {"ZipFile": zip()},
+                "Architectures": [architecture]})
+        };
+        let own = crate::operations::code::own_architecture();
+        let error = fixture.call("CreateFunction", input("f", "nodejs12.x", own)).await.unwrap_err();
+        assert!(error.message.contains("no longer supported") && error.message.contains("(nodejs24.x)"), "{error:?}");
+        let error = fixture.call("CreateFunction", input("f", "python3.12", other)).await.unwrap_err();
+        assert!(error.message.contains("--lenient-versions"), "{error:?}");
+        fixture.lambda.settings.is_lenient = true;
+        for (name, runtime, architecture) in
+            [("a", "nodejs12.x", own), ("b", "python3.7", other), ("c", "ruby2.7", own)]
+        {
+            let made = fixture.call("CreateFunction", input(name, runtime, architecture)).await.unwrap();
+            assert_eq!((&made["Runtime"], &made["Architectures"]), (&json!(runtime), &json!([architecture])));
+        }
+        let update = json!({"FunctionName": "b", "ZipFile": zip(), "Architectures": [other]});
+        assert_eq!(fixture.call("UpdateFunctionCode", update).await.unwrap()["Architectures"], json!([other]));
+        let error = fixture.call("CreateFunction", input("d", "provided.al2023", other)).await.unwrap_err();
+        assert!(error.message.contains("cannot run functions"), "{error:?}");
+        let bare = json!({"FunctionName": "b", "Runtime": "provided.al2023"});
+        let error = fixture.call("UpdateFunctionConfiguration", bare).await.unwrap_err();
+        assert!(error.message.contains("cannot run functions"), "{error:?}");
+        let error = fixture.call("CreateFunction", input("e", "nodejs3.x", own)).await.unwrap_err();
+        assert!(error.message.contains("enum value set"), "{error:?}");
     }
 
     #[tokio::test]

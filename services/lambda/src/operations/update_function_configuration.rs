@@ -22,7 +22,7 @@ pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
     let context = call.context.clone();
     let input: Input = input(call)?;
     let named = names::read_latest(&context, &input.function_name)?;
-    input.settings.check(lambda.settings.timeout_s_max)?;
+    input.settings.check(&lambda.settings)?;
     if input.settings.tenant_isolation().is_some() {
         return Err(errors::invalid_parameter("TenancyConfig can only be set when the function is created."));
     }
@@ -36,6 +36,13 @@ pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
             }
             code::check_kind(&input.settings, function.image.is_some())?;
             input.settings.clone().apply(function)?;
+            if let Some(runtime) = input.settings.runtime.as_deref() {
+                code::architecture(
+                    Some(vec![function.architecture.clone()]),
+                    Some(runtime),
+                    lambda.settings.is_lenient,
+                )?;
+            }
             check_size(function)?;
             function.revise(context.now_ms);
             Ok(())
