@@ -4,7 +4,6 @@ use cumulet_wire::operation::Operation;
 
 #[rustfmt::skip]
 pub const ABSENT: &[Operation] = &[
-    Operation::rpc("AssociateKmsKey"),
     Operation::rpc("AssociateSourceToS3TableIntegration"),
     Operation::rpc("CancelExportTask"),
     Operation::rpc("CancelImportTask"),
@@ -42,7 +41,6 @@ pub const ABSENT: &[Operation] = &[
     Operation::rpc("DescribeLookupTables"),
     Operation::rpc("DescribeQueries"),
     Operation::rpc("DescribeQueryDefinitions"),
-    Operation::rpc("DisassociateKmsKey"),
     Operation::rpc("DisassociateSourceFromS3TableIntegration"),
     Operation::rpc("GetDataProtectionPolicy"),
     Operation::rpc("GetDelivery"),

@@ -35,6 +35,8 @@ const OPERATIONS: &[Operation] = &[
     Operation::rpc("DeleteLogGroup"),
     Operation::rpc("DescribeLogGroups"),
     Operation::rpc("PutRetentionPolicy"),
+    Operation::rpc("AssociateKmsKey"),
+    Operation::rpc("DisassociateKmsKey"),
     Operation::rpc("DeleteRetentionPolicy"),
     Operation::rpc("CreateLogStream"),
     Operation::rpc("DescribeLogStreams"),
@@ -114,6 +116,8 @@ impl Service for Logs {
             "DeleteLogGroup" => groups::delete(self, &call).await,
             "DescribeLogGroups" => groups::describe(self, &call).await,
             "PutRetentionPolicy" => groups::put_retention(self, &call).await,
+            "AssociateKmsKey" => groups::associate_key(self, &call).await,
+            "DisassociateKmsKey" => groups::disassociate_key(self, &call).await,
             "DeleteRetentionPolicy" => groups::delete_retention(self, &call).await,
             "CreateLogStream" => streams::create(self, &call).await,
             "DescribeLogStreams" => streams::describe(self, &call).await,
@@ -252,6 +256,17 @@ mod tests {
         let arn = described["logGroups"][0]["logGroupArn"].clone();
         let tag = json!({"resourceArn": arn, "tags": {"b": "2"}});
         call(&logs, "TagResource", tag).await.unwrap();
+        let key = "arn:aws:kms:us-east-1:000000000000:key/k";
+        let keyed = json!({"logGroupName": "g", "kmsKeyId": key});
+        call(&logs, "AssociateKmsKey", keyed).await.unwrap();
+        let shown = call(&logs, "DescribeLogGroups", json!({})).await.unwrap();
+        assert_eq!(shown["logGroups"][0]["kmsKeyId"], key);
+        let by_arn = json!({"resourceIdentifier": arn});
+        call(&logs, "DisassociateKmsKey", by_arn).await.unwrap();
+        let shown = call(&logs, "DescribeLogGroups", json!({})).await.unwrap();
+        assert_eq!(shown["logGroups"][0].get("kmsKeyId"), None);
+        let alias = json!({"logGroupName": "h", "kmsKeyId": "alias/a"});
+        assert_eq!(call(&logs, "CreateLogGroup", alias).await.unwrap_err().code, "InvalidParameterException");
         let untag = json!({"resourceArn": arn, "tagKeys": ["a"]});
         call(&logs, "UntagResource", untag).await.unwrap();
         let tags = call(&logs, "ListTagsForResource", json!({"resourceArn": arn})).await.unwrap();

@@ -19,6 +19,9 @@ pub struct Group {
     /// What matching events are counted as.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub metric_filters: Vec<MetricFilter>,
+    /// The key of KMS it was given: its name, as everything here is sealed with the installation's own secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kms_key_id: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

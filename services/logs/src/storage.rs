@@ -501,6 +501,7 @@ impl Storage {
                     tags: BTreeMap::new(),
                     subscriptions: Vec::new(),
                     metric_filters: Vec::new(),
+                    kms_key_id: None,
                 };
                 for (chunk, sequence) in part.chunks.iter().zip(sequences) {
                     txn = self.follow(place, &group, chunk, sequence, now_ms, txn, &mut wakes)?;

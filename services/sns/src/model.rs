@@ -60,6 +60,10 @@ pub enum Protocol {
     Sqs,
     Http,
     Https,
+    /// Nobody sends mail here: these stay unconfirmed, and nothing is delivered to them.
+    Email,
+    #[serde(rename = "email-json")]
+    EmailJson,
 }
 
 impl Protocol {
@@ -69,11 +73,17 @@ impl Protocol {
             Protocol::Sqs => "sqs",
             Protocol::Http => "http",
             Protocol::Https => "https",
+            Protocol::Email => "email",
+            Protocol::EmailJson => "email-json",
         }
     }
 
     pub fn is_web(self) -> bool {
         matches!(self, Protocol::Http | Protocol::Https)
+    }
+
+    pub fn is_mail(self) -> bool {
+        matches!(self, Protocol::Email | Protocol::EmailJson)
     }
 }
 

@@ -42,10 +42,6 @@ pub fn pattern_mismatch(pattern: &str) -> ApiError {
     )
 }
 
-pub fn invalid_key(key: &str) -> ApiError {
-    ApiError::new(400, "InvalidKeyId", format!("{key} is not a key of this cloud: only alias/aws/ssm is"))
-}
-
 pub fn hierarchy_too_deep() -> ApiError {
     ApiError::new(400, "HierarchyLevelLimitExceededException", "Hierarchy depth exceeds the maximum of 15 levels.")
 }

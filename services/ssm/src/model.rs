@@ -56,6 +56,10 @@ pub struct Version {
     pub allowed_pattern: Option<String>,
     pub tier: String,
     pub data_type: String,
+    /// The key a secure string was given, where it is another than the account's own: its name, as all are sealed with the
+    /// installation's secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 impl Parameter {
@@ -108,7 +112,7 @@ impl Version {
             }
         }
         if self.kind == SECURE {
-            shape["KeyId"] = KEY.into();
+            shape["KeyId"] = self.key.as_deref().unwrap_or(KEY).into();
         }
         shape
     }

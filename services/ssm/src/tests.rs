@@ -85,8 +85,15 @@ async fn secure_strings_are_not_stored_as_they_are() {
     let history = f.good("GetParameterHistory", json!({"Name": "s", "WithDecryption": true})).await;
     let values: Vec<&Value> = history["Parameters"].as_array().unwrap().iter().map(|p| &p["Value"]).collect();
     assert_eq!(values, ["hush", "quiet"]);
+    // A key of one's own is kept by its name.
     let key = json!({"Name": "k", "Value": "v", "Type": "SecureString", "KeyId": "alias/own"});
-    assert_eq!(f.code("PutParameter", key).await, "InvalidKeyId");
+    f.good("PutParameter", key).await;
+    let key_of = async |name: &str| {
+        let history = f.good("GetParameterHistory", json!({"Name": name, "WithDecryption": true})).await;
+        (history["Parameters"][0]["KeyId"].clone(), history["Parameters"][0]["Value"].clone())
+    };
+    assert_eq!(key_of("k").await, (json!("alias/own"), json!("v")));
+    assert_eq!(key_of("s").await, (json!("alias/aws/ssm"), json!("hush")));
 }
 
 #[tokio::test]

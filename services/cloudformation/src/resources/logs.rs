@@ -1,11 +1,11 @@
-//! Log groups. Their data protection, classes and keys are refused.
+//! Log groups. Their data protection, and classes other than the standard one, are refused.
 
 use cumulet_wire::error::ApiError;
 use serde_json::{Map, Value, json};
 
 use super::{Made, Whereabouts, only, text, typed};
 
-const KNOWN: &[&str] = &["LogGroupName", "RetentionInDays", "Tags"];
+const KNOWN: &[&str] = &["KmsKeyId", "LogGroupClass", "LogGroupName", "RetentionInDays", "Tags"];
 
 pub async fn create_group(at: &Whereabouts, properties: &Map<String, Value>) -> Result<Made, ApiError> {
     only(properties, KNOWN)?;
@@ -13,7 +13,12 @@ pub async fn create_group(at: &Whereabouts, properties: &Map<String, Value>) -> 
         Some(name) => text(name),
         None => at.name(512),
     };
-    let input = json!({ "logGroupName": name, "tags": at.tags(properties) });
+    let mut input = json!({ "logGroupName": name, "tags": at.tags(properties) });
+    for (property, member) in [("KmsKeyId", "kmsKeyId"), ("LogGroupClass", "logGroupClass")] {
+        if let Some(value) = properties.get(property) {
+            input[member] = value.clone();
+        }
+    }
     at.client.call("logs", "CreateLogGroup", input).await?;
     let made = made(at, &name);
     if properties.contains_key("RetentionInDays") {
@@ -46,6 +51,14 @@ pub async fn update_group(
     only(new, KNOWN)?;
     if old.get("RetentionInDays") != new.get("RetentionInDays") {
         retain(at, made, new).await?;
+    }
+    if old.get("KmsKeyId") != new.get("KmsKeyId") {
+        let name = &made.physical_id;
+        let (operation, input) = match new.get("KmsKeyId") {
+            Some(key) => ("AssociateKmsKey", json!({ "logGroupName": name, "kmsKeyId": key })),
+            None => ("DisassociateKmsKey", json!({ "logGroupName": name })),
+        };
+        at.client.call("logs", operation, input).await?;
     }
     let arn = at.client.context.arn("logs", format!("log-group:{}", made.physical_id));
     let (removed, changed) = at.tag_changes(old, new);

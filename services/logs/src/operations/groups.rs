@@ -1,7 +1,9 @@
-//! CreateLogGroup, DeleteLogGroup, DescribeLogGroups, PutRetentionPolicy, DeleteRetentionPolicy.
+//! CreateLogGroup, DeleteLogGroup, DescribeLogGroups, PutRetentionPolicy, DeleteRetentionPolicy, AssociateKmsKey,
+//! DisassociateKmsKey.
 
 use std::collections::BTreeMap;
 
+use cumulet_base::arn::Arn;
 use cumulet_wire::call::{Answer, Call};
 use cumulet_wire::error::ApiError;
 use serde::Deserialize;
@@ -26,9 +28,7 @@ struct CreateInput {
 pub async fn create(logs: &Logs, call: &Call) -> Result<Answer, ApiError> {
     let place = place(call)?;
     let input: CreateInput = call.input()?;
-    if input.kms_key_id.is_some() {
-        return Err(errors::not_built("kmsKeyId"));
-    }
+    let kms_key_id = input.kms_key_id.map(key_arn).transpose()?;
     if input.log_group_class.is_some_and(|class| class != "STANDARD") {
         return Err(errors::not_built("logGroupClass other than STANDARD"));
     }
@@ -39,8 +39,43 @@ pub async fn create(logs: &Logs, call: &Call) -> Result<Answer, ApiError> {
         tags: input.tags.unwrap_or_default(),
         subscriptions: Vec::new(),
         metric_filters: Vec::new(),
+        kms_key_id,
     };
     logs.storage.create_group(&place, &group).await?;
+    Ok(Answer::empty())
+}
+
+/// As AWS takes it: the ARN of a key, no alias.
+fn key_arn(given: String) -> Result<String, ApiError> {
+    let is_key = given.parse::<Arn>().is_ok_and(|arn| arn.service == "kms" && arn.resource.starts_with("key/"));
+    is_key.then_some(given).ok_or_else(|| errors::invalid("Specified KMS key ARN is invalid."))
+}
+
+/// The group that is named, or whose ARN is given as `resourceIdentifier`.
+fn keyed(call: &Call) -> Result<crate::model::Place, ApiError> {
+    let Some(identifier) = call.input.get("resourceIdentifier").and_then(Value::as_str) else { return place(call) };
+    let name = identifier.split_once(":log-group:").map(|(_, name)| name.trim_end_matches(":*"));
+    let name = name.filter(|name| *name != "*").ok_or_else(|| errors::not_built("keys of query results"))?;
+    Ok(at(&call.context, name))
+}
+
+pub async fn associate_key(logs: &Logs, call: &Call) -> Result<Answer, ApiError> {
+    let place = keyed(call)?;
+    let given = call.input.get("kmsKeyId").and_then(Value::as_str).map(str::to_owned);
+    set_key(logs, &place, Some(key_arn(required("kmsKeyId", given)?)?)).await
+}
+
+pub async fn disassociate_key(logs: &Logs, call: &Call) -> Result<Answer, ApiError> {
+    set_key(logs, &keyed(call)?, None).await
+}
+
+async fn set_key(logs: &Logs, place: &crate::model::Place, key: Option<String>) -> Result<Answer, ApiError> {
+    logs.storage
+        .update_group(place, |group| {
+            group.kms_key_id.clone_from(&key);
+            Ok(())
+        })
+        .await?;
     Ok(Answer::empty())
 }
 
@@ -83,6 +118,9 @@ pub async fn describe(logs: &Logs, call: &Call) -> Result<Answer, ApiError> {
             });
             if let Some(days) = group.retention_days {
                 shape["retentionInDays"] = json!(days);
+            }
+            if let Some(key) = &group.kms_key_id {
+                shape["kmsKeyId"] = json!(key);
             }
             shape
         })

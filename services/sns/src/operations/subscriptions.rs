@@ -51,13 +51,13 @@ pub async fn subscribe(sns: &Sns, call: &Call) -> Result<Answer, ApiError> {
         endpoint: endpoint.to_owned(),
         attributes: given.into_iter().filter(|(_, value)| !value.is_empty()).collect(),
         // What lies in the same cloud is not asked.
-        token: protocol.is_web().then(|| id::hex(64)),
+        token: (protocol.is_web() || protocol.is_mail()).then(|| id::hex(64)),
         is_authenticated: false,
         host: call.context.host.clone(),
     };
     let mut wake = None;
     let put = sns.storage.put_subscription(&place, &subscription, None, |txn| {
-        if subscription.token.is_none() {
+        if !protocol.is_web() {
             return Ok(txn);
         }
         let (txn, woken) = sns.delivery.add(txn, &deliver::confirmation(&place, &subscription, now_ms)?)?;
@@ -79,9 +79,9 @@ fn protocol(name: &str) -> Result<Protocol, ApiError> {
         "sqs" => Ok(Protocol::Sqs),
         "http" => Ok(Protocol::Http),
         "https" => Ok(Protocol::Https),
-        "email" | "email-json" | "sms" | "application" | "firehose" => {
-            Err(errors::not_built(format!("subscriptions of the protocol {name}")))
-        }
+        "email" => Ok(Protocol::Email),
+        "email-json" => Ok(Protocol::EmailJson),
+        "sms" | "application" | "firehose" => Err(errors::not_built(format!("subscriptions of the protocol {name}"))),
         other => Err(errors::invalid(format!("Amazon SNS does not support this protocol string: {other}"))),
     }
 }
@@ -94,6 +94,15 @@ fn check_endpoint(topic: &Place, protocol: Protocol, endpoint: &str) -> Result<(
             let fits = endpoint.starts_with(&scheme) && endpoint.parse::<http::Uri>().is_ok();
             if !fits {
                 return bad("Endpoint must match the specified protocol");
+            }
+            if topic.is_fifo() {
+                return bad("Endpoints of this protocol cannot be subscribed to FIFO topics");
+            }
+        }
+        Protocol::Email | Protocol::EmailJson => {
+            let is_address = endpoint.split_once('@').is_some_and(|(who, host)| !who.is_empty() && !host.is_empty());
+            if !is_address || endpoint.contains(char::is_whitespace) {
+                return Err(errors::invalid("Email address"));
             }
             if topic.is_fifo() {
                 return bad("Endpoints of this protocol cannot be subscribed to FIFO topics");
@@ -165,7 +174,9 @@ async fn all_of(storage: &Storage, topic: &Place, now_ms: u64) -> Result<Vec<Sub
         let is_last = page.len() < limits::TOPIC_FANOUT_MAX;
         for (subscription, _) in page {
             after.clone_from(&subscription.id);
-            if subscription.token.is_some() && subscription.created_ms + TOPIC_CONFIRMATION_MS < now_ms {
+            let has_had_time = subscription.created_ms + TOPIC_CONFIRMATION_MS < now_ms;
+            // An address of mail is never asked, and so cannot have missed to answer.
+            if subscription.token.is_some() && !subscription.protocol.is_mail() && has_had_time {
                 storage.delete_subscription(topic, &subscription.id).await?;
             } else {
                 all.push(subscription);

@@ -65,7 +65,6 @@ pub async fn run(ssm: &Ssm, call: &Call) -> Result<Answer, ApiError> {
     };
     let key = text(call, "KeyId");
     match key {
-        Some(key) if kind == SECURE && key != KEY => return Err(errors::invalid_key(key)),
         Some(_) if kind != SECURE => return Err(errors::invalid("KeyId is only for the type SecureString")),
         _ => {}
     }
@@ -98,6 +97,7 @@ pub async fn run(ssm: &Ssm, call: &Call) -> Result<Answer, ApiError> {
             allowed_pattern: pattern.map(str::to_owned),
             tier: tier.to_owned(),
             data_type: data_type.to_owned(),
+            key: key.filter(|key| *key != KEY).map(str::to_owned),
         })
     };
     let number = match old {
