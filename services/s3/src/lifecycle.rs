@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use cumulet_base::limits;
-use s3s::dto::{LifecycleRule, Tag};
+use s3s::dto::{LifecycleRule, Tag, Timestamp, TransitionStorageClass};
 use s3s::{S3Result, s3_error};
 
 use crate::Objects;
-use crate::model::{Bucket, Object};
+use crate::model::{Bucket, Marks, Object};
 use crate::notify::Cause;
 use crate::operations::{lifecycle, locks, seconds};
 use crate::storage::{Along, Listed, Write};
@@ -28,7 +28,7 @@ pub async fn keep(s3: Objects) {
     }
 }
 
-/// All buckets, once; answers how much was deleted.
+/// All buckets, once; answers how much was deleted or moved to another storage class.
 pub async fn run(s3: &Objects) -> S3Result<usize> {
     let mut deleted = 0;
     for (name, _) in s3.storage.buckets().await? {
@@ -44,7 +44,8 @@ async fn carry_out(s3: &Objects, name: &str, rule: &LifecycleRule) -> S3Result<u
     let now_ms = s3.clock.now_ms();
     let filter = Filter::of(rule);
     let mut deleted = abort_uploads(s3, name, rule, &filter, now_ms).await?;
-    if rule.expiration.is_none() && rule.noncurrent_version_expiration.is_none() {
+    let moves = rule.transitions.is_some() || rule.noncurrent_version_transitions.is_some();
+    if rule.expiration.is_none() && rule.noncurrent_version_expiration.is_none() && !moves {
         return Ok(deleted);
     }
     let (mut from, mut id): (Vec<u8>, Option<String>) = (Vec::new(), None);
@@ -60,7 +61,12 @@ async fn carry_out(s3: &Objects, name: &str, rule: &LifecycleRule) -> S3Result<u
                 None => is_end,
             };
             if let Some(action) = key.decide(rule, &filter, &one, is_last, now_ms) {
-                deleted += usize::from(delete(s3, name, &one, action, now_ms).await?);
+                let is_done = match action {
+                    Action::Move(class) => reclass(s3, name, &one, class, now_ms).await?,
+                    Action::Expire => delete(s3, name, &one, false, now_ms).await?,
+                    Action::Remove => delete(s3, name, &one, true, now_ms).await?,
+                };
+                deleted += usize::from(is_done);
             }
         }
         if is_end {
@@ -148,10 +154,32 @@ fn due(since_ms: u64, days: i32) -> u64 {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Action {
+enum Action<'a> {
     /// As a client without a version would.
     Expire,
     Remove,
+    /// To another storage class.
+    Move(&'a str),
+}
+
+/// Below this, objects are not moved, where a rule does not say from what size on.
+const MOVED_BYTES_MIN: u64 = 128 * 1024;
+
+/// The class of the latest transition that is due; `since` tells whether one is, and how late in the life of the object.
+fn due_class<'a>(
+    transitions: impl Iterator<Item = (Option<&'a TransitionStorageClass>, Option<u64>)>,
+    filter: &Filter<'_>,
+    object: &Object,
+    now_ms: u64,
+) -> Option<Action<'a>> {
+    let has_size = filter.more_than.is_some() || filter.less_than.is_some();
+    if !filter.admits(object) || (object.size < MOVED_BYTES_MIN && !has_size) {
+        return None;
+    }
+    let due = transitions.filter_map(|(class, at_ms)| Some((at_ms?, class?.as_str())));
+    let due = due.filter(|(at_ms, class)| now_ms >= *at_ms && !lifecycle::is_archive(class));
+    let (_, class) = due.max_by_key(|(at_ms, _)| *at_ms)?;
+    (object.storage_class() != Some(class)).then_some(Action::Move(class))
 }
 
 /// The versions of one key so far, newest first.
@@ -164,14 +192,14 @@ struct KeyWalk {
 }
 
 impl KeyWalk {
-    fn decide(
+    fn decide<'a>(
         &mut self,
-        rule: &LifecycleRule,
+        rule: &'a LifecycleRule,
         filter: &Filter<'_>,
         one: &Listed,
         is_last: bool,
         now_ms: u64,
-    ) -> Option<Action> {
+    ) -> Option<Action<'a>> {
         if self.key != one.key {
             *self = KeyWalk { key: one.key.clone(), ..KeyWalk::default() };
         }
@@ -182,36 +210,69 @@ impl KeyWalk {
                 || expiration.days.is_some_and(|days| now_ms >= due(one.object.modified_ms, days));
             return (is_last && is_due).then_some(Action::Remove);
         }
+        let at = |date: &Timestamp| u64::try_from(seconds(date)).unwrap_or(0) * 1000;
         if one.is_latest {
-            let expiration = rule.expiration.as_ref()?;
-            let is_past = expiration.days.is_some_and(|days| now_ms >= due(one.object.modified_ms, days))
-                || expiration
-                    .date
-                    .as_ref()
-                    .is_some_and(|date| now_ms / 1000 >= u64::try_from(seconds(date)).unwrap_or(0));
-            return (is_past && filter.admits(&one.object)).then_some(Action::Expire);
+            let is_past = rule.expiration.as_ref().is_some_and(|expiration| {
+                expiration.days.is_some_and(|days| now_ms >= due(one.object.modified_ms, days))
+                    || expiration.date.as_ref().is_some_and(|date| now_ms >= at(date))
+            });
+            if is_past && filter.admits(&one.object) {
+                return Some(Action::Expire);
+            }
+            let transitions = rule.transitions.iter().flatten().map(|given| {
+                let from_days = given.days.map(|days| due(one.object.modified_ms, days));
+                (given.storage_class.as_ref(), from_days.or(given.date.as_ref().map(at)))
+            });
+            return due_class(transitions, filter, &one.object, now_ms);
         }
-        let noncurrent = rule.noncurrent_version_expiration.as_ref()?;
         self.noncurrent += 1;
-        let is_spared = noncurrent.newer_noncurrent_versions.is_some_and(|kept| self.noncurrent <= kept);
-        let is_past = noncurrent.noncurrent_days.is_some_and(|days| now_ms >= due(newer_ms, days));
-        (is_past && !is_spared && filter.admits(&one.object)).then_some(Action::Remove)
+        let kept = |count: Option<i32>| count.is_some_and(|count| self.noncurrent <= count);
+        let is_past = rule.noncurrent_version_expiration.as_ref().is_some_and(|noncurrent| {
+            noncurrent.noncurrent_days.is_some_and(|days| now_ms >= due(newer_ms, days))
+                && !kept(noncurrent.newer_noncurrent_versions)
+        });
+        if one.object.version.is_marker || (is_past && filter.admits(&one.object)) {
+            return (is_past && filter.admits(&one.object)).then_some(Action::Remove);
+        }
+        let given = rule.noncurrent_version_transitions.iter().flatten();
+        let given = given.filter(|given| !kept(given.newer_noncurrent_versions));
+        let transitions =
+            given.map(|given| (given.storage_class.as_ref(), given.noncurrent_days.map(|days| due(newer_ms, days))));
+        due_class(transitions, filter, &one.object, now_ms)
     }
 }
 
-/// Whether it is gone: what changed meanwhile or is locked stays.
-async fn delete(s3: &Objects, bucket: &str, one: &Listed, action: Action, now_ms: u64) -> S3Result<bool> {
-    let cause = Cause {
-        event: "LifecycleExpiration:Delete",
+fn cause(event: &'static str, now_ms: u64) -> Cause {
+    Cause {
+        event,
         principal: "s3.amazonaws.com".to_owned(),
         source_ip: String::new(),
         request_id: cumulet_base::id::hex(16).to_ascii_uppercase(),
         now_ms,
         trace: None,
+    }
+}
+
+/// Whether it is in the class now; what is gone meanwhile is not.
+async fn reclass(s3: &Objects, bucket: &str, one: &Listed, class: &str, now_ms: u64) -> S3Result<bool> {
+    let amend = |_: &Bucket, marks: &mut Marks| {
+        marks.moved_to = Some(class.to_owned());
+        Ok(())
     };
-    let write = match action {
-        Action::Expire => Write::Delete,
-        Action::Remove => Write::DeleteVersion(one.object.version_id()),
+    let version = Some(one.object.version_id());
+    match s3.storage.amend(bucket, &one.key, version, &cause("LifecycleTransition", now_ms), amend).await {
+        Ok(_) => Ok(true),
+        Err(e) if matches!(e.code().as_str(), "NoSuchVersion" | "NoSuchKey" | "NoSuchBucket") => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+/// Whether it is gone: what changed meanwhile or is locked stays.
+async fn delete(s3: &Objects, bucket: &str, one: &Listed, is_for_good: bool, now_ms: u64) -> S3Result<bool> {
+    let cause = cause("LifecycleExpiration:Delete", now_ms);
+    let write = match is_for_good {
+        false => Write::Delete,
+        true => Write::DeleteVersion(one.object.version_id()),
     };
     let admit = |record: &Bucket, old: Option<&Object>| {
         let is_same = old.is_some_and(|old| {
@@ -220,7 +281,7 @@ async fn delete(s3: &Objects, bucket: &str, one: &Listed, action: Action, now_ms
         if !is_same {
             return Err(s3_error!(PreconditionFailed));
         }
-        match old.filter(|_| action == Action::Remove && record.lock.is_some()) {
+        match old.filter(|_| is_for_good && record.lock.is_some()) {
             Some(old) => locks::admit_delete(&old.marks, false, now_ms),
             None => Ok(()),
         }

@@ -135,6 +135,16 @@ pub struct Attributes {
     /// As asked for, where it is another than `STANDARD`; all are kept alike.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage_class: Option<String>,
+    /// Encryption with a key of KMS, where the client asked for it: a name, as the disk's keys are the installation's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<Encryption>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Encryption {
+    /// `aws:kms` or `aws:kms:dsse`.
+    pub algorithm: String,
+    pub key: Option<String>,
 }
 
 /// What is said of an object beside its bytes and may change after it was written.
@@ -152,6 +162,9 @@ pub struct Marks {
     /// It was said at one time whether there is a hold: only then can it be asked.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub has_hold: bool,
+    /// The storage class that a lifecycle rule has moved it to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_to: Option<String>,
 }
 
 impl Marks {
@@ -238,6 +251,11 @@ impl Object {
     /// The version as clients see it.
     pub fn version_id(&self) -> &str {
         if self.version.is_null { "null" } else { &self.version.id }
+    }
+
+    /// Its storage class, where that is another than `STANDARD`.
+    pub fn storage_class(&self) -> Option<&str> {
+        self.marks.moved_to.as_deref().or(self.attributes.storage_class.as_deref())
     }
 }
 

@@ -228,6 +228,36 @@ async fn old_versions_and_lonely_markers_go() {
     assert_eq!(world.versions().await, []);
 }
 
+/// Transitions change the class that is shown; archives are not gone to, so that everything can be read as before.
+#[tokio::test]
+async fn objects_move_to_the_class_of_the_last_transition_that_is_due() {
+    let world = World::new();
+    world.call("CreateBucket", json!({"Bucket": "b-b-b"})).await;
+    rules(
+        &world,
+        json!({"Filter": {"Prefix": ""}, "Transitions": [
+            {"Days": 30, "StorageClass": "STANDARD_IA"},
+            {"Days": 60, "StorageClass": "GLACIER_IR"},
+            {"Days": 90, "StorageClass": "DEEP_ARCHIVE"},
+        ]}),
+    )
+    .await;
+    world.put("large", &[7; 200_000]).await;
+    world.put("small", b"1").await;
+    let class = async |key: &str| {
+        let found = world.s3.objects.storage.object("b-b-b", key, None).await.unwrap();
+        found.object.storage_class().map(str::to_owned)
+    };
+    for (days, moved, expected) in
+        [(20, 0, None), (11, 1, Some("STANDARD_IA")), (30, 1, Some("GLACIER_IR")), (40, 0, Some("GLACIER_IR"))]
+    {
+        world.pass(days);
+        assert_eq!(lifecycle::run(&world.s3.objects).await.unwrap(), moved, "{days} more days");
+        assert_eq!(class("large").await.as_deref(), expected);
+    }
+    assert_eq!(class("small").await, None, "too small for it to pay");
+}
+
 #[tokio::test]
 async fn what_is_stored_and_asked_is_billed() {
     let world = World::new();

@@ -36,7 +36,7 @@ pub async fn get(
         output.object_size = i64::try_from(object.size).ok();
     }
     if asked.contains(&"StorageClass") {
-        let class = object.attributes.storage_class.clone().unwrap_or_else(|| "STANDARD".to_owned());
+        let class = object.storage_class().unwrap_or("STANDARD").to_owned();
         output.storage_class = Some(StorageClass::from(class));
     }
     if asked.contains(&"Checksum") {

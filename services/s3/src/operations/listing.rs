@@ -114,7 +114,7 @@ pub fn encoder(encoding: Option<&EncodingType>) -> S3Result<impl Fn(&str) -> Str
 }
 
 pub fn class(object: &Record) -> String {
-    object.attributes.storage_class.clone().unwrap_or_else(|| "STANDARD".to_owned())
+    object.storage_class().unwrap_or("STANDARD").to_owned()
 }
 
 /// Algorithm and kind of an object's checksum.

@@ -9,6 +9,7 @@ pub mod locks;
 pub mod multipart;
 pub mod notifications;
 pub mod objects;
+pub mod sealing;
 pub mod settings;
 pub mod tags;
 pub mod versions;

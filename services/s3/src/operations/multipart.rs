@@ -6,7 +6,8 @@ use s3s::dto::*;
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
 use super::locks::LockHeaders;
-use super::objects::{admit_encryption, encrypted, metadata, redirect, shown_version, source, storage_class, unbuilt};
+use super::objects::{metadata, redirect, shown_version, source, storage_class, unbuilt};
+use super::sealing;
 use super::{acls, admit_conditions, admit_write, etag, matches, precondition_failed, seconds, tags, timestamp};
 use crate::content::{self, Expected};
 use crate::model::{Attributes, Bucket, Object as Record, Part as PartRecord, Place, Upload, Version};
@@ -19,11 +20,8 @@ pub async fn create(
     request: S3Request<CreateMultipartUploadInput>,
 ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
     let input = request.input;
-    unbuilt(&[
-        (input.sse_customer_algorithm.is_some(), "SSECustomerAlgorithm"),
-        (input.ssekms_key_id.is_some(), "SSEKMSKeyId"),
-    ])?;
-    admit_encryption(input.server_side_encryption.as_ref())?;
+    unbuilt(&[(input.sse_customer_algorithm.is_some(), "SSECustomerAlgorithm")])?;
+    let encryption = sealing::asked(input.server_side_encryption.as_ref(), input.ssekms_key_id)?;
     let bucket = s3.storage.bucket(&input.bucket).await?;
     let now_ms = s3.clock.now_ms();
     let lock = LockHeaders {
@@ -66,7 +64,9 @@ pub async fn create(
         metadata: metadata(input.metadata)?,
         redirect: redirect(input.website_redirect_location)?,
         storage_class: storage_class(input.storage_class)?,
+        encryption,
     };
+    let sealed = sealing::shown(attributes.encryption.as_ref());
     let record = Upload { initiated_ms: now_ms, attributes, algorithm, is_composite, is_implied, marks };
     let upload = s3.storage.create_upload(&input.bucket, &input.key, &record).await?;
     Ok(S3Response::new(CreateMultipartUploadOutput {
@@ -75,7 +75,8 @@ pub async fn create(
         upload_id: Some(upload),
         checksum_algorithm: Some(ChecksumAlgorithm::from(record.algorithm)),
         checksum_type: Some(kind(is_composite)),
-        server_side_encryption: encrypted(),
+        server_side_encryption: sealed.0,
+        ssekms_key_id: sealed.1,
         ..Default::default()
     }))
 }
@@ -130,7 +131,7 @@ pub async fn upload_part(s3: &Objects, request: S3Request<UploadPartInput>) -> S
     let sum = content::shown(part.sum.as_ref());
     Ok(S3Response::new(UploadPartOutput {
         e_tag: Some(etag(&part.etag)),
-        server_side_encryption: encrypted(),
+        server_side_encryption: sealing::shown(None).0,
         checksum_crc32: sum.checksum_crc32,
         checksum_crc32c: sum.checksum_crc32c,
         checksum_crc64nvme: sum.checksum_crc64nvme,
@@ -255,13 +256,15 @@ pub async fn complete(
     s3.count_request("put-requests", &s3.storage.bucket(bucket).await?, bucket);
     s3.storage.discard(&there.into_iter().map(|(_, part)| part.blob).collect::<Vec<_>>()).await;
     let sum = content::shown(new.object.sum.as_ref());
+    let sealed = sealing::shown(new.object.attributes.encryption.as_ref());
     Ok(S3Response::new(CompleteMultipartUploadOutput {
         location: Some(format!("/{bucket}/{key}")),
         bucket: Some(bucket.clone()),
         key: Some(key.clone()),
         e_tag: Some(etag(&new.object.etag)),
         version_id: shown_version(&changed),
-        server_side_encryption: encrypted(),
+        server_side_encryption: sealed.0,
+        ssekms_key_id: sealed.1,
         checksum_crc32: sum.checksum_crc32,
         checksum_crc32c: sum.checksum_crc32c,
         checksum_crc64nvme: sum.checksum_crc64nvme,

@@ -9,7 +9,9 @@ use s3s::dto::{Range as AskedRange, *};
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 
 use super::locks::{self, LockHeaders};
-use super::{acls, admit_conditions, admit_write, etag, matches, precondition_failed, seconds, tags, timestamp};
+use super::{
+    acls, admit_conditions, admit_write, etag, matches, precondition_failed, sealing, seconds, tags, timestamp,
+};
 use crate::content::{self, Content, Expected};
 use crate::model::{Attributes, Bucket, Marks, Object as Record, Place, Version};
 use crate::storage::{Along, Changed, Found, New, Write};
@@ -48,10 +50,9 @@ pub async fn put(s3: &Objects, request: S3Request<PutObjectInput>) -> S3Result<S
     let input = request.input;
     unbuilt(&[
         (input.sse_customer_algorithm.is_some(), "SSECustomerAlgorithm"),
-        (input.ssekms_key_id.is_some(), "SSEKMSKeyId"),
         (input.write_offset_bytes.is_some(), "WriteOffsetBytes"),
     ])?;
-    admit_encryption(input.server_side_encryption.as_ref())?;
+    let encryption = sealing::asked(input.server_side_encryption.as_ref(), input.ssekms_key_id)?;
     admit_conditions(input.if_none_match.as_ref())?;
     let bucket = s3.storage.bucket(&input.bucket).await?;
     let now_ms = s3.clock.now_ms();
@@ -73,6 +74,7 @@ pub async fn put(s3: &Objects, request: S3Request<PutObjectInput>) -> S3Result<S
         metadata: metadata(input.metadata)?,
         redirect: redirect(input.website_redirect_location)?,
         storage_class: storage_class(input.storage_class)?,
+        encryption,
     };
     let name = s3.storage.new_blob(&input.bucket, None);
     let content = content::receive(&s3.storage, input.body, &expected, "CRC64NVME", &name, false).await?;
@@ -82,10 +84,12 @@ pub async fn put(s3: &Objects, request: S3Request<PutObjectInput>) -> S3Result<S
     let changed = name.named_by(write(s3, &input.bucket, &input.key, &new, event, admit)).await?;
     s3.count_request("put-requests", &bucket, &input.bucket);
     let sum = content::shown(new.object.sum.as_ref());
+    let sealed = sealing::shown(new.object.attributes.encryption.as_ref());
     Ok(S3Response::new(PutObjectOutput {
         e_tag: Some(etag(&new.object.etag)),
         version_id: shown_version(&changed),
-        server_side_encryption: encrypted(),
+        server_side_encryption: sealed.0,
+        ssekms_key_id: sealed.1,
         checksum_crc32: sum.checksum_crc32,
         checksum_crc32c: sum.checksum_crc32c,
         checksum_crc64nvme: sum.checksum_crc64nvme,
@@ -94,24 +98,6 @@ pub async fn put(s3: &Objects, request: S3Request<PutObjectInput>) -> S3Result<S
         checksum_type: sum.checksum_type,
         ..Default::default()
     }))
-}
-
-/// Everything is said to be encrypted as S3 says of everything; the keys are the disk's.
-pub fn encrypted() -> Option<ServerSideEncryption> {
-    Some(ServerSideEncryption::from_static(ServerSideEncryption::AES256))
-}
-
-/// Encryption is as everything is encrypted, and not with keys of one's own.
-pub fn admit_encryption(asked: Option<&ServerSideEncryption>) -> S3Result<()> {
-    match asked.map(ServerSideEncryption::as_str) {
-        None | Some(ServerSideEncryption::AES256) => Ok(()),
-        Some(kind) if kind.starts_with("aws:") => unbuilt(&[(true, "ServerSideEncryption")]),
-        Some(_) => Err(errors::custom(
-            "InvalidEncryptionAlgorithmError",
-            400,
-            "The encryption request you specified is not valid. The valid value is AES256.",
-        )),
-    }
 }
 
 /// What was written, as clients see it, where versions are or were kept.
@@ -291,6 +277,8 @@ pub async fn get(s3: &Objects, request: S3Request<GetObjectInput>) -> S3Result<S
     let sum = content::shown(object.sum.as_ref().filter(|_| asked.is_whole && input.checksum_mode.is_some()));
     let locks = locks::Shown::of(&object.marks);
     let version_id = version_of(&object);
+    let class = object.storage_class().map(|class| StorageClass::from(class.to_owned()));
+    let sealed = sealing::shown(object.attributes.encryption.as_ref());
     let kept = object.attributes;
     let output = GetObjectOutput {
         accept_ranges: Some("bytes".to_owned()),
@@ -301,13 +289,14 @@ pub async fn get(s3: &Objects, request: S3Request<GetObjectInput>) -> S3Result<S
         e_tag: Some(etag(&object.etag)),
         last_modified: Some(timestamp(object.modified_ms)),
         version_id,
-        server_side_encryption: encrypted(),
+        server_side_encryption: sealed.0,
+        ssekms_key_id: sealed.1,
         tag_count: tag_count(&object.marks),
         object_lock_mode: locks.mode,
         object_lock_retain_until_date: locks.until,
         object_lock_legal_hold_status: locks.hold,
         website_redirect_location: kept.redirect,
-        storage_class: kept.storage_class.map(StorageClass::from),
+        storage_class: class,
         content_type: input.response_content_type.or(kept.content_type).or_else(octets),
         cache_control: input.response_cache_control.or(kept.cache_control),
         content_disposition: input.response_content_disposition.or(kept.content_disposition),
@@ -352,6 +341,8 @@ pub async fn head(s3: &Objects, request: S3Request<HeadObjectInput>) -> S3Result
     let sum = content::shown(object.sum.as_ref().filter(|_| asked.is_whole && input.checksum_mode.is_some()));
     let locks = locks::Shown::of(&object.marks);
     let version_id = version_of(&object);
+    let class = object.storage_class().map(|class| StorageClass::from(class.to_owned()));
+    let sealed = sealing::shown(object.attributes.encryption.as_ref());
     let kept = object.attributes;
     let output = HeadObjectOutput {
         accept_ranges: Some("bytes".to_owned()),
@@ -361,12 +352,13 @@ pub async fn head(s3: &Objects, request: S3Request<HeadObjectInput>) -> S3Result
         e_tag: Some(etag(&object.etag)),
         last_modified: Some(timestamp(object.modified_ms)),
         version_id,
-        server_side_encryption: encrypted(),
+        server_side_encryption: sealed.0,
+        ssekms_key_id: sealed.1,
         object_lock_mode: locks.mode,
         object_lock_retain_until_date: locks.until,
         object_lock_legal_hold_status: locks.hold,
         website_redirect_location: kept.redirect,
-        storage_class: kept.storage_class.map(StorageClass::from),
+        storage_class: class,
         content_type: input.response_content_type.or(kept.content_type).or_else(octets),
         cache_control: input.response_cache_control.or(kept.cache_control),
         content_disposition: input.response_content_disposition.or(kept.content_disposition),
@@ -407,11 +399,10 @@ pub async fn copy(s3: &Objects, request: S3Request<CopyObjectInput>) -> S3Result
     let expected = Expected::default();
     let input = request.input;
     unbuilt(&[
-        (input.ssekms_key_id.is_some(), "SSEKMSKeyId"),
         (input.sse_customer_algorithm.is_some(), "SSECustomerAlgorithm"),
         (input.copy_source_sse_customer_algorithm.is_some(), "SSECustomerAlgorithm"),
     ])?;
-    admit_encryption(input.server_side_encryption.as_ref())?;
+    let encryption = sealing::asked(input.server_side_encryption.as_ref(), input.ssekms_key_id)?;
     let (from, Found { object, inline, .. }) = source(s3, &input.copy_source).await?;
     let conditions = Conditions {
         if_match: input.copy_source_if_match.as_ref(),
@@ -451,10 +442,11 @@ pub async fn copy(s3: &Objects, request: S3Request<CopyObjectInput>) -> S3Result
     } else {
         object.attributes.clone()
     };
-    // These two are the copy's own in any case.
+    // These are the copy's own in any case.
     let attributes = Attributes {
         redirect: redirect(input.website_redirect_location)?,
         storage_class: storage_class(input.storage_class)?,
+        encryption,
         ..attributes
     };
     let bucket = s3.storage.bucket(&input.bucket).await?;
@@ -481,6 +473,7 @@ pub async fn copy(s3: &Objects, request: S3Request<CopyObjectInput>) -> S3Result
     let changed = name.named_by(written).await?;
     s3.count_request("put-requests", &bucket, &input.bucket);
     let sum = content::shown(new.object.sum.as_ref());
+    let sealed = sealing::shown(new.object.attributes.encryption.as_ref());
     let result = CopyObjectResult {
         e_tag: Some(etag(&new.object.etag)),
         last_modified: Some(timestamp(new.object.modified_ms)),
@@ -495,7 +488,8 @@ pub async fn copy(s3: &Objects, request: S3Request<CopyObjectInput>) -> S3Result
         copy_object_result: Some(result),
         version_id: shown_version(&changed),
         copy_source_version_id: version_of(&object),
-        server_side_encryption: encrypted(),
+        server_side_encryption: sealed.0,
+        ssekms_key_id: sealed.1,
         ..Default::default()
     }))
 }

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::malformed;
 use super::objects::unbuilt;
+use super::sealing;
 use crate::model::{Bucket, Versioning};
 use crate::{Objects, errors, public};
 
@@ -230,8 +231,8 @@ pub async fn put_encryption(
     let [rule] = asked.rules.as_slice() else { return Err(malformed()) };
     let default = rule.apply_server_side_encryption_by_default.as_ref().ok_or_else(malformed)?;
     let algorithm = default.sse_algorithm.as_str();
-    unbuilt(&[(algorithm.starts_with("aws:"), "SSE-KMS")])?;
-    if algorithm != ServerSideEncryption::AES256 {
+    let has_idle_key = default.kms_master_key_id.is_some() && algorithm == ServerSideEncryption::AES256;
+    if !sealing::is_known(algorithm) || has_idle_key {
         return Err(malformed());
     }
     put(s3, &input.bucket, "encryption", Some(&asked)).await?;
