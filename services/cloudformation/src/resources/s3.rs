@@ -67,22 +67,14 @@ fn value_of(property: &str, value: &Value) -> Value {
             ("MaxAge", "MaxAgeSeconds"),
             ("Id", "ID"),
         ]) }),
-        "BucketEncryption" => {
-            let mut rules = renamed_list(
-                &value["ServerSideEncryptionConfiguration"],
-                &[
-                    ("ServerSideEncryptionByDefault", "ApplyServerSideEncryptionByDefault"),
-                    ("BucketKeyEnabled", "BucketKeyEnabled"),
-                    ("BlockedEncryptionTypes", "BlockedEncryptionTypes"),
-                ],
-            );
-            for rule in rules.as_array_mut().into_iter().flatten() {
-                if is_managed_key(&rule["ApplyServerSideEncryptionByDefault"]) {
-                    rule["ApplyServerSideEncryptionByDefault"] = json!({ "SSEAlgorithm": "AES256" });
-                }
-            }
-            json!({ "Rules": rules })
-        }
+        "BucketEncryption" => json!({ "Rules": renamed_list(
+            &value["ServerSideEncryptionConfiguration"],
+            &[
+                ("ServerSideEncryptionByDefault", "ApplyServerSideEncryptionByDefault"),
+                ("BucketKeyEnabled", "BucketKeyEnabled"),
+                ("BlockedEncryptionTypes", "BlockedEncryptionTypes"),
+            ],
+        ) }),
         "LifecycleConfiguration" => {
             let rules = value["Rules"].as_array().map(|rules| rules.iter().map(lifecycle_rule).collect::<Vec<_>>());
             json!({ "Rules": rules.unwrap_or_default() })
@@ -98,18 +90,6 @@ fn value_of(property: &str, value: &Value) -> Value {
         }
         _ => value.clone(),
     }
-}
-
-/// Encryption with AWS's own key of the account, which buckets of tools ask for. There is no key service here: it is
-/// taken as the object store's own encryption, and the event says so. A key that is named is not.
-fn is_managed_key(default: &Value) -> bool {
-    default["SSEAlgorithm"] == "aws:kms" && default.get("KMSMasterKeyID").is_none_or(|key| key == "alias/aws/s3")
-}
-
-fn remark(properties: &Map<String, Value>) -> Option<String> {
-    let rules = properties.get("BucketEncryption")?.get("ServerSideEncryptionConfiguration")?.as_array()?;
-    let is_managed = rules.iter().any(|rule| is_managed_key(&rule["ServerSideEncryptionByDefault"]));
-    is_managed.then(|| "aws:kms is AES256 here: there is no key service".to_owned())
 }
 
 fn renamed(value: &Value, names: &[(&str, &str)]) -> Value {
@@ -132,7 +112,17 @@ fn lifecycle_rule(rule: &Value) -> Value {
     }
     let tags: Vec<Value> = rule["TagFilters"].as_array().cloned().unwrap_or_default();
     let prefix = rule.get("Prefix");
+    let sizes: Map<String, Value> = ["ObjectSizeGreaterThan", "ObjectSizeLessThan"]
+        .into_iter()
+        .filter_map(|name| Some((name.to_owned(), super::typed(rule.get(name)?))))
+        .collect();
     made["Filter"] = match (prefix, tags.as_slice()) {
+        (prefix, tags) if !sizes.is_empty() => {
+            let mut and = sizes;
+            and.extend(prefix.map(|prefix| ("Prefix".to_owned(), prefix.clone())));
+            and.insert("Tags".to_owned(), tags.into());
+            json!({ "And": and })
+        }
         (None, []) => json!({ "Prefix": "" }),
         (Some(prefix), []) => json!({ "Prefix": prefix }),
         (None, [tag]) => json!({ "Tag": tag }),
@@ -160,9 +150,16 @@ fn lifecycle_rule(rule: &Value) -> Value {
     if let Some(given) = rule.get("AbortIncompleteMultipartUpload") {
         made["AbortIncompleteMultipartUpload"] = numbers(given);
     }
-    for name in ["Transitions", "NoncurrentVersionTransitions"] {
-        if let Some(given) = rule.get(name) {
-            made[name] = given.clone();
+    let lists = [
+        ("Transition", "Transitions", "Days"),
+        ("NoncurrentVersionTransition", "NoncurrentVersionTransitions", "NoncurrentDays"),
+    ];
+    for (single, list, days) in lists {
+        let one = rule.get(single).map(std::slice::from_ref).unwrap_or_default();
+        let given: Vec<&Value> = rule[list].as_array().into_iter().flatten().chain(one).collect();
+        let names = [("TransitionInDays", days), ("TransitionDate", "Date")];
+        if !given.is_empty() {
+            made[list] = given.into_iter().map(|given| numbers(&renamed(given, &names))).collect();
         }
     }
     made
@@ -251,7 +248,7 @@ pub async fn create(at: &Whereabouts, kind: &str, properties: &Map<String, Value
         at.client.call("s3", "DeleteBucket", json!({ "Bucket": bucket })).await?;
         return Err(error);
     }
-    Ok(Made { remark: remark(properties), ..made(at, &bucket) })
+    Ok(made(at, &bucket))
 }
 
 /// What a bucket answers with.
