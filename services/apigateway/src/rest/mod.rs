@@ -1,6 +1,6 @@
 //! REST APIs (version 1): their management, and the serving of what deployments keep of them, with functions (Lambda proxy)
-//! or nothing (mock) behind their methods, function authorizers, keys and usage plans.
-//! Absent, refused by name: mapping templates that compute, back ends by HTTP or of other services, validation of bodies,
+//! or nothing (mock) behind their methods, function authorizers, keys and usage plans, validation of parameters and bodies.
+//! Absent, refused by name: mapping templates that compute, back ends by HTTP or of other services,
 //! caches, client certificates, documentation, VPC links. Quotas of usage plans are kept and not counted.
 
 mod mock;
@@ -10,6 +10,7 @@ mod operations;
 mod patch;
 pub(crate) mod plane;
 pub(crate) mod ready;
+mod schema;
 pub mod shapes;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -19,6 +19,7 @@ use serde_json::{Map, Value, json};
 
 use super::mock;
 use super::ready::{Admission, Admitted, ReadyMethod, ReadyRest, ReadyStage};
+use super::schema;
 use super::shapes::Authorizer;
 use super::usage::Who;
 use crate::ApiGateway;
@@ -50,6 +51,7 @@ const THROTTLED: (&str, StatusCode, &str) = of("THROTTLED", StatusCode::TOO_MANY
 const QUOTA: (&str, StatusCode, &str) = of("QUOTA_EXCEEDED", StatusCode::TOO_MANY_REQUESTS, "LimitExceededException");
 const BAD_PARAMETERS: (&str, StatusCode, &str) =
     of("BAD_REQUEST_PARAMETERS", StatusCode::BAD_REQUEST, "BadRequestException");
+const BAD_BODY: (&str, StatusCode, &str) = of("BAD_REQUEST_BODY", StatusCode::BAD_REQUEST, "BadRequestException");
 const AUTHORIZER_FAILURE: (&str, StatusCode, &str) =
     of("AUTHORIZER_FAILURE", StatusCode::INTERNAL_SERVER_ERROR, "AuthorizerConfigurationException");
 const CONFIGURATION: (&str, StatusCode, &str) =
@@ -456,13 +458,12 @@ fn question(asked: &Asked<'_>, authorizer: &Authorizer, token: Option<&String>) 
     event
 }
 
-/// Parameters that have to be there.
+/// Parameters that have to be there, and a body that has to be as the model of its type says.
 fn validated(asked: &Asked<'_>) -> Result<(), Refusal> {
-    let method = &asked.method.method;
-    let validator = method.request_validator_id.as_ref().and_then(|id| asked.stage.definition.validators.get(id));
-    if !validator.is_some_and(|validator| validator.validate_request_parameters) {
+    let (method, definition) = (&asked.method.method, &asked.stage.definition);
+    let Some(validator) = method.request_validator_id.as_ref().and_then(|id| definition.validators.get(id)) else {
         return Ok(());
-    }
+    };
     let is_missing = |source: &String| identified(asked, source).is_none_or(|value| value.is_empty());
     let missing: Vec<&str> = method
         .request_parameters
@@ -470,9 +471,17 @@ fn validated(asked: &Asked<'_>) -> Result<(), Refusal> {
         .filter(|(source, is_required)| **is_required && is_missing(source))
         .filter_map(|(source, _)| source.rsplit('.').next())
         .collect();
-    match missing.is_empty() {
-        true => Ok(()),
-        false => Err(refusal(BAD_PARAMETERS, format!("Missing required request parameters: [{}]", missing.join(", ")))),
+    if validator.validate_request_parameters && !missing.is_empty() {
+        return Err(refusal(BAD_PARAMETERS, format!("Missing required request parameters: [{}]", missing.join(", "))));
+    }
+    let content_type = asked.header("content-type").unwrap_or("application/json");
+    let content_type = content_type.split(';').next().unwrap_or_default().trim();
+    let model = method.request_models.iter().find(|(known, _)| known.eq_ignore_ascii_case(content_type));
+    match model.filter(|_| validator.validate_request_body) {
+        Some((_, model)) if !schema::admits(model, &asked.request.body, &definition.models) => {
+            Err(refusal(BAD_BODY, "Invalid request body"))
+        }
+        _ => Ok(()),
     }
 }
 

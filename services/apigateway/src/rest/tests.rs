@@ -258,6 +258,46 @@ async fn documents_become_apis() {
 }
 
 #[tokio::test]
+async fn bodies_are_held_against_models() {
+    let fixture = Fixture::new();
+    let document = json!({
+        "mode": "import",
+        "openapi": "3.0.1",
+        "info": {"title": "cars", "version": "1.0"},
+        "paths": {"/cars": {"post": {
+            "x-amazon-apigateway-integration": {"httpMethod": "POST", "type": "aws_proxy", "uri": uri()},
+            "x-amazon-apigateway-request-validator": "all",
+            "requestBody": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Car"}}}},
+        }}},
+        "components": {"schemas": {
+            "Car": {"type": "object", "required": ["make"], "properties": {"make": {"$ref": "#/components/schemas/Make"}}},
+            "Make": {"type": "string", "minLength": 1},
+        }},
+        "x-amazon-apigateway-request-validators": {"all": {"validateRequestBody": true, "validateRequestParameters": true}},
+    });
+    let api = call(&fixture, "CreateRestApi", document).await;
+    let id = api["id"].as_str().unwrap().to_owned();
+    call(&fixture, "CreateDeployment", json!({"restapi_id": id, "stageName": "p"})).await;
+    let refused = (400, json!({"message": "Invalid request body"}).to_string());
+    for (body, content_type, is_good) in [
+        (r#"{"make": "a"}"#, "application/json; charset=utf-8", true),
+        (r#"{"make": ""}"#, "application/json", false),
+        ("{}", "application/json", false),
+        ("", "application/json", false),
+        ("no JSON", "application/json", false),
+        // Of another type, nothing is said.
+        ("no JSON", "text/plain", true),
+    ] {
+        let mut asked = request(&format!("{id}.execute-api.us-east-1.localhost:4566"), "POST", "/p/cars");
+        asked.body = Bytes::from(body);
+        asked.headers = HeaderMap::from_iter([(http::header::CONTENT_TYPE, content_type.parse().unwrap())]);
+        let answer = fixture.gateway.serve(asked).await;
+        assert_eq!(told(&answer) != refused, is_good, "{body} as {content_type}");
+        assert_eq!(answer.status() == 200, is_good, "{body} as {content_type}");
+    }
+}
+
+#[tokio::test]
 async fn refusals() {
     let fixture = Fixture::new();
     let (id, resource) = pets(&fixture, json!({})).await;
