@@ -1,8 +1,9 @@
 //! API Gateway: HTTP APIs (version 2) and REST APIs (version 1) with functions behind them, their management and the serving
-//! of their requests. Absent: WebSocket APIs, HTTP back ends, parameter mapping, OpenAPI of HTTP APIs.
+//! of their requests. Absent: WebSocket APIs, parameter mapping and OpenAPI of HTTP APIs.
 
 pub mod access_log;
 mod authorizer;
+mod backend;
 mod cors;
 mod domains;
 mod errors;

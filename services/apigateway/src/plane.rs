@@ -17,11 +17,12 @@ use cumulet_wire::http_event::{self, EventParts};
 use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
 
+use crate::backend::Forward;
 use crate::guard::Known;
 use crate::measure::Api;
 use crate::ready::{self, ReadyApi, ReadyRoute, ReadyStage};
 use crate::routing::{Match, RouteKey, function_of};
-use crate::shapes::AccessLogSettings;
+use crate::shapes::{AccessLogSettings, Integration};
 use crate::{ApiGateway, access_log, cors};
 
 const PATH_PREFIX: &str = "/_cumulet/api/";
@@ -260,10 +261,12 @@ impl ApiGateway {
             return internal();
         };
         let uri = integration.integration_uri.as_deref().unwrap_or_default();
-        let Some(target) = function_of(uri, variables) else {
+        let target = function_of(uri, variables);
+        let is_backend = integration.integration_type == "HTTP_PROXY";
+        if target.is_none() && !is_backend {
             trace.error = format!("no function is named by {uri}");
             return internal();
-        };
+        }
         let is_v1 = integration.payload_format_version == "1.0";
         let asked = Asked { api, stage, route, found, request, path: paths.own, sent: paths.sent };
         let known = match self.let_in(&asked).await {
@@ -272,6 +275,9 @@ impl ApiGateway {
                 trace.error = text.to_owned();
                 return message(status, text);
             }
+        };
+        let Some(target) = target.filter(|_| !is_backend) else {
+            return forwarded(&asked, integration, trace).await;
         };
         let payload = event(&asked, known, is_v1);
         let access = Access::Service {
@@ -397,6 +403,36 @@ pub(crate) struct Asked<'a> {
     pub path: &'a str,
     /// As it was sent.
     pub sent: &'a str,
+}
+
+/// What the back end answers.
+async fn forwarded(asked: &Asked<'_>, integration: &Integration, trace: &mut Trace) -> Response<Bytes> {
+    let request = asked.request;
+    let forwarded = format!("for={};host={};proto=https", request.source_ip, request.host);
+    let headers = vec![("forwarded".to_owned(), forwarded), ("via".to_owned(), "HTTP/1.1 AmazonAPIGateway".to_owned())];
+    let forward = Forward {
+        request,
+        method: integration.integration_method.as_deref().unwrap_or("ANY"),
+        uri: integration.integration_uri.as_deref().unwrap_or_default(),
+        path: asked.found.parameters.clone(),
+        stage_variables: &asked.stage.stage.stage_variables,
+        headers,
+        query: Vec::new(),
+        timeout_ms: integration.timeout_in_millis,
+    };
+    let began = Instant::now();
+    let answer = forward.send().await;
+    trace.integration_ms = Some(began.elapsed().as_millis());
+    match answer {
+        Ok(response) => {
+            trace.integration_status = Some(response.status().as_u16());
+            response
+        }
+        Err(error) => {
+            trace.error = error.to_string();
+            unavailable()
+        }
+    }
 }
 
 /// The event of a function; `known`: what is known of who asks, by the format.

@@ -146,6 +146,50 @@ impl Fixture {
     }
 }
 
+/// A web server that answers so many requests, and then says how each was, in lower case.
+pub(crate) async fn backend(count: usize) -> (std::net::SocketAddr, tokio::task::JoinHandle<Vec<String>>) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let serving = tokio::spawn(async move {
+        let mut asked = Vec::new();
+        for _ in 0..count {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut text = Vec::new();
+            while !text.windows(4).any(|end| end == b"\r\n\r\n") {
+                let mut piece = [0; 1024];
+                let read = stream.read(&mut piece).await.unwrap();
+                assert!(read > 0, "a whole request");
+                text.extend_from_slice(&piece[..read]);
+            }
+            asked.push(String::from_utf8(text).unwrap().to_ascii_lowercase());
+            let answer =
+                "HTTP/1.1 201 Created\r\nx-from: backend\r\ncontent-length: 8\r\nconnection: close\r\n\r\nanswered";
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+        asked
+    });
+    (address, serving)
+}
+
+#[tokio::test]
+async fn back_ends_are_handed_the_request() {
+    let f = Fixture::new();
+    let (id, host) = f.quick().await;
+    let (address, backend) = backend(1).await;
+    let integration = json!({"apiId": id, "integrationType": "HTTP_PROXY", "integrationMethod": "POST",
+        "integrationUri": format!("http://{address}/v1/{{proxy}}")});
+    let made = f.call("CreateIntegration", integration).await;
+    let target = format!("integrations/{}", made["integrationId"].as_str().unwrap());
+    f.call("CreateRoute", json!({"apiId": id, "routeKey": "ANY /shop/{proxy+}", "target": target})).await;
+    assert_eq!(f.get(&host, "GET", "/shop/a/b").await, (201, "answered".into()));
+    let [asked] = &backend.await.unwrap()[..] else { panic!("one request") };
+    assert!(asked.starts_with("post /v1/a/b http/1.1\r\n"), "{asked}");
+    assert!(asked.contains(&format!("\r\nforwarded: for=192.0.2.1;host={host};proto=https\r\n")), "{asked}");
+    let unavailable = json!({"message": "Service Unavailable"}).to_string();
+    assert_eq!(f.get(&host, "GET", "/shop/a").await, (503, unavailable));
+}
+
 pub(crate) fn request(host: &str, method: &str, path: &str) -> HttpRequest {
     HttpRequest {
         method: method.parse::<Method>().unwrap(),
@@ -234,7 +278,8 @@ async fn what_is_refused() {
         ),
         (
             "CreateIntegration",
-            json!({"apiId": id, "integrationType": "HTTP_PROXY", "integrationUri": "http://x"}),
+            json!({"apiId": id, "integrationType": "HTTP_PROXY", "integrationMethod": "GET", "integrationUri": "http://x",
+                "requestParameters": {"overwrite:path": "/"}}),
             (501, "NotImplemented"),
         ),
         (

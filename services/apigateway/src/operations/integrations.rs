@@ -1,10 +1,11 @@
-//! Integrations: functions, by their ARN. HTTP back ends, AWS services, parameter mapping and roles are refused for now.
+//! Integrations: functions, by their ARN, and HTTP back ends. AWS services, parameter mapping and roles are refused for now.
 
 use cumulet_base::{id, limits};
 use cumulet_wire::call::{Answer, Context};
 use serde_json::{Map, Value};
 
 use super::{Decision, answer, page, patched, text};
+use crate::backend;
 use crate::errors::Error;
 use crate::routing::function_of;
 use crate::shapes::Integration;
@@ -32,8 +33,7 @@ fn find<'a>(rows: &'a ApiRows, input: &Map<String, Value>) -> Result<&'a Integra
 pub(super) fn check(integration: &Integration) -> Result<(), Error> {
     let refused = |what: &str| Err(Error::NotBuilt(format!("{what} of integrations")));
     match integration.integration_type.as_str() {
-        "AWS_PROXY" => {}
-        "HTTP_PROXY" => return refused("type HTTP_PROXY"),
+        "AWS_PROXY" | "HTTP_PROXY" => {}
         "AWS" | "HTTP" | "MOCK" => {
             return Err(Error::Invalid("HTTP APIs only take the integration types AWS_PROXY and HTTP_PROXY".into()));
         }
@@ -59,7 +59,10 @@ pub(super) fn check(integration: &Integration) -> Result<(), Error> {
         return refused("connectionType VPC_LINK");
     }
     let uri = integration.integration_uri.as_deref().unwrap_or_default();
-    let has_variables = uri.contains("${stageVariables.");
+    if integration.integration_type == "HTTP_PROXY" {
+        check_backend(integration, uri)?;
+    }
+    let has_variables = uri.contains("${stageVariables.") || integration.integration_type == "HTTP_PROXY";
     if !has_variables && function_of(uri, &Default::default()).is_none() {
         return Err(Error::Invalid(format!("Invalid function ARN or invalid uri: {uri}")));
     }
@@ -75,6 +78,22 @@ pub(super) fn check(integration: &Integration) -> Result<(), Error> {
         )));
     }
     Ok(())
+}
+
+fn check_backend(integration: &Integration, uri: &str) -> Result<(), Error> {
+    if !backend::is_address(uri) {
+        return Err(Error::Invalid(format!("Invalid HTTP endpoint specified for URI: {uri}")));
+    }
+    let Some(method) = integration.integration_method.as_deref() else {
+        return Err(Error::Invalid("IntegrationMethod is required for integration type HTTP_PROXY".into()));
+    };
+    if !["ANY", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"].contains(&method) {
+        return Err(Error::Invalid(format!("Invalid integrationMethod {method}")));
+    }
+    match integration.payload_format_version.as_str() {
+        "1.0" => Ok(()),
+        _ => Err(Error::Invalid("PayloadFormatVersion is 1.0 for integration type HTTP_PROXY".into())),
+    }
 }
 
 pub(super) fn create(rows: &mut ApiRows, input: &Map<String, Value>, _ctx: &Context) -> Decision {

@@ -1,8 +1,9 @@
-//! REST APIs (version 1): their management, and the serving of what deployments keep of them, with functions (Lambda proxy)
-//! or nothing (mock) behind their methods, function authorizers, keys and usage plans, validation of parameters and bodies.
-//! Absent, refused by name: mapping templates that compute, back ends by HTTP or of other services,
+//! REST APIs (version 1): their management, and the serving of what deployments keep of them, with functions (Lambda proxy),
+//! back ends by HTTP, or nothing (mock) behind their methods, function authorizers, keys and usage plans, validation of parameters and bodies.
+//! Absent, refused by name: mapping templates that compute, back ends of other services,
 //! caches, client certificates, documentation, VPC links. Quotas of usage plans are kept and not counted.
 
+mod mapped;
 mod mock;
 mod model;
 mod openapi;

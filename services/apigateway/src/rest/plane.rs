@@ -12,18 +12,20 @@ use cumulet_engine::invocation::{Invocation, InvokeError};
 use cumulet_wire::auth::Caller;
 use cumulet_wire::data_plane::HttpRequest;
 use cumulet_wire::http_event::{self, EventParts, RestParts};
+use cumulet_wire::outbound::NoAnswer;
 use cumulet_wire::policy::Decision;
 use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
 
-use super::mock;
 use super::ready::{Admission, Admitted, ReadyMethod, ReadyRest, ReadyStage};
 use super::schema;
-use super::shapes::Authorizer;
+use super::shapes::{Authorizer, Integration};
 use super::usage::Who;
+use super::{mapped, mock};
 use crate::ApiGateway;
 use crate::authorizer::{self, Question, Said, Silent};
+use crate::backend::Forward;
 use crate::measure::Api;
 use crate::plane::{Logged, Mapped, Paths, Trace, Way, message};
 use crate::routing::{Match, function_of};
@@ -59,6 +61,8 @@ const CONFIGURATION: (&str, StatusCode, &str) =
 const BAD_ANSWER: (&str, StatusCode, &str) = of("DEFAULT_5XX", StatusCode::BAD_GATEWAY, "InternalServerErrorException");
 const LATE: (&str, StatusCode, &str) =
     of("INTEGRATION_TIMEOUT", StatusCode::GATEWAY_TIMEOUT, "InternalServerErrorException");
+const UNREACHABLE: (&str, StatusCode, &str) =
+    of("INTEGRATION_FAILURE", StatusCode::GATEWAY_TIMEOUT, "InternalServerErrorException");
 const TOO_LARGE: (&str, StatusCode, &str) =
     of("REQUEST_TOO_LARGE", StatusCode::PAYLOAD_TOO_LARGE, "RequestTooLargeException");
 
@@ -244,6 +248,9 @@ impl ApiGateway {
             return mock::answer(integration, content_type)
                 .ok_or_else(|| refusal(CONFIGURATION, "Internal server error"));
         }
+        if integration.r#type == "HTTP_PROXY" {
+            return forwarded(&asked, integration, &known, trace).await;
+        }
         self.invoked(&asked, &known, trace).await
     }
 
@@ -408,6 +415,54 @@ impl ApiGateway {
                 Err(refusal(BAD_ANSWER, "Internal server error"))
             }
             Ok(Ok(Ok(outcome))) => replied(asked, &outcome.payload, trace),
+        }
+    }
+}
+
+/// What the back end answers.
+async fn forwarded(
+    asked: &Asked<'_>,
+    integration: &Integration,
+    known: &Known,
+    trace: &mut Trace,
+) -> Result<Response<Bytes>, Refusal> {
+    let of_authorizer = |name: &str| match known.authorizer.as_ref()?.get(name)? {
+        Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    };
+    let mapped = mapped::map(&integration.request_parameters, |from| match from {
+        "context.requestId" => Some(asked.request.request_id.clone()),
+        "context.stage" => Some(asked.stage.stage.stage_name.clone()),
+        "context.identity.sourceIp" => Some(asked.request.source_ip.clone()),
+        _ => match from.strip_prefix("context.authorizer.") {
+            Some(name) => of_authorizer(name),
+            None => identified(asked, from),
+        },
+    });
+    let forward = Forward {
+        request: asked.request,
+        method: integration.http_method.as_deref().unwrap_or("ANY"),
+        uri: integration.uri.as_deref().unwrap_or_default(),
+        path: mapped.path,
+        stage_variables: &asked.stage.stage.variables,
+        headers: mapped.headers,
+        query: mapped.query,
+        timeout_ms: integration.timeout_in_millis,
+    };
+    let began = Instant::now();
+    let answer = forward.send().await;
+    trace.integration_ms = Some(began.elapsed().as_millis());
+    match answer {
+        Ok(response) => {
+            trace.integration_status = Some(response.status().as_u16());
+            Ok(response)
+        }
+        Err(error) => {
+            trace.error = error.to_string();
+            Err(match error {
+                NoAnswer::Late(..) => refusal(LATE, "Endpoint request timed out"),
+                _ => refusal(UNREACHABLE, "Network error communicating with endpoint"),
+            })
         }
     }
 }

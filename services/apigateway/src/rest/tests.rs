@@ -10,7 +10,7 @@ use http::{HeaderMap, Response};
 use serde_json::{Value, json};
 
 use super::MODEL;
-use crate::tests::{ARN, Fixture, outcome, request};
+use crate::tests::{ARN, Fixture, backend, outcome, request};
 
 fn uri() -> String {
     format!("arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{ARN}/invocations")
@@ -298,6 +298,35 @@ async fn bodies_are_held_against_models() {
 }
 
 #[tokio::test]
+async fn back_ends_are_handed_the_request() {
+    let fixture = Fixture::new();
+    let (id, resource) = pets(&fixture, json!({})).await;
+    let (address, backend) = backend(1).await;
+    let integration = json!({
+        "restapi_id": id, "resource_id": resource, "http_method": "GET", "type": "HTTP_PROXY", "httpMethod": "ANY",
+        "uri": format!("http://{address}/animals/{{pet}}"),
+        "requestParameters": {
+            "integration.request.path.pet": "method.request.path.id",
+            "integration.request.header.X-Fixed": "'a b'",
+            "integration.request.querystring.v": "stageVariables.v",
+        },
+    });
+    call(&fixture, "PutIntegration", integration).await;
+    call(&fixture, "CreateDeployment", json!({"restapi_id": id, "stageName": "dev"})).await;
+    let answer = ask(&fixture, &id, "GET", "/dev/pets/a%20b", &[("x-own", "1"), ("connection", "close")]).await;
+    assert_eq!((told(&answer), answer.headers()["x-from"].to_str().unwrap()), ((201, "answered".into()), "backend"));
+    let [asked] = &backend.await.unwrap()[..] else { panic!("one request") };
+    assert!(asked.starts_with("get /animals/a%20b?v=1 http/1.1\r\n"), "{asked}");
+    for line in [format!("\r\nhost: {address}\r\n"), "\r\nx-fixed: a b\r\n".into(), "\r\nx-own: 1\r\n".into()] {
+        assert!(asked.contains(&line), "{line:?} in {asked}");
+    }
+    assert!(!asked.contains("connection: close"), "{asked}");
+    // Nobody listens there any more.
+    let message = json!({"message": "Network error communicating with endpoint"}).to_string();
+    assert_eq!(told(&ask(&fixture, &id, "GET", "/dev/pets/1", &[]).await), (504, message));
+}
+
+#[tokio::test]
 async fn refusals() {
     let fixture = Fixture::new();
     let (id, resource) = pets(&fixture, json!({})).await;
@@ -313,7 +342,15 @@ async fn refusals() {
         ("PutMethod", at(json!({"authorizationType": "NONE"})), 409),
         ("PutMethod", at(json!({"http_method": "PUT", "authorizationType": "CUSTOM"})), 400),
         ("PutMethod", at(json!({"http_method": "FETCH", "authorizationType": "NONE"})), 400),
-        ("PutIntegration", at(json!({"type": "HTTP_PROXY", "uri": "http://example.com"})), 501),
+        ("PutIntegration", at(json!({"type": "HTTP_PROXY", "httpMethod": "GET", "uri": "example"})), 400),
+        ("PutIntegration", at(json!({"type": "HTTP_PROXY", "uri": "http://example.com"})), 400),
+        ("PutIntegration", at(json!({"type": "HTTP", "httpMethod": "GET", "uri": "http://example.com"})), 501),
+        (
+            "PutIntegration",
+            at(json!({"type": "HTTP_PROXY", "httpMethod": "GET", "uri": "http://example.com",
+                "requestParameters": {"integration.request.header.X": "method.request.body"}})),
+            501,
+        ),
         ("PutIntegration", at(json!({"type": "MOCK", "requestTemplates": {"application/json": "#set($a = 1)"}})), 501),
         ("PutIntegration", at(json!({"type": "AWS_PROXY", "uri": uri(), "timeoutInMillis": 30_000})), 400),
         (

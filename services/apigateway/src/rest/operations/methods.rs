@@ -6,11 +6,12 @@ use serde_json::Value;
 
 use super::resources::find;
 use super::{Decision, Input, shape};
+use crate::backend;
 use crate::errors::Error;
 use crate::operations::{answer, text};
-use crate::rest::mock;
 use crate::rest::patch::patched;
 use crate::rest::shapes::{Integration, IntegrationResponse, Method, MethodResponse, Resource};
+use crate::rest::{mapped, mock};
 use crate::storage::rest::{Definition, RestChange, RestRows};
 
 const METHODS: &[&str] = &["ANY", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
@@ -61,7 +62,17 @@ pub fn check_integration(integration: &Integration) -> Result<(), Error> {
                 mock::check_request(template)?;
             }
         }
-        other @ ("AWS" | "HTTP" | "HTTP_PROXY") => {
+        "HTTP_PROXY" => {
+            let uri = integration.uri.as_deref().unwrap_or_default();
+            if !backend::is_address(uri) {
+                return Err(Error::Invalid("Invalid HTTP endpoint specified for URI".into()));
+            }
+            if integration.http_method.as_deref().is_none_or(|method| !METHODS.contains(&method)) {
+                return Err(Error::Invalid("Enumeration value for HttpMethod must be non-empty".into()));
+            }
+            mapped::check(&integration.request_parameters)?;
+        }
+        other @ ("AWS" | "HTTP") => {
             return Err(Error::NotBuilt(format!("{other} integrations of REST APIs")));
         }
         other => return Err(Error::Invalid(format!("Invalid integration type {other}"))),
