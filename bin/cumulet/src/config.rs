@@ -96,7 +96,7 @@ pub struct Settings {
     /// A JSON file with a price sheet of your own
     #[arg(long, env = "CUMULET_PRICES")]
     pub prices: Option<PathBuf>,
-    /// Run functions on the nearest interpreter when theirs is not on this machine
+    /// Run functions on the nearest interpreter when theirs is not on this machine, those for the other architecture too
     #[arg(long, env = "CUMULET_LENIENT_VERSIONS", num_args = 0..=1, default_missing_value = "true")]
     pub lenient_versions: Option<bool>,
     /// Of what instances of Node.js and Python functions are cloned: of the initialised function (`on`), of that where it

@@ -233,6 +233,7 @@ impl Cloud {
                 account_concurrency: config.account_concurrency,
                 event_retry_ms: [config.event_retry_seconds[0] * 1000, config.event_retry_seconds[1] * 1000],
                 timeout_s_max: config.timeout_seconds_max,
+                is_lenient: config.lenient_versions,
                 images_dir: config.images_dir.clone(),
                 registries: config.registries.clone(),
             },

@@ -230,6 +230,8 @@ pub struct Settings {
     pub event_retry_ms: [u64; 2],
     /// The longest timeout a function may have; Lambda's is 900.
     pub timeout_s_max: u32,
+    /// Functions of interpreters may be for the other architecture.
+    pub is_lenient: bool,
     /// Where container images are looked for.
     pub images_dir: Option<std::path::PathBuf>,
     /// Where else.

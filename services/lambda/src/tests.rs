@@ -181,6 +181,7 @@ impl Fixture {
             account_concurrency: 1000,
             event_retry_ms: [1, 1],
             timeout_s_max: 900,
+            is_lenient: false,
             images_dir: None,
             registries: crate::Registries::default(),
         };

@@ -43,8 +43,8 @@ pub struct StoredCode {
     pub unzipped_bytes: u64,
 }
 
-/// The one architecture a function may name.
-pub fn architecture(list: Option<Vec<String>>) -> Result<Option<String>, ApiError> {
+/// The one architecture a function may name. `takes_other`: the other one too, whose code this machine's interpreter runs.
+pub fn architecture(list: Option<Vec<String>>, takes_other: bool) -> Result<Option<String>, ApiError> {
     let Some(list) = list else { return Ok(None) };
     if list.len() != 1 {
         return Err(errors::invalid_parameter("Architectures must name exactly one architecture."));
@@ -54,12 +54,17 @@ pub fn architecture(list: Option<Vec<String>>) -> Result<Option<String>, ApiErro
     checks.one_of("architectures", one.as_deref(), &["x86_64", "arm64"]);
     checks.finish("ValidationException")?;
     match one {
-        Some(other) if other != own_architecture() => Err(errors::invalid_parameter(format!(
-            "This machine is {}; it cannot run functions for {other}.",
+        Some(other) if other != own_architecture() && !takes_other => Err(errors::invalid_parameter(format!(
+            "This machine is {}; it cannot run functions for {other}. Those of Node.js, Python and Ruby it takes when it is started with --lenient-versions.",
             own_architecture()
         ))),
         one => Ok(one),
     }
+}
+
+/// Whether functions of a runtime are code for an interpreter, which is mostly the same for all architectures.
+pub fn is_interpreted(runtime: &str) -> bool {
+    ["nodejs", "python", "ruby"].iter().any(|name| runtime.starts_with(name))
 }
 
 /// This machine's, in AWS's word.

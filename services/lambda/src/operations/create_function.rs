@@ -55,7 +55,8 @@ pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
             "Runtime and Handler are mandatory parameters for functions created with deployment packages.",
         ));
     }
-    let architecture = code::architecture(input.architectures)?;
+    let is_interpreted = input.settings.runtime.as_deref().is_some_and(code::is_interpreted);
+    let architecture = code::architecture(input.architectures, lambda.settings.is_lenient && is_interpreted)?;
     let tags = input.tags.unwrap_or_default();
     settings::check_tags(&tags)?;
     let is_taken = lambda.functions.find(&named.account, &named.region, &named.name).await?.is_some();
@@ -148,6 +149,26 @@ mod tests {
     use serde_json::json;
 
     use crate::tests::{Fixture, ROLE, zip};
+
+    #[tokio::test]
+    async fn code_for_the_other_architecture() {
+        let mut fixture = Fixture::new();
+        let other = if crate::operations::code::own_architecture() == "arm64" { "x86_64" } else { "arm64" };
+        let input = |name: &str, runtime: &str| {
+            json!({
+                "FunctionName": name, "Runtime": runtime, "Handler": "index.handler", "Role": ROLE,
+                "Code": {"ZipFile": zip()}, "Architectures": [other],
+            })
+        };
+        let refused = fixture.call("CreateFunction", input("f", "nodejs22.x")).await.unwrap_err();
+        assert!(refused.message.contains("--lenient-versions"), "{}", refused.message);
+        fixture.lambda.settings.is_lenient = true;
+        let made = fixture.call("CreateFunction", input("f", "nodejs22.x")).await.unwrap();
+        assert_eq!(made["Architectures"], json!([other]));
+        assert!(fixture.call("CreateFunction", input("g", "provided.al2023")).await.is_err());
+        let again = json!({"FunctionName": "f", "ZipFile": zip(), "Architectures": [other]});
+        fixture.call("UpdateFunctionCode", again).await.unwrap();
+    }
 
     #[tokio::test]
     async fn creates_once() {

@@ -27,10 +27,11 @@ pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
     let input: Input = input(call)?;
     let named = names::read_latest(&context, &input.function_name)?;
     let is_unnumbered = is_unnumbered(input.publish_to.as_deref())?;
-    let architecture = code::architecture(input.architectures)?;
     let known = lambda.functions.require(&named).await?;
     check_revision(known.row.revision_id(), input.revision_id.as_deref())?;
     let before = lambda.functions.function(&named).await?;
+    let takes_other = lambda.settings.is_lenient && before.image.is_none() && code::is_interpreted(&before.runtime);
+    let architecture = code::architecture(input.architectures, takes_other)?;
     let target = architecture.clone().unwrap_or(before.architecture);
     let is_image = before.image.is_some();
     let (stored, image) = lambda.take_source(&context, input.source, is_image, &target, "UpdateFunctionCode").await?;
