@@ -23,6 +23,8 @@ const KNOWN: &[&str] = &[
     "PropagateTags",
     "Auth",
     "Domain",
+    // Of the import of a document, which there is none of.
+    "FailOnWarnings",
 ];
 
 pub fn transform(logical_id: &str, source: &Value, given: &Map<String, Value>, out: &mut Out<'_>) -> Result<(), Error> {
