@@ -1,11 +1,11 @@
-//! Log groups. Their data protection, classes and keys are refused.
+//! Log groups. Their data protection is refused; classes and keys are the service's to refuse.
 
 use cumulet_wire::error::ApiError;
 use serde_json::{Map, Value, json};
 
-use super::{Made, Whereabouts, only, text, typed};
+use super::{Made, Whereabouts, invalid, only, text, typed};
 
-const KNOWN: &[&str] = &["LogGroupName", "RetentionInDays", "Tags"];
+const KNOWN: &[&str] = &["LogGroupName", "RetentionInDays", "Tags", "LogGroupClass", "KmsKeyId"];
 
 pub async fn create_group(at: &Whereabouts, properties: &Map<String, Value>) -> Result<Made, ApiError> {
     only(properties, KNOWN)?;
@@ -13,7 +13,12 @@ pub async fn create_group(at: &Whereabouts, properties: &Map<String, Value>) -> 
         Some(name) => text(name),
         None => at.name(512),
     };
-    let input = json!({ "logGroupName": name, "tags": at.tags(properties) });
+    let mut input = json!({ "logGroupName": name, "tags": at.tags(properties) });
+    for (property, member) in [("LogGroupClass", "logGroupClass"), ("KmsKeyId", "kmsKeyId")] {
+        if let Some(value) = properties.get(property) {
+            input[member] = value.clone();
+        }
+    }
     at.client.call("logs", "CreateLogGroup", input).await?;
     let made = made(at, &name);
     if properties.contains_key("RetentionInDays") {
@@ -44,6 +49,10 @@ pub async fn update_group(
     new: &Map<String, Value>,
 ) -> Result<Made, ApiError> {
     only(new, KNOWN)?;
+    let class = |of: &Map<String, Value>| of.get("LogGroupClass").map_or_else(|| "STANDARD".to_owned(), text);
+    if class(old) != class(new) || old.get("KmsKeyId") != new.get("KmsKeyId") {
+        return Err(invalid("not implemented: change of LogGroupClass or KmsKeyId"));
+    }
     if old.get("RetentionInDays") != new.get("RetentionInDays") {
         retain(at, made, new).await?;
     }

@@ -121,7 +121,7 @@ pub const TYPES: &[Type] = &[
         "AWS::Lambda::EventSourceMapping",
         &["EventSourceArn", "StartingPosition", "StartingPositionTimestamp", "SelfManagedEventSource"],
     ),
-    tagged("AWS::Lambda::Function", &["FunctionName", "PackageType"]),
+    tagged("AWS::Lambda::Function", &["FunctionName", "PackageType", "TenancyConfig"]),
     of("AWS::Lambda::LayerVersion", &["*"]),
     of("AWS::Lambda::LayerVersionPermission", &["*"]),
     of("AWS::Lambda::Permission", &["*"]),

@@ -77,6 +77,10 @@ fn value_of(property: &str, value: &Value) -> Value {
                 ],
             );
             for rule in rules.as_array_mut().into_iter().flatten() {
+                // A rule may be about the key of the bucket alone.
+                if rule.get("ApplyServerSideEncryptionByDefault").is_none() {
+                    rule["ApplyServerSideEncryptionByDefault"] = json!({ "SSEAlgorithm": "AES256" });
+                }
                 if is_managed_key(&rule["ApplyServerSideEncryptionByDefault"]) {
                     rule["ApplyServerSideEncryptionByDefault"] = json!({ "SSEAlgorithm": "AES256" });
                 }
@@ -131,12 +135,25 @@ fn lifecycle_rule(rule: &Value) -> Value {
         made["ID"] = id.clone();
     }
     let tags: Vec<Value> = rule["TagFilters"].as_array().cloned().unwrap_or_default();
-    let prefix = rule.get("Prefix");
-    made["Filter"] = match (prefix, tags.as_slice()) {
-        (None, []) => json!({ "Prefix": "" }),
-        (Some(prefix), []) => json!({ "Prefix": prefix }),
-        (None, [tag]) => json!({ "Tag": tag }),
-        (prefix, tags) => json!({ "And": { "Prefix": prefix, "Tags": tags } }),
+    let mut parts = Map::new();
+    if let Some(prefix) = rule.get("Prefix") {
+        parts.insert("Prefix".into(), prefix.clone());
+    }
+    for name in ["ObjectSizeGreaterThan", "ObjectSizeLessThan"] {
+        if let Some(size) = rule.get(name) {
+            parts.insert(name.into(), super::typed(size));
+        }
+    }
+    made["Filter"] = match (parts.len(), tags.as_slice()) {
+        (0, []) => json!({ "Prefix": "" }),
+        (1, []) => parts.into(),
+        (0, [tag]) => json!({ "Tag": tag }),
+        (_, tags) => {
+            if !tags.is_empty() {
+                parts.insert("Tags".into(), tags.into());
+            }
+            json!({ "And": parts })
+        }
     };
     let mut expiration = Map::new();
     for (from, to) in [
@@ -160,9 +177,16 @@ fn lifecycle_rule(rule: &Value) -> Value {
     if let Some(given) = rule.get("AbortIncompleteMultipartUpload") {
         made["AbortIncompleteMultipartUpload"] = numbers(given);
     }
-    for name in ["Transitions", "NoncurrentVersionTransitions"] {
-        if let Some(given) = rule.get(name) {
-            made[name] = given.clone();
+    let transition = |given: &Value| {
+        let names = [("TransitionInDays", "Days"), ("TransitionDate", "Date")];
+        numbers(&renamed(given, &names))
+    };
+    for (one, name) in [("Transition", "Transitions"), ("NoncurrentVersionTransition", "NoncurrentVersionTransitions")]
+    {
+        let several = rule.get(name).and_then(Value::as_array).into_iter().flatten();
+        let all: Vec<Value> = several.chain(rule.get(one)).map(transition).collect();
+        if !all.is_empty() {
+            made[name] = all.into();
         }
     }
     made
@@ -198,7 +222,8 @@ fn notification(value: &Value) -> Value {
             made.insert(to.into(), list.into());
         }
     }
-    if value["EventBridgeConfiguration"].is_object() {
+    let bridge = &value["EventBridgeConfiguration"];
+    if bridge.is_object() && bridge.get("EventBridgeEnabled").is_none_or(crate::template::is_true) {
         made.insert("EventBridgeConfiguration".into(), json!({}));
     }
     made.into()
@@ -288,4 +313,35 @@ pub async fn update(
     only(new, &known())?;
     set_parts(at, &made.physical_id, old, new).await?;
     Ok(made.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_as_the_service_takes_them() {
+        let rules = json!({"Rules": [
+            {"Status": "Enabled", "Prefix": "a", "ObjectSizeGreaterThan": "5", "ExpirationInDays": 1,
+             "Transition": {"StorageClass": "GLACIER", "TransitionInDays": "30"}},
+            {"Status": "Enabled", "ObjectSizeLessThan": 7, "NoncurrentVersionExpirationInDays": 2},
+        ]});
+        assert_eq!(
+            value_of("LifecycleConfiguration", &rules)["Rules"],
+            json!([
+                {"Status": "Enabled", "Filter": {"And": {"Prefix": "a", "ObjectSizeGreaterThan": 5}},
+                 "Expiration": {"Days": 1}, "Transitions": [{"StorageClass": "GLACIER", "Days": 30}]},
+                {"Status": "Enabled", "Filter": {"ObjectSizeLessThan": 7},
+                 "NoncurrentVersionExpiration": {"NoncurrentDays": 2}},
+            ])
+        );
+        let encryption = json!({"ServerSideEncryptionConfiguration": [{"BucketKeyEnabled": true}]});
+        let rule = &value_of("BucketEncryption", &encryption)["Rules"][0];
+        assert_eq!(rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"], "AES256");
+        let bridge = |enabled: Value| {
+            let value = json!({"EventBridgeConfiguration": {"EventBridgeEnabled": enabled}});
+            value_of("NotificationConfiguration", &value).get("EventBridgeConfiguration").is_some()
+        };
+        assert_eq!((bridge(true.into()), bridge("false".into())), (true, false));
+    }
 }
