@@ -85,31 +85,31 @@ fn plain(mut walked: Map<String, Value>, known: &Known<'_>) -> Map<String, Value
         return walked;
     }
     if let Some(name) = walked.get_mut("Ref") {
-        *name = named(name, known);
+        *name = named(name, known.parameters);
     }
     if let Some(Value::Array(parts)) = walked.get_mut("Fn::GetAtt") {
-        parts.iter_mut().for_each(|part| *part = named(part, known));
+        parts.iter_mut().for_each(|part| *part = named(part, known.parameters));
     }
     walked
 }
 
 /// What a function makes of texts and parameters; as it was where it needs more than these.
-fn named(value: &Value, known: &Known<'_>) -> Value {
+pub fn named(value: &Value, parameters: &BTreeMap<String, Value>) -> Value {
     let Some((function, argument)) = value.as_object().filter(|map| map.len() == 1).and_then(|map| map.iter().next())
     else {
         return value.clone();
     };
-    let text = |value: &Value| match named(value, known) {
+    let text = |value: &Value| match named(value, parameters) {
         Value::String(text) => Some(text),
         Value::Number(number) => Some(number.to_string()),
         _ => None,
     };
     let made = match (function.as_str(), argument) {
-        ("Ref", Value::String(name)) => known.parameters.get(name).and_then(&text),
+        ("Ref", Value::String(name)) => parameters.get(name).and_then(&text),
         ("Fn::Sub", Value::String(pattern)) => {
             let pieces = crate::intrinsics::sub_pieces(pattern).into_iter().map(|piece| match piece {
                 crate::intrinsics::Piece::Text(text) => Some(text),
-                crate::intrinsics::Piece::Variable(name) => known.parameters.get(&name).and_then(&text),
+                crate::intrinsics::Piece::Variable(name) => parameters.get(&name).and_then(&text),
             });
             pieces.collect()
         }
