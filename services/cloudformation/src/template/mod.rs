@@ -3,6 +3,7 @@
 pub mod language;
 pub mod macros;
 mod parameters;
+mod pattern;
 pub mod rules;
 pub mod yaml;
 
