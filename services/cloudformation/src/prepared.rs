@@ -108,10 +108,16 @@ pub fn processed_by_defaults(text: &str) -> Result<(Value, Template), Error> {
 
 /// The capabilities a template needs, and the types of the resources for whose sake.
 pub fn capabilities(template: &Template) -> (Vec<&'static str>, Vec<&str>) {
-    const NAMES: [&str; 5] = ["RoleName", "UserName", "ManagedPolicyName", "GroupName", "InstanceProfileName"];
+    const NAMES: [(&str, &str); 5] = [
+        ("AWS::IAM::Role", "RoleName"),
+        ("AWS::IAM::User", "UserName"),
+        ("AWS::IAM::ManagedPolicy", "ManagedPolicyName"),
+        ("AWS::IAM::Group", "GroupName"),
+        ("AWS::IAM::InstanceProfile", "InstanceProfileName"),
+    ];
     let identities = || template.resources.iter().filter(|r| r.kind.starts_with("AWS::IAM::"));
-    let is_named = identities()
-        .any(|r| r.kind != "AWS::IAM::AccessKey" && NAMES.iter().any(|name| r.properties.get(name).is_some()));
+    let is_named =
+        identities().any(|r| NAMES.iter().any(|(kind, name)| r.kind == *kind && r.properties.get(name).is_some()));
     let mut kinds: Vec<&str> = identities().map(|r| r.kind.as_str()).collect();
     kinds.sort_unstable();
     kinds.dedup();

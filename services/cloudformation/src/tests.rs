@@ -4,6 +4,7 @@
 
 mod endings;
 mod imports;
+mod inline;
 mod macros;
 mod notified;
 mod triggers;
@@ -29,7 +30,7 @@ use crate::{CloudFormation, MODEL};
 static LAMBDA: ServiceModel = model("lambda", LAMBDA_OPERATIONS);
 static IAM: ServiceModel = model("iam", IAM_OPERATIONS);
 static ALARMS: ServiceModel = model("cloudwatch", &[Operation::rpc("DescribeAlarms")]);
-static SNS: ServiceModel = model("sns", &[Operation::rpc("Publish")]);
+static SNS: ServiceModel = model("sns", &[Operation::rpc("Publish"), Operation::rpc("SetTopicAttributes")]);
 static GATEWAY: ServiceModel = model("apigateway", GATEWAY_OPERATIONS);
 
 const fn model(name: &'static str, operations: &'static [Operation]) -> ServiceModel {

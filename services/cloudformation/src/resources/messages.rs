@@ -249,11 +249,16 @@ async fn create_subscription(at: &Whereabouts, properties: &Properties) -> Resul
 
 /// The property that names whose policy it is.
 fn owners_of(kind: &str) -> &'static str {
-    if kind == "AWS::SQS::QueuePolicy" { "Queues" } else { "Topics" }
+    match kind {
+        "AWS::SQS::QueuePolicy" => "Queues",
+        "AWS::SQS::QueueInlinePolicy" => "Queue",
+        "AWS::SNS::TopicInlinePolicy" => "TopicArn",
+        _ => "Topics",
+    }
 }
 
 async fn set_policy(at: &Whereabouts, kind: &str, owner: &str, policy: &str) -> Result<Value, ApiError> {
-    if kind == "AWS::SQS::QueuePolicy" {
+    if kind.starts_with("AWS::SQS::") {
         let input = json!({"QueueUrl": owner, "Attributes": {"Policy": policy}});
         return at.client.call("sqs", "SetQueueAttributes", input).await;
     }
@@ -270,13 +275,13 @@ async fn set_policies(
 ) -> Result<(), ApiError> {
     let member = owners_of(kind);
     only(new, &["PolicyDocument", member])?;
-    let document = required(new, "PolicyDocument")?;
-    if !document.is_object() {
+    let document = text(required(new, "PolicyDocument")?);
+    if !serde_json::from_str::<Value>(&document).is_ok_and(|document| document.is_object()) {
         return Err(invalid("PolicyDocument must be an object"));
     }
     let owners = texts(required(new, member)?);
     for owner in &owners {
-        set_policy(at, kind, owner, &document.to_string()).await?;
+        set_policy(at, kind, owner, &document).await?;
     }
     let before = old.and_then(|old| old.get(member)).map(texts).unwrap_or_default();
     for owner in before.iter().filter(|owner| !owners.contains(owner)) {

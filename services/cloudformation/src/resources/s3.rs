@@ -52,6 +52,12 @@ const PARTS: &[Part] = &[
         member: "NotificationConfiguration",
         delete: None,
     },
+    Part {
+        property: "ObjectLockConfiguration",
+        put: "PutObjectLockConfiguration",
+        member: "ObjectLockConfiguration",
+        delete: None,
+    },
     Part { property: "LoggingConfiguration", put: "PutBucketLogging", member: "BucketLoggingStatus", delete: None },
 ];
 
@@ -96,6 +102,14 @@ fn value_of(property: &str, value: &Value) -> Value {
             "TargetPrefix": value.get("LogFilePrefix").cloned().unwrap_or_else(|| "".into()),
         } }),
         "NotificationConfiguration" => notification(value),
+        "WebsiteConfiguration" => website(value),
+        "ObjectLockConfiguration" => {
+            let mut lock = value.clone();
+            if let Some(retention) = lock.pointer_mut("/Rule/DefaultRetention") {
+                *retention = numbers(retention);
+            }
+            lock
+        }
         "PublicAccessBlockConfiguration" => {
             let flags = value.as_object().into_iter().flatten();
             flags.map(|(name, value)| (name.clone(), super::typed(value))).collect::<Map<_, _>>().into()
@@ -197,6 +211,31 @@ fn numbers(value: &Value) -> Value {
     members.map(|(name, value)| (name.clone(), super::typed(value))).collect::<Map<_, _>>().into()
 }
 
+fn website(value: &Value) -> Value {
+    let mut made = Map::new();
+    for (name, member) in [("IndexDocument", "Suffix"), ("ErrorDocument", "Key")] {
+        if let Some(document) = value.get(name) {
+            made.insert(name.into(), json!({ member: document }));
+        }
+    }
+    if let Some(all) = value.get("RedirectAllRequestsTo") {
+        made.insert("RedirectAllRequestsTo".into(), all.clone());
+    }
+    if let Some(rules) = value.get("RoutingRules") {
+        let names = [("RedirectRule", "Redirect"), ("RoutingRuleCondition", "Condition")];
+        let mut rules = renamed_list(rules, &names);
+        for rule in rules.as_array_mut().into_iter().flatten() {
+            for (part, member) in [("Redirect", "HttpRedirectCode"), ("Condition", "HttpErrorCodeReturnedEquals")] {
+                if let Some(code) = rule.get_mut(part).and_then(|part| part.get_mut(member)) {
+                    *code = text(code).into();
+                }
+            }
+        }
+        made.insert("RoutingRules".into(), rules);
+    }
+    made.into()
+}
+
 fn notification(value: &Value) -> Value {
     let mut made = Map::new();
     let kinds = [
@@ -231,7 +270,7 @@ fn notification(value: &Value) -> Value {
 
 fn known() -> Vec<&'static str> {
     let mut known: Vec<&str> = PARTS.iter().map(|part| part.property).collect();
-    known.extend(["BucketName", "AccessControl"]);
+    known.extend(["BucketName", "AccessControl", "ObjectLockEnabled"]);
     known
 }
 
@@ -252,6 +291,10 @@ async fn set_parts(
             (None, None) if part.property == "VersioningConfiguration" => {
                 (part.put, json!({ "Bucket": bucket, part.member: { "Status": "Suspended" } }))
             }
+            // What is locked stays so, but for the retention that objects have by default.
+            (None, None) if part.property == "ObjectLockConfiguration" => {
+                (part.put, json!({ "Bucket": bucket, part.member: { "ObjectLockEnabled": "Enabled" } }))
+            }
             (None, None) => (part.put, json!({ "Bucket": bucket, part.member: {} })),
         };
         at.client.call("s3", operation, input).await?;
@@ -270,6 +313,9 @@ pub async fn create(at: &Whereabouts, kind: &str, properties: &Map<String, Value
     if region != "us-east-1" {
         input["CreateBucketConfiguration"] = json!({ "LocationConstraint": region });
     }
+    if has_locks(properties) {
+        input["ObjectLockEnabledForBucket"] = true.into();
+    }
     at.client.call("s3", "CreateBucket", input).await?;
     if let Err(error) = set_parts(at, &bucket, &Map::new(), properties).await {
         // Otherwise a bucket would stay behind that no stack knows.
@@ -277,6 +323,10 @@ pub async fn create(at: &Whereabouts, kind: &str, properties: &Map<String, Value
         return Err(error);
     }
     Ok(Made { remark: remark(properties), ..made(at, &bucket) })
+}
+
+fn has_locks(properties: &Map<String, Value>) -> bool {
+    properties.get("ObjectLockEnabled").is_some_and(crate::template::is_true)
 }
 
 /// What a bucket answers with.
@@ -312,6 +362,11 @@ pub async fn update(
     }
     only(new, &known())?;
     set_parts(at, &made.physical_id, old, new).await?;
+    if has_locks(new) && !has_locks(old) && !new.contains_key("ObjectLockConfiguration") {
+        let lock = json!({ "ObjectLockEnabled": "Enabled" });
+        let input = json!({ "Bucket": made.physical_id, "ObjectLockConfiguration": lock });
+        at.client.call("s3", "PutObjectLockConfiguration", input).await?;
+    }
     Ok(made.clone())
 }
 
@@ -334,6 +389,23 @@ mod tests {
                 {"Status": "Enabled", "Filter": {"ObjectSizeLessThan": 7},
                  "NoncurrentVersionExpiration": {"NoncurrentDays": 2}},
             ])
+        );
+        let website = json!({
+            "IndexDocument": "i", "ErrorDocument": "e",
+            "RoutingRules": [{
+                "RedirectRule": {"ReplaceKeyWith": "x", "HttpRedirectCode": 302},
+                "RoutingRuleCondition": {"HttpErrorCodeReturnedEquals": "404"},
+            }],
+        });
+        assert_eq!(
+            value_of("WebsiteConfiguration", &website),
+            json!({
+                "IndexDocument": {"Suffix": "i"}, "ErrorDocument": {"Key": "e"},
+                "RoutingRules": [{
+                    "Redirect": {"ReplaceKeyWith": "x", "HttpRedirectCode": "302"},
+                    "Condition": {"HttpErrorCodeReturnedEquals": "404"},
+                }],
+            })
         );
         let encryption = json!({"ServerSideEncryptionConfiguration": [{"BucketKeyEnabled": true}]});
         let rule = &value_of("BucketEncryption", &encryption)["Rules"][0];

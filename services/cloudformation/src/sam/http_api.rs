@@ -199,9 +199,6 @@ pub fn event(target: &Function<'_>, name: &str, given: &Map<String, Value>, out:
     if let Some(name) = given.keys().find(|key| !known.contains(&key.as_str())) {
         return Err(not_built(format!("property {name} of an HttpApi event of {function}")));
     }
-    if given.contains_key("RouteSettings") {
-        return Err(not_built(format!("RouteSettings of an HttpApi event of {function}")));
-    }
     let api = match given.get("ApiId") {
         Some(api) => api.clone(),
         None => {
@@ -225,6 +222,9 @@ pub fn event(target: &Function<'_>, name: &str, given: &Map<String, Value>, out:
             return Err(invalid(format!("event {name} of {function} has a Method but no Path")));
         }
     };
+    if let Some(settings) = given.get("RouteSettings") {
+        out.route_settings.push((api.clone(), route_key.clone(), settings.clone()));
+    }
     let integration = format!("{function}{name}Integration");
     let mut made = json!({
         "ApiId": api,
@@ -251,6 +251,22 @@ pub fn event(target: &Function<'_>, name: &str, given: &Map<String, Value>, out:
         "SourceArn": { "Fn::Sub": [arn, { "__ApiId__": api, "__Stage__": "*" }] },
     });
     out.add(&format!("{function}{name}Permission"), resource("AWS::Lambda::Permission", source, permission))
+}
+
+/// What events say of their routes, at the stages of the APIs.
+pub fn settle_routes(out: &mut Out<'_>) -> Result<(), Error> {
+    for (api, route, settings) in std::mem::take(&mut out.route_settings) {
+        let stage = api.get("Ref").and_then(Value::as_str).and_then(|api| out.renamed.get(&format!("{api}.Stage")));
+        let Some(stage) = stage.and_then(|stage| out.resources.get_mut(stage)) else {
+            return Err(not_built(format!("RouteSettings of {route}, whose API is not of the template")));
+        };
+        let of_routes = &mut stage["Properties"]["RouteSettings"];
+        if of_routes.is_null() {
+            *of_routes = json!({});
+        }
+        super::merge(of_routes, &json!({ route: settings }));
+    }
+    Ok(())
 }
 
 /// The path with `*` for its parameters, as in the ARN of a permission.

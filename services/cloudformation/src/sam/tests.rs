@@ -72,6 +72,14 @@ fn the_function_behind_an_http_api() {
 }
 
 #[test]
+fn settings_of_routes_are_the_stages() {
+    let text = EXAMPLE.replace("Method: get}", "Method: get, RouteSettings: {ThrottlingBurstLimit: 5}}");
+    let (value, _) = prepared::processed_by_defaults(&text).unwrap();
+    let stage = &value["Resources"]["ServerlessHttpApiApiGatewayDefaultStage"]["Properties"];
+    assert_eq!(stage["RouteSettings"], json!({ "GET /hello/{name}": { "ThrottlingBurstLimit": 5 } }));
+}
+
+#[test]
 fn functions_of_images() {
     let text = "
 Transform: AWS::Serverless-2016-10-31
