@@ -30,7 +30,7 @@ use crate::{CloudFormation, MODEL};
 static LAMBDA: ServiceModel = model("lambda", LAMBDA_OPERATIONS);
 static IAM: ServiceModel = model("iam", IAM_OPERATIONS);
 static ALARMS: ServiceModel = model("cloudwatch", &[Operation::rpc("DescribeAlarms")]);
-static SNS: ServiceModel = model("sns", &[Operation::rpc("Publish"), Operation::rpc("SetTopicAttributes")]);
+static SNS: ServiceModel = model("sns", SNS_OPERATIONS);
 static GATEWAY: ServiceModel = model("apigateway", GATEWAY_OPERATIONS);
 
 const fn model(name: &'static str, operations: &'static [Operation]) -> ServiceModel {
@@ -46,6 +46,13 @@ const LAMBDA_OPERATIONS: &[Operation] = &[
     Operation::rpc("CreateFunctionUrlConfig"),
     Operation::rpc("DeleteFunctionUrlConfig"),
     Operation::rpc("Invoke"),
+];
+const SNS_OPERATIONS: &[Operation] = &[
+    Operation::rpc("Publish"),
+    Operation::rpc("SetTopicAttributes"),
+    Operation::rpc("CreateTopic"),
+    Operation::rpc("Subscribe"),
+    Operation::rpc("DeleteTopic"),
 ];
 const IAM_OPERATIONS: &[Operation] = &[
     Operation::rpc("CreateRole"),

@@ -60,6 +60,10 @@ pub enum Protocol {
     Sqs,
     Http,
     Https,
+    /// Nobody is written to: such subscriptions wait for their confirmation until they are given up.
+    Email,
+    #[serde(rename = "email-json")]
+    EmailJson,
 }
 
 impl Protocol {
@@ -69,7 +73,13 @@ impl Protocol {
             Protocol::Sqs => "sqs",
             Protocol::Http => "http",
             Protocol::Https => "https",
+            Protocol::Email => "email",
+            Protocol::EmailJson => "email-json",
         }
+    }
+
+    pub fn is_mail(self) -> bool {
+        matches!(self, Protocol::Email | Protocol::EmailJson)
     }
 
     pub fn is_web(self) -> bool {

@@ -299,7 +299,7 @@ async fn subscriptions() {
         ("sqs", "arn:aws:sqs:us-east-1:000000000000:q.fifo", json!({}), "InvalidParameter"),
         ("http", "https://x", json!({}), "InvalidParameter"),
         ("pigeon", "x", json!({}), "InvalidParameter"),
-        ("email", "a@b.c", json!({}), "NotImplemented"),
+        ("email", "a", json!({}), "InvalidParameter"),
         ("sms", "+123", json!({}), "NotImplemented"),
         ("lambda", L, json!({"RawMessageDelivery": "true"}), "InvalidParameter"),
         ("lambda", L, json!({"FilterPolicy": "{"}), "InvalidParameter"),
@@ -333,6 +333,20 @@ async fn subscriptions() {
     assert_eq!(b.error("GetSubscriptionAttributes", json!({"SubscriptionArn": arn})).await, "NotFound");
     assert_eq!(b.error("SetSubscriptionAttributes", set("FilterPolicy", "{}")).await, "NotFound");
     assert_eq!(b.error("Unsubscribe", json!({"SubscriptionArn": "x"})).await, "InvalidParameter");
+}
+
+#[tokio::test]
+async fn subscriptions_by_mail_wait() {
+    let b = Bench::new();
+    b.ok("CreateTopic", json!({"Name": "t"})).await;
+    let arn = b.subscribe(T, "email-json", "a@b.c", json!({})).await;
+    let input = json!({"TopicArn": T, "Protocol": "email-json", "Endpoint": "a@b.c"});
+    assert_eq!(b.ok("Subscribe", input).await["SubscriptionArn"], "pending confirmation");
+    let shown = b.ok("ListSubscriptionsByTopic", json!({"TopicArn": T})).await["Subscriptions"][0].clone();
+    assert_eq!((&shown["SubscriptionArn"], &shown["Protocol"]), (&json!("PendingConfirmation"), &json!("email-json")));
+    b.ok("Publish", json!({"TopicArn": T, "Message": "m"})).await;
+    b.ok("Unsubscribe", json!({"SubscriptionArn": arn})).await;
+    assert_eq!(b.ok("ListSubscriptionsByTopic", json!({"TopicArn": T})).await["Subscriptions"], json!([]));
 }
 
 #[tokio::test]

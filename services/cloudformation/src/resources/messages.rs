@@ -184,9 +184,19 @@ async fn create_topic(at: &Whereabouts, properties: &Properties) -> Result<Made,
     let made = Made::new(text(arn)).with("TopicArn", arn).with("TopicName", &name.into());
     for (protocol, endpoint) in subscriptions(properties) {
         let input = json!({"TopicArn": made.physical_id, "Protocol": protocol, "Endpoint": endpoint});
-        at.client.call("sns", "Subscribe", input).await?;
+        if let Err(error) = at.client.call("sns", "Subscribe", input).await {
+            // Otherwise a topic would stay behind that no stack knows.
+            at.client.call("sns", "DeleteTopic", json!({"TopicArn": made.physical_id})).await?;
+            return Err(error);
+        }
     }
-    Ok(made)
+    let remark = subscriptions(properties).iter().find_map(|(protocol, _)| unconfirmed(protocol));
+    Ok(Made { remark, ..made })
+}
+
+/// What is said of subscriptions that nobody can confirm.
+fn unconfirmed(protocol: &str) -> Option<String> {
+    protocol.starts_with("email").then(|| "No mail is sent here: subscriptions by mail stay unconfirmed".to_owned())
 }
 
 /// Protocols and endpoints that a topic's own property lists.
@@ -244,7 +254,8 @@ async fn create_subscription(at: &Whereabouts, properties: &Properties) -> Resul
         "ReturnSubscriptionArn": true,
     });
     let answer = at.client.call("sns", "Subscribe", input).await?;
-    Ok(Made::new(text(&answer["SubscriptionArn"])))
+    let remark = unconfirmed(&required_text(properties, "Protocol")?);
+    Ok(Made { remark, ..Made::new(text(&answer["SubscriptionArn"])) })
 }
 
 /// The property that names whose policy it is.

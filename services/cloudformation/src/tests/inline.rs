@@ -1,4 +1,4 @@
-//! Policies that are resources of their own and belong to one holder.
+//! Parts of one holder: policies that are resources of their own, and the subscriptions of a topic.
 
 use super::*;
 
@@ -37,4 +37,23 @@ async fn policies_of_one_holder() {
     assert_eq!(of("DeleteRolePolicy"), [json!({"RoleName": "r", "PolicyName": "p"})]);
     let set: Vec<bool> = of("SetTopicAttributes").iter().map(|input| input["AttributeValue"] == "").collect();
     assert_eq!(set, [false, false, true]);
+}
+
+#[tokio::test]
+async fn a_topic_goes_when_a_subscription_of_it_cannot_be_made() {
+    let f = Fixture::new();
+    *f.recorder.fails.lock().unwrap() = Some("Subscribe".into());
+    let subscription = json!([{"Protocol": "email", "Endpoint": "a@b.c"}]);
+    let topic = json!({"Type": "AWS::SNS::Topic", "Properties": {"Subscription": subscription}});
+    let template = json!({"Resources": {"T": topic}}).to_string();
+    f.call("CreateStack", create(template.clone())).await;
+    assert_eq!(f.settled("s").await["StackStatus"], "ROLLBACK_COMPLETE");
+    assert_eq!(f.calls(), ["CreateTopic", "DeleteTopic"]);
+    *f.recorder.fails.lock().unwrap() = None;
+    f.call("DeleteStack", json!({"StackName": "s"})).await;
+    f.free().await;
+    f.call("CreateStack", create(template)).await;
+    assert_eq!(f.settled("s").await["StackStatus"], "CREATE_COMPLETE");
+    let events = f.call("DescribeStackEvents", json!({"StackName": "s"})).await.to_string();
+    assert!(events.contains("No mail is sent here"), "{events}");
 }

@@ -51,13 +51,13 @@ pub async fn subscribe(sns: &Sns, call: &Call) -> Result<Answer, ApiError> {
         endpoint: endpoint.to_owned(),
         attributes: given.into_iter().filter(|(_, value)| !value.is_empty()).collect(),
         // What lies in the same cloud is not asked.
-        token: protocol.is_web().then(|| id::hex(64)),
+        token: (protocol.is_web() || protocol.is_mail()).then(|| id::hex(64)),
         is_authenticated: false,
         host: call.context.host.clone(),
     };
     let mut wake = None;
     let put = sns.storage.put_subscription(&place, &subscription, None, |txn| {
-        if subscription.token.is_none() {
+        if subscription.token.is_none() || protocol.is_mail() {
             return Ok(txn);
         }
         let (txn, woken) = sns.delivery.add(txn, &deliver::confirmation(&place, &subscription, now_ms)?)?;
@@ -79,9 +79,9 @@ fn protocol(name: &str) -> Result<Protocol, ApiError> {
         "sqs" => Ok(Protocol::Sqs),
         "http" => Ok(Protocol::Http),
         "https" => Ok(Protocol::Https),
-        "email" | "email-json" | "sms" | "application" | "firehose" => {
-            Err(errors::not_built(format!("subscriptions of the protocol {name}")))
-        }
+        "email" => Ok(Protocol::Email),
+        "email-json" => Ok(Protocol::EmailJson),
+        "sms" | "application" | "firehose" => Err(errors::not_built(format!("subscriptions of the protocol {name}"))),
         other => Err(errors::invalid(format!("Amazon SNS does not support this protocol string: {other}"))),
     }
 }
@@ -94,6 +94,14 @@ fn check_endpoint(topic: &Place, protocol: Protocol, endpoint: &str) -> Result<(
             let fits = endpoint.starts_with(&scheme) && endpoint.parse::<http::Uri>().is_ok();
             if !fits {
                 return bad("Endpoint must match the specified protocol");
+            }
+            if topic.is_fifo() {
+                return bad("Endpoints of this protocol cannot be subscribed to FIFO topics");
+            }
+        }
+        Protocol::Email | Protocol::EmailJson => {
+            if !endpoint.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty()) {
+                return Err(errors::invalid("Email address"));
             }
             if topic.is_fifo() {
                 return bad("Endpoints of this protocol cannot be subscribed to FIFO topics");
