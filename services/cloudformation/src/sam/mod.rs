@@ -13,6 +13,7 @@ mod events;
 mod function;
 mod hash;
 mod http_api;
+mod http_document;
 mod layer;
 mod policies;
 mod requests;
