@@ -243,6 +243,8 @@ pub const PARAMETER_VERSIONS_MAX: u64 = 100;
 pub const TEMPLATE_BYTES_MAX: usize = 1_000_000;
 pub const TEMPLATE_NODES_MAX: usize = 100_000;
 pub const TEMPLATE_DEPTH_MAX: usize = 64;
+/// Answers of macros for one template.
+pub const TEMPLATE_MACROS_MAX: usize = 100;
 pub const STACK_RESOURCES_MAX: usize = 500;
 pub const STACKS_MAX: usize = 2000;
 /// Stacks that are being created, changed or deleted at the same time.

@@ -11,6 +11,7 @@ use crate::intrinsics::{self, Pseudo, Scope};
 use crate::plan::{self, Existing, Plan};
 use crate::sam;
 use crate::stack::{Texts, Wish};
+use crate::template::macros::{self, Stop};
 use crate::template::{self, Given, Parameter, Template, language, rules};
 
 pub struct Prepared {
@@ -51,23 +52,50 @@ pub fn values(
     Ok(values)
 }
 
-/// A template after its transforms.
-pub fn transformed(mut value: Value, values: &BTreeMap<String, Value>) -> Result<(Value, Template), Error> {
-    for name in template::transforms(&value) {
-        match name.as_str() {
-            SAM => value = sam::transform(&value, values)?,
-            language::NAME => value = language::expand(&value, values)?,
-            other => return Err(Error::NotBuilt(format!("transform {other}"))),
-        }
-    }
+/// A template after its transforms. Without `answers` of macros it stays as it is where they would change it.
+pub fn transformed(
+    value: &Value,
+    values: &BTreeMap<String, Value>,
+    answers: Option<&Texts>,
+) -> Result<(Value, Template), Error> {
+    let value = match rewritten(value, values, answers) {
+        Ok(value) => value,
+        Err(Stop::Unanswered(question)) => return Err(Error::NotBuilt(format!("transform {}", question.name))),
+        Err(Stop::Error(error)) => return Err(error),
+    };
     let template = Template::from_value(&value)?;
     Ok((value, template))
+}
+
+fn rewritten(value: &Value, values: &BTreeMap<String, Value>, answers: Option<&Texts>) -> Result<Value, Stop> {
+    let mut value = macros::parts(value, answers)?;
+    for (name, parameters) in macros::declared(&value) {
+        value = match name.as_str() {
+            SAM => sam::transform(&value, values)?,
+            language::NAME => language::expand(&value, values)?,
+            other => macros::whole(other, &parameters, &value, answers)?,
+        };
+    }
+    Ok(value)
+}
+
+/// What a template asks macros next, after the questions that have answers.
+pub fn unanswered(
+    text: &str,
+    values: &BTreeMap<String, Value>,
+    answers: &Texts,
+) -> Result<Option<macros::Question>, Error> {
+    match rewritten(&template::parse(text)?, values, Some(answers)) {
+        Ok(_) => Ok(None),
+        Err(Stop::Unanswered(question)) => Ok(Some(*question)),
+        Err(Stop::Error(error)) => Err(error),
+    }
 }
 
 /// The template of a wish after its transforms.
 pub fn processed(wish: &Wish) -> Result<(Value, Template), Error> {
     let (value, declared) = declared(&wish.template)?;
-    transformed(value, &values(&declared, &wish.parameters, &wish.found)?)
+    transformed(&value, &values(&declared, &wish.parameters, &wish.found)?, Some(&wish.macros))
 }
 
 /// The template of a text after its transforms, as far as they can be done with the defaults of its parameters.
@@ -75,15 +103,21 @@ pub fn processed_by_defaults(text: &str) -> Result<(Value, Template), Error> {
     let (value, declared) = declared(text)?;
     let defaults = declared.iter().filter(|(_, p)| !p.is_looked_up());
     let texts: Texts = defaults.filter_map(|(name, p)| Some((name.clone(), p.default.clone()?))).collect();
-    transformed(value, &values(&declared, &texts, &Texts::new())?)
+    transformed(&value, &values(&declared, &texts, &Texts::new())?, None)
 }
 
 /// The capabilities a template needs, and the types of the resources for whose sake.
 pub fn capabilities(template: &Template) -> (Vec<&'static str>, Vec<&str>) {
-    const NAMES: [&str; 5] = ["RoleName", "UserName", "ManagedPolicyName", "GroupName", "InstanceProfileName"];
+    const NAMES: [(&str, &str); 5] = [
+        ("AWS::IAM::Role", "RoleName"),
+        ("AWS::IAM::User", "UserName"),
+        ("AWS::IAM::ManagedPolicy", "ManagedPolicyName"),
+        ("AWS::IAM::Group", "GroupName"),
+        ("AWS::IAM::InstanceProfile", "InstanceProfileName"),
+    ];
     let identities = || template.resources.iter().filter(|r| r.kind.starts_with("AWS::IAM::"));
-    let is_named = identities()
-        .any(|r| r.kind != "AWS::IAM::AccessKey" && NAMES.iter().any(|name| r.properties.get(name).is_some()));
+    let is_named =
+        identities().any(|r| NAMES.iter().any(|(kind, name)| r.kind == *kind && r.properties.get(name).is_some()));
     let mut kinds: Vec<&str> = identities().map(|r| r.kind.as_str()).collect();
     kinds.sort_unstable();
     kinds.dedup();
@@ -139,7 +173,7 @@ pub fn prepare(
 ) -> Result<Prepared, Error> {
     let (value, declared) = declared(&wish.template)?;
     let values = values(&declared, &wish.parameters, &wish.found)?;
-    let (_, template) = transformed(value, &values)?;
+    let (_, template) = transformed(&value, &values, Some(&wish.macros))?;
     attributes::check(&template)?;
     let conditions = intrinsics::conditions(&template, &values, &pseudo)?;
     let no_resources = |name: &str, _: Option<&str>| -> Result<Value, Error> {

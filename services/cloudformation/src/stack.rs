@@ -24,6 +24,9 @@ pub struct Wish {
     /// What looked-up parameters stand for.
     #[serde(default, skip_serializing_if = "Texts::is_empty")]
     pub found: Texts,
+    /// What macros answered, by hashes of what they were asked.
+    #[serde(default, skip_serializing_if = "Texts::is_empty")]
+    pub macros: Texts,
     pub tags: Texts,
     pub capabilities: Vec<String>,
 }

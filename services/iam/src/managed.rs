@@ -2,6 +2,8 @@
 //! <https://docs.aws.amazon.com/aws-managed-policy/latest/reference/about-managed-policy-reference.html>.
 //! Others do not exist: attaching them is an error, so that nobody counts on rights that are not given.
 
+mod further;
+
 pub struct Managed {
     pub arn: &'static str,
     /// `ANPA…`, ours.
@@ -22,12 +24,12 @@ impl Managed {
     }
 }
 
-pub fn all() -> &'static [Managed] {
-    ALL
+pub fn all() -> impl Iterator<Item = &'static Managed> {
+    ALL.iter().chain(further::FURTHER)
 }
 
 pub fn find(arn: &str) -> Option<&'static Managed> {
-    ALL.iter().find(|policy| policy.arn == arn)
+    all().find(|policy| policy.arn == arn)
 }
 
 #[rustfmt::skip]
@@ -210,14 +212,25 @@ const ALL: &[Managed] = &[
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::policy;
 
     #[test]
     fn documents_are_policies() {
-        for managed in ALL {
+        for managed in all() {
             assert!(policy::check(managed.document, policy::Kind::Identity).is_ok(), "{}", managed.arn);
         }
+    }
+
+    #[test]
+    fn each_is_there_once() {
+        let arns: BTreeSet<&str> = all().map(|managed| managed.arn).collect();
+        let ids: BTreeSet<&str> = all().map(|managed| managed.id).collect();
+        assert_eq!((arns.len(), ids.len()), (all().count(), all().count()));
+        assert!(all().all(|managed| managed.id.len() == ALL[0].id.len()));
+        assert!(arns.contains("arn:aws:iam::aws:policy/AWSLambdaExecute"));
     }
 
     #[test]

@@ -60,7 +60,7 @@ pub enum Protocol {
     Sqs,
     Http,
     Https,
-    /// Nobody sends mail here: these stay unconfirmed, and nothing is delivered to them.
+    /// Nobody is written to: such subscriptions wait for their confirmation until they are given up.
     Email,
     #[serde(rename = "email-json")]
     EmailJson,
@@ -78,12 +78,12 @@ impl Protocol {
         }
     }
 
-    pub fn is_web(self) -> bool {
-        matches!(self, Protocol::Http | Protocol::Https)
-    }
-
     pub fn is_mail(self) -> bool {
         matches!(self, Protocol::Email | Protocol::EmailJson)
+    }
+
+    pub fn is_web(self) -> bool {
+        matches!(self, Protocol::Http | Protocol::Https)
     }
 }
 

@@ -1,7 +1,8 @@
 //! Intrinsic functions, pseudo parameters and conditions
 //! (<https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/intrinsic-function-reference.html>). Pure.
 //! Dynamic references stay as they are here: what they refer to is asked for when a resource is made ([`crate::dynamic`]).
-//! Loops are written out before ([`crate::template::language`]). Absent, and refused by name: `Fn::Transform`.
+//! Loops are written out before ([`crate::template::language`]). Macros ([`crate::template::macros`]) have answered before,
+//! and what is left of `Fn::Transform` is refused by name.
 
 mod cidr;
 

@@ -4,6 +4,7 @@ mod change_sets;
 mod drift;
 mod imports;
 mod look;
+mod macros;
 mod signal;
 mod stacks;
 mod templates;
@@ -146,8 +147,10 @@ impl CloudFormation {
             }
             wish.found.insert(name.clone(), parameter["Value"].as_str().unwrap_or_default().to_owned());
         }
+        let pseudo = pseudo(ctx, stack);
+        wish.macros = self.macros(&client, &owner(ctx), &wish, &pseudo).await?;
         let exports = self.exports(&owner(ctx)).await?;
-        Ok(prepared::prepare(wish, pseudo(ctx, stack), exports, &stack.existing())?)
+        Ok(prepared::prepare(wish, pseudo, exports, &stack.existing())?)
     }
 
     /// A job that begins with what the stack has now.

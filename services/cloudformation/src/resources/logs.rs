@@ -1,9 +1,9 @@
-//! Log groups. Their data protection, and classes other than the standard one, are refused.
+//! Log groups. Their data protection is refused; classes and keys are the service's to refuse.
 
 use cumulet_wire::error::ApiError;
 use serde_json::{Map, Value, json};
 
-use super::{Made, Whereabouts, only, text, typed};
+use super::{Made, Whereabouts, invalid, only, text, typed};
 
 const KNOWN: &[&str] = &["KmsKeyId", "LogGroupClass", "LogGroupName", "RetentionInDays", "Tags"];
 
@@ -49,6 +49,10 @@ pub async fn update_group(
     new: &Map<String, Value>,
 ) -> Result<Made, ApiError> {
     only(new, KNOWN)?;
+    let class = |of: &Map<String, Value>| of.get("LogGroupClass").map_or_else(|| "STANDARD".to_owned(), text);
+    if class(old) != class(new) {
+        return Err(invalid("not implemented: change of LogGroupClass"));
+    }
     if old.get("RetentionInDays") != new.get("RetentionInDays") {
         retain(at, made, new).await?;
     }

@@ -184,9 +184,19 @@ async fn create_topic(at: &Whereabouts, properties: &Properties) -> Result<Made,
     let made = Made::new(text(arn)).with("TopicArn", arn).with("TopicName", &name.into());
     for (protocol, endpoint) in subscriptions(properties) {
         let input = json!({"TopicArn": made.physical_id, "Protocol": protocol, "Endpoint": endpoint});
-        at.client.call("sns", "Subscribe", input).await?;
+        if let Err(error) = at.client.call("sns", "Subscribe", input).await {
+            // Otherwise a topic would stay behind that no stack knows.
+            at.client.call("sns", "DeleteTopic", json!({"TopicArn": made.physical_id})).await?;
+            return Err(error);
+        }
     }
-    Ok(made)
+    let remark = subscriptions(properties).iter().find_map(|(protocol, _)| unconfirmed(protocol));
+    Ok(Made { remark, ..made })
+}
+
+/// What is said of subscriptions that nobody can confirm.
+fn unconfirmed(protocol: &str) -> Option<String> {
+    protocol.starts_with("email").then(|| "No mail is sent here: subscriptions by mail stay unconfirmed".to_owned())
 }
 
 /// Protocols and endpoints that a topic's own property lists.
@@ -244,16 +254,22 @@ async fn create_subscription(at: &Whereabouts, properties: &Properties) -> Resul
         "ReturnSubscriptionArn": true,
     });
     let answer = at.client.call("sns", "Subscribe", input).await?;
-    Ok(Made::new(text(&answer["SubscriptionArn"])))
+    let remark = unconfirmed(&required_text(properties, "Protocol")?);
+    Ok(Made { remark, ..Made::new(text(&answer["SubscriptionArn"])) })
 }
 
 /// The property that names whose policy it is.
 fn owners_of(kind: &str) -> &'static str {
-    if kind == "AWS::SQS::QueuePolicy" { "Queues" } else { "Topics" }
+    match kind {
+        "AWS::SQS::QueuePolicy" => "Queues",
+        "AWS::SQS::QueueInlinePolicy" => "Queue",
+        "AWS::SNS::TopicInlinePolicy" => "TopicArn",
+        _ => "Topics",
+    }
 }
 
 async fn set_policy(at: &Whereabouts, kind: &str, owner: &str, policy: &str) -> Result<Value, ApiError> {
-    if kind == "AWS::SQS::QueuePolicy" {
+    if kind.starts_with("AWS::SQS::") {
         let input = json!({"QueueUrl": owner, "Attributes": {"Policy": policy}});
         return at.client.call("sqs", "SetQueueAttributes", input).await;
     }
@@ -270,13 +286,13 @@ async fn set_policies(
 ) -> Result<(), ApiError> {
     let member = owners_of(kind);
     only(new, &["PolicyDocument", member])?;
-    let document = required(new, "PolicyDocument")?;
-    if !document.is_object() {
+    let document = text(required(new, "PolicyDocument")?);
+    if !serde_json::from_str::<Value>(&document).is_ok_and(|document| document.is_object()) {
         return Err(invalid("PolicyDocument must be an object"));
     }
     let owners = texts(required(new, member)?);
     for owner in &owners {
-        set_policy(at, kind, owner, &document.to_string()).await?;
+        set_policy(at, kind, owner, &document).await?;
     }
     let before = old.and_then(|old| old.get(member)).map(texts).unwrap_or_default();
     for owner in before.iter().filter(|owner| !owners.contains(owner)) {

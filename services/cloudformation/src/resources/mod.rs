@@ -62,6 +62,9 @@ const fn tagged(name: &'static str, replacing: &'static [&'static str]) -> Type 
     Type { name, replacing, tags: Tags::List }
 }
 
+/// A function that rewrites templates: there is nothing of it but the stack's resource.
+pub const MACRO: &str = "AWS::CloudFormation::Macro";
+
 pub const TYPES: &[Type] = &[
     of("AWS::ApiGateway::Account", &[]),
     tagged("AWS::ApiGateway::ApiKey", &["Name", "Value", "GenerateDistinctId"]),
@@ -88,6 +91,7 @@ pub const TYPES: &[Type] = &[
     of("AWS::ApiGatewayV2::Stage", &["ApiId", "StageName"]),
     of("AWS::CDK::Metadata", &[]),
     of("AWS::CloudFormation::CustomResource", &["ServiceToken"]),
+    of(MACRO, &["Name"]),
     tagged("AWS::CloudFormation::Stack", &[]),
     of("AWS::CloudFormation::WaitCondition", &[]),
     of("AWS::CloudFormation::WaitConditionHandle", &[]),
@@ -110,7 +114,10 @@ pub const TYPES: &[Type] = &[
     of("AWS::IAM::Group", &["GroupName"]),
     of("AWS::IAM::InstanceProfile", &["InstanceProfileName", "Path"]),
     of("AWS::IAM::ManagedPolicy", &["ManagedPolicyName", "Path", "Description"]),
+    of("AWS::IAM::GroupPolicy", &["PolicyName", "GroupName"]),
     of("AWS::IAM::Policy", &[]),
+    of("AWS::IAM::RolePolicy", &["PolicyName", "RoleName"]),
+    of("AWS::IAM::UserPolicy", &["PolicyName", "UserName"]),
     tagged("AWS::IAM::Role", &["RoleName", "Path"]),
     tagged("AWS::IAM::User", &["UserName"]),
     of("AWS::KMS::Alias", &["AliasName"]),
@@ -121,7 +128,7 @@ pub const TYPES: &[Type] = &[
         "AWS::Lambda::EventSourceMapping",
         &["EventSourceArn", "StartingPosition", "StartingPositionTimestamp", "SelfManagedEventSource"],
     ),
-    tagged("AWS::Lambda::Function", &["FunctionName", "PackageType"]),
+    tagged("AWS::Lambda::Function", &["FunctionName", "PackageType", "TenancyConfig"]),
     of("AWS::Lambda::LayerVersion", &["*"]),
     of("AWS::Lambda::LayerVersionPermission", &["*"]),
     of("AWS::Lambda::Permission", &["*"]),
@@ -135,8 +142,10 @@ pub const TYPES: &[Type] = &[
     of("AWS::S3::BucketPolicy", &["Bucket"]),
     of("AWS::SNS::Subscription", &["Endpoint", "Protocol", "TopicArn"]),
     tagged("AWS::SNS::Topic", &["FifoTopic", "TopicName"]),
+    of("AWS::SNS::TopicInlinePolicy", &["TopicArn"]),
     of("AWS::SNS::TopicPolicy", &[]),
     tagged("AWS::SQS::Queue", &["FifoQueue", "QueueName"]),
+    of("AWS::SQS::QueueInlinePolicy", &["Queue"]),
     of("AWS::SQS::QueuePolicy", &[]),
     of("AWS::SecretsManager::ResourcePolicy", &["SecretId"]),
     tagged("AWS::SecretsManager::Secret", &["Name"]),
@@ -468,6 +477,7 @@ async fn make(at: &Whereabouts, kind: &str, properties: &Map<String, Value>) -> 
         "AWS::ECR::Repository" => Ok(repository(at, properties)),
         "AWS::CloudFormation::Stack" => nested::create(at, properties).await,
         "AWS::CDK::Metadata" => Ok(Made::new(at.name(128))),
+        MACRO => named_macro(at, properties).await,
         signals::HANDLE => wait::handle(at, properties),
         wait::CONDITION => wait::condition(at, properties).await,
         _ if is_custom(kind) => custom::ask(at, kind, properties, Request::Create).await,
@@ -494,6 +504,16 @@ fn repository(at: &Whereabouts, properties: &Map<String, Value>) -> Made {
         .with("RepositoryUri", &uri.into());
     made.remark = Some("Only a name: there is no registry of images here, and pushing to it is not possible".into());
     made
+}
+
+async fn named_macro(at: &Whereabouts, properties: &Map<String, Value>) -> Result<Made, ApiError> {
+    only(properties, &["Name", "FunctionName", "Description", "LogGroupName", "LogRoleARN"])?;
+    let name = required_text(properties, "Name")?;
+    required(properties, "FunctionName")?;
+    match at.cloud.macro_of(&at.owner(), &name).await? {
+        Some(_) => Err(ApiError::new(400, "AlreadyExistsException", format!("{name} already exists"))),
+        None => Ok(Made::new(name)),
+    }
 }
 
 /// Changes a resource in place; only called when no replacing property changed.
@@ -525,7 +545,7 @@ pub async fn update(
         _ if kind.starts_with("AWS::KMS::") => kms::update(at, kind, made, old, new).await,
         _ if kind.starts_with("AWS::CodeDeploy::") => codedeploy::update(at, kind, made, old, new).await,
         "AWS::CloudFormation::Stack" => nested::update(at, made, new).await,
-        "AWS::CDK::Metadata" | "AWS::ECR::Repository" => Ok(made.clone()),
+        "AWS::CDK::Metadata" | "AWS::ECR::Repository" | MACRO => Ok(made.clone()),
         signals::HANDLE | wait::CONDITION => Err(wait::unchangeable(kind)),
         _ if is_custom(kind) => {
             let request = Request::Update { physical_id: &made.physical_id, old };
@@ -581,7 +601,7 @@ pub async fn delete(
         _ if kind.starts_with("AWS::KMS::") => kms::delete(at, kind, made, properties).await,
         _ if kind.starts_with("AWS::CodeDeploy::") => codedeploy::delete(at, kind, made, properties).await,
         "AWS::CloudFormation::Stack" => nested::delete(at, made).await,
-        "AWS::CDK::Metadata" | "AWS::ECR::Repository" | signals::HANDLE | wait::CONDITION => Ok(()),
+        "AWS::CDK::Metadata" | "AWS::ECR::Repository" | MACRO | signals::HANDLE | wait::CONDITION => Ok(()),
         _ if is_custom(kind) => {
             let request = Request::Delete { physical_id: id };
             custom::ask(at, kind, properties, request).await.map(drop)

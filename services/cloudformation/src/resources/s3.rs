@@ -52,6 +52,12 @@ const PARTS: &[Part] = &[
         member: "NotificationConfiguration",
         delete: None,
     },
+    Part {
+        property: "ObjectLockConfiguration",
+        put: "PutObjectLockConfiguration",
+        member: "ObjectLockConfiguration",
+        delete: None,
+    },
     Part { property: "LoggingConfiguration", put: "PutBucketLogging", member: "BucketLoggingStatus", delete: None },
 ];
 
@@ -67,14 +73,23 @@ fn value_of(property: &str, value: &Value) -> Value {
             ("MaxAge", "MaxAgeSeconds"),
             ("Id", "ID"),
         ]) }),
-        "BucketEncryption" => json!({ "Rules": renamed_list(
-            &value["ServerSideEncryptionConfiguration"],
-            &[
-                ("ServerSideEncryptionByDefault", "ApplyServerSideEncryptionByDefault"),
-                ("BucketKeyEnabled", "BucketKeyEnabled"),
-                ("BlockedEncryptionTypes", "BlockedEncryptionTypes"),
-            ],
-        ) }),
+        "BucketEncryption" => {
+            let mut rules = renamed_list(
+                &value["ServerSideEncryptionConfiguration"],
+                &[
+                    ("ServerSideEncryptionByDefault", "ApplyServerSideEncryptionByDefault"),
+                    ("BucketKeyEnabled", "BucketKeyEnabled"),
+                    ("BlockedEncryptionTypes", "BlockedEncryptionTypes"),
+                ],
+            );
+            for rule in rules.as_array_mut().into_iter().flatten() {
+                // A rule may be about the key of the bucket alone.
+                if rule.get("ApplyServerSideEncryptionByDefault").is_none() {
+                    rule["ApplyServerSideEncryptionByDefault"] = json!({ "SSEAlgorithm": "AES256" });
+                }
+            }
+            json!({ "Rules": rules })
+        }
         "LifecycleConfiguration" => {
             let rules = value["Rules"].as_array().map(|rules| rules.iter().map(lifecycle_rule).collect::<Vec<_>>());
             json!({ "Rules": rules.unwrap_or_default() })
@@ -84,6 +99,14 @@ fn value_of(property: &str, value: &Value) -> Value {
             "TargetPrefix": value.get("LogFilePrefix").cloned().unwrap_or_else(|| "".into()),
         } }),
         "NotificationConfiguration" => notification(value),
+        "WebsiteConfiguration" => website(value),
+        "ObjectLockConfiguration" => {
+            let mut lock = value.clone();
+            if let Some(retention) = lock.pointer_mut("/Rule/DefaultRetention") {
+                *retention = numbers(retention);
+            }
+            lock
+        }
         "PublicAccessBlockConfiguration" => {
             let flags = value.as_object().into_iter().flatten();
             flags.map(|(name, value)| (name.clone(), super::typed(value))).collect::<Map<_, _>>().into()
@@ -111,22 +134,25 @@ fn lifecycle_rule(rule: &Value) -> Value {
         made["ID"] = id.clone();
     }
     let tags: Vec<Value> = rule["TagFilters"].as_array().cloned().unwrap_or_default();
-    let prefix = rule.get("Prefix");
-    let sizes: Map<String, Value> = ["ObjectSizeGreaterThan", "ObjectSizeLessThan"]
-        .into_iter()
-        .filter_map(|name| Some((name.to_owned(), super::typed(rule.get(name)?))))
-        .collect();
-    made["Filter"] = match (prefix, tags.as_slice()) {
-        (prefix, tags) if !sizes.is_empty() => {
-            let mut and = sizes;
-            and.extend(prefix.map(|prefix| ("Prefix".to_owned(), prefix.clone())));
-            and.insert("Tags".to_owned(), tags.into());
-            json!({ "And": and })
+    let mut parts = Map::new();
+    if let Some(prefix) = rule.get("Prefix") {
+        parts.insert("Prefix".into(), prefix.clone());
+    }
+    for name in ["ObjectSizeGreaterThan", "ObjectSizeLessThan"] {
+        if let Some(size) = rule.get(name) {
+            parts.insert(name.into(), super::typed(size));
         }
-        (None, []) => json!({ "Prefix": "" }),
-        (Some(prefix), []) => json!({ "Prefix": prefix }),
-        (None, [tag]) => json!({ "Tag": tag }),
-        (prefix, tags) => json!({ "And": { "Prefix": prefix, "Tags": tags } }),
+    }
+    made["Filter"] = match (parts.len(), tags.as_slice()) {
+        (0, []) => json!({ "Prefix": "" }),
+        (1, []) => parts.into(),
+        (0, [tag]) => json!({ "Tag": tag }),
+        (_, tags) => {
+            if !tags.is_empty() {
+                parts.insert("Tags".into(), tags.into());
+            }
+            json!({ "And": parts })
+        }
     };
     let mut expiration = Map::new();
     for (from, to) in [
@@ -154,12 +180,12 @@ fn lifecycle_rule(rule: &Value) -> Value {
         ("Transition", "Transitions", "Days"),
         ("NoncurrentVersionTransition", "NoncurrentVersionTransitions", "NoncurrentDays"),
     ];
-    for (single, list, days) in lists {
-        let one = rule.get(single).map(std::slice::from_ref).unwrap_or_default();
-        let given: Vec<&Value> = rule[list].as_array().into_iter().flatten().chain(one).collect();
+    for (one, list, days) in lists {
         let names = [("TransitionInDays", days), ("TransitionDate", "Date")];
-        if !given.is_empty() {
-            made[list] = given.into_iter().map(|given| numbers(&renamed(given, &names))).collect();
+        let several = rule.get(list).and_then(Value::as_array).into_iter().flatten();
+        let all: Vec<Value> = several.chain(rule.get(one)).map(|given| numbers(&renamed(given, &names))).collect();
+        if !all.is_empty() {
+            made[list] = all.into();
         }
     }
     made
@@ -168,6 +194,31 @@ fn lifecycle_rule(rule: &Value) -> Value {
 fn numbers(value: &Value) -> Value {
     let members = value.as_object().into_iter().flatten();
     members.map(|(name, value)| (name.clone(), super::typed(value))).collect::<Map<_, _>>().into()
+}
+
+fn website(value: &Value) -> Value {
+    let mut made = Map::new();
+    for (name, member) in [("IndexDocument", "Suffix"), ("ErrorDocument", "Key")] {
+        if let Some(document) = value.get(name) {
+            made.insert(name.into(), json!({ member: document }));
+        }
+    }
+    if let Some(all) = value.get("RedirectAllRequestsTo") {
+        made.insert("RedirectAllRequestsTo".into(), all.clone());
+    }
+    if let Some(rules) = value.get("RoutingRules") {
+        let names = [("RedirectRule", "Redirect"), ("RoutingRuleCondition", "Condition")];
+        let mut rules = renamed_list(rules, &names);
+        for rule in rules.as_array_mut().into_iter().flatten() {
+            for (part, member) in [("Redirect", "HttpRedirectCode"), ("Condition", "HttpErrorCodeReturnedEquals")] {
+                if let Some(code) = rule.get_mut(part).and_then(|part| part.get_mut(member)) {
+                    *code = text(code).into();
+                }
+            }
+        }
+        made.insert("RoutingRules".into(), rules);
+    }
+    made.into()
 }
 
 fn notification(value: &Value) -> Value {
@@ -195,7 +246,8 @@ fn notification(value: &Value) -> Value {
             made.insert(to.into(), list.into());
         }
     }
-    if value["EventBridgeConfiguration"].is_object() {
+    let bridge = &value["EventBridgeConfiguration"];
+    if bridge.is_object() && bridge.get("EventBridgeEnabled").is_none_or(crate::template::is_true) {
         made.insert("EventBridgeConfiguration".into(), json!({}));
     }
     made.into()
@@ -203,7 +255,7 @@ fn notification(value: &Value) -> Value {
 
 fn known() -> Vec<&'static str> {
     let mut known: Vec<&str> = PARTS.iter().map(|part| part.property).collect();
-    known.extend(["BucketName", "AccessControl"]);
+    known.extend(["BucketName", "AccessControl", "ObjectLockEnabled"]);
     known
 }
 
@@ -224,6 +276,10 @@ async fn set_parts(
             (None, None) if part.property == "VersioningConfiguration" => {
                 (part.put, json!({ "Bucket": bucket, part.member: { "Status": "Suspended" } }))
             }
+            // What is locked stays so, but for the retention that objects have by default.
+            (None, None) if part.property == "ObjectLockConfiguration" => {
+                (part.put, json!({ "Bucket": bucket, part.member: { "ObjectLockEnabled": "Enabled" } }))
+            }
             (None, None) => (part.put, json!({ "Bucket": bucket, part.member: {} })),
         };
         at.client.call("s3", operation, input).await?;
@@ -242,6 +298,9 @@ pub async fn create(at: &Whereabouts, kind: &str, properties: &Map<String, Value
     if region != "us-east-1" {
         input["CreateBucketConfiguration"] = json!({ "LocationConstraint": region });
     }
+    if has_locks(properties) {
+        input["ObjectLockEnabledForBucket"] = true.into();
+    }
     at.client.call("s3", "CreateBucket", input).await?;
     if let Err(error) = set_parts(at, &bucket, &Map::new(), properties).await {
         // Otherwise a bucket would stay behind that no stack knows.
@@ -249,6 +308,10 @@ pub async fn create(at: &Whereabouts, kind: &str, properties: &Map<String, Value
         return Err(error);
     }
     Ok(made(at, &bucket))
+}
+
+fn has_locks(properties: &Map<String, Value>) -> bool {
+    properties.get("ObjectLockEnabled").is_some_and(crate::template::is_true)
 }
 
 /// What a bucket answers with.
@@ -284,5 +347,58 @@ pub async fn update(
     }
     only(new, &known())?;
     set_parts(at, &made.physical_id, old, new).await?;
+    if has_locks(new) && !has_locks(old) && !new.contains_key("ObjectLockConfiguration") {
+        let lock = json!({ "ObjectLockEnabled": "Enabled" });
+        let input = json!({ "Bucket": made.physical_id, "ObjectLockConfiguration": lock });
+        at.client.call("s3", "PutObjectLockConfiguration", input).await?;
+    }
     Ok(made.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_as_the_service_takes_them() {
+        let rules = json!({"Rules": [
+            {"Status": "Enabled", "Prefix": "a", "ObjectSizeGreaterThan": "5", "ExpirationInDays": 1,
+             "Transition": {"StorageClass": "GLACIER", "TransitionInDays": "30"}},
+            {"Status": "Enabled", "ObjectSizeLessThan": 7, "NoncurrentVersionExpirationInDays": 2},
+        ]});
+        assert_eq!(
+            value_of("LifecycleConfiguration", &rules)["Rules"],
+            json!([
+                {"Status": "Enabled", "Filter": {"And": {"Prefix": "a", "ObjectSizeGreaterThan": 5}},
+                 "Expiration": {"Days": 1}, "Transitions": [{"StorageClass": "GLACIER", "Days": 30}]},
+                {"Status": "Enabled", "Filter": {"ObjectSizeLessThan": 7},
+                 "NoncurrentVersionExpiration": {"NoncurrentDays": 2}},
+            ])
+        );
+        let website = json!({
+            "IndexDocument": "i", "ErrorDocument": "e",
+            "RoutingRules": [{
+                "RedirectRule": {"ReplaceKeyWith": "x", "HttpRedirectCode": 302},
+                "RoutingRuleCondition": {"HttpErrorCodeReturnedEquals": "404"},
+            }],
+        });
+        assert_eq!(
+            value_of("WebsiteConfiguration", &website),
+            json!({
+                "IndexDocument": {"Suffix": "i"}, "ErrorDocument": {"Key": "e"},
+                "RoutingRules": [{
+                    "Redirect": {"ReplaceKeyWith": "x", "HttpRedirectCode": "302"},
+                    "Condition": {"HttpErrorCodeReturnedEquals": "404"},
+                }],
+            })
+        );
+        let encryption = json!({"ServerSideEncryptionConfiguration": [{"BucketKeyEnabled": true}]});
+        let rule = &value_of("BucketEncryption", &encryption)["Rules"][0];
+        assert_eq!(rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"], "AES256");
+        let bridge = |enabled: Value| {
+            let value = json!({"EventBridgeConfiguration": {"EventBridgeEnabled": enabled}});
+            value_of("NotificationConfiguration", &value).get("EventBridgeConfiguration").is_some()
+        };
+        assert_eq!((bridge(true.into()), bridge("false".into())), (true, false));
+    }
 }

@@ -27,10 +27,13 @@ const COPIED: &[&str] = &[
     "CodeSigningConfigArn",
     "RuntimeManagementConfig",
     "RecursiveLoop",
+    "ImageConfig",
+    "TenancyConfig",
 ];
 const OWN: &[&str] = &[
     "CodeUri",
     "InlineCode",
+    "ImageUri",
     "Role",
     "Policies",
     "Tags",
@@ -118,6 +121,14 @@ pub fn transform(logical_id: &str, source: &Value, given: &Map<String, Value>, o
 }
 
 fn code(logical_id: &str, given: &Map<String, Value>) -> Result<Value, Error> {
+    if given.get("PackageType").is_some_and(|kind| kind == "Image") {
+        return match given.get("ImageUri") {
+            Some(Value::Object(_)) | None => {
+                Err(invalid(format!("Resource with id [{logical_id}] is invalid. 'ImageUri' must be set.")))
+            }
+            Some(uri) => Ok(json!({ "ImageUri": uri })),
+        };
+    }
     let mut code = match (given.get("CodeUri"), given.get("InlineCode")) {
         (_, Some(source)) => json!({ "ZipFile": source }),
         (Some(uri), None) => place(logical_id, "CodeUri", uri)?,

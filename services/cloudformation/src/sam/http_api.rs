@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::events::Function;
-use super::{Out, domain, invalid, not_built, only, resource};
+use super::{Out, domain, http_document, invalid, not_built, only, resource};
 use crate::errors::Error;
 
 /// Logical id of the API of events that name none.
@@ -23,6 +23,9 @@ const KNOWN: &[&str] = &[
     "PropagateTags",
     "Auth",
     "Domain",
+    // Of the import of a document, which there is none of.
+    "FailOnWarnings",
+    "DefinitionBody",
 ];
 
 pub fn transform(logical_id: &str, source: &Value, given: &Map<String, Value>, out: &mut Out<'_>) -> Result<(), Error> {
@@ -36,6 +39,10 @@ pub fn transform(logical_id: &str, source: &Value, given: &Map<String, Value>, o
         "ProtocolType": "HTTP",
         "Tags": tags,
     });
+    if let Some(document) = given.get("DefinitionBody") {
+        let said = http_document::properties(document).into_iter().filter(|(name, _)| !given.contains_key(name));
+        said.for_each(|(name, value)| api[name] = value);
+    }
     for name in ["Description", "DisableExecuteApiEndpoint"] {
         if let Some(value) = given.get(name) {
             api[name] = value.clone();
@@ -54,6 +61,9 @@ pub fn transform(logical_id: &str, source: &Value, given: &Map<String, Value>, o
     made["Properties"] = api;
     out.add(logical_id, made)?;
     authorizers(logical_id, source, given.get("Auth"), out)?;
+    if let Some(document) = given.get("DefinitionBody") {
+        http_document::routes(logical_id, source, document, out)?;
+    }
     let name = given.get("StageName").cloned().unwrap_or_else(|| "$default".into());
     let stage_id = match name.as_str() {
         Some("$default") => format!("{logical_id}ApiGatewayDefaultStage"),
@@ -83,7 +93,7 @@ fn known(what: &str, given: &Value, names: &[&str]) -> Result<(), Error> {
     }
 }
 
-fn authorizer_id(api: &str, name: &str) -> String {
+pub(super) fn authorizer_id(api: &str, name: &str) -> String {
     format!("{api}{name}Authorizer")
 }
 
@@ -156,7 +166,7 @@ fn authorizers(api: &str, source: &Value, auth: Option<&Value>, out: &mut Out<'_
 }
 
 /// Who may take the route of an event: as it says itself, or else as its API says.
-fn guarded(api: &Value, event: Option<&Value>, out: &Out<'_>) -> Result<Map<String, Value>, Error> {
+pub(super) fn guarded(api: &Value, event: Option<&Value>, out: &Out<'_>) -> Result<Map<String, Value>, Error> {
     let mut members = Map::new();
     let name = api.get("Ref").and_then(Value::as_str).unwrap_or_default();
     let own = out.source.get(name).and_then(|api| api.get("Properties"));
@@ -197,9 +207,6 @@ pub fn event(target: &Function<'_>, name: &str, given: &Map<String, Value>, out:
     if let Some(name) = given.keys().find(|key| !known.contains(&key.as_str())) {
         return Err(not_built(format!("property {name} of an HttpApi event of {function}")));
     }
-    if given.contains_key("RouteSettings") {
-        return Err(not_built(format!("RouteSettings of an HttpApi event of {function}")));
-    }
     let api = match given.get("ApiId") {
         Some(api) => api.clone(),
         None => {
@@ -223,6 +230,42 @@ pub fn event(target: &Function<'_>, name: &str, given: &Map<String, Value>, out:
             return Err(invalid(format!("event {name} of {function} has a Method but no Path")));
         }
     };
+    if let Some(settings) = given.get("RouteSettings") {
+        out.route_settings.push((api.clone(), route_key.clone(), settings.clone()));
+    }
+    if !is_documented(&api, out)? {
+        route_to(target, name, given, &api, &route_key, out)?;
+    }
+    let arn = format!(
+        "arn:${{AWS::Partition}}:execute-api:${{AWS::Region}}:${{AWS::AccountId}}:${{__ApiId__}}/${{__Stage__}}/{arn_tail}"
+    );
+    let permission = json!({
+        "Action": "lambda:InvokeFunction",
+        "FunctionName": target.name(),
+        "Principal": "apigateway.amazonaws.com",
+        "SourceArn": { "Fn::Sub": [arn, { "__ApiId__": api, "__Stage__": "*" }] },
+    });
+    out.add(&format!("{function}{name}Permission"), resource("AWS::Lambda::Permission", source, permission))
+}
+
+/// Whether a document says what the routes of an API are. Events then only permit.
+fn is_documented(api: &Value, out: &Out<'_>) -> Result<bool, Error> {
+    let Some(own) = api.get("Ref").and_then(Value::as_str).and_then(|name| out.source.get(name)) else {
+        return Ok(false);
+    };
+    Ok(super::with_globals(out.globals.get("HttpApi"), own.get("Properties"))?.contains_key("DefinitionBody"))
+}
+
+/// An integration with the function of an event, and the route to it.
+fn route_to(
+    target: &Function<'_>,
+    name: &str,
+    given: &Map<String, Value>,
+    api: &Value,
+    route_key: &str,
+    out: &mut Out<'_>,
+) -> Result<(), Error> {
+    let (function, source) = (target.logical_id, target.source);
     let integration = format!("{function}{name}Integration");
     let mut made = json!({
         "ApiId": api,
@@ -234,21 +277,27 @@ pub fn event(target: &Function<'_>, name: &str, given: &Map<String, Value>, out:
         made["TimeoutInMillis"] = timeout.clone();
     }
     out.add(&integration, resource("AWS::ApiGatewayV2::Integration", source, made))?;
-    let mut route = guarded(&api, given.get("Auth"), out)?;
+    let mut route = guarded(api, given.get("Auth"), out)?;
     route.insert("ApiId".into(), api.clone());
     route.insert("RouteKey".into(), route_key.into());
     route.insert("Target".into(), json!({ "Fn::Sub": format!("integrations/${{{integration}}}") }));
-    out.add(&format!("{function}{name}Route"), resource("AWS::ApiGatewayV2::Route", source, route.into()))?;
-    let arn = format!(
-        "arn:${{AWS::Partition}}:execute-api:${{AWS::Region}}:${{AWS::AccountId}}:${{__ApiId__}}/${{__Stage__}}/{arn_tail}"
-    );
-    let permission = json!({
-        "Action": "lambda:InvokeFunction",
-        "FunctionName": target.name(),
-        "Principal": "apigateway.amazonaws.com",
-        "SourceArn": { "Fn::Sub": [arn, { "__ApiId__": api, "__Stage__": "*" }] },
-    });
-    out.add(&format!("{function}{name}Permission"), resource("AWS::Lambda::Permission", source, permission))
+    out.add(&format!("{function}{name}Route"), resource("AWS::ApiGatewayV2::Route", source, route.into()))
+}
+
+/// What events say of their routes, at the stages of the APIs.
+pub fn settle_routes(out: &mut Out<'_>) -> Result<(), Error> {
+    for (api, route, settings) in std::mem::take(&mut out.route_settings) {
+        let stage = api.get("Ref").and_then(Value::as_str).and_then(|api| out.renamed.get(&format!("{api}.Stage")));
+        let Some(stage) = stage.and_then(|stage| out.resources.get_mut(stage)) else {
+            return Err(not_built(format!("RouteSettings of {route}, whose API is not of the template")));
+        };
+        let of_routes = &mut stage["Properties"]["RouteSettings"];
+        if of_routes.is_null() {
+            *of_routes = json!({});
+        }
+        super::merge(of_routes, &json!({ route: settings }));
+    }
+    Ok(())
 }
 
 /// The path with `*` for its parameters, as in the ARN of a permission.

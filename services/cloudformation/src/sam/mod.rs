@@ -13,6 +13,7 @@ mod events;
 mod function;
 mod hash;
 mod http_api;
+mod http_document;
 mod layer;
 mod policies;
 mod requests;
@@ -31,6 +32,8 @@ struct Out<'a> {
     /// Logical ids that got an end of their own, by those of the template.
     renamed: BTreeMap<String, String>,
     notifications: Vec<events::Notification>,
+    /// Of routes of HTTP APIs: the API, the key of the route, and what its stage says of it.
+    route_settings: Vec<(Value, String, Value)>,
     /// Of REST APIs.
     methods: Vec<api::Method>,
     preferences: Vec<deployment::Preference>,
@@ -134,6 +137,7 @@ pub fn transform(template: &Value, values: &BTreeMap<String, Value>) -> Result<V
         needs_implicit_api: false,
         renamed: BTreeMap::new(),
         notifications: Vec::new(),
+        route_settings: Vec::new(),
         methods: Vec::new(),
         preferences: Vec::new(),
         source: &source,
@@ -185,6 +189,7 @@ pub fn transform(template: &Value, values: &BTreeMap<String, Value>) -> Result<V
         api::implicit(&with_globals(globals.get("Api"), None)?, &mut out)?;
     }
     let conditions = deployment::apply(&mut out)?;
+    http_api::settle_routes(&mut out)?;
     for notification in std::mem::take(&mut out.notifications) {
         notification.apply(&mut out.resources)?;
     }

@@ -15,8 +15,12 @@ static ALL: LazyLock<Map<String, Value>> = LazyLock::new(|| {
 
 /// AWS's managed policies that have a path; others have none.
 const WITH_PATH: &[&str] = &[
+    "AWSAppSyncPushToCloudWatchLogs",
     "AWSCodeDeployRoleForLambda",
     "AWSCodeDeployRoleForLambdaLimited",
+    "AWSConfigRulesExecutionRole",
+    "AWSGlueServiceRole",
+    "AWSLambdaBasicDurableExecutionRolePolicy",
     "AWSLambdaBasicExecutionRole",
     "AWSLambdaDynamoDBExecutionRole",
     "AWSLambdaENIManagementAccess",
@@ -26,6 +30,8 @@ const WITH_PATH: &[&str] = &[
     "AWSLambdaSQSQueueExecutionRole",
     "AWSLambdaVPCAccessExecutionRole",
     "AmazonAPIGatewayPushToCloudWatchLogs",
+    "AmazonECSTaskExecutionRolePolicy",
+    "AmazonSNSRole",
 ];
 
 /// The ARN of one of AWS's managed policies by its name.

@@ -72,6 +72,31 @@ fn the_function_behind_an_http_api() {
 }
 
 #[test]
+fn settings_of_routes_are_the_stages() {
+    let text = EXAMPLE.replace("Method: get}", "Method: get, RouteSettings: {ThrottlingBurstLimit: 5}}");
+    let (value, _) = prepared::processed_by_defaults(&text).unwrap();
+    let stage = &value["Resources"]["ServerlessHttpApiApiGatewayDefaultStage"]["Properties"];
+    assert_eq!(stage["RouteSettings"], json!({ "GET /hello/{name}": { "ThrottlingBurstLimit": 5 } }));
+}
+
+#[test]
+fn functions_of_images() {
+    let text = "
+Transform: AWS::Serverless-2016-10-31
+Resources:
+  F:
+    Type: AWS::Serverless::Function
+    Properties: {PackageType: Image, ImageUri: 'reg/app:1', ImageConfig: {Command: [a.b]}, Timeout: 9}
+";
+    let (value, _) = prepared::processed_by_defaults(text).unwrap();
+    let function = &value["Resources"]["F"]["Properties"];
+    assert_eq!(function["Code"], json!({ "ImageUri": "reg/app:1" }));
+    assert_eq!(function["ImageConfig"], json!({ "Command": ["a.b"] }));
+    let without = prepared::processed_by_defaults(&text.replace("ImageUri: 'reg/app:1', ", ""));
+    assert!(without.unwrap_err().to_string().contains("'ImageUri' must be set"));
+}
+
+#[test]
 fn what_is_refused_is_named() {
     for (resource, name) in [
         ("{Type: AWS::Serverless::Api}", "StageName"),

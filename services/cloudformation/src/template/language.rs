@@ -1,7 +1,8 @@
 //! The transform `AWS::LanguageExtensions`, as far as it is done before a template is read: `Fn::ForEach` in resources,
 //! outputs, conditions and properties
 //! (<https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/intrinsic-function-reference-foreach.html>), and
-//! deletion policies that refer to parameters. `Fn::Length`, `Fn::ToJsonString` and defaults of `Fn::FindInMap` are among
+//! deletion policies that refer to parameters, and names in `Ref` and `Fn::GetAtt` that are put
+//! together by functions. `Fn::Length`, `Fn::ToJsonString` and defaults of `Fn::FindInMap` are among
 //! the other functions. Collections may be lists, parameters that are lists, and entries of mappings.
 
 use std::collections::BTreeMap;
@@ -72,10 +73,55 @@ fn walk(value: &Value, names: &BTreeMap<String, String>, known: &mut Known<'_>) 
                     walked.insert(substituted(key, names), walk(value, names, known)?);
                 }
             }
-            walked.into()
+            plain(walked, known).into()
         }
         other => other.clone(),
     })
+}
+
+/// `Ref` and `Fn::GetAtt` of names that are functions themselves, with the names.
+fn plain(mut walked: Map<String, Value>, known: &Known<'_>) -> Map<String, Value> {
+    if walked.len() != 1 {
+        return walked;
+    }
+    if let Some(name) = walked.get_mut("Ref") {
+        *name = named(name, known.parameters);
+    }
+    if let Some(Value::Array(parts)) = walked.get_mut("Fn::GetAtt") {
+        parts.iter_mut().for_each(|part| *part = named(part, known.parameters));
+    }
+    walked
+}
+
+/// What a function makes of texts and parameters; as it was where it needs more than these.
+pub fn named(value: &Value, parameters: &BTreeMap<String, Value>) -> Value {
+    let Some((function, argument)) = value.as_object().filter(|map| map.len() == 1).and_then(|map| map.iter().next())
+    else {
+        return value.clone();
+    };
+    let text = |value: &Value| match named(value, parameters) {
+        Value::String(text) => Some(text),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    };
+    let made = match (function.as_str(), argument) {
+        ("Ref", Value::String(name)) => parameters.get(name).and_then(&text),
+        ("Fn::Sub", Value::String(pattern)) => {
+            let pieces = crate::intrinsics::sub_pieces(pattern).into_iter().map(|piece| match piece {
+                crate::intrinsics::Piece::Text(text) => Some(text),
+                crate::intrinsics::Piece::Variable(name) => parameters.get(&name).and_then(&text),
+            });
+            pieces.collect()
+        }
+        ("Fn::Join", Value::Array(parts)) => match parts.as_slice() {
+            [Value::String(between), Value::Array(items)] => {
+                items.iter().map(&text).collect::<Option<Vec<String>>>().map(|items| items.join(between))
+            }
+            _ => None,
+        },
+        _ => None,
+    };
+    made.map_or_else(|| value.clone(), Value::from)
 }
 
 fn each(
@@ -204,5 +250,23 @@ mod tests {
         assert!(expand(&twice, &parameters).is_err());
         let unknown = json!({"Resources": {"Fn::ForEach::X": ["N", {"Fn::GetAtt": ["A", "B"]}, {"T${N}": {}}]}});
         assert!(expand(&unknown, &parameters).is_err());
+    }
+
+    #[test]
+    fn names_that_are_put_together() {
+        let template = json!({
+            "Resources": {"Fn::ForEach::B": ["N", ["A"], {"B${N}": {"Type": "T::T::T"}}]},
+            "Outputs": {
+                "Fn::ForEach::O": ["N", ["A"], {"Fn::ForEach::P": ["P", ["Arn"], {"O${N}${P}": {
+                    "Value": {"Fn::GetAtt": [{"Fn::Sub": "B${N}"}, {"Ref": "P"}]}}}]}],
+                "Parameter": {"Value": {"Ref": {"Fn::Join": ["", ["Par", {"Ref": "End"}]]}}},
+                "Late": {"Value": {"Ref": {"Fn::Sub": "${Bucket}"}}}
+            }
+        });
+        let expanded = expand(&template, &BTreeMap::from([("End".to_owned(), json!("am"))])).unwrap();
+        let outputs = &expanded["Outputs"];
+        assert_eq!(outputs["OAArn"]["Value"], json!({"Fn::GetAtt": ["BA", "Arn"]}));
+        assert_eq!(outputs["Parameter"]["Value"], json!({"Ref": "Param"}));
+        assert_eq!(outputs["Late"]["Value"], json!({"Ref": {"Fn::Sub": "${Bucket}"}}));
     }
 }

@@ -1,7 +1,9 @@
 //! Templates: text to sections, and their parameters to values. Nothing is resolved here and nothing is known of resource types.
 
 pub mod language;
+pub mod macros;
 mod parameters;
+mod pattern;
 pub mod rules;
 pub mod yaml;
 
@@ -69,30 +71,33 @@ fn malformed(why: impl Into<String>) -> Error {
 
 /// The text as a value: JSON when it begins with a brace, or else YAML.
 pub fn parse(text: &str) -> Result<Value, Error> {
+    match parse_any(text)? {
+        value @ Value::Object(_) => Ok(value),
+        _ => Err(malformed("unsupported structure.")),
+    }
+}
+
+/// The same of a part of a template, which may be anything.
+fn parse_any(text: &str) -> Result<Value, Error> {
     if text.len() > limits::TEMPLATE_BYTES_MAX {
         return Err(Error::Validation(format!(
             "Member must have length less than or equal to {}",
             limits::TEMPLATE_BYTES_MAX
         )));
     }
-    let value = match text.trim_start().starts_with('{') {
-        true => serde_json::from_str(text).map_err(|e| e.to_string()),
-        false => yaml::parse(text),
+    // Macros also answer with texts, lists and numbers, all of which are JSON.
+    let json = serde_json::from_str(text).map_err(|e| e.to_string());
+    let value = match (text.trim_start().starts_with('{'), json) {
+        (true, json) => json.or_else(|why| yaml::parse(text).map_err(|_| why)),
+        (false, Ok(value)) => Ok(value),
+        (false, Err(_)) => yaml::parse(text),
     };
-    match value {
-        Ok(value @ Value::Object(_)) => Ok(value),
-        Ok(_) => Err(malformed("unsupported structure.")),
-        Err(why) => Err(malformed(why)),
-    }
+    value.map_err(malformed)
 }
 
 /// Names of the transforms a template declares.
 pub fn transforms(template: &Value) -> Vec<String> {
-    match template.get("Transform") {
-        Some(Value::String(name)) => vec![name.clone()],
-        Some(Value::Array(names)) => names.iter().filter_map(|n| n.as_str().map(str::to_owned)).collect(),
-        _ => Vec::new(),
-    }
+    macros::declared(template).into_iter().map(|(name, _)| name).collect()
 }
 
 impl Template {

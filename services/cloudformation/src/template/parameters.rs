@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::pattern::Pattern;
 use crate::errors::Error;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -17,16 +18,6 @@ pub struct Parameter {
     pub is_secret: bool,
     pattern: Option<Pattern>,
     constraints: Map<String, Value>,
-}
-
-/// Two are the same if they are written alike.
-#[derive(Clone, Debug)]
-struct Pattern(regex_lite::Regex);
-
-impl PartialEq for Pattern {
-    fn eq(&self, other: &Pattern) -> bool {
-        self.0.as_str() == other.0.as_str()
-    }
 }
 
 /// The type of the members of a list.
@@ -73,10 +64,9 @@ impl Parameter {
         }
         let pattern = match value.get("AllowedPattern").and_then(scalar) {
             None => None,
-            // AWS's patterns are Java's and have to fit the whole text.
-            Some(text) => match regex_lite::Regex::new(&format!("^(?:{text})$")) {
-                Ok(pattern) => Some(Pattern(pattern)),
-                Err(_) => return Err(Error::NotBuilt(format!("AllowedPattern {text} of parameter {name}"))),
+            Some(text) => match Pattern::parse(&text) {
+                Some(pattern) => Some(pattern),
+                None => return Err(Error::NotBuilt(format!("AllowedPattern {text} of parameter {name}"))),
             },
         };
         Ok(Parameter {
@@ -123,7 +113,7 @@ impl Parameter {
                 let all: Vec<String> = allowed.iter().filter_map(scalar).collect();
                 return broken(&format!("must be one of AllowedValues [{}]", all.join(", ")));
             }
-            if let Some(Pattern(pattern)) = self.pattern.as_ref().filter(|_| !self.is_looked_up())
+            if let Some(pattern) = self.pattern.as_ref().filter(|_| !self.is_looked_up())
                 && !pattern.is_match(item)
             {
                 let shown = self.constraints.get("AllowedPattern").and_then(scalar).unwrap_or_default();

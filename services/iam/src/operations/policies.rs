@@ -123,7 +123,7 @@ pub async fn list(iam: &Iam, call: Call) -> Result<Answer, ApiError> {
         shapes.extend(iam.storage.all::<Policy>(account(&call)).await?.iter().map(Policy::shape));
     }
     if scope != "Local" {
-        shapes.extend(managed::all().iter().map(aws_shape));
+        shapes.extend(managed::all().map(aws_shape));
     }
     let mut found = Vec::new();
     let after = optional(&call, "Marker");

@@ -57,7 +57,7 @@ pub async fn subscribe(sns: &Sns, call: &Call) -> Result<Answer, ApiError> {
     };
     let mut wake = None;
     let put = sns.storage.put_subscription(&place, &subscription, None, |txn| {
-        if !protocol.is_web() {
+        if subscription.token.is_none() || protocol.is_mail() {
             return Ok(txn);
         }
         let (txn, woken) = sns.delivery.add(txn, &deliver::confirmation(&place, &subscription, now_ms)?)?;
@@ -100,8 +100,7 @@ fn check_endpoint(topic: &Place, protocol: Protocol, endpoint: &str) -> Result<(
             }
         }
         Protocol::Email | Protocol::EmailJson => {
-            let is_address = endpoint.split_once('@').is_some_and(|(who, host)| !who.is_empty() && !host.is_empty());
-            if !is_address || endpoint.contains(char::is_whitespace) {
+            if !endpoint.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty()) {
                 return Err(errors::invalid("Email address"));
             }
             if topic.is_fifo() {
@@ -174,9 +173,7 @@ async fn all_of(storage: &Storage, topic: &Place, now_ms: u64) -> Result<Vec<Sub
         let is_last = page.len() < limits::TOPIC_FANOUT_MAX;
         for (subscription, _) in page {
             after.clone_from(&subscription.id);
-            let has_had_time = subscription.created_ms + TOPIC_CONFIRMATION_MS < now_ms;
-            // An address of mail is never asked, and so cannot have missed to answer.
-            if subscription.token.is_some() && !subscription.protocol.is_mail() && has_had_time {
+            if subscription.token.is_some() && subscription.created_ms + TOPIC_CONFIRMATION_MS < now_ms {
                 storage.delete_subscription(topic, &subscription.id).await?;
             } else {
                 all.push(subscription);

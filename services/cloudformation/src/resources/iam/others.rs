@@ -13,6 +13,12 @@ const HOLDERS: [(&str, &str, &str); 3] =
     [("Roles", "RoleName", "Role"), ("Users", "UserName", "User"), ("Groups", "GroupName", "Group")];
 
 const POLICY: &[&str] = &["PolicyName", "PolicyDocument", "Roles", "Users", "Groups"];
+/// The types of a policy of one holder.
+const INLINE: [(&str, &str, &str); 3] = [
+    ("AWS::IAM::RolePolicy", "RoleName", "Roles"),
+    ("AWS::IAM::UserPolicy", "UserName", "Users"),
+    ("AWS::IAM::GroupPolicy", "GroupName", "Groups"),
+];
 const MANAGED: &[&str] = &["ManagedPolicyName", "PolicyDocument", "Path", "Description", "Roles", "Users", "Groups"];
 const USER: &[&str] = &["UserName", "Path", "Policies", "ManagedPolicyArns", "Groups", "PermissionsBoundary", "Tags"];
 const GROUP: &[&str] = &["GroupName", "Path", "Policies", "ManagedPolicyArns"];
@@ -27,7 +33,22 @@ fn listed(properties: &Map<String, Value>, name: &str) -> BTreeSet<String> {
     properties.get(name).and_then(Value::as_array).into_iter().flatten().map(text).collect()
 }
 
+/// A policy of one holder as one of several.
+fn as_policy(kind: &str, properties: &Map<String, Value>) -> Result<Option<Map<String, Value>>, ApiError> {
+    let Some((_, holder, plural)) = INLINE.iter().find(|(inline, _, _)| *inline == kind) else { return Ok(None) };
+    only(properties, &["PolicyName", "PolicyDocument", holder])?;
+    let mut policy = copied(properties, &["PolicyName", "PolicyDocument"]);
+    policy.insert((*plural).to_owned(), json!([required_text(properties, holder)?]));
+    Ok(Some(policy))
+}
+
 pub async fn create(at: &Whereabouts, kind: &str, properties: &Map<String, Value>) -> Result<Made, ApiError> {
+    if let Some(policy) = as_policy(kind, properties)? {
+        let name = required_text(&policy, "PolicyName")?;
+        put_inline(at, &name, &Map::new(), &policy).await?;
+        let holder = properties.iter().find(|(name, _)| name.ends_with("Name") && *name != "PolicyName");
+        return Ok(Made::new(format!("{name}|{}", holder.map(|(_, holder)| text(holder)).unwrap_or_default())));
+    }
     match kind {
         "AWS::IAM::Policy" => {
             only(properties, POLICY)?;
@@ -232,6 +253,10 @@ pub async fn update(
     new: &Map<String, Value>,
 ) -> Result<Made, ApiError> {
     let id = &made.physical_id;
+    if let Some(policy) = as_policy(kind, new)? {
+        put_inline(at, &required_text(&policy, "PolicyName")?, &Map::new(), &policy).await?;
+        return Ok(made.clone());
+    }
     match kind {
         "AWS::IAM::Policy" => {
             only(new, POLICY)?;
@@ -307,6 +332,9 @@ pub async fn delete(
 ) -> Result<(), ApiError> {
     let id = &made.physical_id;
     let gone = |result: Result<(), ApiError>| gone_is_done(result.map(|()| Value::Null));
+    if let Some(policy) = as_policy(kind, properties)? {
+        return put_inline(at, &required_text(&policy, "PolicyName")?, &policy, &Map::new()).await;
+    }
     match kind {
         "AWS::IAM::Policy" => put_inline(at, id, properties, &Map::new()).await,
         "AWS::IAM::ManagedPolicy" => {

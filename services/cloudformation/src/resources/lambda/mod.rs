@@ -1,4 +1,4 @@
-//! Functions, their permissions and their URLs. Images and code signing are not here.
+//! Functions, their permissions and their URLs. Code signing is not here.
 
 pub mod parts;
 
@@ -26,11 +26,21 @@ const CONFIGURATION: &[&str] = &[
     "VpcConfig",
     "DeadLetterConfig",
     "FileSystemConfigs",
+    "ImageConfig",
     "Timeout",
     "MemorySize",
 ];
-const KNOWN: &[&str] =
-    &["FunctionName", "Code", "Tags", "Architectures", "PackageType", "ReservedConcurrentExecutions"];
+const KNOWN: &[&str] = &[
+    "FunctionName",
+    "Code",
+    "Tags",
+    "Architectures",
+    "PackageType",
+    "ReservedConcurrentExecutions",
+    "RuntimeManagementConfig",
+    "RecursiveLoop",
+    "TenancyConfig",
+];
 
 fn check(properties: &Map<String, Value>) -> Result<(), ApiError> {
     only(properties, &[CONFIGURATION, KNOWN].concat())
@@ -57,8 +67,8 @@ fn configuration(properties: &Map<String, Value>) -> Map<String, Value> {
 /// The code as the service takes it. Inline code becomes a zip with `index.js` or `index.py`.
 fn code(properties: &Map<String, Value>) -> Result<Map<String, Value>, ApiError> {
     let code = required(properties, "Code")?.as_object().ok_or_else(|| invalid("Code is not an object"))?;
-    only(code, &["ZipFile", "S3Bucket", "S3Key", "S3ObjectVersion"])?;
-    let mut input = copied(code, &["S3Bucket", "S3Key", "S3ObjectVersion"]);
+    only(code, &["ZipFile", "S3Bucket", "S3Key", "S3ObjectVersion", "ImageUri"])?;
+    let mut input = copied(code, &["S3Bucket", "S3Key", "S3ObjectVersion", "ImageUri"]);
     if let Some(source) = code.get("ZipFile") {
         let runtime = properties.get("Runtime").map(text).unwrap_or_default();
         let name = match runtime.as_str() {
@@ -83,23 +93,36 @@ fn zipped(name: &str, source: &[u8]) -> zip::result::ZipResult<Vec<u8>> {
     Ok(zip.finish()?.into_inner())
 }
 
-async fn set_concurrency(
+/// What functions have calls of their own for, where it is another than before.
+async fn settle(
     at: &Whereabouts,
     name: &str,
-    properties: &Map<String, Value>,
-    had: bool,
+    old: &Map<String, Value>,
+    new: &Map<String, Value>,
 ) -> Result<(), ApiError> {
-    let wanted = properties.get("ReservedConcurrentExecutions").map(typed);
-    match wanted {
-        Some(wanted) => {
-            let input = json!({ "FunctionName": name, "ReservedConcurrentExecutions": wanted });
+    let changed = |property: &str| (old.get(property) != new.get(property)).then(|| new.get(property));
+    match changed("ReservedConcurrentExecutions") {
+        Some(Some(wanted)) => {
+            let input = json!({ "FunctionName": name, "ReservedConcurrentExecutions": typed(wanted) });
             at.client.call("lambda", "PutFunctionConcurrency", input).await?;
         }
-        None if had => {
+        Some(None) => {
             let input = json!({ "FunctionName": name });
             at.client.call("lambda", "DeleteFunctionConcurrency", input).await?;
         }
         None => {}
+    }
+    if let Some(wanted) = changed("RuntimeManagementConfig") {
+        let mut input = json!({ "FunctionName": name, "UpdateRuntimeOn": "Auto" });
+        for (member, value) in wanted.and_then(Value::as_object).into_iter().flatten() {
+            input[member] = value.clone();
+        }
+        at.client.call("lambda", "PutRuntimeManagementConfig", input).await?;
+    }
+    if let Some(wanted) = changed("RecursiveLoop") {
+        let wanted = wanted.cloned().unwrap_or_else(|| "Terminate".into());
+        let input = json!({ "FunctionName": name, "RecursiveLoop": wanted });
+        at.client.call("lambda", "PutFunctionRecursionConfig", input).await?;
     }
     Ok(())
 }
@@ -113,11 +136,11 @@ pub async fn create_function(at: &Whereabouts, properties: &Map<String, Value>) 
     let mut input = configuration(properties);
     input.insert("FunctionName".into(), name.clone().into());
     input.insert("Code".into(), code(properties)?.into());
-    input.extend(copied(properties, &["Architectures", "PackageType"]));
+    input.extend(copied(properties, &["Architectures", "PackageType", "TenancyConfig"]));
     input.insert("Tags".into(), at.tags(properties).into());
     let made = at.client.call("lambda", "CreateFunction", input.into()).await?;
     let arn = made.get("FunctionArn").cloned().unwrap_or_default();
-    if let Err(error) = set_concurrency(at, &name, properties, false).await {
+    if let Err(error) = settle(at, &name, &Map::new(), properties).await {
         // Otherwise a function would stay behind that no stack knows.
         let input = json!({ "FunctionName": name });
         at.client.call("lambda", "DeleteFunction", input).await?;
@@ -145,6 +168,12 @@ pub async fn update_function(
             ("EphemeralStorage", json!({ "Size": 512 })),
             ("Layers", json!([])),
             ("TracingConfig", json!({ "Mode": "PassThrough" })),
+            ("DeadLetterConfig", json!({ "TargetArn": "" })),
+            ("SnapStart", json!({ "ApplyOn": "None" })),
+            ("VpcConfig", json!({ "SubnetIds": [], "SecurityGroupIds": [] })),
+            ("FileSystemConfigs", json!([])),
+            ("ImageConfig", json!({})),
+            ("KMSKeyArn", json!("")),
         ];
         for (property, default) in defaults {
             if before.contains_key(property) {
@@ -161,10 +190,7 @@ pub async fn update_function(
         input.extend(copied(new, &["Architectures"]));
         at.client.call("lambda", "UpdateFunctionCode", input.into()).await?;
     }
-    let reserved = "ReservedConcurrentExecutions";
-    if old.get(reserved) != new.get(reserved) {
-        set_concurrency(at, name, new, old.contains_key(reserved)).await?;
-    }
+    settle(at, name, old, new).await?;
     let (before, after) = (at.tags(old), at.tags(new));
     let arn = made.attributes.get("Arn").cloned().unwrap_or_default();
     let removed: Vec<&String> = before.keys().filter(|key| !after.contains_key(*key)).collect();
