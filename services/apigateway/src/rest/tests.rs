@@ -277,7 +277,10 @@ async fn bodies_are_held_against_models() {
     });
     let api = call(&fixture, "CreateRestApi", document).await;
     let id = api["id"].as_str().unwrap().to_owned();
-    call(&fixture, "CreateDeployment", json!({"restapi_id": id, "stageName": "p"})).await;
+    // As Terraform asks for a deployment: without a stage.
+    let deployment = call(&fixture, "CreateDeployment", json!({"restapi_id": id, "stageName": ""})).await;
+    let stage = json!({"restapi_id": id, "stageName": "p", "deploymentId": deployment["id"]});
+    call(&fixture, "CreateStage", stage).await;
     let refused = (400, json!({"message": "Invalid request body"}).to_string());
     for (body, content_type, is_good) in [
         (r#"{"make": "a"}"#, "application/json; charset=utf-8", true),

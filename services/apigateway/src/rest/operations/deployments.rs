@@ -35,7 +35,8 @@ pub(super) fn create(rows: &mut RestRows, input: &Input, ctx: &Context) -> Decis
         Deployment { id: id::short(6), description: optional(input, "description"), created_date: seconds(ctx) };
     let mut changes =
         vec![RestChange::put(&deployment)?, RestChange::Freeze(deployment.id.clone(), Box::new(rows.now.clone()))];
-    if let Some(name) = optional(input, "stageName") {
+    // Terraform says it empty where there is none.
+    if let Some(name) = optional(input, "stageName").filter(|name| !name.is_empty()) {
         let mut stage = match rows.stages.get(&name) {
             Some(stage) => stage.clone(),
             None => stage_of(rows, &name, input, ctx)?,
