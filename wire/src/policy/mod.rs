@@ -106,7 +106,7 @@ impl Statement {
             };
             match &caller.kind {
                 Principal::Service { name, .. } => {
-                    among("Service").iter().any(|service| service == name) || among("AWS").contains(&"*")
+                    among("Service").iter().any(|service| is_service(service, name)) || among("AWS").contains(&"*")
                 }
                 Principal::Anonymous => among("AWS").contains(&"*"),
                 Principal::Owner | Principal::Role { .. } | Principal::User => {
@@ -122,6 +122,17 @@ impl Statement {
             (None, None) => false,
         }
     }
+}
+
+/// Whether a principal of a policy names a service: as `logs.amazonaws.com`, or in one region as `logs.us-east-1.amazonaws.com`.
+fn is_service(named: &str, service: &str) -> bool {
+    const DOMAIN: &str = ".amazonaws.com";
+    let regional = || {
+        let (of, region) = named.strip_suffix(DOMAIN)?.split_once('.')?;
+        let is_region = region.ends_with(|c: char| c.is_ascii_digit()) && region.split('-').count() >= 3;
+        Some(is_region && service.strip_suffix(DOMAIN)? == of)
+    };
+    named == service || regional().unwrap_or(false)
 }
 
 /// What condition keys a request has for its caller's sake.
@@ -319,5 +330,15 @@ mod tests {
         assert_eq!(of("sns.amazonaws.com", "arn:aws:sns:r:0:t"), Decision::Allow);
         assert_eq!(of("sns.amazonaws.com", "arn:aws:sns:r:0:other"), Decision::ImplicitDeny);
         assert_eq!(of("s3.amazonaws.com", "arn:aws:sns:r:0:t"), Decision::ImplicitDeny);
+        // Some services are named with their region.
+        for (named, is_it) in [
+            ("logs.eu-central-1.amazonaws.com", true),
+            ("logs.amazonaws.com", true),
+            ("logs.delivery.amazonaws.com", false),
+            ("other.eu-central-1.amazonaws.com", false),
+            ("logs.eu-central-1.example.com", false),
+        ] {
+            assert_eq!(is_service(named, "logs.amazonaws.com"), is_it, "{named}");
+        }
     }
 }
