@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use crate::errors::Error;
-use crate::intrinsics::{Pseudo, Scope};
+use crate::intrinsics::{Pseudo, Scope, UNKNOWN};
 use crate::resources::{self, Tags};
 use crate::template::{Output, Resource, Template};
 
@@ -59,7 +59,7 @@ pub struct Plan {
 }
 
 fn placeholder(resource: &str, attribute: Option<&str>) -> String {
-    format!("\u{1}{resource}.{}\u{1}", attribute.unwrap_or("Ref"))
+    format!("{UNKNOWN}{resource}.{}{UNKNOWN}", attribute.unwrap_or("Ref"))
 }
 
 /// The resources and outputs whose condition holds.
@@ -190,7 +190,7 @@ pub fn plan(
 fn placeholders(value: &Value) -> Vec<(String, String)> {
     match value {
         Value::String(text) => text
-            .split('\u{1}')
+            .split(UNKNOWN)
             .skip(1)
             .step_by(2)
             .filter_map(|inner| inner.split_once('.'))

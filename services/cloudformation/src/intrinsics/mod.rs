@@ -78,6 +78,9 @@ pub fn sub_pieces(text: &str) -> Vec<Piece> {
     pieces
 }
 
+/// Stands around the names of what a resource will only have once it is made.
+pub const UNKNOWN: char = '\u{1}';
+
 fn bad(why: impl Into<String>) -> Error {
     Error::Template(why.into())
 }
@@ -148,92 +151,96 @@ impl Scope<'_> {
             Some(parts) if parts.len() == count => Ok(parts.as_slice()),
             _ => Err(bad(format!("{name} needs a list of {count}"))),
         };
-        let value: Value =
-            match name {
-                "Ref" => {
-                    let name = argument.as_str().ok_or_else(|| bad("Ref needs a name"))?;
-                    return self.reference(name);
-                }
-                "Fn::GetAtt" => {
-                    let (resource, attribute) = match argument.as_array().map(Vec::as_slice) {
-                        Some([Value::String(resource), attribute]) if !attribute.is_string() => {
-                            (resource.clone(), self.text(attribute, name)?)
-                        }
-                        _ => get_att(argument).ok_or_else(|| bad("Fn::GetAtt needs a resource and an attribute"))?,
-                    };
-                    self.attribute(&resource, &attribute)?
-                }
-                "Fn::Sub" => self.sub(argument)?.into(),
-                "Fn::Join" => {
-                    let parts = parts(2)?;
-                    let separator = self.text(&parts[0], name)?;
-                    let items: Result<Vec<String>, Error> =
-                        self.list(&parts[1], name)?.iter().map(|item| text_of(item, name)).collect();
-                    items?.join(&separator).into()
-                }
-                "Fn::Split" => {
-                    let parts = parts(2)?;
-                    let separator = self.text(&parts[0], name)?;
-                    let text = self.text(&parts[1], name)?;
-                    if separator.is_empty() {
-                        return Err(bad("Fn::Split needs a separator"));
+        let value: Value = match name {
+            "Ref" => {
+                let name = argument.as_str().ok_or_else(|| bad("Ref needs a name"))?;
+                return self.reference(name);
+            }
+            "Fn::GetAtt" => {
+                let (resource, attribute) = match argument.as_array().map(Vec::as_slice) {
+                    Some([Value::String(resource), attribute]) if !attribute.is_string() => {
+                        (resource.clone(), self.text(attribute, name)?)
                     }
-                    text.split(&separator).collect::<Vec<_>>().into()
+                    _ => get_att(argument).ok_or_else(|| bad("Fn::GetAtt needs a resource and an attribute"))?,
+                };
+                self.attribute(&resource, &attribute)?
+            }
+            "Fn::Sub" => self.sub(argument)?.into(),
+            "Fn::Join" => {
+                let parts = parts(2)?;
+                let separator = self.text(&parts[0], name)?;
+                let items: Result<Vec<String>, Error> =
+                    self.list(&parts[1], name)?.iter().map(|item| text_of(item, name)).collect();
+                items?.join(&separator).into()
+            }
+            "Fn::Split" => {
+                let parts = parts(2)?;
+                let separator = self.text(&parts[0], name)?;
+                let text = self.text(&parts[1], name)?;
+                if separator.is_empty() {
+                    return Err(bad("Fn::Split needs a separator"));
                 }
-                "Fn::Select" => {
-                    let parts = parts(2)?;
-                    let index = self.text(&parts[0], name)?;
-                    let list = self.list(&parts[1], name)?;
-                    index.parse::<usize>().ok().and_then(|index| list.get(index).cloned()).ok_or_else(|| {
-                        bad("Fn::Select cannot select nonexistent value at index ".to_owned() + &index)
-                    })?
+                // What is not known yet is not cut: its parts are as unknown as the whole.
+                match text.contains(UNKNOWN) {
+                    true => vec![text].into(),
+                    false => text.split(&separator).collect::<Vec<_>>().into(),
                 }
-                "Fn::Base64" => STANDARD.encode(self.text(argument, name)?).into(),
-                "Fn::FindInMap" => return self.find_in_map(argument),
-                "Fn::ImportValue" => {
-                    let export = self.text(argument, name)?;
-                    let found = self.exports.get(&export).cloned();
-                    found.ok_or_else(|| Error::Validation(format!("No export named {export} found.")))?.into()
-                }
-                "Fn::GetAZs" => {
-                    let region = self.text(argument, name)?;
-                    let region = if region.is_empty() { self.pseudo.region.clone() } else { region };
-                    ["a", "b", "c"].iter().map(|zone| format!("{region}{zone}")).collect::<Vec<_>>().into()
-                }
-                "Fn::Cidr" => {
-                    let parts = argument.as_array().map_or(&[][..], Vec::as_slice);
-                    let (block, count, bits) = match parts {
-                        [block, count] => (block, count, &Value::from(8)),
-                        [block, count, bits] => (block, count, bits),
-                        _ => return Err(bad("Fn::Cidr needs a block, a count and the bits of each")),
-                    };
-                    let number = |value: &Value| self.text(value, name).map(|text| text.parse::<u32>().unwrap_or(0));
-                    let (block, count, bits) = (self.text(block, name)?, number(count)?, number(bits)?);
-                    cidr::cut(&block, count, bits)
-                        .ok_or_else(|| bad(format!("Fn::Cidr cannot cut {count} blocks of {bits} bits from {block}")))?
-                        .into()
-                }
-                "Fn::Length" => self.list(argument, name)?.len().into(),
-                "Fn::ToJsonString" => self.must(argument)?.to_string().into(),
-                "Fn::If" => {
-                    let parts = parts(3)?;
-                    let condition = parts[0].as_str().unwrap_or_default();
-                    let branch = match self.condition(condition)? {
-                        true => &parts[1],
-                        false => &parts[2],
-                    };
-                    return self.resolve(branch);
-                }
-                "Condition"
-                | "Fn::Equals"
-                | "Fn::And"
-                | "Fn::Or"
-                | "Fn::Not"
-                | "Fn::Contains"
-                | "Fn::EachMemberEquals"
-                | "Fn::EachMemberIn" => self.truth(name, argument)?.into(),
-                other => return Err(Error::NotBuilt(format!("function {other}"))),
-            };
+            }
+            "Fn::Select" => {
+                let parts = parts(2)?;
+                let index = self.text(&parts[0], name)?;
+                let list = self.list(&parts[1], name)?;
+                let unknown = || list.iter().find(|item| item.as_str().is_some_and(|text| text.contains(UNKNOWN)));
+                let index_of = index.parse::<usize>().ok();
+                let found = index_of.and_then(|index| list.get(index).or_else(unknown).cloned());
+                found.ok_or_else(|| bad("Fn::Select cannot select nonexistent value at index ".to_owned() + &index))?
+            }
+            "Fn::Base64" => STANDARD.encode(self.text(argument, name)?).into(),
+            "Fn::FindInMap" => return self.find_in_map(argument),
+            "Fn::ImportValue" => {
+                let export = self.text(argument, name)?;
+                let found = self.exports.get(&export).cloned();
+                found.ok_or_else(|| Error::Validation(format!("No export named {export} found.")))?.into()
+            }
+            "Fn::GetAZs" => {
+                let region = self.text(argument, name)?;
+                let region = if region.is_empty() { self.pseudo.region.clone() } else { region };
+                ["a", "b", "c"].iter().map(|zone| format!("{region}{zone}")).collect::<Vec<_>>().into()
+            }
+            "Fn::Cidr" => {
+                let parts = argument.as_array().map_or(&[][..], Vec::as_slice);
+                let (block, count, bits) = match parts {
+                    [block, count] => (block, count, &Value::from(8)),
+                    [block, count, bits] => (block, count, bits),
+                    _ => return Err(bad("Fn::Cidr needs a block, a count and the bits of each")),
+                };
+                let number = |value: &Value| self.text(value, name).map(|text| text.parse::<u32>().unwrap_or(0));
+                let (block, count, bits) = (self.text(block, name)?, number(count)?, number(bits)?);
+                cidr::cut(&block, count, bits)
+                    .ok_or_else(|| bad(format!("Fn::Cidr cannot cut {count} blocks of {bits} bits from {block}")))?
+                    .into()
+            }
+            "Fn::Length" => self.list(argument, name)?.len().into(),
+            "Fn::ToJsonString" => self.must(argument)?.to_string().into(),
+            "Fn::If" => {
+                let parts = parts(3)?;
+                let condition = parts[0].as_str().unwrap_or_default();
+                let branch = match self.condition(condition)? {
+                    true => &parts[1],
+                    false => &parts[2],
+                };
+                return self.resolve(branch);
+            }
+            "Condition"
+            | "Fn::Equals"
+            | "Fn::And"
+            | "Fn::Or"
+            | "Fn::Not"
+            | "Fn::Contains"
+            | "Fn::EachMemberEquals"
+            | "Fn::EachMemberIn" => self.truth(name, argument)?.into(),
+            other => return Err(Error::NotBuilt(format!("function {other}"))),
+        };
         Ok(Some(value))
     }
 
@@ -462,6 +469,8 @@ mod tests {
             (json!({"Fn::Sub": ["${a}${P}", {"a": {"Ref": "R"}}]}), json!("R-idp")),
             (json!({"Fn::Join": ["-", ["a", {"Ref": "P"}, 1]]}), json!("a-p-1")),
             (json!({"Fn::Select": ["1", {"Fn::Split": [",", "a,b"]}]}), json!("b")),
+            // What is only known once it is made: which part is meant cannot be told before.
+            (json!({"Fn::Select": [5, {"Fn::Split": [":", "a:\u{1}R.Arn\u{1}"]}]}), json!("a:\u{1}R.Arn\u{1}")),
             (json!({"Fn::Base64": "hi"}), json!("aGk=")),
             (json!({"Fn::FindInMap": ["M", "a", "b"]}), json!("mapped")),
             (json!({"Fn::FindInMap": ["M", "x", "b", {"DefaultValue": {"Ref": "P"}}]}), json!("p")),
