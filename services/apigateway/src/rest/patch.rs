@@ -94,6 +94,11 @@ pub fn patched<T: Serialize + DeserializeOwned>(
             }
             continue;
         }
+        // All settings of a method, `/PATH/METHOD`.
+        let all = path.strip_prefix('/').filter(|_| op == "remove" && writable.contains(&"methodSettings"));
+        if all.is_some_and(|all| value["methodSettings"].as_object_mut().is_some_and(|of| of.remove(all).is_some())) {
+            continue;
+        }
         let mut places = segments(path)?;
         if !writable.contains(&places[0].as_str()) {
             return Err(bad(path));
@@ -195,5 +200,9 @@ mod tests {
         assert_eq!(stage.method_settings["*/*"].throttling_rate_limit, Some(2.5));
         assert_eq!(stage.method_settings["~1pets/GET"].throttling_burst_limit, Some(7));
         assert_eq!(stage.variables["a"], "b");
+        let gone = json!({ "patchOperations": [{"op": "remove", "path": "/*/*"}] });
+        let stage = patched(&stage, gone.as_object().unwrap(), &writable).unwrap();
+        assert_eq!(stage.method_settings.keys().collect::<Vec<_>>(), ["~1pets/GET"]);
+        assert!(patched(&stage, gone.as_object().unwrap(), &writable).is_err(), "there are none any more");
     }
 }

@@ -182,6 +182,9 @@ async fn keys_are_let_in_by_usage_plans() {
     let event = fixture.world.events.lock().unwrap().pop().unwrap().1;
     assert_eq!(event["requestContext"]["identity"]["apiKeyId"], key["id"]);
     assert_eq!(told(&ask(&fixture, &id, "GET", path, &[("x-api-key", value)]).await).0, 429);
+    let made_up = call(&fixture, "CreateApiKey", json!({"name": "m", "value": "", "enabled": true})).await;
+    assert!(made_up["value"].as_str().unwrap().len() >= 20, "{made_up}");
+    call(&fixture, "DeleteApiKey", json!({"api_Key": made_up["id"]})).await;
     let off = json!([{"op": "replace", "path": "/enabled", "value": "false"}]);
     call(&fixture, "UpdateApiKey", json!({"api_Key": key["id"], "patchOperations": off})).await;
     assert_eq!(told(&ask(&fixture, &id, "GET", path, &[("x-api-key", value)]).await).0, 403);

@@ -611,12 +611,12 @@ fn plan(at: &Whereabouts, properties: &Properties) -> Result<Value, ApiError> {
     only(properties, &["UsagePlanName", "Description", "ApiStages", "Throttle", "Quota", "Tags"])?;
     let mut input = json!({ "tags": at.tags(properties) });
     input["name"] = properties.get("UsagePlanName").cloned().unwrap_or_else(|| at.name(128).into());
-    for stage in properties.get("ApiStages").and_then(Value::as_array).into_iter().flatten() {
-        if stage.get("Throttle").and_then(Value::as_object).is_some_and(|throttle| !throttle.is_empty()) {
-            return Err(invalid("not implemented: property ApiStages.Throttle of AWS::ApiGateway::UsagePlan"));
-        }
-    }
-    for name in ["Description", "ApiStages", "Throttle", "Quota"] {
+    let stages = properties.get("ApiStages").and_then(Value::as_array).into_iter().flatten();
+    let stages: Vec<Value> = stages
+        .map(|stage| json!({ "apiId": stage["ApiId"], "stage": stage["Stage"], "throttle": limits(stage) }))
+        .collect();
+    input["apiStages"] = stages.into();
+    for name in ["Description", "Throttle", "Quota"] {
         if let Some(value) = properties.get(name) {
             let value = lowered(value);
             input[lower(name)] = match value {
@@ -626,6 +626,29 @@ fn plan(at: &Whereabouts, properties: &Properties) -> Result<Value, ApiError> {
         }
     }
     Ok(input)
+}
+
+/// Limits of methods, by path and method, which nobody writes with a small first letter.
+fn limits(stage: &Value) -> Map<String, Value> {
+    let all = stage.get("Throttle").and_then(Value::as_object).into_iter().flatten();
+    let number = |of: &Value, name: &str| of.get(name).map_or(json!(0), typed);
+    let limit = |of| json!({ "rateLimit": number(of, "RateLimit"), "burstLimit": number(of, "BurstLimit") });
+    all.map(|(method, of)| (method.clone(), limit(of))).collect()
+}
+
+/// What makes the limits of all methods of the stages of a plan the new ones.
+fn limit_patches(new: &Properties) -> Vec<Value> {
+    let mut all = Vec::new();
+    for stage in new.get("ApiStages").and_then(Value::as_array).into_iter().flatten() {
+        let path = format!("/apiStages/{}:{}/throttle", text(&stage["ApiId"]), text(&stage["Stage"]));
+        all.push(json!({ "op": "remove", "path": path }));
+        for (method, limit) in limits(stage) {
+            let path = format!("{path}/{}", method.replace('/', "~1"));
+            let of = |name: &str| patch("replace", format!("{path}/{name}"), &limit[name]);
+            all.extend([of("rateLimit"), of("burstLimit")]);
+        }
+    }
+    all
 }
 
 async fn update_plan(at: &Whereabouts, id: &str, old: &Properties, new: &Properties) -> Result<(), ApiError> {
@@ -639,6 +662,7 @@ async fn update_plan(at: &Whereabouts, id: &str, old: &Properties, new: &Propert
     let of = |op: &str, stage: &String| json!({ "op": op, "path": "/apiStages", "value": stage });
     all.extend(before.iter().filter(|stage| !after.contains(stage)).map(|stage| of("remove", stage)));
     all.extend(after.iter().filter(|stage| !before.contains(stage)).map(|stage| of("add", stage)));
+    all.extend(limit_patches(new));
     for name in ["Throttle", "Quota"] {
         let (before, after) = (old.get(name).map(lowered), new.get(name).map(lowered));
         match (&before, &after) {

@@ -179,7 +179,9 @@ impl ApiGateway {
     async fn create_key(&self, ctx: &Context, input: &Input) -> Result<Answer, ApiError> {
         let known: Vec<ApiKey> = self.storage.list_owned(ctx.account(), &ctx.region, KEY).await?;
         room(known.len(), "API keys")?;
-        let value = optional(input, "value").unwrap_or_else(|| id::short(40));
+        // Terraform says it empty where it is to be made up.
+        let given = optional(input, "value").filter(|value| !value.is_empty());
+        let value = given.unwrap_or_else(|| id::short(40));
         if !(20..=128).contains(&value.len()) {
             return Err(Error::Invalid("API Key value should be at least 20 characters".into()).into());
         }
