@@ -79,6 +79,15 @@ fn an_application_comes_changes_and_goes() {
         serde_json::from_slice::<Value>(&body).unwrap_or_default()["greeting"].clone()
     };
     assert_eq!((greeting(), value("account")), (json!("hello"), "000000000000".to_owned()));
+    // The provider makes up the address by itself, on AWS.
+    let rest = format!("{}/_cumulet/api/{}/live/orders", cloud.endpoint, value("rest"));
+    let key = format!("x-api-key: {}", value("key"));
+    let order = |body: &str| {
+        let more =
+            ["-o", "/dev/null", "-w", "%{http_code}", "-H", &key, "-H", "content-type: application/json", "-d", body];
+        String::from_utf8_lossy(&cloud.curl(&more, &rest).stdout).into_owned()
+    };
+    assert_eq!((order("{}"), order(r#"{"item":"x"}"#)), ("400".to_owned(), "200".to_owned()));
     assert_eq!(terraform.plans("bye"), Some(2));
     terraform.run(&["apply", "-auto-approve"], "bye");
     assert_eq!(greeting(), "bye");
@@ -106,6 +115,8 @@ fn an_application_comes_changes_and_goes() {
         (["sns", "list-topics"], "Topics"),
         (["cloudwatch", "describe-alarms"], "MetricAlarms"),
         (["lambda", "list-event-source-mappings"], "EventSourceMappings"),
+        (["apigateway", "get-usage-plans"], "items"),
+        (["apigateway", "get-api-keys"], "items"),
     ] {
         assert_eq!(cloud.aws(&arguments)[member], json!([]), "{arguments:?}");
     }
