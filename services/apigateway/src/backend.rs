@@ -2,7 +2,7 @@
 //! (<https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-http.html>).
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cumulet_base::limits;
@@ -11,6 +11,8 @@ use cumulet_wire::outbound::{self, NoAnswer};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::plane::Trace;
 
 /// What may stand in a path as it is; a greedy variable has slashes.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/').remove(b':');
@@ -115,7 +117,18 @@ impl Forward<'_> {
 
     /// # Errors
     /// When the back end did not answer in time, or not at all; any status is an answer.
-    pub async fn send(&self) -> Result<Response<Bytes>, NoAnswer> {
+    pub async fn send(&self, trace: &mut Trace) -> Result<Response<Bytes>, NoAnswer> {
+        let began = Instant::now();
+        let answer = self.exchange().await;
+        trace.integration_ms = Some(began.elapsed().as_millis());
+        match &answer {
+            Ok(answer) => trace.integration_status = Some(answer.status().as_u16()),
+            Err(error) => trace.error = error.to_string(),
+        }
+        answer
+    }
+
+    async fn exchange(&self) -> Result<Response<Bytes>, NoAnswer> {
         let timeout = Duration::from_millis(self.timeout_ms);
         let mut answer = outbound::send_for(self.built()?, timeout, limits::HTTP_API_BODY_BYTES_MAX).await?;
         *answer.headers_mut() = handed_on(answer.headers());

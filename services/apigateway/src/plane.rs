@@ -420,19 +420,7 @@ async fn forwarded(asked: &Asked<'_>, integration: &Integration, trace: &mut Tra
         query: Vec::new(),
         timeout_ms: integration.timeout_in_millis,
     };
-    let began = Instant::now();
-    let answer = forward.send().await;
-    trace.integration_ms = Some(began.elapsed().as_millis());
-    match answer {
-        Ok(response) => {
-            trace.integration_status = Some(response.status().as_u16());
-            response
-        }
-        Err(error) => {
-            trace.error = error.to_string();
-            unavailable()
-        }
-    }
+    forward.send(trace).await.unwrap_or_else(|_| unavailable())
 }
 
 /// The event of a function; `known`: what is known of who asks, by the format.

@@ -449,22 +449,10 @@ async fn forwarded(
         query: mapped.query,
         timeout_ms: integration.timeout_in_millis,
     };
-    let began = Instant::now();
-    let answer = forward.send().await;
-    trace.integration_ms = Some(began.elapsed().as_millis());
-    match answer {
-        Ok(response) => {
-            trace.integration_status = Some(response.status().as_u16());
-            Ok(response)
-        }
-        Err(error) => {
-            trace.error = error.to_string();
-            Err(match error {
-                NoAnswer::Late(..) => refusal(LATE, "Endpoint request timed out"),
-                _ => refusal(UNREACHABLE, "Network error communicating with endpoint"),
-            })
-        }
-    }
+    forward.send(trace).await.map_err(|error| match error {
+        NoAnswer::Late(..) => refusal(LATE, "Endpoint request timed out"),
+        _ => refusal(UNREACHABLE, "Network error communicating with endpoint"),
+    })
 }
 
 fn known_of(said: &Said) -> Known {
