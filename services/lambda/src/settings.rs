@@ -33,6 +33,19 @@ const RUNTIMES: &[&str] = &[
     "provided.al2",
 ];
 
+/// Those that AWS takes no new functions for. Their interpreters are hardly on any machine; the nearest run most of their code.
+const RETIRED: &[&str] = &[
+    "nodejs16.x",
+    "nodejs14.x",
+    "nodejs12.x",
+    "nodejs10.x",
+    "python3.8",
+    "python3.7",
+    "python3.6",
+    "ruby2.7",
+    "ruby2.5",
+];
+
 const ACCESS_POINT_PATTERN: &str = "arn:aws[a-zA-Z-]*:elasticfilesystem:[a-z]{2}((-gov)|(-iso(b?)))?-[a-z]+-\\d{1}:\\d{12}:access-point/fsap-[a-f0-9]{17}$|^arn:aws[-a-z]*:s3files:[0-9a-z-:]+:file-system/fs-[0-9a-f]{17,40}/access-point/fsap-[0-9a-f]{17,40}";
 const ROLE_PATTERN: &str = "arn:(aws[a-zA-Z-]*)?:iam::\\d{12}:role/?[a-zA-Z_0-9+=,.@\\-_/]+";
 const ENVIRONMENT_NAME_PATTERN: &str = "[a-zA-Z]([a-zA-Z0-9_])+";
@@ -218,8 +231,9 @@ fn is_log_group(text: &str) -> bool {
 }
 
 impl Settings {
-    /// All constraints of the model and of the service. `timeout_s_max` is the operator's.
-    pub fn check(&self, timeout_s_max: u32) -> Result<(), ApiError> {
+    /// All constraints of the model and of the service. `timeout_s_max` is the operator's, and whether retired runtimes are
+    /// taken (`is_lenient`).
+    pub fn check(&self, timeout_s_max: u32, is_lenient: bool) -> Result<(), ApiError> {
         self.check_shape(timeout_s_max)?;
         self.check_absent_features()?;
         if let Some(runtime) = self.runtime.as_deref().filter(|r| r.starts_with("java") || r.starts_with("dotnet")) {
@@ -228,7 +242,13 @@ impl Settings {
             )));
         }
         self.check_file_systems()?;
-        if let Some(runtime) = self.runtime.as_deref().filter(|r| !RUNTIMES.contains(r)) {
+        let is_taken = |runtime: &&str| RUNTIMES.contains(runtime) || (is_lenient && RETIRED.contains(runtime));
+        if let Some(runtime) = self.runtime.as_deref().filter(|runtime| !is_taken(runtime)) {
+            if RETIRED.contains(&runtime) {
+                return Err(errors::invalid_parameter(format!(
+                    "The runtime parameter of {runtime} is no longer supported for creating or updating AWS Lambda functions. Its functions run on the nearest interpreter when this cloud is started with --lenient-versions."
+                )));
+            }
             return Err(errors::invalid_parameter(format!(
                 "Value {runtime} at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: [{}] or be a valid ARN",
                 RUNTIMES.join(", ")
@@ -509,7 +529,7 @@ mod tests {
     use super::*;
 
     fn check(input: Value) -> Result<(), (String, u16)> {
-        serde_json::from_value::<Settings>(input).unwrap().check(900).map_err(|e| (e.code, e.status))
+        serde_json::from_value::<Settings>(input).unwrap().check(900, false).map_err(|e| (e.code, e.status))
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
         &["Image", "Zip"],
     );
     checks.finish("ValidationException")?;
-    input.settings.check(lambda.settings.timeout_s_max)?;
+    input.settings.check(lambda.settings.timeout_s_max, lambda.settings.is_lenient)?;
     let is_image = input.package_type.as_deref() == Some("Image");
     code::check_kind(&input.settings, is_image)?;
     let is_unnumbered = is_unnumbered(input.publish_to.as_deref())?;
@@ -151,7 +151,7 @@ mod tests {
     use crate::tests::{Fixture, ROLE, zip};
 
     #[tokio::test]
-    async fn code_for_the_other_architecture() {
+    async fn what_lenient_versions_take() {
         let mut fixture = Fixture::new();
         let other = if crate::operations::code::own_architecture() == "arm64" { "x86_64" } else { "arm64" };
         let input = |name: &str, runtime: &str| {
@@ -162,7 +162,12 @@ mod tests {
         };
         let refused = fixture.call("CreateFunction", input("f", "nodejs22.x")).await.unwrap_err();
         assert!(refused.message.contains("--lenient-versions"), "{}", refused.message);
+        let mut retired = input("old", "nodejs14.x");
+        retired["Architectures"] = json!(null);
+        let refused = fixture.call("CreateFunction", retired.clone()).await.unwrap_err();
+        assert!(refused.message.contains("no longer supported"), "{}", refused.message);
         fixture.lambda.settings.is_lenient = true;
+        assert_eq!(fixture.call("CreateFunction", retired).await.unwrap()["Runtime"], "nodejs14.x");
         let made = fixture.call("CreateFunction", input("f", "nodejs22.x")).await.unwrap();
         assert_eq!(made["Architectures"], json!([other]));
         assert!(fixture.call("CreateFunction", input("g", "provided.al2023")).await.is_err());
