@@ -1,4 +1,4 @@
-//! Clones of live templates: real interpreters in real sandboxes. Needs root and Linux 6.17; says so where it cannot run.
+//! Clones of live templates: real interpreters in real sandboxes. Needs root; says so where it cannot run.
 #![allow(clippy::unwrap_used)]
 
 mod clone_lab;
