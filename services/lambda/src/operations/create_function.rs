@@ -151,6 +151,22 @@ mod tests {
     use crate::tests::{Fixture, ROLE, zip};
 
     #[tokio::test]
+    async fn a_layer_of_another_account() {
+        let fixture = Fixture::new();
+        let input = |account: &str| {
+            json!({
+                "FunctionName": "f", "Runtime": "nodejs22.x", "Handler": "index.handler", "Role": ROLE,
+                "Code": {"ZipFile": zip()}, "Layers": [format!("arn:aws:lambda:us-east-1:{account}:layer:tools:1")],
+            })
+        };
+        for (account, is_other) in [("000000000000", false), ("017000801446", true)] {
+            let refused = fixture.call("CreateFunction", input(account)).await.unwrap_err().message;
+            assert!(refused.contains("tools:1 does not exist."), "{refused}");
+            assert_eq!(refused.contains("publish the layer in this account"), is_other, "{refused}");
+        }
+    }
+
+    #[tokio::test]
     async fn what_lenient_versions_take() {
         let mut fixture = Fixture::new();
         let other = if crate::operations::code::own_architecture() == "arm64" { "x86_64" } else { "arm64" };
