@@ -1,25 +1,26 @@
 //! Instances as clones of live templates, host's side: tells a parked template to clone itself, puts the clone into its
-//! control group, mounts its `/tmp` and `/proc`, sets up its network where it has one of its own, and lets it go. The template has run the function's code and is believed
-//! nothing: what it answers is looked up in the kernel. Which functions have templates is decided in `templates`.
-#![allow(unsafe_code)]
+//! control group, mounts its `/tmp` and `/proc`, sets up its network where it has one of its own, and lets it go. The template has
+//! run the function's code and is believed nothing: what it answers is looked up in the kernel. Which functions have templates is
+//! decided in `templates`.
 
 use std::io::{self, IoSlice, Write};
 use std::net::TcpListener;
 use std::ops::Range;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::cgroup::Group;
-use crate::child::{Route, STAGES, Stage, mounts, net};
+use crate::child::Route;
 use crate::launch::{LaunchError, failed};
 use crate::network::Lease;
 use crate::process::Process;
-use crate::root::{Root, Step};
+use crate::root::Step;
 use crate::seccomp::Instruction;
 use crate::sys;
+use crate::visitor::Visitor;
 
 const MAGIC: u32 = 0x3345_4c43;
 const OWN_NETWORK: u32 = 1;
@@ -83,128 +84,6 @@ fn is_taken_again(step: &Step) -> bool {
         Step::Proc | Step::Tmp(_) => true,
         Step::Cover { path, .. } | Step::ReadOnly(path) => in_proc(path),
         Step::Directory(_) | Step::File(_) | Step::Link { .. } | Step::Attach { .. } => false,
-    }
-}
-
-/// A thread that enters the namespaces of clones, and comes back each time.
-pub(crate) struct Visitor {
-    mounts: OwnedFd,
-    network: OwnedFd,
-}
-
-impl Visitor {
-    /// Parts this thread's working directory from that of all others, without which the kernel lets it go nowhere.
-    ///
-    /// # Errors
-    /// Without the privilege to enter other namespaces.
-    pub(crate) fn new() -> io::Result<Visitor> {
-        // SAFETY: changes nothing but what this thread shares with others.
-        if unsafe { libc::unshare(libc::CLONE_FS) } < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        let open = |kind: &str| std::fs::File::open(format!("/proc/thread-self/ns/{kind}")).map(OwnedFd::from);
-        Ok(Visitor { mounts: open("mnt")?, network: open("net")? })
-    }
-
-    /// What `act` comes to in the process's namespace of that kind.
-    fn at<T>(&self, pidfd: &OwnedFd, kind: libc::c_int, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-        let home = if kind == libc::CLONE_NEWNS { &self.mounts } else { &self.network };
-        enter(pidfd.as_raw_fd(), kind)?;
-        let done = act();
-        enter(home.as_raw_fd(), kind).unwrap_or_else(|error| {
-            // This thread must never again touch a path or a network: it stands in a function's.
-            tracing::error!("coming back from a function's namespaces: {error}");
-            std::process::abort()
-        });
-        done
-    }
-
-    /// Takes the steps in the mount namespace of the process.
-    fn mount(&self, pidfd: &OwnedFd, pid: i32, steps: &[Step]) -> io::Result<()> {
-        let pid_namespace: OwnedFd = std::fs::File::open(format!("/proc/{pid}/ns/pid"))?.into();
-        self.at(pidfd, libc::CLONE_NEWNS, || take_all(steps, &pid_namespace))
-    }
-
-    /// Sets up the network of the process; its listeners.
-    fn connect(&self, pidfd: &OwnedFd, network: &OwnNetwork<'_>) -> io::Result<Vec<TcpListener>> {
-        let failed = |stage: Stage| {
-            let error = io::Error::last_os_error();
-            io::Error::new(error.kind(), format!("{}: {error}", STAGES[stage as usize]))
-        };
-        self.at(pidfd, libc::CLONE_NEWNET, || {
-            // SAFETY: this thread is in the clone's network, and whatever descriptors come are owned at once.
-            unsafe {
-                net::raise_loopback().map_err(failed)?;
-                if let Some(lease) = &network.lease {
-                    net::join(lease.outbound(), network.routes).map_err(failed)?;
-                }
-                let open = |port: &u16| {
-                    Ok(TcpListener::from(OwnedFd::from_raw_fd(net::open_listener(*port).map_err(failed)?)))
-                };
-                network.listen.iter().map(open).collect()
-            }
-        })
-    }
-}
-
-fn enter(namespace: RawFd, kind: libc::c_int) -> io::Result<()> {
-    // SAFETY: no memory is passed; only this thread's namespace changes, as its working directory is its own.
-    check(unsafe { libc::setns(namespace, kind) }.into()).map(drop)
-}
-
-fn check(result: libc::c_long) -> io::Result<libc::c_long> {
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
-}
-
-fn take_all(steps: &[Step], pid_namespace: &OwnedFd) -> io::Result<()> {
-    let nothing = Root::default();
-    for step in steps {
-        if let Step::Proc = step {
-            mount_proc(pid_namespace)?;
-        } else {
-            // SAFETY: the steps own their strings, and none of them attaches a source.
-            unsafe { mounts::take(step, &nothing) }.map_err(|_| io::Error::last_os_error())?;
-        }
-    }
-    Ok(())
-}
-
-/// The `/proc` of another pid namespace; Linux 6.17 and later.
-fn mount_proc(pid_namespace: &OwnedFd) -> io::Result<()> {
-    const FSOPEN_CLOEXEC: libc::c_int = 1;
-    const FSMOUNT_CLOEXEC: libc::c_int = 1;
-    const SET_FD: libc::c_int = 5;
-    const CREATE: libc::c_int = 6;
-    let none = std::ptr::null::<libc::c_char>();
-    let attributes = sys::MOUNT_NOSUID | sys::MOUNT_NODEV | sys::MOUNT_NOEXEC;
-    // SAFETY: all strings are static, and descriptors that the kernel makes are owned at once.
-    unsafe {
-        let context = check(libc::syscall(libc::SYS_fsopen, c"proc".as_ptr(), FSOPEN_CLOEXEC))?;
-        let context = OwnedFd::from_raw_fd(context as RawFd);
-        let fd = context.as_raw_fd();
-        let pidns = c"pidns".as_ptr();
-        check(libc::syscall(libc::SYS_fsconfig, fd, SET_FD, pidns, none, pid_namespace.as_raw_fd()))?;
-        check(libc::syscall(libc::SYS_fsconfig, fd, CREATE, none, none, 0))?;
-        let mount = check(libc::syscall(libc::SYS_fsmount, fd, FSMOUNT_CLOEXEC, attributes))?;
-        let mount = OwnedFd::from_raw_fd(mount as RawFd);
-        let (place, flags) = (c"/proc".as_ptr(), sys::MOVE_MOUNT_F_EMPTY_PATH);
-        check(libc::syscall(libc::SYS_move_mount, mount.as_raw_fd(), c"".as_ptr(), libc::AT_FDCWD, place, flags))?;
-    }
-    Ok(())
-}
-
-/// Whether this kernel can mount another namespace's `/proc`, which clones need.
-pub(crate) fn is_possible() -> bool {
-    const CREATE_NOTHING: libc::c_int = 1;
-    // SAFETY: strings are static; the descriptor is owned at once.
-    unsafe {
-        let Ok(context) = check(libc::syscall(libc::SYS_fsopen, c"proc".as_ptr(), CREATE_NOTHING)) else {
-            return false;
-        };
-        let context = OwnedFd::from_raw_fd(context as RawFd);
-        let Ok(own) = std::fs::File::open("/proc/self/ns/pid") else { return false };
-        let none = std::ptr::null::<libc::c_char>();
-        libc::syscall(libc::SYS_fsconfig, context.as_raw_fd(), 5, c"pidns".as_ptr(), none, own.as_raw_fd()) == 0
     }
 }
 

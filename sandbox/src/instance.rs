@@ -85,10 +85,7 @@ impl LinuxSandbox {
     pub fn lacking(&self) -> Vec<String> {
         let mut lacking = self.inner.launcher.lacking();
         if self.inner.config.clones != Clones::Off && !self.inner.launcher.can_clone() {
-            lacking.push(
-                "no clones of live templates: they need root and Linux 6.17; instances are started one by one"
-                    .to_owned(),
-            );
+            lacking.push("no clones of live templates: they need root; instances are started one by one".to_owned());
         }
         lacking
     }

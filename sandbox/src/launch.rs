@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::cgroup::{Cgroups, Group, Limits};
 use crate::child::{self, INNER_GID, INNER_UID, LISTEN_MAX, Orders, Route, STAGES, Stage};
-use crate::clone::{self, Clone, OwnNetwork, Visitor};
+use crate::clone::{self, Clone, OwnNetwork};
 use crate::config::{Network, SDK_FOLDERS, SandboxConfig};
 use crate::network::{self, Gateway, Lease};
 use crate::process::Process;
@@ -26,6 +26,7 @@ use crate::root::{self, Layout, Step};
 use crate::seccomp::{self, Instruction, Of};
 use crate::sys::{self, CloneArgs};
 use crate::templates::Live;
+use crate::visitor::Visitor;
 
 const LAUNCHERS: usize = 4;
 const LAUNCH_QUEUE_MAX: usize = 256;
@@ -195,7 +196,7 @@ impl Launcher {
             sdk: sdk_folders(config)?,
             filter: seccomp::program(Of::Instance),
             template_filter: seccomp::program(Of::Template),
-            can_clone: privileged && clone::is_possible(),
+            can_clone: privileged,
         });
         let (jobs, queue) = mpsc::channel::<Job>(LAUNCH_QUEUE_MAX);
         let queue = Arc::new(Mutex::new(queue));
@@ -232,7 +233,7 @@ impl Launcher {
         answer.await.map_err(|_| gone())?
     }
 
-    /// Whether this platform can clone instances: it must be root, on a kernel that mounts other namespaces' `/proc`.
+    /// Whether this platform can clone instances: it must be root.
     pub(crate) fn can_clone(&self) -> bool {
         self.shared.can_clone
     }

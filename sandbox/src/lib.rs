@@ -1,6 +1,7 @@
 //! Linux isolation: starts each instance of a function in its own namespaces, with a read-only root, resource limits
 //! and a system call filter, and implements the engine's sandbox port. The only crate with `unsafe` code, and that only
-//! in `sys`, `child`, `launch`, `clone`, `inside` and `host`. No scheduling, no knowledge of languages beyond how to start their interpreters.
+//! in `sys`, `child`, `launch`, `visitor`, `inside` and `host`. No scheduling, no knowledge of languages beyond how to start their
+//! interpreters.
 
 mod cgroup;
 pub mod channel;
@@ -27,6 +28,7 @@ mod seccomp;
 mod stock;
 mod sys;
 mod templates;
+mod visitor;
 
 pub use config::{Authority, Cidr, Clones, Network, NotCidr, PlatformConnection, SDK_FOLDERS, SandboxConfig};
 pub use host::{newest_node, newest_python, raise_open_files};

@@ -4,7 +4,6 @@
 use std::path::PathBuf;
 
 use crate::cgroup::Cgroups;
-use crate::clone;
 use crate::interpreter::{Interpreters, Language};
 use crate::network::find_tool;
 use crate::sys;
@@ -36,13 +35,8 @@ pub fn probe(interpreters: &[PathBuf]) -> Vec<Feature> {
     features.extend(namespaces());
     features.push(control_groups());
     let root = sys::effective_ids().0 == 0;
-    let detail = match (root, clone::is_possible()) {
-        (false, _) => "not root",
-        (true, false) => "this kernel does not mount another namespace's /proc",
-        (true, true) => "",
-    };
-    let cannot = "run as root on Linux 6.17 or newer; otherwise every instance is started";
-    features.push(feature("clones of live processes", detail.is_empty(), detail, cannot));
+    let (detail, cannot) = (if root { "" } else { "not root" }, "run as root; otherwise every instance is started");
+    features.push(feature("clones of live processes", root, detail, cannot));
     features.extend(languages(interpreters));
     features.push(network());
     features

@@ -48,6 +48,8 @@ pub(crate) struct CloneArgs {
 pub enum Exit {
     Code(i32),
     Signal(i32),
+    /// Somehow: it is not this process's child, and the kernel too old to say.
+    Unknown,
 }
 
 fn check(result: libc::c_long) -> io::Result<libc::c_long> {
@@ -165,7 +167,7 @@ pub(crate) fn send(socket: &impl AsRawFd, bytes: io::IoSlice<'_>, descriptors: &
     }
 }
 
-/// How a process that is not our child ended, once it has and its parent has taken notice; Linux 6.15 and later.
+/// How a process that is not our child ended, once it has and its parent has taken notice. Linux says so since 6.15.
 pub(crate) fn pidfd_exit_of_other(pidfd: BorrowedFd<'_>) -> io::Result<Option<Exit>> {
     /// The kernel's `struct pidfd_info`, first version.
     #[repr(C)]
@@ -182,7 +184,14 @@ pub(crate) fn pidfd_exit_of_other(pidfd: BorrowedFd<'_>) -> io::Result<Option<Ex
     const { assert!(size_of::<Info>() == 64) };
     let mut info = Info { mask: PIDFD_INFO_EXIT, ..Info::default() };
     // SAFETY: `info` has the size that is part of the request's number, and outlives the call.
-    check(unsafe { libc::ioctl(pidfd.as_raw_fd(), PIDFD_GET_INFO, &raw mut info) }.into())?;
+    match check(unsafe { libc::ioctl(pidfd.as_raw_fd(), PIDFD_GET_INFO, &raw mut info) }.into()) {
+        Ok(_) => {}
+        // Without the request; with it, but for those only who are still there.
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOTTY | libc::EINVAL | libc::ESRCH)) => {
+            return Ok(Some(Exit::Unknown));
+        }
+        Err(error) => return Err(error),
+    }
     if info.mask & PIDFD_INFO_EXIT == 0 {
         return Ok(None);
     }

@@ -115,7 +115,7 @@ def memory_kb(what):
 
 MANY, SIZE = 16, 24 * 2**20
 before = memory_kb("VmRSS")
-ready, go, answers = threading.Barrier(MANY + 1), threading.Event(), {}
+ready, go, answers = threading.Barrier(MANY + 1, timeout=60), threading.Event(), {}
 
 
 def stream(n):

@@ -128,11 +128,12 @@ fn with_pillow(cloud: &Cloud) -> std::path::PathBuf {
 
 #[test]
 fn thumbnails() {
-    // Browsers give up connections when the machine's interfaces or addresses change.
+    let sdk = sdk();
+    // Browsers give up connections when the machine's interfaces or addresses change. From here on nothing can be installed.
     if ran_in_its_own_network("thumbnails") {
         return;
     }
-    let cloud = Cloud::start_with(&["--sdk-dir", &sdk().to_string_lossy()]);
+    let cloud = Cloud::start_with(&["--sdk-dir", &sdk.to_string_lossy()]);
     let outputs = deploy_folder(&cloud, &with_pillow(&cloud), &[format!("PythonRuntime={}", python_runtime())]);
     let image = cloud.folder.path().join("large.png");
     let paint = "from PIL import Image; import sys; Image.new('RGB', (640, 480), (200, 30, 30)).save(sys.argv[1])";

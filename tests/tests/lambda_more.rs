@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use cumulet_tests::{Cloud, node_runtime, program, python_runtime, root, succeed};
+use cumulet_tests::{Cloud, node_runtime, program, python_runtime, root, sdk, succeed};
 
 fn boto3(cloud: &Cloud, script: &str, arguments: &[&str]) {
     let mut python = cloud.command(root().join(".venv/bin/python"));
@@ -26,7 +26,9 @@ fn the_sdk_for_rust() {
 
 #[test]
 fn events_end_where_they_are_sent() {
-    boto3(&Cloud::start_with(&["--event-retry-seconds", "0,0"]), "lambda_events.py", &[]);
+    let sdk = sdk();
+    let cloud = Cloud::start_with(&["--event-retry-seconds", "0,0", "--sdk-dir", &sdk.to_string_lossy()]);
+    boto3(&cloud, "lambda_events.py", &[]);
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! HTTP and HTTPS requests that this cloud makes by itself: one request, one connection, one answer of bounded size within
-//! a bounded time. Deliberately absent: redirects, proxies, keeping connections. Servers are trusted by the public authorities,
-//! and by those that [`trust`] adds.
+//! a bounded time. Deliberately absent: redirects, proxies, keeping connections, and servers at link-local addresses, which are
+//! those of a machine's own metadata. Servers are trusted by the public authorities, and by those that [`trust`] adds.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;
 
@@ -96,7 +97,12 @@ async fn exchange(request: Request<Bytes>, bytes_max: usize) -> Result<Response<
     let port = uri.port_u16().unwrap_or(if is_encrypted { 443 } else { 80 });
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let connecting = |e: &dyn std::fmt::Display| NoAnswer::Connecting(host.to_owned(), e.to_string());
-    let stream = TcpStream::connect((host, port)).await.map_err(|e| connecting(&e))?;
+    let addresses = tokio::net::lookup_host((host, port)).await.map_err(|e| connecting(&e))?;
+    let addresses: Vec<SocketAddr> = addresses.filter(|address| !is_link_local(address.ip())).collect();
+    if addresses.is_empty() {
+        return Err(connecting(&"it has link-local addresses only"));
+    }
+    let stream = TcpStream::connect(&addresses[..]).await.map_err(|e| connecting(&e))?;
     // A request in one piece has nothing to wait for; where it cannot be said so, it is only slower.
     let _slower = stream.set_nodelay(true);
     if is_encrypted {
@@ -105,6 +111,13 @@ async fn exchange(request: Request<Bytes>, bytes_max: usize) -> Result<Response<
         return over(stream, request, &uri, bytes_max).await;
     }
     over(stream, request, &uri, bytes_max).await
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    }
 }
 
 async fn over<S>(stream: S, request: Request<Bytes>, uri: &Uri, bytes_max: usize) -> Result<Response<Bytes>, NoAnswer>
@@ -134,5 +147,21 @@ struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
 impl<T> Drop for AbortOnDrop<T> {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[tokio::test]
+    async fn a_machines_metadata_are_out_of_reach() {
+        for server in ["169.254.169.254", "[::ffff:169.254.169.254]", "[fe80::1]"] {
+            let request = Request::get(format!("http://{server}/")).body(Bytes::new()).unwrap();
+            let error = send(request, Duration::from_secs(5)).await.unwrap_err().to_string();
+            assert!(error.contains("link-local addresses only"), "{error}");
+        }
+        assert!(!is_link_local("127.0.0.1".parse().unwrap()) && !is_link_local("10.0.0.1".parse().unwrap()));
     }
 }

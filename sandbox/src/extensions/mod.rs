@@ -267,6 +267,7 @@ impl Extensions {
                 let message = match exit {
                     Exit::Code(code) => format!("exit status {code}"),
                     Exit::Signal(signal) => format!("signal: {signal}"),
+                    Exit::Unknown => "unknown".to_owned(),
                 };
                 let is_known = state.members.iter().any(|member| member.name == name);
                 // What the first process says when it cannot execute a file.

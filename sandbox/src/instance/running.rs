@@ -232,6 +232,7 @@ async fn ending(process: &Process, told_end: Option<&Extensions>) -> Failure {
         Ok(Ok(_)) if out_of_memory => Failure::OutOfMemory,
         Ok(Ok(Exit::Code(code))) => exited(Some(code), None),
         Ok(Ok(Exit::Signal(signal))) => exited(None, Some(signal)),
+        Ok(Ok(Exit::Unknown)) => exited(None, None),
         Ok(Err(error)) => Failure::Protocol(format!("waiting for the runtime's end: {error}")),
         Err(_) => Failure::Protocol("the runtime closed its channel and runs on".to_owned()),
     }

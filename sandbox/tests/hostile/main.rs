@@ -252,10 +252,22 @@ time.sleep(600)
 }
 
 /// Runs this very test again in another process, where `role` is set.
-fn again(test: &str) -> std::process::Command {
-    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+fn again(test: &str, program: &std::path::Path) -> std::process::Command {
+    let mut command = std::process::Command::new(program);
     command.args([test, "--exact", "--nocapture"]).env("HOSTILE_ROLE", "inner").stdout(std::process::Stdio::piped());
     command
+}
+
+/// This program where everybody may execute it: the project may lie in root's home.
+fn for_everybody() -> (tempfile::TempDir, std::path::PathBuf) {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir_in("/tmp").unwrap();
+    let program = folder.path().join("program");
+    std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    for path in [folder.path(), &program] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    (folder, program)
 }
 
 fn is_inner() -> bool {
@@ -271,7 +283,7 @@ async fn instances_die_with_the_platform() {
         println!("\npid={}", instance.process.pid());
         std::future::pending::<()>().await;
     }
-    let mut platform = again("instances_die_with_the_platform").spawn().unwrap();
+    let mut platform = again("instances_die_with_the_platform", &std::env::current_exe().unwrap()).spawn().unwrap();
     let mut lines = BufReader::new(platform.stdout.take().unwrap()).lines();
     let pid = lines.find_map(|line| Some(line.unwrap().strip_prefix("pid=")?.to_owned())).unwrap();
     assert!(std::fs::exists(format!("/proc/{pid}")).unwrap());
@@ -314,7 +326,8 @@ async fn it_works_without_root() {
         assert!(processes_with(&marker).is_empty());
         return;
     }
-    let mut command = again("it_works_without_root");
+    let (_folder, program) = for_everybody();
+    let mut command = again("it_works_without_root", &program);
     // Where the suite is not run by root anyway, the inner run is a repetition.
     if std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0) {
         command.uid(65534).gid(65534).env("TMPDIR", "/tmp");

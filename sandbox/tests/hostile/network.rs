@@ -163,15 +163,13 @@ async fn the_way_out_leads_out_only() {
 
 /// Runs this test again as nobody, who may open `/dev/net/tun`, as everybody may on most machines.
 fn again_as_nobody(test: &str, outside: &Outside) -> std::process::Output {
-    let folder = tempfile::tempdir().unwrap();
+    let (folder, this) = crate::for_everybody();
     let (near, public, private) = (&outside.near, &outside.public, &outside.private);
-    let this = std::env::current_exe().unwrap();
     let script = format!(
-        "mknod {tun} c 10 200 && chmod 666 {tun} && mount --bind {tun} /dev/net/tun && chmod 755 {folder} && \
+        "mknod {tun} c 10 200 && chmod 666 {tun} && mount --bind {tun} /dev/net/tun && \
          exec setpriv --reuid 65534 --regid 65534 --clear-groups env TMPDIR=/tmp OUTSIDE={near},{public},{private} \
          HOSTILE_ROLE=inner {this} --exact {test} --nocapture",
         tun = folder.path().join("tun").display(),
-        folder = folder.path().display(),
         this = this.display(),
     );
     std::process::Command::new("unshare").args(["-m", "sh", "-c", &script]).output().unwrap()

@@ -71,7 +71,7 @@ fn rewritten(value: &Value, values: &BTreeMap<String, Value>, answers: Option<&T
     let mut value = macros::parts(value, answers)?;
     for (name, parameters) in macros::declared(&value) {
         value = match name.as_str() {
-            SAM => sam::transform(&value, values)?,
+            SAM => sam::transform(&macros::documents(&value, answers)?, values)?,
             language::NAME => language::expand(&value, values)?,
             other => macros::whole(other, &parameters, &value, answers)?,
         };

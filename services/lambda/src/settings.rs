@@ -33,9 +33,8 @@ const RUNTIMES: &[&str] = &[
     "provided.al2",
 ];
 
-/// Runtimes that AWS makes no functions for any more, in applications that were never touched again: only where the operator
-/// lets functions run on the nearest interpreter.
-const FORMER_RUNTIMES: &[&str] = &[
+/// Those that AWS takes no new functions for. Their interpreters are hardly on any machine; the nearest run most of their code.
+const RETIRED: &[&str] = &[
     "nodejs16.x",
     "nodejs14.x",
     "nodejs12.x",
@@ -232,9 +231,10 @@ fn is_log_group(text: &str) -> bool {
 }
 
 impl Settings {
-    /// All constraints of the model, of the service, and of the operator.
-    pub fn check(&self, operator: &crate::Settings) -> Result<(), ApiError> {
-        self.check_shape(operator.timeout_s_max)?;
+    /// All constraints of the model and of the service. `timeout_s_max` is the operator's, and whether retired runtimes are
+    /// taken (`is_lenient`).
+    pub fn check(&self, timeout_s_max: u32, is_lenient: bool) -> Result<(), ApiError> {
+        self.check_shape(timeout_s_max)?;
         self.check_absent_features()?;
         if let Some(runtime) = self.runtime.as_deref().filter(|r| r.starts_with("java") || r.starts_with("dotnet")) {
             return Err(errors::not_built(&format!(
@@ -242,7 +242,18 @@ impl Settings {
             )));
         }
         self.check_file_systems()?;
-        self.check_runtime(operator.is_lenient)?;
+        let is_taken = |runtime: &&str| RUNTIMES.contains(runtime) || (is_lenient && RETIRED.contains(runtime));
+        if let Some(runtime) = self.runtime.as_deref().filter(|runtime| !is_taken(runtime)) {
+            if RETIRED.contains(&runtime) {
+                return Err(errors::invalid_parameter(format!(
+                    "The runtime parameter of {runtime} is no longer supported for creating or updating AWS Lambda functions. Its functions run on the nearest interpreter when this cloud is started with --lenient-versions."
+                )));
+            }
+            return Err(errors::invalid_parameter(format!(
+                "Value {runtime} at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: [{}] or be a valid ARN",
+                RUNTIMES.join(", ")
+            )));
+        }
         if let Some(variables) = self.environment.as_ref().and_then(|environment| environment.variables.as_ref()) {
             check_environment(variables)?;
         }
@@ -253,24 +264,6 @@ impl Settings {
                 "The target of a dead-letter configuration is the ARN of an Amazon SQS queue or an Amazon SNS topic.",
             )),
         }
-    }
-
-    fn check_runtime(&self, is_lenient: bool) -> Result<(), ApiError> {
-        let Some(runtime) = self.runtime.as_deref().filter(|r| !RUNTIMES.contains(r)) else { return Ok(()) };
-        if !FORMER_RUNTIMES.contains(&runtime) {
-            return Err(errors::invalid_parameter(format!(
-                "Value {runtime} at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: [{}] or be a valid ARN",
-                RUNTIMES.join(", ")
-            )));
-        }
-        if is_lenient {
-            return Ok(());
-        }
-        let language = runtime.trim_end_matches(|c: char| !c.is_ascii_alphabetic() || c == 'x');
-        let newest = RUNTIMES.iter().find(|r| r.starts_with(language)).copied().unwrap_or_default();
-        Err(errors::invalid_parameter(format!(
-            "The runtime parameter of {runtime} is no longer supported for creating or updating AWS Lambda functions. We recommend you use the new runtime ({newest}) while creating or updating functions. Here, `cumulet up --lenient-versions` runs them on the nearest version there is."
-        )))
     }
 
     fn check_file_systems(&self) -> Result<(), ApiError> {
@@ -535,19 +528,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn operator(is_lenient: bool) -> crate::Settings {
-        crate::Settings {
-            account_concurrency: 1,
-            event_retry_ms: [1, 1],
-            timeout_s_max: 900,
-            is_lenient,
-            images_dir: None,
-            registries: crate::Registries::default(),
-        }
-    }
-
     fn check(input: Value) -> Result<(), (String, u16)> {
-        serde_json::from_value::<Settings>(input).unwrap().check(&operator(false)).map_err(|e| (e.code, e.status))
+        serde_json::from_value::<Settings>(input).unwrap().check(900, false).map_err(|e| (e.code, e.status))
     }
 
     #[test]

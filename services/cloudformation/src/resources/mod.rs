@@ -16,6 +16,7 @@ mod messages;
 mod metric_filter;
 mod nested;
 mod rest;
+mod rest_deployment;
 mod s3;
 mod secrets;
 mod ssm;

@@ -3,7 +3,7 @@
 use cumulet_wire::error::ApiError;
 use serde_json::{Map, Value, json};
 
-use super::{Made, Whereabouts, gone_is_done, invalid, only, required, required_text, text, typed};
+use super::{Made, Whereabouts, gone_is_done, invalid, only, required, required_text, rest_deployment, text, typed};
 
 type Properties = Map<String, Value>;
 
@@ -166,7 +166,7 @@ fn plain(kind: &str) -> Option<&'static Plain> {
     PLAIN.iter().find(|(name, _)| *name == kind).map(|(_, plain)| plain)
 }
 
-async fn call(at: &Whereabouts, operation: &str, input: Value) -> Result<Value, ApiError> {
+pub(super) async fn call(at: &Whereabouts, operation: &str, input: Value) -> Result<Value, ApiError> {
     at.client.call("apigateway-rest", operation, input).await
 }
 
@@ -227,7 +227,7 @@ fn map_patches(old: Option<&Value>, new: Option<&Value>, below: &str) -> Vec<Val
     gone.chain(put.map(|(key, value)| patch("replace", path(key), value))).collect()
 }
 
-fn api_of(properties: &Properties) -> Result<Value, ApiError> {
+pub(super) fn api_of(properties: &Properties) -> Result<Value, ApiError> {
     required_text(properties, "RestApiId").map(Value::from)
 }
 
@@ -239,6 +239,7 @@ pub async fn create(at: &Whereabouts, kind: &str, properties: &Properties) -> Re
             Ok(Made::new(at.name(64)))
         }
         "AWS::ApiGateway::Stage" => create_stage(at, properties).await,
+        "AWS::ApiGateway::Deployment" => rest_deployment::create(at, kind, properties).await,
         "AWS::ApiGateway::GatewayResponse" => {
             put_gateway_response(at, properties).await?;
             Ok(Made::new(at.name(64)))
@@ -264,7 +265,7 @@ pub async fn create(at: &Whereabouts, kind: &str, properties: &Properties) -> Re
     }
 }
 
-async fn create_plain(at: &Whereabouts, kind: &str, properties: &Properties) -> Result<Made, ApiError> {
+pub(super) async fn create_plain(at: &Whereabouts, kind: &str, properties: &Properties) -> Result<Made, ApiError> {
     let Some(plain) = plain(kind) else { return Err(invalid(format!("not implemented: resource type {kind}"))) };
     only(properties, plain.known)?;
     let mut input = Map::new();
@@ -572,7 +573,12 @@ async fn create_stage(at: &Whereabouts, properties: &Properties) -> Result<Made,
     Ok(Made::new(name))
 }
 
-async fn update_stage(at: &Whereabouts, name: &str, old: &Properties, new: &Properties) -> Result<(), ApiError> {
+pub(super) async fn update_stage(
+    at: &Whereabouts,
+    name: &str,
+    old: &Properties,
+    new: &Properties,
+) -> Result<(), ApiError> {
     only(new, STAGE)?;
     let changing = [
         ("DeploymentId", "/deploymentId"),
@@ -708,7 +714,11 @@ pub async fn update(
             let Some(plain) = plain(kind) else {
                 return Err(invalid(format!("not implemented: resource type {kind}")));
             };
-            only(new, plain.known)?;
+            let alone = match plain.noun {
+                "Deployment" => rest_deployment::update(at, old, new).await?,
+                _ => new.clone(),
+            };
+            only(&alone, plain.known)?;
             let all = patches(old, new, plain.changing);
             if !all.is_empty() {
                 let mut input = json!({ "patchOperations": all });

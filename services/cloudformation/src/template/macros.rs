@@ -121,6 +121,26 @@ pub fn whole(
     Ok(made)
 }
 
+/// The template with the documents of HTTP APIs that lie in buckets (`DefinitionUri`), which are asked for as what is included.
+pub fn documents(template: &Value, answers: Option<&Texts>) -> Result<Value, Stop> {
+    let mut made = template.clone();
+    for resource in made.get_mut("Resources").and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut) {
+        if resource.get("Type").and_then(Value::as_str) != Some("AWS::Serverless::HttpApi") {
+            continue;
+        }
+        let Some(properties) = resource.get_mut("Properties").and_then(Value::as_object_mut) else { continue };
+        let Some(uri) = properties.remove("DefinitionUri") else { continue };
+        let location = match (uri["Bucket"].as_str(), uri["Key"].as_str()) {
+            (Some(bucket), Some(key)) => format!("s3://{bucket}/{key}").into(),
+            _ => uri,
+        };
+        let parameters = Map::from_iter([("Location".to_owned(), location)]);
+        let question = Question { name: INCLUDE.to_owned(), parameters, fragment: json!({}) };
+        properties.insert("DefinitionBody".into(), question.answered(answers)?);
+    }
+    Ok(made)
+}
+
 /// The template after the macros for parts of it, those inside first.
 pub fn parts(value: &Value, answers: Option<&Texts>) -> Result<Value, Stop> {
     match value {
@@ -187,6 +207,22 @@ mod tests {
         assert_eq!(*properties, json!({"Was": {"In": {"Kept": 1, "Added": {"Ref": "A"}}}}));
         let untouched = parts(&template, None).unwrap();
         assert_eq!(untouched["Resources"]["A"]["Properties"], json!({"In": {"Kept": 1}}));
+    }
+
+    #[test]
+    fn documents_in_buckets() {
+        let template = |uri: Value| {
+            let properties = json!({"DefinitionUri": uri, "Name": "n"});
+            json!({"Resources": {"A": {"Type": "AWS::Serverless::HttpApi", "Properties": properties}}})
+        };
+        let Err(Stop::Unanswered(question)) = documents(&template(json!("s3://b/k")), Some(&Texts::new())) else {
+            panic!()
+        };
+        assert_eq!(question.parameters["Location"], "s3://b/k");
+        let answers = Texts::from([(question.key(), "paths: {/x: {}}".to_owned())]);
+        let made = documents(&template(json!({"Bucket": "b", "Key": "k"})), Some(&answers)).unwrap();
+        let expected = json!({"Name": "n", "DefinitionBody": {"paths": {"/x": {}}}});
+        assert_eq!(made["Resources"]["A"]["Properties"], expected);
     }
 
     #[test]

@@ -197,7 +197,16 @@ impl crate::Lambda {
                     "Two different versions of the same layer are not allowed to be referenced in the same function. {base}"
                 )));
             }
-            let missing = || errors::invalid_parameter(format!("Layer version {arn} does not exist."));
+            let missing = || {
+                // As those that AWS and others publish for everybody.
+                let hint = match layer.account == context.account() {
+                    true => "",
+                    false => {
+                        " What other accounts publish on AWS is not here: publish the layer in this account and name its ARN."
+                    }
+                };
+                errors::invalid_parameter(format!("Layer version {arn} does not exist.{hint}"))
+            };
             let found = self.layers.get(&layer, version).await?.ok_or_else(missing)?;
             if !found.is_open_to(context) {
                 return Err(errors::access_denied(format!(

@@ -43,7 +43,7 @@ pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
         &["Image", "Zip"],
     );
     checks.finish("ValidationException")?;
-    input.settings.check(&lambda.settings)?;
+    input.settings.check(lambda.settings.timeout_s_max, lambda.settings.is_lenient)?;
     let is_image = input.package_type.as_deref() == Some("Image");
     code::check_kind(&input.settings, is_image)?;
     let is_unnumbered = is_unnumbered(input.publish_to.as_deref())?;
@@ -154,6 +154,22 @@ mod tests {
     use crate::tests::{Fixture, ROLE, zip};
 
     #[tokio::test]
+    async fn a_layer_of_another_account() {
+        let fixture = Fixture::new();
+        let input = |account: &str| {
+            json!({
+                "FunctionName": "f", "Runtime": "nodejs22.x", "Handler": "index.handler", "Role": ROLE,
+                "Code": {"ZipFile": zip()}, "Layers": [format!("arn:aws:lambda:us-east-1:{account}:layer:tools:1")],
+            })
+        };
+        for (account, is_other) in [("000000000000", false), ("017000801446", true)] {
+            let refused = fixture.call("CreateFunction", input(account)).await.unwrap_err().message;
+            assert!(refused.contains("tools:1 does not exist."), "{refused}");
+            assert_eq!(refused.contains("publish the layer in this account"), is_other, "{refused}");
+        }
+    }
+
+    #[tokio::test]
     async fn creates_once() {
         let fixture = Fixture::new();
         let made = fixture.create("hello").await.unwrap();
@@ -177,7 +193,7 @@ mod tests {
         };
         let own = crate::operations::code::own_architecture();
         let error = fixture.call("CreateFunction", input("f", "nodejs12.x", own)).await.unwrap_err();
-        assert!(error.message.contains("no longer supported") && error.message.contains("(nodejs24.x)"), "{error:?}");
+        assert!(error.message.contains("no longer supported"), "{error:?}");
         let error = fixture.call("CreateFunction", input("f", "python3.12", other)).await.unwrap_err();
         assert!(error.message.contains("--lenient-versions"), "{error:?}");
         fixture.lambda.settings.is_lenient = true;

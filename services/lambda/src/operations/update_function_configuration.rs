@@ -22,7 +22,7 @@ pub async fn run(lambda: &Lambda, call: Call) -> Result<Answer, ApiError> {
     let context = call.context.clone();
     let input: Input = input(call)?;
     let named = names::read_latest(&context, &input.function_name)?;
-    input.settings.check(&lambda.settings)?;
+    input.settings.check(lambda.settings.timeout_s_max, lambda.settings.is_lenient)?;
     if input.settings.tenant_isolation().is_some() {
         return Err(errors::invalid_parameter("TenancyConfig can only be set when the function is created."));
     }
