@@ -12,6 +12,7 @@ use crate::output::{self, Failure, Format};
 
 /// The version 3 clients of the services that are here, and what programs use with them.
 const NODE: &[&str] = &[
+    "@aws-sdk/client-api-gateway",
     "@aws-sdk/client-apigatewaymanagementapi",
     "@aws-sdk/client-cloudformation",
     "@aws-sdk/client-cloudwatch",
