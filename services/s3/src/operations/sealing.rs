@@ -1,5 +1,5 @@
-//! Encryption as clients ask for it and see it. Everything is encrypted with the disk's keys, which are the installation's; a key
-//! of KMS is kept by its name, as other services here keep it.
+//! Encryption as clients ask for it and see it. What lies on the disk is encrypted where the disk is; a key of KMS is kept by its
+//! name, as other services here keep it.
 
 use s3s::S3Result;
 use s3s::dto::ServerSideEncryption;
