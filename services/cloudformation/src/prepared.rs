@@ -134,15 +134,18 @@ pub fn capabilities(template: &Template) -> (Vec<&'static str>, Vec<&str>) {
 }
 
 /// `expands`: whether transforms need a capability, which they do where no change set shows what becomes of them.
-pub fn check_capabilities(template: &Template, given: &[String], expands: bool) -> Result<(), Error> {
-    let has = |name: &str| given.iter().any(|g| g == name);
+pub fn check_capabilities(prepared: &Prepared, expands: bool) -> Result<(), Error> {
+    let Prepared { template, wish, .. } = prepared;
+    let has = |name: &str| wish.capabilities.iter().any(|g| g == name);
     for needed in capabilities(template).0 {
         let is_enough = has("CAPABILITY_NAMED_IAM") || (needed == "CAPABILITY_IAM" && has(needed));
         if !is_enough {
             return Err(Error::Capabilities(needed));
         }
     }
-    if expands && !template.transforms.is_empty() && !has("CAPABILITY_AUTO_EXPAND") {
+    // Macros in the middle of a template are not among its transforms.
+    let is_rewritten = !template.transforms.is_empty() || !wish.macros.is_empty();
+    if expands && is_rewritten && !has("CAPABILITY_AUTO_EXPAND") {
         return Err(Error::Capabilities("CAPABILITY_AUTO_EXPAND"));
     }
     Ok(())

@@ -114,7 +114,7 @@ impl CloudFormation {
         };
         match prepared {
             Ok(prepared) => {
-                check_capabilities(&prepared.template, &prepared.wish.capabilities, false)?;
+                check_capabilities(&prepared, false)?;
                 check_types(&prepared.template, &texts(input, "ResourceTypes"))?;
                 if kind == "UPDATE" && !is_change(&stack, &prepared)? && topics == stack.topics() && !is_guarded_anew {
                     failed(NO_CHANGES.to_owned());

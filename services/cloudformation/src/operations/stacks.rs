@@ -87,7 +87,7 @@ impl CloudFormation {
         stack.rollback = triggers::configuration(input, None)?;
         let wish = self.wish(ctx, input, None).await?;
         let prepared = self.prepare(ctx, &stack, &caller, wish, &given(input)?, true).await?;
-        check_capabilities(&prepared.template, &prepared.wish.capabilities, true)?;
+        check_capabilities(&prepared, true)?;
         check_types(&prepared.template, &texts(input, "ResourceTypes"))?;
         if self.find(&owner, &name).await?.is_some() {
             return Err(Error::StackExists(name).into());
@@ -117,7 +117,7 @@ impl CloudFormation {
         let is_guarded_anew = rollback != std::mem::replace(&mut stack.rollback, rollback.clone());
         let wish = self.wish(ctx, input, Some(&stack)).await?;
         let prepared = self.prepare(ctx, &stack, &caller, wish, &given(input)?, false).await?;
-        check_capabilities(&prepared.template, &prepared.wish.capabilities, true)?;
+        check_capabilities(&prepared, true)?;
         check_types(&prepared.template, &texts(input, "ResourceTypes"))?;
         if !is_change(&stack, &prepared)? && topics == stack.topics() && !is_guarded_anew {
             return Err(Error::Validation("No updates are to be performed.".into()).into());

@@ -29,6 +29,10 @@ async fn what_a_bucket_has_is_included() {
     assert_eq!(gone.message, "Transform AWS::Include failed with: s3://b/settings: no (NoSuchKey)");
     let included = "Variables:\n  REGION: !Ref AWS::Region\n";
     f.recorder.templates.lock().unwrap().insert("settings".into(), included.into());
+    let mut unaware = create(asks_for("AWS::Include"));
+    unaware["Capabilities"] = json!(["CAPABILITY_NAMED_IAM"]);
+    let refused = f.try_call("CreateStack", unaware).await.unwrap_err();
+    assert_eq!(refused.code, "InsufficientCapabilitiesException");
     f.call("CreateStack", create(asks_for("AWS::Include"))).await;
     assert_eq!(f.settled("s").await["StackStatus"], "CREATE_COMPLETE");
     assert_eq!(environment(&f), json!({"Variables": {"REGION": "us-east-1"}}));

@@ -22,6 +22,7 @@ const ABSENT: &[&str] = &[
     "DocumentDBEventSourceConfig",
     "KMSKeyArn",
     "LoggingConfig",
+    "MetricsConfig",
     "ProvisionedPollerConfig",
     "StartingPositionTimestamp",
 ];
@@ -82,11 +83,19 @@ struct Destination {
     destination: Option<String>,
 }
 
+/// Whether anything is said.
+fn is_given(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(members) => members.values().any(is_given),
+        _ => true,
+    }
+}
+
 /// # Errors
 /// Members of sources that this cloud does not have, by name; shapes that are not AWS's.
 pub fn read(members: Map<String, Value>) -> Result<Input, ApiError> {
-    let is_given =
-        |value: &Value| !(value.is_null() || value == &Value::Array(Vec::new()) || value == &Value::Object(Map::new()));
     if let Some(name) = ABSENT.iter().find(|name| members.get(**name).is_some_and(is_given)) {
         return Err(errors::not_built(&format!("event source mappings with {name}")));
     }
@@ -260,4 +269,23 @@ fn filters(criteria: &FilterCriteria) -> Result<Vec<String>, ApiError> {
             Err(e) => Err(errors::invalid_parameter(format!("Invalid filter pattern definition: {e}"))),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_here_is_refused_where_something_is_said_of_it() {
+        let of = |metrics: Value| read(json!({"MetricsConfig": metrics}).as_object().unwrap().clone());
+        let error = of(json!({"Metrics": ["EventCount"]})).unwrap_err();
+        assert_eq!(error.status, 501);
+        assert!(error.message.contains("MetricsConfig"), "{}", error.message);
+        for nothing in [json!(null), json!({}), json!({"Metrics": []})] {
+            assert!(of(nothing).is_ok());
+        }
+    }
 }
