@@ -174,4 +174,10 @@ stranger = boto3.client("s3", aws_access_key_id="nobody", aws_secret_access_key=
 refused("InvalidAccessKeyId", stranger.list_buckets)
 refused("NotImplemented", s3.list_bucket_metrics_configurations, Bucket=B)
 refused("AccessControlListNotSupported", s3.put_object, Bucket=B, Key="acl", Body=b"", ACL="public-read")
-refused("NotImplemented", s3.put_object, Bucket=B, Key="kms", Body=b"", ServerSideEncryption="aws:kms")
+# A key of KMS is kept by its name.
+sealed = s3.put_object(Bucket=B, Key="kms", Body=b"", ServerSideEncryption="aws:kms", SSEKMSKeyId="alias/mine")
+shown = s3.head_object(Bucket=B, Key="kms")
+assert [(x["ServerSideEncryption"], x["SSEKMSKeyId"]) for x in (sealed, shown)] == [("aws:kms", "alias/mine")] * 2, shown
+s3.delete_object(Bucket=B, Key="kms")
+refused("InvalidArgument", s3.put_object, Bucket=B, Key="kms", Body=b"", SSEKMSKeyId="alias/mine")
+refused("NotImplemented", s3.put_object, Bucket=B, Key="kms", Body=b"", ServerSideEncryption="aws:fsx")

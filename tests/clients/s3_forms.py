@@ -79,7 +79,7 @@ for wanted, body in {
     "400 BadDigest": form("x", **{"Content-MD5": base64.b64encode(b"0" * 16).decode()}),
     "400 EntityTooLarge": form("x", conditions=[["content-length-range", 0, 5]]),
     "400 EntityTooSmall": form("x", conditions=[["content-length-range", 7, 9]]),
-    "501 NotImplemented": form("x", **{"x-amz-server-side-encryption": "aws:kms"}),
+    "501 NotImplemented": form("x", **{"x-amz-server-side-encryption": "aws:fsx"}),
     "400 InvalidTag": form("x", tagging="<Tagging><TagSet><Tag><Key>aws:x</Key><Value>b</Value></Tag></TagSet></Tagging>"),
     "400 MalformedXML": form("x", tagging="<Tag"),
 }.items():

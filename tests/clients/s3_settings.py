@@ -181,7 +181,9 @@ kind = s3.get_bucket_encryption(Bucket=B)["ServerSideEncryptionConfiguration"]["
 assert kind["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
 s3.put_bucket_encryption(Bucket=B, ServerSideEncryptionConfiguration={"Rules": [kind]})
 kms = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}}]}
-refused("NotImplemented", s3.put_bucket_encryption, Bucket=B, ServerSideEncryptionConfiguration=kms)
+s3.put_bucket_encryption(Bucket=B, ServerSideEncryptionConfiguration=kms)
+kept = s3.get_bucket_encryption(Bucket=B)["ServerSideEncryptionConfiguration"]["Rules"][0]
+assert kept["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms", kept
 s3.delete_bucket_encryption(Bucket=B)
 refused("NoSuchLifecycleConfiguration", s3.get_bucket_lifecycle_configuration, Bucket=B)
 rules = [
@@ -192,7 +194,7 @@ s3.put_bucket_lifecycle_configuration(Bucket=B, LifecycleConfiguration={"Rules":
 assert s3.get_bucket_lifecycle_configuration(Bucket=B)["Rules"] == rules
 refused("InvalidArgument", s3.put_bucket_lifecycle_configuration, Bucket=B, LifecycleConfiguration={"Rules": [rules[0], rules[0]]})
 refused("InvalidRequest", s3.put_bucket_lifecycle_configuration, Bucket=B, LifecycleConfiguration={"Rules": [{"ID": "n", "Status": "Enabled", "Filter": {}}]})
-refused("NotImplemented", s3.put_bucket_lifecycle_configuration, Bucket=B, LifecycleConfiguration={"Rules": [{"Status": "Enabled", "Filter": {}, "Transitions": [{"Days": 1, "StorageClass": "GLACIER"}]}]})
+refused("InvalidArgument", s3.put_bucket_lifecycle_configuration, Bucket=B, LifecycleConfiguration={"Rules": [{"Status": "Enabled", "Filter": {}, "Transitions": [{"Days": 1, "StorageClass": "STANDARD_IA"}]}]})
 s3.delete_bucket_lifecycle(Bucket=B)
 assert "LoggingEnabled" not in s3.get_bucket_logging(Bucket=B)
 s3.put_bucket_logging(Bucket=B, BucketLoggingStatus={"LoggingEnabled": {"TargetBucket": W, "TargetPrefix": "logs/"}})
