@@ -154,6 +154,8 @@ pub const REST_API_STAGES_MAX: usize = 10;
 pub const REST_API_PARTS_MAX: usize = 100;
 /// Schemas within schemas that one value of a body is held against.
 pub const REST_API_MODEL_DEPTH_MAX: usize = 64;
+/// Values of a body held against schemas, each time that one is.
+pub const REST_API_MODEL_STEPS_MAX: u32 = 2_000_000;
 pub const REST_API_TIMEOUT_MS_MAX: u64 = 29_000;
 /// REST APIs, keys and usage plans of one account and region, of each kind.
 pub const REST_API_OWNED_MAX: usize = 10_000;

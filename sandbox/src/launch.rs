@@ -118,7 +118,6 @@ struct Shared {
     sdk: Vec<(&'static str, PathBuf)>,
     filter: Vec<Instruction>,
     template_filter: Vec<Instruction>,
-    can_clone: bool,
 }
 
 /// The folders of the SDKs that are there, by where they appear in the runtime's.
@@ -196,7 +195,6 @@ impl Launcher {
             sdk: sdk_folders(config)?,
             filter: seccomp::program(Of::Instance),
             template_filter: seccomp::program(Of::Template),
-            can_clone: privileged,
         });
         let (jobs, queue) = mpsc::channel::<Job>(LAUNCH_QUEUE_MAX);
         let queue = Arc::new(Mutex::new(queue));
@@ -235,7 +233,7 @@ impl Launcher {
 
     /// Whether this platform can clone instances: it must be root.
     pub(crate) fn can_clone(&self) -> bool {
-        self.shared.can_clone
+        self.shared.privileged
     }
 
     /// Sees to it that clones are made ahead where some are lacking. Who waits for one comes first.
@@ -263,7 +261,7 @@ fn next_id() -> String {
 }
 
 fn work(shared: &Shared, queue: &Mutex<mpsc::Receiver<Job>>) {
-    let visitor = if shared.can_clone { Visitor::new() } else { Err(io::Error::other("clones are off")) };
+    let visitor = if shared.privileged { Visitor::new() } else { Err(io::Error::other("clones are off")) };
     loop {
         let job = match queue.lock() {
             Ok(mut queue) => queue.blocking_recv(),

@@ -1,30 +1,53 @@
 //! Bodies of requests against models: JSON Schema, draft 4, as far as it says what a body is like; words that it does not know
 //! say nothing (<https://docs.aws.amazon.com/apigateway/latest/developerguide/models-mappings-models.html>). Pure.
 
-use std::collections::BTreeMap;
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cumulet_base::limits;
 use serde_json::{Map, Value};
 
 use super::shapes::Model;
+use crate::errors::Error;
 
 /// What a schema may lead to by name.
 struct Place<'a> {
     models: &'a BTreeMap<String, Model>,
     /// The document that `#` is.
     root: &'a Value,
+    /// How many more values may be held against a schema. Schemas that lead to themselves in several ways have no other end.
+    left: &'a Cell<u32>,
+}
+
+/// # Errors
+/// A pattern that could not be tried, by name.
+pub fn check(schema: &str) -> Result<(), Error> {
+    fn walk(value: &Value) -> Result<(), Error> {
+        let Value::Object(map) = value else {
+            return value.as_array().into_iter().flatten().try_for_each(walk);
+        };
+        let own = map.get("pattern").and_then(Value::as_str);
+        let of_names = map.get("patternProperties").and_then(Value::as_object).into_iter().flatten();
+        for pattern in own.into_iter().chain(of_names.map(|(pattern, _)| pattern.as_str())) {
+            if regex_lite::Regex::new(pattern).is_err() {
+                return Err(Error::NotBuilt(format!("pattern {pattern} of models")));
+            }
+        }
+        map.values().try_for_each(walk)
+    }
+    serde_json::from_str(schema).map_or(Ok(()), |schema| walk(&schema))
 }
 
 /// Whether a body is as the model says. One that is no JSON is not.
 pub fn admits(model: &str, body: &[u8], models: &BTreeMap<String, Model>) -> bool {
     let Ok(value) = serde_json::from_slice::<Value>(body) else { return false };
-    named(model, &value, models, 0)
+    named(model, &value, models, &Cell::new(limits::REST_API_MODEL_STEPS_MAX), 0)
 }
 
-fn named(model: &str, value: &Value, models: &BTreeMap<String, Model>, depth: usize) -> bool {
+fn named(model: &str, value: &Value, models: &BTreeMap<String, Model>, left: &Cell<u32>, depth: usize) -> bool {
     let schema = models.get(model).and_then(|model| model.schema.as_deref());
     match schema.map(serde_json::from_str::<Value>) {
-        Some(Ok(root)) => fits(value, &root, &Place { models, root: &root }, depth + 1),
+        Some(Ok(root)) => fits(value, &root, &Place { models, root: &root, left }, depth + 1),
         // Nothing is said of what it should be.
         _ => true,
     }
@@ -36,13 +59,15 @@ fn referred(to: &str, value: &Value, place: &Place<'_>, depth: usize) -> bool {
     }
     // Models of a document refer to one another as they did there.
     let model = to.rsplit('/').next().unwrap_or_default();
-    place.models.contains_key(model) && named(model, value, place.models, depth)
+    place.models.contains_key(model) && named(model, value, place.models, place.left, depth)
 }
 
 fn fits(value: &Value, schema: &Value, place: &Place<'_>, depth: usize) -> bool {
-    if depth > limits::REST_API_MODEL_DEPTH_MAX {
+    let left = place.left.get();
+    if depth > limits::REST_API_MODEL_DEPTH_MAX || left == 0 {
         return false;
     }
+    place.left.set(left - 1);
     let Value::Object(schema) = schema else { return *schema != Value::Bool(false) };
     if let Some(to) = schema.get("$ref").and_then(Value::as_str) {
         return referred(to, value, place, depth);
@@ -131,8 +156,11 @@ fn object_fits(members: &Map<String, Value>, schema: &Map<String, Value>, place:
 }
 
 fn array_fits(items: &[Value], schema: &Map<String, Value>, place: &Place<'_>, depth: usize) -> bool {
-    let is_unique = schema.get("uniqueItems") != Some(&Value::Bool(true))
-        || items.iter().enumerate().all(|(at, one)| !items[..at].iter().any(|other| is_same(one, other)));
+    let is_unique = schema.get("uniqueItems") != Some(&Value::Bool(true)) || {
+        let mut seen = BTreeSet::new();
+        // Numbers as `is_same` has them.
+        items.iter().all(|one| seen.insert(one.as_f64().map_or_else(|| one.to_string(), |number| number.to_string())))
+    };
     let fit = match schema.get("items") {
         None => true,
         Some(Value::Array(each)) => items.iter().enumerate().all(|(at, item)| match each.get(at) {
@@ -218,6 +246,25 @@ mod tests {
     }
 
     #[test]
+    fn patterns_that_cannot_be_tried() {
+        for schema in
+            [json!({"items": {"pattern": "(?=a)b"}}), json!({"allOf": [{"patternProperties": {"(?=a)": {}}}]})]
+        {
+            let error = super::check(&schema.to_string()).unwrap_err().to_string();
+            assert!(error.contains("pattern (?=a)"), "{error}");
+        }
+        assert!(super::check(r#"{"properties": {"pattern": {"pattern": "^a$"}}}"#).is_ok());
+    }
+
+    /// In a time that grows with them, not with their square.
+    #[test]
+    fn many_items_are_unique() {
+        let all: Vec<Value> = (0..200_000).map(Value::from).collect();
+        let twice: Vec<Value> = all.iter().cloned().chain([json!(7.0)]).collect();
+        check(json!({"uniqueItems": true}), &[(all.into(), true), (twice.into(), false), (json!(["1", 1]), true)]);
+    }
+
+    #[test]
     fn references() {
         check(
             json!({"definitions": {"tree": {"type": "object", "properties": {"child": {"$ref": "#/definitions/tree"}}}},
@@ -234,6 +281,8 @@ mod tests {
         );
         // One that leads to itself admits nothing, and ends.
         check(json!({"$ref": "#"}), &[(json!({}), false)]);
+        // So does one that does in two ways each time, which would be 2^32 otherwise.
+        check(json!({"anyOf": [{"$ref": "#"}, {"$ref": "#"}]}), &[(json!({}), false)]);
         assert!(!admits("M", b"{", &BTreeMap::new()));
         assert!(admits("Empty", b"{}", &BTreeMap::new()));
     }

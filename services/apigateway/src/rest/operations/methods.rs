@@ -11,7 +11,7 @@ use crate::errors::Error;
 use crate::operations::{answer, text};
 use crate::rest::patch::patched;
 use crate::rest::shapes::{Integration, IntegrationResponse, Method, MethodResponse, Resource};
-use crate::rest::{mapped, mock};
+use crate::rest::{mapped, mock, schema};
 use crate::storage::rest::{Definition, RestChange, RestRows};
 
 const METHODS: &[&str] = &["ANY", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
@@ -39,10 +39,12 @@ pub fn check(method: &Method, definition: &Definition) -> Result<(), Error> {
         other => return Err(Error::Invalid(format!("Invalid authorization type specified: {other}"))),
     }
     let Some(id) = &method.request_validator_id else { return Ok(()) };
-    match definition.validators.contains_key(id) {
-        true => Ok(()),
-        false => Err(Error::Invalid("Invalid Request Validator identifier specified".into())),
+    if !definition.validators.contains_key(id) {
+        return Err(Error::Invalid("Invalid Request Validator identifier specified".into()));
     }
+    // Those of an imported document have not been looked at before.
+    let mut models = method.request_models.values().filter_map(|model| definition.models.get(model)?.schema.as_deref());
+    models.try_for_each(schema::check)
 }
 
 /// The same of what is behind it.

@@ -10,9 +10,9 @@ use super::{Decision, Input, page, shape};
 use crate::ApiGateway;
 use crate::errors::Error;
 use crate::operations::{answer, text};
-use crate::rest::mock;
 use crate::rest::patch::patched;
 use crate::rest::shapes::{Authorizer, GatewayResponse, Model, RequestValidator};
+use crate::rest::{mock, schema};
 use crate::storage::rest::{Definition, Part, RestChange, RestRows};
 
 /// What differs between the kinds.
@@ -105,7 +105,7 @@ impl Kind for Model {
     fn check(&self) -> Result<(), Error> {
         let is_good = !self.name.is_empty() && self.name.bytes().all(|b| b.is_ascii_alphanumeric());
         match is_good {
-            true => Ok(()),
+            true => schema::check(self.schema.as_deref().unwrap_or_default()),
             false => Err(Error::Invalid("Model name must be alphanumeric".into())),
         }
     }
